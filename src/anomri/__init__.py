@@ -1,0 +1,1 @@
+"""anomri: finds what does not look healthy in a brain MRI. Research use only."""

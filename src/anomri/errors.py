@@ -1,0 +1,91 @@
+"""Every error that anomri raises on purpose.
+
+::
+
+    AnomriError                 exit code 1
+    ├── UsageError              exit code 2   an option, a name or a folder that cannot be right
+    │   └── RecipeError                       a recipe that does not validate
+    ├── ScanError               exit code 3   one scan's fault; the batch goes on without it
+    │   ├── UnreadableScan                    truncated, not an image, no permission
+    │   ├── WrongShape                        4-D, RGB, empty, too thin
+    │   ├── BadIntensities                    NaN, infinite, constant
+    │   ├── GridMismatch                      a mask that lies on another grid
+    │   └── MissingContrast                   the model needs what the subject does not have
+    ├── MissingPiece            exit code 4   something to install or to download
+    └── QualityRefused          exit code 5   a gate refused the scan (also a ScanError)
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from pathlib import PurePath
+
+
+class AnomriError(Exception):
+    """Root of the tree: an error whose message is meant for the person at the keyboard."""
+
+    exit_code = 1
+
+
+class UsageError(AnomriError):
+    """What was asked for cannot be done as asked."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe that is not valid YAML, names something unknown or holds a wrong value."""
+
+
+class ScanError(AnomriError):
+    """One scan cannot be used; says which file, what was expected, what was found, what to do.
+
+    Args:
+        file: the file at fault; only its name is kept, so that no folder of the user's
+            machine reaches a report.
+        expected: what the file should have held, in the user's words.
+        got: what it holds.
+        next_step: one sentence on how to go on.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self, file: str | PathLike[str], *, expected: str, got: str, next_step: str
+    ) -> None:
+        self.file = PurePath(fspath(file)).name
+        self.reason = f"expected {expected}, got {got}"
+        self.next_step = next_step
+        super().__init__(f"{self.file}: {self.reason}. Next: {next_step}")
+
+
+class UnreadableScan(ScanError):
+    """The file is truncated, is no image, or may not be read."""
+
+
+class WrongShape(ScanError):
+    """The image does not have the three spatial axes of a scan."""
+
+
+class BadIntensities(ScanError):
+    """The voxel values cannot be an MRI scan: not finite, or all the same."""
+
+
+class GridMismatch(ScanError):
+    """Two images that must share a grid do not."""
+
+
+class MissingContrast(ScanError):
+    """The subject lacks a contrast that the model was trained on."""
+
+
+class MissingPiece(AnomriError):
+    """An optional library, a program or a download that is not there."""
+
+    exit_code = 4
+
+
+class QualityRefused(ScanError):
+    """A quality gate refused the scan: a result would not deserve trust."""
+
+    exit_code = 5

@@ -1,0 +1,91 @@
+"""The contracts that every network keeps, and the little that training and scoring know of it.
+
+A :class:`Family` learns healthy anatomy. It owns its objective, so that training only ever sees
+named scalars and scoring only ever sees a healthy version of an image.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+TOTAL = "loss"
+Losses = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one training step sees.
+
+    Attributes:
+        image: (N, C, \\*space) float32, the network's input, disturbed or not.
+        target: (N, C, \\*space) float32, what it should give back.
+        weight: (N, 1, \\*space) float32, 1 where a voxel counts in the loss, 0 where not.
+    """
+
+    image: Tensor
+    target: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, image: Tensor) -> Batch:
+        """A batch whose target is its input and in which every voxel counts."""
+        return cls(image, image, torch.ones_like(image[:, :1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One optimiser's turn within a training step.
+
+    Attributes:
+        name: prefix of the logged losses.
+        parameters: what this phase's optimiser moves.
+        losses: maps a batch to named scalars; the one called ``loss`` is minimised.
+    """
+
+    name: str
+    parameters: Callable[[], Iterable[nn.Parameter]]
+    losses: Callable[[Batch], Losses]
+
+
+class Family(nn.Module, ABC):
+    """A network that learns healthy anatomy.
+
+    Attributes:
+        channels: contrasts per image.
+        size: spatial shape of one image, ``(I, J)`` for a family of slices, ``(I, J, K)`` for
+            a family of volumes. Scoring pads and crops scans to it.
+    """
+
+    def __init__(self, *, channels: int, size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.channels = channels
+        self.size = size
+
+    @abstractmethod
+    def losses(self, batch: Batch) -> Losses:
+        """Return named scalars; the one called ``loss`` is what training minimises."""
+
+    @abstractmethod
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Return the healthy version of ``images``, same shape, without any randomness."""
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Return the turns of one training step; adversaries return two."""
+        return (Phase("", self.parameters, self.losses),)
+
+
+class Segmenter(nn.Module, ABC):
+    """The supervised counterpart of :class:`Family`."""
+
+    @abstractmethod
+    def losses(self, images: Tensor, labels: Tensor) -> Losses:
+        """Return named scalars for (N, C, \\*space) images and (N, R, \\*space) region masks."""
+
+    @abstractmethod
+    def segment(self, images: Tensor) -> Tensor:
+        """Return (N, R, \\*space) probabilities of the R nested regions."""

@@ -1,0 +1,213 @@
+"""Everything scientific about a run, as one frozen YAML file.
+
+A recipe names functions and gives their arguments; it never holds code. Paths, devices and worker
+counts belong to the machine and are command-line options instead. Every default stands here or in
+the signature of the named function, once.
+
+A step is a name with its options, as in ``median: {size_mm: 5}``, or the bare name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from anomri.errors import RecipeError
+
+BUILTIN = resources.files("anomri") / "builtin"
+
+Number = float | int | str | bool | None
+Option = Number | list[Number]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Step(_Section):
+    """A named function and its keyword arguments."""
+
+    name: str
+    options: dict[str, Option] = Field(default_factory=dict)
+
+
+def _as_step(value: object) -> object:
+    """Turn ``name`` and ``{name: {option: value}}`` into the fields of a :class:`Step`."""
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, dict) and len(value) == 1 and "name" not in value:
+        ((name, options),) = value.items()
+        return {"name": name, "options": options or {}}
+    return value
+
+
+NamedStep = Annotated[Step, BeforeValidator(_as_step)]
+
+
+class Preparation(_Section):
+    """How files become a scan.
+
+    Attributes:
+        spacing_mm: voxel size along I, J, K; null keeps the scan's own.
+        shape: voxels along I, J, K around the centre of the brain; null is as many as it needs.
+        intensity: the scaling inside the brain, by name, with its options.
+    """
+
+    spacing_mm: tuple[float | None, float | None, float | None] = (None, None, None)
+    shape: tuple[int | None, int | None, int | None] = (None, None, None)
+    intensity: NamedStep = Step(name="zscore")
+
+    def key(self) -> str:
+        """Short hash of the whole section: two equal preparations share their cache."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Augmentation(_Section):
+    """Random geometry, drawn anew for each sample (paper A, section 3).
+
+    Attributes:
+        probability: share of samples that are changed at all.
+        flip: mirror left and right with probability one half.
+        scale: largest relative change of size.
+        shear: largest shear, in voxels per voxel.
+        rotation_deg: largest rotation in the slice.
+    """
+
+    probability: float = Field(0.5, ge=0, le=1)
+    flip: bool = True
+    scale: float = Field(0.1, ge=0, lt=1)
+    shear: float = Field(0.1, ge=0, lt=1)
+    rotation_deg: float = Field(10.0, ge=0, le=180)
+
+
+class NoiseSquares(_Section):
+    """Squares of Gaussian noise that hide a part of the input (paper A, section 3).
+
+    Attributes:
+        probability: share of samples with a square.
+        smallest: shortest side in pixels.
+        largest: longest side in pixels.
+    """
+
+    probability: float = Field(0.5, ge=0, le=1)
+    smallest: int = Field(15, ge=1)
+    largest: int = Field(50, ge=1)
+
+
+class Training(_Section):
+    """How a family learns.
+
+    Attributes:
+        batch_size: images per step.
+        learning_rate: of Adam.
+        max_epochs: the most passes over the training slices.
+        patience: passes without a better validation loss before training stops.
+        validation_fraction: share of subjects kept for validation; whole subjects, never slices.
+        slab_mm: thickness of the middle slab that slices are taken from; null is all of it.
+        min_brain_fraction: a slice counts when this share of it is brain.
+        lesions: what to do with slices that hold lesion voxels: ``drop`` them, or ``mask`` the
+            lesion and its margin out of the loss.
+        lesion_margin_mm: how far around a lesion nothing is learnt from, with ``mask``.
+        augmentation: random geometry; null for none.
+        noise_squares: hidden squares; null for none.
+        seed: of every random number in the run.
+    """
+
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    max_epochs: int = Field(200, ge=1)
+    patience: int = Field(20, ge=1)
+    validation_fraction: float = Field(0.2, gt=0, lt=1)
+    slab_mm: float | None = Field(70.0, gt=0)
+    min_brain_fraction: float = Field(0.05, ge=0, lt=1)
+    lesions: Literal["drop", "mask"] = "drop"
+    lesion_margin_mm: float = Field(5.0, ge=0)
+    augmentation: Augmentation | None = Augmentation()
+    noise_squares: NoiseSquares | None = NoiseSquares()
+    seed: int = 0
+
+
+class Detection(_Section):
+    """How a map becomes a mask.
+
+    Attributes:
+        score: function of ``SCORES``.
+        clean: map steps of ``STEPS``, in order; the threshold is compared with their result.
+        threshold: rule of ``RULES``.
+        decide: function of ``DECISIONS`` that turns map and threshold into a mask.
+        refine: mask steps of ``STEPS``, in order.
+    """
+
+    score: NamedStep = Step(name="residual")
+    clean: tuple[NamedStep, ...] = ()
+    threshold: NamedStep = Step(name="robust")
+    decide: NamedStep = Step(name="above")
+    refine: tuple[NamedStep, ...] = ()
+
+
+class Recipe(_Section):
+    """One model, from files to masks."""
+
+    name: str
+    about: str = ""
+    contrasts: tuple[str, ...] = Field(("flair",), min_length=1)
+    preparation: Preparation = Preparation()
+    family: NamedStep
+    training: Training = Training()
+    detection: Detection = Detection()
+
+    @classmethod
+    def load(cls, source: str | Path) -> Recipe:
+        """Read a YAML file, or a recipe that ships with anomri by its name.
+
+        Raises:
+            RecipeError: the file is missing, is not YAML, or does not validate.
+        """
+        return cls.parse(_text_of(source), origin=Path(source).name)
+
+    @classmethod
+    def parse(cls, text: str, *, origin: str) -> Recipe:
+        """Validate YAML ``text``; ``origin`` names it in errors."""
+        try:
+            return cls.model_validate(yaml.safe_load(text))
+        except yaml.YAMLError as error:
+            raise RecipeError(f"{origin}: not valid YAML: {error}") from error
+        except ValidationError as error:
+            raise RecipeError(f"{origin}: {_in_words(error)}") from error
+
+    def to_yaml(self) -> str:
+        """Return the resolved recipe, every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def builtin_names() -> list[str]:
+    """Names of the recipes that ship inside the package."""
+    return sorted(Path(str(f)).stem for f in BUILTIN.iterdir() if str(f).endswith(".yaml"))
+
+
+def _text_of(source: str | Path) -> str:
+    path = Path(source)
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    if str(source) in builtin_names():
+        return (BUILTIN / f"{source}.yaml").read_text(encoding="utf-8")
+    raise RecipeError(
+        f"{source}: expected a recipe file or one of {', '.join(builtin_names())}; "
+        "found neither. Next: check the spelling or give the path of a .yaml file."
+    )
+
+
+def _in_words(error: ValidationError) -> str:
+    return "; ".join(_problem(dict(item)) for item in error.errors())
+
+
+def _problem(item: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or "the recipe"
+    return f"{where}: {item['msg']} (got {item['input']!r:.80})"

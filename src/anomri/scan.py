@@ -1,0 +1,208 @@
+"""The nouns: what flows through anomri, from files on disk to a detection.
+
+Axes are ``I J K`` and point right, anterior and superior (RAS+) after loading; distances are
+millimetres, volumes millilitres. Arrays are NumPy arrays; tensors begin where networks begin.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Affine = NDArray[np.float64]  # (4, 4), index -> world mm
+Volume = NDArray[np.float32]  # (I, J, K)
+Image = NDArray[np.float32]  # (C, I, J, K)
+Mask = NDArray[np.bool_]  # (I, J, K)
+Labels = NDArray[np.uint8]  # (I, J, K), 0 = nothing; BraTS: 1 necrosis, 2 edema, 4 enhancing
+
+ML_PER_MM3 = 1e-3
+
+
+def bids_label(text: str) -> str:
+    """Keep the letters and digits of ``text``: what BIDS allows in a label.
+
+    >>> bids_label("Brats18_2013_2_1")
+    'Brats18201321'
+    """
+    return re.sub(r"[^0-9A-Za-z]", "", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanFiles:
+    """One subject (or one session of a subject) as it lies on disk.
+
+    Attributes:
+        subject: the name the data set gives it, unchanged.
+        contrasts: contrast name (``flair``, ``t1``, ``t1ce``, ``t2``) to its file; a folder of
+            TIFF slices counts as a file.
+        layout: the layout that found it.
+        session: the session's name where there are several.
+        brain: a brain mask, anything above zero is brain.
+        truth: expert lesion labels.
+        healthy: True or False where the data set says so, None where it does not.
+    """
+
+    subject: str
+    contrasts: Mapping[str, Path]
+    layout: str
+    session: str | None = None
+    brain: Path | None = None
+    truth: Path | None = None
+    healthy: bool | None = None
+
+    @property
+    def label(self) -> str:
+        """BIDS prefix of everything written about this scan: ``sub-<label>[_ses-<label>]``."""
+        prefix = f"sub-{bids_label(self.subject)}"
+        return f"{prefix}_ses-{bids_label(self.session)}" if self.session else prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Where the voxels of an array lie in the world.
+
+    Attributes:
+        shape: ``(I, J, K)`` voxels.
+        affine: (4, 4) voxel index to world mm; may rotate, flip and shear.
+        sform_code: NIfTI code that the affine is written back with.
+        qform_code: NIfTI code of ``qform``.
+        qform: the header's own qform where it differs from the affine.
+    """
+
+    shape: tuple[int, int, int]
+    affine: Affine
+    sform_code: int = 1
+    qform_code: int = 0
+    qform: Affine | None = None
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Length in mm of one step along I, J and K."""
+        i, j, k = (float(np.linalg.norm(self.affine[:3, axis])) for axis in range(3))
+        return i, j, k
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in ml, right for sheared grids too (the determinant)."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) * ML_PER_MM3
+
+    def to_world(self, index: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map voxel indices ``(..., 3)`` to world mm ``(..., 3)``."""
+        return index @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """One subject on one grid, oriented, cropped, resampled and intensity-scaled.
+
+    Attributes:
+        subject: the name the data set gives it.
+        label: BIDS prefix, see :attr:`ScanFiles.label`.
+        image: (C, I, J, K) float32, 0 outside the brain.
+        contrasts: names of the C channels.
+        brain: (I, J, K) bool.
+        grid: where the voxels lie; its affine leads to native world mm.
+        native: the grid of the input file, on which results are returned.
+        truth: (I, J, K) expert labels on this grid, if there are any.
+        healthy: what the data set says of the subject.
+        notes: what a reader must know, such as "spacing unknown, 1 mm assumed".
+    """
+
+    subject: str
+    label: str
+    image: Image
+    contrasts: tuple[str, ...]
+    brain: Mask
+    grid: Grid
+    native: Grid
+    truth: Labels | None = None
+    healthy: bool | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def affine(self) -> Affine:
+        """(4, 4) index to native world mm."""
+        return self.grid.affine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnomalyMap:
+    """How abnormal each voxel looks, per contrast; higher is more abnormal.
+
+    Attributes:
+        scan: what was scored.
+        values: (C, I, J, K) float32, 0 outside the brain.
+        reconstruction: (C, I, J, K) float32, the model's healthy version of the scan.
+        score: name of the score that made it, as in ``SCORES``.
+    """
+
+    scan: Scan
+    values: Image
+    reconstruction: Image
+    score: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A cut through an anomaly map, with where it comes from.
+
+    Attributes:
+        value: voxels above it are abnormal; in the units of the map.
+        rule: the rule that made it, as in ``RULES``.
+        fitted_on: subjects whose data decided the value; empty for a number given by hand.
+        false_positive_ml: mean volume above it on the healthy tissue it was fitted on, in ml
+            per scan; None where the rule saw no healthy tissue.
+    """
+
+    value: float
+    rule: str
+    fitted_on: tuple[str, ...] = ()
+    false_positive_ml: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One connected lesion.
+
+    Attributes:
+        number: 1 is the largest.
+        volume_ml: its volume.
+        centre_mm: centre of mass in native world mm.
+        peak: highest value of the anomaly map inside it.
+    """
+
+    number: int
+    volume_ml: float
+    centre_mm: tuple[float, float, float]
+    peak: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """The result for one scan, on the scan's working grid.
+
+    Attributes:
+        anomaly: the map after its cleaning steps: what ``threshold`` was compared with.
+        mask: (I, J, K) bool, the lesions.
+        threshold: the cut that was used.
+        slice_scores: (K,) mean map value over the brain of each axial slice.
+        scan_score: one number for the scan: the abnormal volume in ml.
+        findings: lesions, largest first.
+        regions: (I, J, K) BraTS labels where regions were named.
+        provenance: model, recipe and version, as they go into the sidecar.
+    """
+
+    anomaly: AnomalyMap
+    mask: Mask
+    threshold: Threshold
+    slice_scores: NDArray[np.float64]
+    scan_score: float
+    findings: tuple[Finding, ...]
+    regions: Labels | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
