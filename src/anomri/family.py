@@ -22,9 +22,9 @@ class Batch:
     """What one training step sees.
 
     Attributes:
-        image: (N, C, \\*space) float32, the network's input, disturbed or not.
-        target: (N, C, \\*space) float32, what it should give back.
-        weight: (N, 1, \\*space) float32, 1 where a voxel counts in the loss, 0 where not.
+        image: (N, C, *space) float32, the network's input, disturbed or not.
+        target: (N, C, *space) float32, what it should give back.
+        weight: (N, 1, *space) float32, 1 where a voxel counts in the loss, 0 where not.
     """
 
     image: Tensor
@@ -84,8 +84,8 @@ class Segmenter(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, images: Tensor, labels: Tensor) -> Losses:
-        """Return named scalars for (N, C, \\*space) images and (N, R, \\*space) region masks."""
+        """Return named scalars for (N, C, *space) images and (N, R, *space) region masks."""
 
     @abstractmethod
     def segment(self, images: Tensor) -> Tensor:
-        """Return (N, R, \\*space) probabilities of the R nested regions."""
+        """Return (N, R, *space) probabilities of the R nested regions."""
