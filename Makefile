@@ -1,0 +1,42 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both make their own environment first.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check lint types law format bench clean
+
+demo: $(READY)
+	$(BIN)/anomri demo -o demo
+
+test: $(READY)
+	$(BIN)/pytest -n auto -q
+
+check: lint types law
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+law: $(READY)
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) demo
