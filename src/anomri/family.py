@@ -59,7 +59,10 @@ class Family(nn.Module, ABC):
         channels: contrasts per image.
         size: spatial shape of one image, ``(I, J)`` for a family of slices, ``(I, J, K)`` for
             a family of volumes. Scoring pads and crops scans to it.
+        name: what recipes call it; kept beside its weights.
     """
+
+    name: str = ""
 
     def __init__(self, *, channels: int, size: tuple[int, ...]) -> None:
         super().__init__()
