@@ -140,12 +140,19 @@ class AnomalyMap:
         values: (C, I, J, K) float32, 0 outside the brain.
         reconstruction: (C, I, J, K) float32, the model's healthy version of the scan.
         score: name of the score that made it, as in ``SCORES``.
+        eroded_brain: (I, J, K) bool, what a cleaning step left of the scan's brain.
     """
 
     scan: Scan
     values: Image
     reconstruction: Image
     score: str
+    eroded_brain: Mask | None = None
+
+    @property
+    def brain(self) -> Mask:
+        """(I, J, K) bool, where the values count: the eroded brain, or all of the scan's."""
+        return self.scan.brain if self.eroded_brain is None else self.eroded_brain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

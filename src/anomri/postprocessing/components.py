@@ -1,0 +1,97 @@
+"""Connected lesions: to name them, and to drop the small ones.
+
+Voxels that touch by a face, an edge or a corner belong together (26 neighbours).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from anomri.postprocessing.candidate import Candidate
+from anomri.postprocessing.morphology import crop_around
+from anomri.postprocessing.options import Count, Size
+from anomri.scan import AnomalyMap, Finding, Mask, Volume
+
+TOUCHING = np.ones((3, 3, 3), dtype=bool)
+
+
+class Components:
+    """The connected components of a mask, numbered from 1; 0 is everything else.
+
+    Attributes:
+        box: the part of the array that holds them all.
+        labels: (i, j, k) numbers inside ``box``.
+        count: how many there are.
+    """
+
+    def __init__(self, mask: Mask) -> None:
+        self.box = crop_around(mask)
+        self._shape = mask.shape
+        self.labels, self.count = ndimage.label(mask[self.box], structure=TOUCHING)
+
+    def sums(self, amounts: Volume | Mask) -> NDArray[np.float64]:
+        """Add up ``amounts`` (I, J, K) per component; entry 0 is the background's."""
+        inside = amounts[self.box].ravel().astype(np.float64)
+        sums = np.bincount(self.labels.ravel(), inside, self.count + 1)
+        return sums.astype(np.float64, copy=False)
+
+    def sizes(self) -> NDArray[np.intp]:
+        """Count the voxels of each component; entry 0 is 0, the background is nobody's."""
+        sizes = np.bincount(self.labels.ravel(), minlength=self.count + 1)
+        sizes[0] = 0
+        return sizes
+
+    def only(self, wanted: NDArray[np.bool_]) -> Mask:
+        """Return the mask of the components that ``wanted`` (count + 1) marks."""
+        wanted = wanted.copy()
+        wanted[0] = False
+        mask = np.zeros(self._shape, dtype=bool)
+        mask[self.box] = wanted[self.labels]
+        return mask
+
+
+def remove_small(candidate: Candidate, *, ml: Size) -> Candidate:
+    """Drop the components that are smaller than ``ml``."""
+    components = Components(candidate.lesion)
+    big_enough = components.sizes() >= candidate.voxels_in(ml)
+    return candidate.with_mask(components.only(big_enough))
+
+
+def largest(candidate: Candidate, *, keep: Count = 1) -> Candidate:
+    """Keep the ``keep`` largest components, and any as large as the last of them."""
+    components = Components(candidate.lesion)
+    if components.count <= keep:
+        return candidate
+    sizes = components.sizes()
+    return candidate.with_mask(components.only(sizes >= np.sort(sizes)[-keep]))
+
+
+def findings(mask: Mask, anomaly: AnomalyMap) -> tuple[Finding, ...]:
+    """List the connected lesions of ``mask``, largest first.
+
+    Args:
+        mask: (I, J, K) on the grid of ``anomaly``.
+        anomaly: gives each lesion its peak, over all contrasts.
+    """
+    components = Components(mask)
+    if not components.count:
+        return ()
+    numbers = np.arange(1, components.count + 1)
+    values = anomaly.values.max(axis=0)[components.box]
+    sizes = components.sizes()[1:]
+    peaks = ndimage.maximum(values, components.labels, numbers)
+    corner = [side.start for side in components.box]
+    centres = ndimage.center_of_mass(components.labels > 0, components.labels, numbers)
+    world = anomaly.scan.grid.to_world(np.asarray(centres, dtype=np.float64) + corner)
+    order = np.lexsort((-np.asarray(peaks), -sizes))
+    return tuple(
+        Finding(
+            number=place,
+            volume_ml=float(sizes[which] * anomaly.scan.grid.voxel_ml),
+            centre_mm=(float(world[which, 0]), float(world[which, 1]), float(world[which, 2])),
+            peak=float(peaks[which]),
+        )
+        for place, which in enumerate(order, start=1)
+    )

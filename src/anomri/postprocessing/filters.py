@@ -1,0 +1,80 @@
+"""Steps that change the values of a map."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import SimpleITK
+from scipy import ndimage
+
+from anomri.postprocessing.candidate import Candidate
+from anomri.postprocessing.morphology import HEADER_NOISE_MM, crop_around
+from anomri.postprocessing.options import Size
+from anomri.scan import Volume
+
+
+def median(candidate: Candidate, *, size_mm: Size, dims: Literal[2, 3] = 3) -> Candidate:
+    """Replace each voxel by the median of a box around it; what lies outside the brain counts as 0.
+
+    Args:
+        candidate: the map.
+        size_mm: side of the box; along each axis the nearest odd number of voxels, so that axes
+            with thick voxels are not smoothed at all.
+        dims: 2 stays within the axial slice.
+    """
+    reach = _reach(size_mm, candidate.spacing)
+    if dims == 2:
+        reach = (*reach[:2], 0)
+    if not any(reach):
+        return candidate
+    box = crop_around(candidate.brain)
+    # Padding with zeros, not with the edge: the array may be cropped tightly around the brain.
+    padded = np.pad(candidate.values[box], [(n, n) for n in reach])
+    inner = tuple(slice(n, -n or None) for n in reach)
+    smoothed = np.zeros_like(candidate.values)
+    smoothed[box] = _median(padded, reach)[inner]
+    return candidate.with_values(smoothed)
+
+
+def smooth(candidate: Candidate, *, sigma_mm: Size) -> Candidate:
+    """Average each voxel with its neighbours inside the brain, with Gaussian weights.
+
+    ``(G * values) / (G * brain)``: what lies outside the brain neither counts nor darkens the rim.
+
+    Args:
+        candidate: the map.
+        sigma_mm: standard deviation of the weights.
+    """
+    sigma = [sigma_mm / step for step in candidate.spacing]
+    box = crop_around(candidate.brain)
+    brain = candidate.brain[box].astype(np.float32)
+    total = ndimage.gaussian_filter(candidate.values[box] * brain, sigma, mode="constant")
+    weight = ndimage.gaussian_filter(brain, sigma, mode="constant")
+    smoothed = np.zeros_like(candidate.values)
+    smoothed[box] = np.divide(total, weight, out=total, where=brain > 0)
+    return candidate.with_values(smoothed)
+
+
+def standardise(candidate: Candidate) -> Candidate:
+    """Express the values in robust standard deviations of the brain's own values.
+
+    ``(value - median) / (1.4826 * MAD)`` over the brain; the standard deviation stands in for a
+    MAD of 0, and a map without any spread becomes 0.
+    """
+    centre, spread = candidate.centre_and_spread()
+    if not spread:
+        return candidate.with_values(np.zeros_like(candidate.values))
+    return candidate.with_values((candidate.values - np.float32(centre)) / np.float32(spread))
+
+
+def _reach(size_mm: float, spacing: tuple[float, float, float]) -> tuple[int, ...]:
+    """Return voxels to either side, so that ``2 * reach + 1`` is the odd number nearest to size."""
+    return tuple(int((size_mm + HEADER_NOISE_MM) / (2 * step)) for step in spacing)
+
+
+def _median(values: Volume, reach: tuple[int, ...]) -> Volume:
+    """Filter with SimpleITK, twenty times as fast as SciPy in 3-D; its axes run K, J, I."""
+    image = SimpleITK.GetImageFromArray(values)
+    smoothed = SimpleITK.Median(image, reach[::-1])  # type: ignore[no-untyped-call]
+    return np.asarray(SimpleITK.GetArrayFromImage(smoothed))

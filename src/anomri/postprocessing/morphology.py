@@ -1,0 +1,96 @@
+"""Steps that grow and shrink shapes by millimetres, whatever the voxels look like.
+
+The structuring element is the ball of that radius, as far as voxel centres fall into it: along an
+axis whose voxels are thicker than the radius nothing happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import ndimage
+
+from anomri.postprocessing.candidate import Candidate
+from anomri.postprocessing.options import Size
+from anomri.scan import Mask
+
+# Headers keep spacing in single precision; a voxel exactly at the radius must stay inside.
+HEADER_NOISE_MM = 1e-3
+
+# Four neighbours within the axial slice, none in the slices above and below.
+IN_SLICE = np.zeros((3, 3, 3), dtype=bool)
+IN_SLICE[:, :, 1] = ndimage.generate_binary_structure(2, 1)
+
+
+def ball(mm: float, spacing: tuple[float, float, float]) -> Mask:
+    """Return the voxels whose centre lies within ``mm`` of the middle one.
+
+    >>> ball(2, (1.0, 1.0, 8.0)).shape
+    (5, 5, 1)
+    """
+    reach = [int((mm + HEADER_NOISE_MM) / step) for step in spacing]
+    axes = [np.arange(-n, n + 1) * step for n, step in zip(reach, spacing, strict=True)]
+    squares = np.meshgrid(*(axis**2 for axis in axes), indexing="ij")
+    return np.asarray(sum(squares) <= (mm + HEADER_NOISE_MM) ** 2)
+
+
+def crop_around(mask: Mask, margin: tuple[int, ...] = (0, 0, 0)) -> tuple[slice, ...]:
+    """Return the box around ``mask`` and ``margin`` voxels; an empty one for an empty mask."""
+    found = ndimage.find_objects(mask.view(np.uint8))
+    if not found:
+        return (slice(0, 0),) * mask.ndim
+    return tuple(
+        slice(max(side.start - extra, 0), side.stop + extra)
+        for side, extra in zip(found[0], margin, strict=True)
+    )
+
+
+def erode_brain(candidate: Candidate, *, mm: Size = 2.0) -> Candidate:
+    """Leave out the rim of the brain, where a residual tells of the skull strip and not of lesions.
+
+    What lies beyond the array counts as outside the brain: the array may be cropped tightly.
+
+    Args:
+        candidate: the map; its brain becomes the eroded one.
+        mm: thickness of the rim.
+    """
+    box = crop_around(candidate.brain)
+    eroded = np.zeros_like(candidate.brain)
+    eroded[box] = ndimage.binary_erosion(candidate.brain[box], ball(mm, candidate.spacing))
+    return candidate.with_brain(eroded)
+
+
+def opening(candidate: Candidate, *, mm: Size) -> Candidate:
+    """Remove what no ball of radius ``mm`` fits into."""
+    return _morph(candidate, ndimage.binary_opening, mm)
+
+
+def closing(candidate: Candidate, *, mm: Size) -> Candidate:
+    """Fill what no ball of radius ``mm`` fits into, inside the brain."""
+    return _morph(candidate, ndimage.binary_closing, mm)
+
+
+def fill_holes(candidate: Candidate) -> Candidate:
+    """Fill what the mask encloses within an axial slice."""
+    box = crop_around(candidate.lesion)
+    # One voxel of background around the slice joins everything that is not enclosed.
+    background = np.pad(~candidate.lesion[box], ((1, 1), (1, 1), (0, 0)), constant_values=True)
+    pieces, _ = ndimage.label(background, structure=IN_SLICE)
+    holes = background & ~np.isin(pieces, pieces[0, 0])
+    filled = candidate.lesion.copy()
+    filled[box] |= holes[1:-1, 1:-1]
+    return candidate.with_mask(filled)
+
+
+def _morph(candidate: Candidate, operation: Callable[..., Mask], mm: float) -> Candidate:
+    """Apply ``operation`` as if the array had no border."""
+    element = ball(mm, candidate.spacing)
+    box = crop_around(candidate.lesion)
+    margin = [(n // 2, n // 2) for n in element.shape]
+    inner = tuple(slice(before, -before or None) for before, _ in margin)
+    changed = np.zeros_like(candidate.lesion)
+    # What an operation adds within the box is all that a closing can add: the closing of a set
+    # stays inside its convex hull.
+    changed[box] = operation(np.pad(candidate.lesion[box], margin), element)[inner]
+    return candidate.with_mask(changed)

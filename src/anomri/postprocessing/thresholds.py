@@ -1,0 +1,196 @@
+"""Rules that set the threshold, each leaving its provenance in the :class:`Threshold`.
+
+=========== ============================== ======================================================
+rule        looks at                       value
+=========== ============================== ======================================================
+fixed       nothing                        as given
+robust      the scan itself                median + k · 1.4826 · MAD of its values
+healthy     lesion-free tissue of others   lowest whose mean false-positive volume is allowed
+labelled    labelled scans of others       best mean Dice of ``values > threshold``
+oracle      the test scans' own labels     as labelled; an upper bound and never a result
+=========== ============================== ======================================================
+
+``fixed`` and ``robust`` return the threshold. The others return a :class:`Fit`: maps are added one
+by one, so that memory stays that of one scan however many there are. What a fit keeps per scan is
+a count at each of :data:`CUTS`; every count is exact, and the grid is fine enough that its value
+is within 0.2 % of the best one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomri.errors import UsageError
+from anomri.postprocessing.candidate import Candidate
+from anomri.postprocessing.options import Size
+from anomri.scan import AnomalyMap, Mask, Threshold
+
+log = logging.getLogger(__name__)
+
+# Values to choose a threshold from: 0 and both signs of a grid in steps of 0.2 %. The last one
+# is the largest number that a map can hold, so that nothing is above it.
+_ABOVE_0 = np.asarray([*np.geomspace(1e-6, 1e9, 17_300), np.finfo(np.float32).max])
+CUTS = np.concatenate([-_ABOVE_0[::-1], np.zeros(1), _ABOVE_0])
+
+
+class Fit(Protocol):
+    """A threshold in the making."""
+
+    def add(self, anomaly: AnomalyMap) -> bool:
+        """Learn from one cleaned map; tell whether there was something to learn in it."""
+
+    def threshold(self) -> Threshold:
+        """Return the threshold for all maps so far.
+
+        Raises:
+            UsageError: there was nothing to learn in any of them.
+        """
+
+
+def fixed(_candidate: Candidate, *, value: float) -> Threshold:
+    """Take ``value``, in the units of the map."""
+    return Threshold(value=value, rule="fixed")
+
+
+def robust(candidate: Candidate, *, k: float = 3.0) -> Threshold:
+    """Take ``median + k * 1.4826 * MAD`` of the scan's own values inside the brain."""
+    centre, spread = candidate.centre_and_spread()
+    return Threshold(value=centre + k * spread, rule="robust")
+
+
+def healthy(*, false_positive_ml: Size = 5.0) -> Fit:
+    """Take the lowest value above which healthy scans hold at most ``false_positive_ml`` each.
+
+    Args:
+        false_positive_ml: volume in ml, in the mean over the scans.
+    """
+    return _HealthyFit(false_positive_ml)
+
+
+def labelled(*, candidates: Sequence[float] = ()) -> Fit:
+    """Take the value with the best mean Dice over labelled scans (Lambert et al., section 3).
+
+    Args:
+        candidates: values to choose from; all of :data:`CUTS` where there are none.
+    """
+    return _LabelledFit("labelled", candidates)
+
+
+def oracle(*, candidates: Sequence[float] = ()) -> Fit:
+    """Do as :func:`labelled` does, on the very scans that are judged; called oracle everywhere."""
+    return _LabelledFit("oracle", candidates)
+
+
+class ThresholdFits:
+    """The rules that a model is calibrated by, all in one pass over the scans.
+
+    Args:
+        false_positive_ml: see :func:`healthy`.
+    """
+
+    def __init__(self, *, false_positive_ml: float = 5.0) -> None:
+        self._fits = {"healthy": healthy(false_positive_ml=false_positive_ml)}
+        self._fits["labelled"] = labelled()
+        self._fitted: set[str] = set()
+
+    def add(self, anomaly: AnomalyMap) -> None:
+        """Learn from one cleaned map."""
+        self._fitted |= {rule for rule, fit in self._fits.items() if fit.add(anomaly)}
+
+    def thresholds(self) -> dict[str, Threshold]:
+        """Return the threshold of each rule that found something to learn from."""
+        return {rule: fit.threshold() for rule, fit in self._fits.items() if rule in self._fitted}
+
+
+def fit_all(fit: Fit, maps: Iterable[AnomalyMap]) -> Threshold:
+    """Add ``maps`` to ``fit``, one in memory at a time, and return its threshold."""
+    for anomaly in maps:
+        fit.add(anomaly)
+    return fit.threshold()
+
+
+class _HealthyFit:
+    def __init__(self, false_positive_ml: float) -> None:
+        self._allowed = false_positive_ml
+        self._subjects: list[str] = []
+        self._above = np.zeros(CUTS.size)
+
+    def add(self, anomaly: AnomalyMap) -> bool:
+        tissue = _lesion_free(anomaly)
+        if not tissue.any():
+            return False
+        candidate = Candidate.of(anomaly)
+        self._above += _count_above(candidate.values[tissue], CUTS) * candidate.voxel_ml
+        self._subjects.append(anomaly.scan.subject)
+        return True
+
+    def threshold(self) -> Threshold:
+        subjects = _subjects("healthy", self._subjects, "a scan with lesion-free brain")
+        expected = self._above / len(self._subjects)
+        lowest = int(np.argmax(expected <= self._allowed))
+        return Threshold(
+            value=float(CUTS[lowest]),
+            rule="healthy",
+            fitted_on=subjects,
+            false_positive_ml=float(expected[lowest]),
+        )
+
+
+class _LabelledFit:
+    def __init__(self, rule: str, candidates: Sequence[float]) -> None:
+        self._rule = rule
+        self._cuts = np.sort(np.asarray(candidates, dtype=np.float64)) if candidates else CUTS
+        self._subjects: list[str] = []
+        self._dice = np.zeros(self._cuts.size)
+
+    def add(self, anomaly: AnomalyMap) -> bool:
+        if anomaly.scan.truth is None or not anomaly.scan.truth.any():
+            return False  # without a lesion there is no Dice to raise
+        lesion, brain = anomaly.scan.truth > 0, anomaly.brain
+        values = Candidate.of(anomaly).values
+        hit = _count_above(values[brain & lesion], self._cuts)
+        marked = hit + _count_above(values[brain & ~lesion], self._cuts)
+        self._dice += 2 * hit / (marked + lesion.sum())
+        self._subjects.append(anomaly.scan.subject)
+        return True
+
+    def threshold(self) -> Threshold:
+        subjects = _subjects(self._rule, self._subjects, "a scan with a labelled lesion")
+        best = np.flatnonzero(self._dice == self._dice.max())
+        # Several cuts may give the same masks: the middle one is farthest from changing them.
+        value = float(self._cuts[best[best.size // 2]])
+        return Threshold(value=value, rule=self._rule, fitted_on=subjects)
+
+
+def _lesion_free(anomaly: AnomalyMap) -> Mask:
+    """Return the brain without its lesions; none of it where lesions must be but are not drawn."""
+    scan = anomaly.scan
+    if scan.truth is not None:
+        tissue: Mask = anomaly.brain & (scan.truth == 0)
+        return tissue
+    if scan.healthy is False:
+        log.warning("%s: not healthy and without labels; left out", scan.subject)
+        return np.zeros_like(anomaly.brain)
+    if scan.healthy is None:
+        log.warning("%s: nothing says whether it is healthy; taken as healthy", scan.subject)
+    return anomaly.brain
+
+
+def _count_above(values: NDArray[np.float32], cuts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Count the values above each of the ascending ``cuts``."""
+    at_most = np.searchsorted(np.sort(values), cuts, side="right")
+    return (values.size - at_most).astype(np.float64)
+
+
+def _subjects(rule: str, names: list[str], wanted: str) -> tuple[str, ...]:
+    if not names:
+        raise UsageError(
+            f"threshold rule '{rule}': expected {wanted}, got none. "
+            "Next: add scans, or choose another rule such as 'robust'."
+        )
+    return tuple(dict.fromkeys(names))
