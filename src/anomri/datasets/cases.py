@@ -1,0 +1,164 @@
+"""From single files to scans: gathering by case, and what makes a case unusable.
+
+Every layout sorts its files into cases with roles; the rules that hold for all layouts stand
+here: nothing is guessed when two files claim one role, a case needs a contrast, and no two cases
+may share a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from anomri.datasets.found import Found, Skipped
+from anomri.datasets.tree import Tree
+from anomri.scan import ScanFiles, bids_label
+
+CONTRASTS = ("flair", "t1", "t1ce", "t2")
+BRAIN = "brain"
+TRUTH = "truth"
+
+
+@dataclass(slots=True)
+class Case:
+    """One scan while its files are being gathered.
+
+    Attributes:
+        subject: the data set's name for it.
+        where: its folder or file, for messages.
+        session: the session's name, if there are several.
+        healthy: what the data set says of the subject.
+        files: role (a contrast, ``brain`` or ``truth``) to the files that claim it.
+    """
+
+    subject: str
+    where: str
+    session: str | None = None
+    healthy: bool | None = None
+    files: dict[str, list[Path]] = field(default_factory=dict)
+
+    def add(self, role: str, path: Path) -> None:
+        """Let ``path`` claim ``role``."""
+        self.files.setdefault(role, []).append(path)
+
+
+class Cases:
+    """The cases of one source, in the order in which they were met.
+
+    Args:
+        tree: the source; what its walk skipped is skipped here too.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self.skipped: list[Skipped] = list(tree.skipped)
+        self._cases: dict[Hashable, Case] = {}
+
+    def case(
+        self,
+        key: Hashable,
+        subject: str,
+        *,
+        where: str,
+        session: str | None = None,
+        healthy: bool | None = None,
+    ) -> Case:
+        """Return the case under ``key``, made from the rest when it is the first of its kind."""
+        if key not in self._cases:
+            self._cases[key] = Case(subject, where, session, healthy)
+        return self._cases[key]
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self._cases.values())
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._cases
+
+    def __getitem__(self, key: Hashable) -> Case:
+        return self._cases[key]
+
+    def skip(self, what: Path | str, reason: str) -> None:
+        """Leave out a file or a named thing."""
+        name = self.tree.name(what) if isinstance(what, Path) else what
+        self.skipped.append(Skipped(name, reason))
+
+    def found(self, layout: str) -> Found:
+        """Turn every usable case into :class:`ScanFiles`; say why the others are not."""
+        scans: dict[str, ScanFiles] = {}
+        places: dict[str, str] = {}
+        for case in self:
+            scan = self._scan(case, layout)
+            if scan is None:
+                continue
+            if scan.label in scans:
+                self.skip(case.where, _taken(scan.label, places[scan.label]))
+                continue
+            scans[scan.label], places[scan.label] = scan, case.where
+        return Found(tuple(scans.values()), tuple(self.skipped), layout)
+
+    def _scan(self, case: Case, layout: str) -> ScanFiles | None:
+        roles = self._unambiguous(case)
+        contrasts = {name: roles[name] for name in CONTRASTS if name in roles}
+        if not bids_label(case.subject):
+            self.skip(case.where, "its name holds no letter and no digit to make a label from")
+            return None
+        if not contrasts:
+            self.skip(case.where, f"no scan beside {_listed(roles) or 'what was skipped'}")
+            return None
+        return ScanFiles(
+            subject=case.subject,
+            session=case.session,
+            contrasts=contrasts,
+            layout=layout,
+            brain=roles.get(BRAIN),
+            truth=roles.get(TRUTH),
+            healthy=case.healthy,
+        )
+
+    def _unambiguous(self, case: Case) -> dict[str, Path]:
+        for role, paths in case.files.items():
+            if len(paths) > 1:
+                names = " and ".join(self.tree.name(path) for path in paths)
+                self.skip(f"{case.where} {role}", f"more than one file: {names}; keep one of them")
+        return {role: paths[0] for role, paths in case.files.items() if len(paths) == 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One way in which scans lie on disk; call it with a source to list them.
+
+    Attributes:
+        name: what ``--layout`` calls it.
+        looks_for: its signature in words, for the message when nothing fits.
+        fits: cheap test on names alone, used by ``auto``.
+        gather: sorts the files of a tree into cases.
+    """
+
+    name: str
+    looks_for: str
+    fits: Callable[[Tree], bool]
+    gather: Callable[[Tree], Cases]
+
+    def __call__(self, source: Path) -> Found:
+        """List the scans of ``source``; nothing is computed.
+
+        Raises:
+            UsageError: there is no such file or folder.
+        """
+        return self.read(Tree.of(source))
+
+    def read(self, tree: Tree) -> Found:
+        """List the scans of a tree that has been walked already."""
+        return self.gather(tree).found(self.name)
+
+
+def _taken(label: str, place: str) -> str:
+    return (
+        f"its label {label} is taken by {place} (letters and digits count); "
+        "rename one of them or look through them one at a time"
+    )
+
+
+def _listed(roles: Mapping[str, Path]) -> str:
+    return ", ".join(sorted(path.name for path in roles.values()))

@@ -1,0 +1,54 @@
+"""What a layout hands back: the scans it found, and what it left out with the reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from anomri.scan import ScanFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something on disk that will not be used.
+
+    Attributes:
+        name: the file, folder or subject, relative to the source.
+        reason: why, in the user's words, and what to do where something can be done.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The result of looking through a source.
+
+    Attributes:
+        scans: in the order of their paths; no two share a label.
+        skipped: what was left out.
+        layout: the layout that was used, which ``auto`` chose for itself.
+    """
+
+    scans: tuple[ScanFiles, ...]
+    skipped: tuple[Skipped, ...]
+    layout: str
+
+    def describe(self) -> str:
+        """One line for a person: how many scans, which contrasts, which masks.
+
+        >>> from pathlib import Path
+        >>> scan = ScanFiles(subject="a", contrasts={"t1": Path("a_T1.nii")}, layout="folder")
+        >>> Found((scan,), (), "folder").describe()
+        'folder: 1 scan (t1 1), 0 with truth, 0 with brain mask; 0 skipped'
+        """
+        contrasts = Counter(name for scan in self.scans for name in scan.contrasts)
+        counts = ", ".join(f"{name} {contrasts[name]}" for name in sorted(contrasts))
+        truth = sum(scan.truth is not None for scan in self.scans)
+        brain = sum(scan.brain is not None for scan in self.scans)
+        scans = "1 scan" if len(self.scans) == 1 else f"{len(self.scans)} scans"
+        return (
+            f"{self.layout}: {scans} ({counts}), {truth} with truth, {brain} with brain mask; "
+            f"{len(self.skipped)} skipped"
+        )

@@ -1,0 +1,48 @@
+"""``participants.tsv``: who is healthy, where the data set says so."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+# Columns that are looked at, in this order.
+COLUMNS = ("healthy", "group", "diagnosis")
+YES = frozenset({"true", "yes", "1", "control", "controls", "hc", "cn", "healthy", "con"})
+NO = frozenset({"false", "no", "0", "patient", "patients", "glioma", "tumor", "tumour", "ms"})
+
+
+def without_prefix(name: str) -> str:
+    """Subject name without BIDS's ``sub-``.
+
+    >>> without_prefix("sub-01")
+    '01'
+    """
+    return name.removeprefix("sub-")
+
+
+def read_healthy(table: Path) -> dict[str, bool]:
+    """Read what the table says of its participants; empty when there is no such table.
+
+    Args:
+        table: a ``participants.tsv``; columns ``healthy``, ``group`` or ``diagnosis`` are read.
+
+    Returns:
+        Subject, without ``sub-``, to whether it is healthy; only those whose entry is a word
+        that is known.
+    """
+    if not table.is_file():
+        return {}
+    with table.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    said = {without_prefix(row.get("participant_id") or ""): _healthy(row) for row in rows}
+    return {subject: healthy for subject, healthy in said.items() if healthy is not None}
+
+
+def _healthy(row: dict[str, str | None]) -> bool | None:
+    for column in COLUMNS:
+        word = (row.get(column) or "").strip().lower()
+        if word in YES:
+            return True
+        if word in NO:
+            return False
+    return None

@@ -1,0 +1,43 @@
+"""The cohort that :func:`anomri.datasets.make_phantoms` writes.
+
+``phantoms.json`` marks the folder; ``participants.tsv`` lists the subjects;
+``sub-XX/sub-XX_{flair,t1,t1ce,t2}.nii.gz`` are the scans and ``sub-XX_seg.nii.gz`` the truth.
+"""
+
+from __future__ import annotations
+
+from anomri.datasets.cases import CONTRASTS, TRUTH, Cases, Layout
+from anomri.datasets.participants import read_healthy, without_prefix
+from anomri.datasets.tree import Tree, stem
+
+MARKER = "phantoms.json"
+ROLES = {**{contrast: contrast for contrast in CONTRASTS}, "seg": TRUTH}
+
+
+def fits(tree: Tree) -> bool:
+    """Whether the marker is there."""
+    return tree.root / MARKER in tree.files
+
+
+def gather(tree: Tree) -> Cases:
+    """One case per folder ``sub-XX``."""
+    cases = Cases(tree)
+    healthy = read_healthy(tree.root / "participants.tsv")
+    for path in tree.images():
+        name, _, word = stem(path).rpartition("_")
+        if word in ROLES and name == path.parent.name:
+            subject = without_prefix(name)
+            said = healthy.get(subject)
+            case = cases.case(name, subject, where=tree.name(path.parent), healthy=said)
+            case.add(ROLES[word], path)
+        else:
+            cases.skip(path, "not a file of the phantom cohort")
+    return cases
+
+
+LAYOUT = Layout(
+    name="phantom",
+    looks_for=f"a {MARKER}",
+    fits=fits,
+    gather=gather,
+)

@@ -1,0 +1,115 @@
+"""One walk over a source: its files, and what could not be listed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from anomri.datasets.found import Skipped
+from anomri.errors import UsageError
+
+IMAGE_ENDINGS = (".nii", ".nii.gz")
+NOT_NIFTI = "not NIfTI: expected .nii or .nii.gz; convert it first, DICOM with dcm2niix"
+BROKEN_LINK = "the link leads nowhere; where git-annex or datalad keeps the data, fetch it first"
+LINK_LOOP = "the link leads back to itself or to a folder above it"
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name ends as a NIfTI file's does, in any case."""
+    return path.name.lower().endswith(IMAGE_ENDINGS)
+
+
+def stem(path: Path) -> str:
+    """File name without its NIfTI ending.
+
+    >>> stem(Path("Subj16_FL.nii.gz"))
+    'Subj16_FL'
+    """
+    name = path.name
+    for ending in sorted(IMAGE_ENDINGS, key=len, reverse=True):
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return path.stem
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """Every visible file under a source, listed once and sorted.
+
+    Attributes:
+        root: the source, or the folder of a source that is a single file.
+        files: paths that begin with ``root``; hidden ones (``.name``, macOS ``._name``) are not
+            among them.
+        skipped: links that lead nowhere or in circles, folders that may not be read.
+        single: whether the source is one file.
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    skipped: tuple[Skipped, ...] = ()
+    single: bool = False
+
+    @classmethod
+    def of(cls, source: Path) -> Tree:
+        """List ``source`` in one walk; no file is opened.
+
+        Raises:
+            UsageError: there is no such file or folder.
+        """
+        source = Path(source)
+        if source.name in {"", ".."}:
+            source = source.resolve()  # layouts read folder names, and "." has none
+        if source.is_file():
+            return cls(source.parent, (source,), single=True)
+        if not source.is_dir():
+            raise UsageError(
+                f"{source}: expected a scan or a folder of scans; found neither. "
+                "Next: check the path."
+            )
+        entries = list(_walk(source, source, ()))
+        files = sorted(entry for entry in entries if isinstance(entry, Path))
+        skipped = [entry for entry in entries if isinstance(entry, Skipped)]
+        return cls(source, tuple(files), tuple(sorted(skipped, key=lambda item: item.name)))
+
+    def images(self) -> tuple[Path, ...]:
+        """The NIfTI files."""
+        return tuple(path for path in self.files if is_image(path))
+
+    def name(self, path: Path) -> str:
+        """``path`` relative to the source, with forward slashes; the source by its own name."""
+        return self.root.name if path == self.root else path.relative_to(self.root).as_posix()
+
+
+def _walk(folder: Path, root: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path | Skipped]:
+    name = folder.relative_to(root).as_posix()
+    try:
+        status = folder.stat()
+        with os.scandir(folder) as listing:
+            entries = [entry for entry in listing if not entry.name.startswith(".")]
+    except OSError as error:
+        yield Skipped(name, f"may not be read: {error.strerror}")
+        return
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        yield Skipped(name, LINK_LOOP)
+        return
+    for entry in entries:
+        yield from _visit(Path(folder, entry.name), entry, root, (*above, identity))
+
+
+def _visit(
+    path: Path, entry: os.DirEntry[str], root: Path, above: tuple[tuple[int, int], ...]
+) -> Iterator[Path | Skipped]:
+    name = path.relative_to(root).as_posix()
+    try:
+        if entry.is_dir():
+            yield from _walk(path, root, above)
+        elif entry.is_file():
+            yield path
+        else:
+            yield Skipped(name, BROKEN_LINK if entry.is_symlink() else "not a regular file")
+    except OSError:
+        # A link that points at itself is the one thing `is_dir` raises for.
+        yield Skipped(name, LINK_LOOP)

@@ -1,0 +1,136 @@
+"""What a file name says about its contents: contrast, brain mask, lesion truth, or nothing.
+
+A name is cut into words of letters and digits, in any case; two neighbours also count as one word
+(``t1_post``, ``T2-FLAIR``, ``brain_mask``). The rules, in order:
+
+1. A mask word counts when it follows the first contrast word, stands right before it
+   (``seg_flair``), or when the name has no contrast word. Elsewhere it is taken for a part of the
+   subject's name (``WMH_001_flair``).
+2. ``brainmask`` or ``DLMUSE`` (anatomy labels, above zero is brain) makes a brain mask.
+3. ``seg``, ``mask``, ``lesion``, ``label``, ``wmh``, ``DLWMLS``, ``gt``, ``gold``, ``roi`` make
+   lesion truth.
+4. The first contrast word: ``flair``, ``fl``, ``t2f``; ``t1ce``, ``t1gd``, ``t1c``, ``t1post``;
+   ``t1``, ``t1w``, ``t1n``, ``mprage``; ``t2``, ``t2w``. A word ``brain`` after it means that the
+   scan is stripped.
+5. The bare word ``brain`` makes a brain mask.
+6. A word of another sequence (``dwi``, ``swi``, ``pd``, ...) makes it neither.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from anomri.datasets.cases import BRAIN, CONTRASTS, TRUTH
+
+OTHER = "other"
+SEPARATORS = "_-. "
+_STRIPPED = "stripped"
+_WORD = re.compile(r"[0-9A-Za-z]+")
+# Each word is tried against these in order, whole.
+_MEANINGS = {
+    "flair": re.compile(r"fl|t2f|(t2w?|2d|3d)?flair(2d|3d)?"),
+    "t1ce": re.compile(r"t1w?(ce|c|gd|gado?|post|contrast|ks|km)|(ce|gd|post)t1w?"),
+    "t1": re.compile(r"t1[nw]?|mprage"),
+    "t2": re.compile(r"t2w?"),
+    BRAIN: re.compile(r"brainmask|dlmuse"),
+    TRUTH: re.compile(
+        r"(lesions?|wmh|tumou?r)?(mask|seg)s?|segm|segmentations?|lesions?|labels?(tr|ts)?"
+        r"|wmh|dlwmls|gt|gold|goldstandard|roi"
+    ),
+    _STRIPPED: re.compile(r"brain"),
+    OTHER: re.compile(r"pdw?|swi|dwi|dti|adc|asl|bold|flash|t2star|trace|perf|phase"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a name says.
+
+    Attributes:
+        role: a contrast, ``brain``, ``truth``, ``other``, or None when it says nothing.
+        before: the text before the words that decided; the whole name when none did.
+        after: the text behind them.
+    """
+
+    role: str | None
+    before: str
+    after: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What names the subject; empty when the name holds nothing but its role."""
+        return self.before or self.after
+
+
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    meaning: str
+    first: int  # index of its first word
+    start: int  # of its characters
+    stop: int
+
+
+def read_name(text: str) -> Reading:
+    """Read a file name without its ending.
+
+    >>> read_name("Subj16_FL_DLWMLS")
+    Reading(role='truth', before='Subj16', after='')
+    >>> read_name("WMH_001-T2_FLAIR")
+    Reading(role='flair', before='WMH_001', after='')
+    >>> read_name("t1_007").subject
+    '007'
+    """
+    meant = list(_meanings(text))
+    contrast = next((item for item in meant if item.meaning in CONTRASTS), None)
+    masks = [item for item in meant if item.meaning in {BRAIN, TRUTH} and _counts(item, contrast)]
+    for meaning in (BRAIN, TRUTH):
+        found = next((item for item in masks if item.meaning == meaning), None)
+        if found:
+            first = min((found, contrast or found), key=lambda item: item.start)
+            return _reading(meaning, text, first, found)
+    if contrast:
+        return _reading(contrast.meaning, text, contrast, contrast)
+    for item in meant:
+        role = BRAIN if item.meaning == _STRIPPED else item.meaning
+        return _reading(role, text, item, item)
+    return Reading(None, text)
+
+
+def folder_role(name: str) -> str | None:
+    """Role that a folder's name gives the files in it, as ``t1``, ``wmh_auto``, ``masks`` do.
+
+    A name that numbers something (``lesion_07``) is a subject's and gives no role.
+    """
+    reading = read_name(name)
+    numbered = any(character.isdigit() for character in reading.subject)
+    return None if numbered or reading.role == OTHER else reading.role
+
+
+def _meanings(text: str) -> Iterator[_Meant]:
+    words = list(_WORD.finditer(text))
+    index = 0
+    while index < len(words):
+        for count in (2, 1):
+            run = words[index : index + count]
+            meaning = _meaning("".join(word[0] for word in run))
+            if meaning and len(run) == count:
+                yield _Meant(meaning, index, run[0].start(), run[-1].end())
+                index += count - 1
+                break
+        index += 1
+
+
+def _meaning(word: str) -> str | None:
+    word = word.lower()
+    return next((name for name, form in _MEANINGS.items() if form.fullmatch(word)), None)
+
+
+def _counts(mask: _Meant, contrast: _Meant | None) -> bool:
+    return contrast is None or mask.first >= contrast.first - 1
+
+
+def _reading(role: str, text: str, first: _Meant, last: _Meant) -> Reading:
+    before, after = text[: first.start], text[last.stop :]
+    return Reading(role, before.strip(SEPARATORS), after.strip(SEPARATORS))
