@@ -1,1 +1,27 @@
-"""Being built."""
+"""What a person gets to see and keep: images, tables, pictures and one page."""
+
+from anomri.reporting.derivatives import write_detection
+from anomri.reporting.figures import picture
+from anomri.reporting.images import native_images
+from anomri.reporting.naming import anat_folder, derivative
+from anomri.reporting.page import write_page
+from anomri.reporting.record import RESEARCH_USE, Record, read_record, read_records
+from anomri.reporting.tables import Failure, read_table, write_run, write_table, write_tables
+
+__all__ = [
+    "RESEARCH_USE",
+    "Failure",
+    "Record",
+    "anat_folder",
+    "derivative",
+    "native_images",
+    "picture",
+    "read_record",
+    "read_records",
+    "read_table",
+    "write_detection",
+    "write_page",
+    "write_run",
+    "write_table",
+    "write_tables",
+]

@@ -1,0 +1,121 @@
+"""What ``detect`` leaves on disk for one scan, all of it or nothing.
+
+Everything is written into a hidden folder beside its place and appears by one rename, so that a
+folder that is there is a folder that is finished.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from anomri.reporting.figures import picture
+from anomri.reporting.images import native_images, write_image
+from anomri.reporting.naming import BRAIN, MASK, PICTURE, REGIONS, anat_folder
+from anomri.reporting.record import RESEARCH_USE, Record
+from anomri.scan import Detection, bids_label
+
+REGION_NAMES = (
+    (1, "necrotic and non-enhancing tumour core", "NCR", "#d55e00"),
+    (2, "peritumoural edema", "ED", "#009e73"),
+    (4, "enhancing tumour", "ET", "#f0e442"),
+)
+"""BraTS number, name, abbreviation and colour of each region."""
+
+
+def write_detection(detection: Detection, folder: Path) -> Path:
+    """Write the images, sidecars and picture of one scan, replacing an earlier result.
+
+    Args:
+        detection: what was found.
+        folder: where the detections of a run are written; made where it is missing.
+
+    Returns:
+        The scan's own folder, ``sub-<label>[/ses-<label>]/anat``.
+
+    Raises:
+        UsageError: the scan's label is no BIDS label.
+    """
+    label = detection.anomaly.scan.label
+    home = anat_folder(folder, label)
+    record = Record.of(detection)
+    with _all_or_nothing(home, folder) as draft:
+        for name, image in native_images(detection).items():
+            path = draft / f"{label}_{_file_name(name)}"
+            write_image(image, path)
+            _sidecar_of(path).write_text(_sidecar(name, record), encoding="utf-8")
+        if detection.regions is not None:
+            (draft / f"{label}_desc-regions_dseg.tsv").write_text(_region_table(), encoding="utf-8")
+        (draft / f"{label}_{PICTURE}").write_bytes(picture(detection))
+    return home
+
+
+@contextmanager
+def _all_or_nothing(home: Path, folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of ``home`` when the block ends well."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # Beside its place, because a rename is atomic within one file system only.
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as name:
+        draft, old = Path(name) / "new", Path(name) / "old"
+        draft.mkdir()
+        yield draft
+        home.parent.mkdir(parents=True, exist_ok=True)
+        if home.exists():
+            home.rename(old)
+        try:
+            draft.rename(home)
+        except OSError:
+            if old.exists():
+                old.rename(home)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sidecar_of(path: Path) -> Path:
+    return path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+
+
+def _file_name(name: str) -> str:
+    """Return the file name of an image of :func:`anomri.reporting.native_images`."""
+    kind, _, contrast = name.partition("_")
+    fixed = {"mask": MASK, "brain": BRAIN, "regions": REGIONS}
+    return fixed.get(name) or f"desc-{kind}_{bids_label(contrast)}.nii.gz"
+
+
+def _sidecar(name: str, record: Record) -> str:
+    """Say what an image holds and where it comes from; the mask's sidecar is the record itself."""
+    if name == "mask":
+        return record.to_json()
+    kind, _, contrast = name.partition("_")
+    about: dict[str, dict[str, Any]] = {
+        "brain": {"Description": "the brain that was looked at", "Type": "Brain"},
+        "regions": {"Description": "regions of the lesion, with BraTS numbers"},
+        "anomaly": {
+            "Description": "how abnormal each voxel looks, higher is more abnormal: what the "
+            "threshold was compared with",
+            "Units": record.units,
+            "Threshold": record.threshold.model_dump(mode="json", by_alias=True),
+        },
+        "reconstruction": {
+            "Description": "the healthy version of the scan that the model expects",
+            "Units": "prepared intensity units",
+        },
+    }
+    sidecar = {
+        **about[kind],
+        **({"Contrast": contrast} if contrast else {}),
+        "SpatialReference": "orig",
+        "Provenance": record.provenance,
+        "ResearchUse": RESEARCH_USE,
+    }
+    return json.dumps(sidecar, indent=2) + "\n"
+
+
+def _region_table() -> str:
+    lines = [("index", "name", "abbreviation", "color"), *REGION_NAMES]
+    return "".join("\t".join(str(cell) for cell in line) + "\n" for line in lines)

@@ -1,0 +1,60 @@
+"""The picture of one scan: what went in, what the model expected, what stands out, what was cut.
+
+Columns are slices, rows are images. The anomaly map has one colour scale for every scan of every
+run, from 0 to three times the threshold, so that the same colour always means the same distance
+from being called a lesion.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb, to_rgba_array
+from numpy.typing import NDArray
+from PIL import Image as Picture
+
+from anomri.reporting.mosaic import FOUND, HEAT, TRUTH, Mosaic
+from anomri.scan import Detection
+
+
+GREY_STEPS, HEAT_STEPS, LINE_STEPS = 80, 112, 24
+
+
+def picture(detection: Detection) -> bytes:
+    """Draw one scan as a PNG file.
+
+    Args:
+        detection: the result; the expert's lesions are outlined too where the scan has them.
+    """
+    canvas = FigureCanvasAgg(Mosaic(detection).draw())
+    canvas.draw()
+    pixels = Picture.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    stream = io.BytesIO()
+    few = pixels.quantize(palette=_palette(), dither=Picture.Dither.NONE)
+    few.save(stream, "png", optimize=True)
+    return stream.getvalue()
+
+
+@cache
+def _palette() -> Picture.Image:
+    """The same 256 colours for every picture, at a third of the size of full colour.
+
+    A palette fitted to each picture would shift the colour scale from scan to scan.
+    """
+    greys = [f"{shade:.4f}" for shade in np.linspace(0, 1, GREY_STEPS)]
+    heat = colormaps[HEAT](np.linspace(0, 1, HEAT_STEPS))[:, :3]
+    lines = [_shades(colour, LINE_STEPS) for colour in (FOUND, TRUTH)]
+    colours = np.concatenate([to_rgba_array(greys)[:, :3], heat, *lines])
+    palette = Picture.new("P", (1, 1))
+    palette.putpalette(np.round(colours * 255).astype(np.uint8).ravel().tolist())
+    return palette
+
+
+def _shades(colour: str, count: int) -> NDArray[np.float64]:
+    """Blend from dark grey to ``colour``: the softened edges of a line."""
+    share = np.linspace(0.15, 1, count)[:, None]
+    return share * np.array(to_rgb(colour)) + (1 - share) * 0.3

@@ -1,0 +1,203 @@
+"""What a sidecar says about one scan: everything that tables and the page need, and no voxel.
+
+Tables and page are made from these files alone, so that a batch that skipped finished scans, or
+stopped half way, still yields complete ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_pascal
+
+from anomri.errors import UsageError
+from anomri.reporting.naming import RECORD, derivative
+from anomri.scan import Detection, Finding, Scan
+
+RESEARCH_USE = (
+    "Research use only. Not a medical device, not for diagnosis or for decisions about treatment."
+)
+STANDARDISE = "standardise"
+
+
+class _Entry(BaseModel):
+    """Frozen, and spelt in a sidecar the way BIDS spells its keys."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_pascal, populate_by_name=True)
+
+
+class FindingEntry(_Entry):
+    """One lesion, see :class:`anomri.scan.Finding`."""
+
+    number: int
+    volume_ml: float
+    centre_mm: tuple[float, float, float]
+    peak: float
+
+
+class ThresholdEntry(_Entry):
+    """The cut, see :class:`anomri.scan.Threshold`; of the subjects only their number is told."""
+
+    value: float
+    rule: str
+    fitted_on: int
+    expected_false_positive_ml: float | None
+
+
+class Record(_Entry):
+    """One scan's result without its voxels.
+
+    Attributes:
+        subject: the name the data set gives it: untrusted text.
+        label: BIDS prefix of its files.
+        contrasts: what was looked at.
+        units: of the anomaly map, the threshold and the peaks.
+        threshold: the cut.
+        lesion_volume_ml: all lesions together.
+        scan_score: one number for the scan.
+        highest_slice_score: the most abnormal axial slice.
+        findings: lesions, largest first.
+        healthy: what the data set says.
+        truth_volume_ml: the expert's lesions, on the model's grid.
+        brain_volume_ml: the brain that was looked at.
+        spacing_mm: of the input's own grid.
+        regions: whether the lesion's regions were named.
+        notes: what a reader must know.
+        seconds: how long the scan took, where the caller measured it.
+        provenance: model, recipe and version.
+        research_use: the notice that goes with every result.
+        description: what the file beside it holds.
+        type: of the mask, a word of BIDS.
+        spatial_reference: the grid, a word of BIDS: that of the input file.
+    """
+
+    subject: str
+    label: str
+    contrasts: tuple[str, ...]
+    units: str
+    threshold: ThresholdEntry
+    lesion_volume_ml: float
+    scan_score: float
+    highest_slice_score: float
+    findings: tuple[FindingEntry, ...]
+    healthy: bool | None = None
+    truth_volume_ml: float | None = None
+    brain_volume_ml: float
+    spacing_mm: tuple[float, float, float]
+    regions: bool = False
+    notes: tuple[str, ...] = ()
+    seconds: float | None = None
+    provenance: dict[str, Any] = {}
+    research_use: str = RESEARCH_USE
+    description: str = "lesions"
+    type: str = "Lesion"
+    spatial_reference: str = "orig"
+
+    @classmethod
+    def of(cls, detection: Detection) -> Record:
+        """Take from a detection what can be told without voxels."""
+        scan = detection.anomaly.scan
+        provenance = dict(detection.provenance)
+        return cls(
+            subject=scan.subject,
+            label=scan.label,
+            contrasts=scan.contrasts,
+            units=unit_of(detection),
+            threshold=_threshold_entry(detection),
+            lesion_volume_ml=float(detection.mask.sum() * scan.grid.voxel_ml),
+            scan_score=detection.scan_score,
+            highest_slice_score=float(detection.slice_scores.max(initial=0.0)),
+            findings=tuple(_finding_entry(finding) for finding in detection.findings),
+            healthy=scan.healthy,
+            truth_volume_ml=_truth_ml(scan),
+            brain_volume_ml=float(scan.brain.sum() * scan.grid.voxel_ml),
+            spacing_mm=scan.native.spacing,
+            regions=detection.regions is not None,
+            notes=scan.notes,
+            seconds=provenance.pop("seconds", None),
+            provenance=provenance,
+        )
+
+    def to_json(self) -> str:
+        """Return the text of the sidecar."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=2) + "\n"
+
+
+def read_record(folder: Path, label: str) -> Record | None:
+    """Read back what was found in a scan; None where it has not been finished.
+
+    Args:
+        folder: where detections were written.
+        label: BIDS prefix of the scan.
+
+    Raises:
+        UsageError: the sidecar is damaged.
+    """
+    path = derivative(folder, label, RECORD)
+    return _parse(path) if path.is_file() else None
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Read back every finished scan below ``folder``, by label.
+
+    Raises:
+        UsageError: a sidecar is damaged.
+    """
+    # Hidden folders are scans that are being written.
+    paths = [*folder.glob(f"sub-*/anat/*_{RECORD}"), *folder.glob(f"sub-*/ses-*/anat/*_{RECORD}")]
+    return [_parse(path) for path in sorted(paths)]
+
+
+def unit_of(detection: Detection) -> str:
+    """Name the unit of the map that the threshold was compared with."""
+    return unit_from(detection.provenance, detection.anomaly.score)
+
+
+def unit_from(provenance: Mapping[str, Any], score: str) -> str:
+    """Name the unit of a map from the steps that cleaned it.
+
+    Args:
+        provenance: may hold the recipe's ``detection`` section.
+        score: function that made the map.
+    """
+    steps = provenance.get("detection", {}).get("clean", [])
+    if any(step.get("name") == STANDARDISE for step in steps):
+        return "robust standard deviations of the scan"
+    return f"{score}, prepared intensity units"
+
+
+def _parse(path: Path) -> Record:
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UsageError(
+            f"{path.name}: expected a sidecar written by anomri, found {error.error_count()} "
+            "fields that do not fit. Next: delete this scan's folder and run `anomri detect` again."
+        ) from error
+
+
+def _threshold_entry(detection: Detection) -> ThresholdEntry:
+    threshold = detection.threshold
+    return ThresholdEntry(
+        value=threshold.value,
+        rule=threshold.rule,
+        fitted_on=len(threshold.fitted_on),
+        expected_false_positive_ml=threshold.false_positive_ml,
+    )
+
+
+def _finding_entry(finding: Finding) -> FindingEntry:
+    return FindingEntry(
+        number=finding.number,
+        volume_ml=finding.volume_ml,
+        centre_mm=finding.centre_mm,
+        peak=finding.peak,
+    )
+
+
+def _truth_ml(scan: Scan) -> float | None:
+    return None if scan.truth is None else float((scan.truth > 0).sum() * scan.grid.voxel_ml)

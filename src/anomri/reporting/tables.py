@@ -1,0 +1,208 @@
+"""The tables of a run, made from what its sidecars say.
+
+Tab-separated, one header line, ``n/a`` where there is nothing, as in BIDS. Names come from file
+systems and headers: a cell that a spreadsheet would run as a formula is defused.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePath
+from platform import python_version
+from typing import Any
+
+from anomri.errors import ScanError
+from anomri.reporting.record import RESEARCH_USE, Record, read_records
+
+FINDINGS = "findings.tsv"
+SUMMARY = "summary.tsv"
+FAILURES = "failures.tsv"
+RUN = "run.json"
+DATASET = "dataset_description.json"
+NOTHING = "n/a"
+
+Cell = str | float | int | None
+LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One scan that could not be used.
+
+    Attributes:
+        subject: the name the data set gives it.
+        file: name of the file at fault, without its folder.
+        reason: what was expected and what was found.
+        next_step: one sentence on how to go on.
+    """
+
+    subject: str
+    file: str
+    reason: str
+    next_step: str
+
+    @classmethod
+    def of(cls, subject: str, error: ScanError) -> Failure:
+        """Turn the error that a scan raised into its row."""
+        return cls(subject, error.file, error.reason, error.next_step)
+
+
+def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> None:
+    """Write ``findings.tsv``, ``summary.tsv``, ``failures.tsv`` and the data set's description.
+
+    Args:
+        folder: where detections were written; every finished scan in it gets its rows, whichever
+            run finished it.
+        failures: scans of this run that could not be used; without it the table of the last run
+            stays.
+
+    Raises:
+        UsageError: a scan's sidecar is damaged.
+    """
+    records = read_records(folder)
+    write_table(folder / SUMMARY, SUMMARY_COLUMNS, [_summary_row(record) for record in records])
+    findings = [row for record in records for row in _finding_rows(record)]
+    write_table(folder / FINDINGS, FINDING_COLUMNS, findings)
+    if failures is not None or not (folder / FAILURES).exists():
+        rows = [(item.subject, item.file, item.reason, item.next_step) for item in failures or ()]
+        write_table(folder / FAILURES, FAILURE_COLUMNS, rows)
+    _write_text(folder / DATASET, _json(_dataset_description()))
+
+
+def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:
+    """Write ``run.json``: what was run, with which versions.
+
+    Args:
+        folder: where detections were written.
+        command: the words of the command line; of a path only the last part is kept, so that no
+            folder of the user's machine reaches a page.
+        facts: anything else worth telling that JSON can hold, such as ``started`` or ``device``.
+    """
+    run = {
+        "command": " ".join(_without_folders(word) for word in command),
+        **facts,
+        "python": python_version(),
+        "versions": {name: _version(name) for name in ("anomri", *LIBRARIES)},
+        "research_use": RESEARCH_USE,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_text(folder / RUN, _json(run))
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Write tab-separated values; the file appears whole or not at all."""
+    lines = [columns, *([_plain(cell) for cell in row] for row in rows)]
+    _write_text(path, "".join("\t".join(line) + "\n" for line in lines))
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read tab-separated values as one mapping per row; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, restval=""))
+
+
+SUMMARY_COLUMNS = (
+    "subject",
+    "label",
+    "lesion_volume_ml",
+    "lesion_count",
+    "scan_score",
+    "highest_slice_score",
+    "threshold",
+    "threshold_rule",
+    "brain_volume_ml",
+    "healthy",
+    "truth_volume_ml",
+    "seconds",
+    "notes",
+)
+FINDING_COLUMNS = (
+    "subject",
+    "label",
+    "lesion",
+    "volume_ml",
+    "centre_x_mm",
+    "centre_y_mm",
+    "centre_z_mm",
+    "peak",
+)
+FAILURE_COLUMNS = ("subject", "file", "reason", "next_step")
+
+
+def _summary_row(record: Record) -> tuple[Cell, ...]:
+    return (
+        record.subject,
+        record.label,
+        record.lesion_volume_ml,
+        len(record.findings),
+        record.scan_score,
+        record.highest_slice_score,
+        record.threshold.value,
+        record.threshold.rule,
+        record.brain_volume_ml,
+        None if record.healthy is None else str(record.healthy).lower(),
+        record.truth_volume_ml,
+        record.seconds,
+        "; ".join(record.notes),
+    )
+
+
+def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
+    return [
+        (record.subject, record.label, item.number, item.volume_ml, *item.centre_mm, item.peak)
+        for item in record.findings
+    ]
+
+
+def _plain(cell: Cell) -> str:
+    """Return the text of a cell: short numbers, no tab or line break, no formula."""
+    if cell is None or cell == "":
+        return NOTHING
+    if isinstance(cell, float):
+        return f"{cell:.6g}"
+    text = re.sub(r"\s+", " ", str(cell)).strip()
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def _dataset_description() -> dict[str, Any]:
+    return {
+        "Name": "Abnormal tissue found by anomri",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "anomri", "Version": _version("anomri")}],
+        "ResearchUse": RESEARCH_USE,
+    }
+
+
+def _without_folders(word: str) -> str:
+    option, equals, value = word.rpartition("=")
+    return f"{option}{equals}{PurePath(value.replace(chr(92), '/')).name or value}"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return NOTHING
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, default=str) + "\n"
+
+
+def _write_text(path: Path, text: str) -> None:
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", delete=False
+    ) as stream:
+        stream.write(text)
+    Path(stream.name).chmod(0o644)
+    os.replace(stream.name, path)
