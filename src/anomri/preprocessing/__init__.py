@@ -1,1 +1,24 @@
-"""Being built."""
+"""Scans as they lie on disk to scans that a model can look at, and the way home.
+
+Only affine geometry happens here, and all of it stands in ``Scan.grid``: a result returns to the
+input's own voxels with one interpolation.
+"""
+
+from anomri.preprocessing.cache import PreparedFolder, is_prepared
+from anomri.preprocessing.home import labels_to_native, mask_to_native, to_native
+from anomri.preprocessing.intensities import INTENSITIES
+from anomri.preprocessing.preparing import prepare_images, prepare_scan
+from anomri.preprocessing.reading import read_labels, read_native
+
+__all__ = [
+    "INTENSITIES",
+    "PreparedFolder",
+    "is_prepared",
+    "labels_to_native",
+    "mask_to_native",
+    "prepare_images",
+    "prepare_scan",
+    "read_labels",
+    "read_native",
+    "to_native",
+]

@@ -1,0 +1,244 @@
+"""Prepared scans on disk: plain NIfTI that any viewer opens and training maps into memory.
+
+::
+
+    prepared/
+      prepared.json                 what was prepared: preparation, contrasts, key, version
+      sub-<label>/<contrast>.nii    float32, scaled, on the working grid
+                  brain.nii         uint8
+                  truth.nii         uint8 label numbers, where there are any
+                  native_truth.nii.gz   the same on the input's own grid and axis order
+                  scan.json         subject, notes, grids, and the files it was made from
+
+A subject's folder appears at once, by renaming, or not at all. Files are compared by size and
+time first and by content where these differ; only their names are written down.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomri.errors import ScanError, UsageError
+from anomri.preprocessing.fingerprints import Fingerprint, fingerprints, refreshed, same_content
+from anomri.preprocessing.preparing import prepare_subject
+from anomri.preprocessing.storage import (
+    PARTIAL,
+    grid_entry,
+    grid_of,
+    mapped,
+    read_json,
+    swap,
+    write_json,
+    write_scan,
+)
+from anomri.preprocessing.subject import read_subject
+from anomri.recipe import Preparation
+from anomri.scan import Grid, Labels, Mask, Scan, ScanFiles, Volume
+
+HEADER = "prepared.json"
+SCAN = "scan.json"
+FORMAT = 1  # raised whenever preparation gives other numbers for the same section
+
+
+def is_prepared(folder: Path) -> bool:
+    """Say whether ``folder`` holds prepared scans."""
+    return (folder / HEADER).is_file()
+
+
+class PreparedFolder:
+    """A folder of prepared scans, all made in the same way.
+
+    Args:
+        folder: made where it does not exist.
+        preparation: spacing, shape and intensities.
+        contrasts: channels of each scan, in order.
+
+    Raises:
+        UsageError: the folder already holds scans that were prepared in another way.
+    """
+
+    def __init__(self, folder: Path, preparation: Preparation, contrasts: Sequence[str]) -> None:
+        self.folder = Path(folder)
+        self.preparation = preparation
+        self.contrasts = tuple(contrasts)
+        if is_prepared(self.folder):
+            _refuse_other(self.folder, self._header())
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / HEADER, self._header())
+
+    @classmethod
+    def open(cls, folder: Path) -> PreparedFolder:
+        """Open what is there, as it was prepared.
+
+        Raises:
+            UsageError: the folder holds no prepared scans.
+        """
+        if not is_prepared(Path(folder)):
+            raise UsageError(
+                f"{Path(folder).name}: expected a folder of prepared scans, found no {HEADER}. "
+                "Next: make one with `anomri prepare`."
+            )
+        header = read_json(Path(folder) / HEADER)
+        return cls(folder, Preparation(**header["preparation"]), header["contrasts"])
+
+    def add(self, files: ScanFiles) -> bool:
+        """Prepare one subject and keep it; False where it is there already and unchanged.
+
+        Raises:
+            ScanError: the subject cannot be prepared, or another one has its label.
+        """
+        if self._is_current(files):
+            return False
+        target = self.folder / files.label
+        partial = self.folder / f"{PARTIAL}{files.label}"
+        shutil.rmtree(partial, ignore_errors=True)
+        subject = read_subject(files, self.contrasts)
+        scan = prepare_subject(subject, self.preparation)
+        partial.mkdir()
+        try:
+            write_scan(partial, scan, subject.native_truth())
+            write_json(partial / SCAN, self._entry(files, scan))
+            swap(partial, target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return True
+
+    def labels(self) -> list[str]:
+        """Return the labels of all scans, sorted."""
+        return sorted(path.parent.name for path in self.folder.glob(f"sub-*/{SCAN}"))
+
+    def index(self) -> list[tuple[str, str, bool | None]]:
+        """Return label, subject and healthy word of every scan, without reading a voxel."""
+        entries = ((label, self._read_entry(label)) for label in self.labels())
+        return [(label, entry["subject"], entry["healthy"]) for label, entry in entries]
+
+    def load(self, label: str) -> Scan:
+        """Return one scan; with a single contrast its voxels stay on disk until they are used."""
+        entry = self._read_entry(label)
+        volumes = [self.volume(label, contrast) for contrast in self.contrasts]
+        return Scan(
+            subject=entry["subject"],
+            label=label,
+            image=volumes[0][None] if len(volumes) == 1 else np.stack(volumes),
+            contrasts=self.contrasts,
+            brain=self.brain(label),
+            grid=grid_of(entry["grid"]),
+            native=grid_of(entry["native"]),
+            truth=self.truth(label),
+            healthy=entry["healthy"],
+            notes=tuple(entry["notes"]),
+        )
+
+    def volume(self, label: str, contrast: str) -> Volume:
+        """Return (I, J, K) values of one contrast, mapped; a slice reads only itself."""
+        return self._mapped(label, contrast)
+
+    def brain(self, label: str) -> Mask:
+        """Return the (I, J, K) brain mask, mapped."""
+        mask: Mask = self._mapped(label, "brain").view(np.bool_)
+        return mask
+
+    def truth(self, label: str) -> Labels | None:
+        """Return the (I, J, K) expert labels on the working grid, mapped, if there are any."""
+        return self._mapped(label, "truth") if self._path(label, "truth").is_file() else None
+
+    def native_truth(self, label: str) -> tuple[Labels, Grid] | None:
+        """Return the expert labels on the input's own grid and axis order, if there are any."""
+        path = self.folder / label / "native_truth.nii.gz"
+        if not path.is_file():
+            return None
+        labels = np.asarray(mapped(path), dtype=np.uint8)
+        return labels, grid_of(self._read_entry(label)["native"])
+
+    def _path(self, label: str, name: str) -> Path:
+        return self.folder / label / f"{name}.nii"
+
+    def _mapped(self, label: str, name: str) -> NDArray[Any]:
+        path = self._path(label, name)
+        if not path.is_file():
+            raise UsageError(
+                f"{label}: expected {path.name} in {self.folder.name}, found none. "
+                f"Next: choose one of its {len(self.labels())} scans and of the contrasts "
+                f"{', '.join(self.contrasts)}, or prepare again."
+            )
+        return mapped(path)
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "anomri_version": version("anomri"),
+            "format": FORMAT,
+            "preparation": self.preparation.model_dump(mode="json"),
+            "contrasts": list(self.contrasts),
+            "key": self.preparation.key(),
+        }
+
+    def _read_entry(self, label: str) -> dict[str, Any]:
+        path = self.folder / label / SCAN
+        if not path.is_file():
+            raise UsageError(
+                f"{label}: expected a scan prepared in {self.folder.name}, found none. "
+                "Next: see `labels()` for those that are there."
+            )
+        return read_json(path)
+
+    def _entry(self, files: ScanFiles, scan: Scan) -> dict[str, Any]:
+        return {
+            "subject": scan.subject,
+            "session": files.session,
+            "healthy": scan.healthy,
+            "contrasts": list(scan.contrasts),
+            "notes": list(scan.notes),
+            "grid": grid_entry(scan.grid),
+            "native": grid_entry(scan.native),
+            "files": fingerprints(files, self.contrasts),
+        }
+
+    def _is_current(self, files: ScanFiles) -> bool:
+        path = self.folder / files.label / SCAN
+        if not path.is_file():
+            return False
+        entry = read_json(path)
+        _refuse_other_subject(entry, files)
+        if entry["healthy"] != files.healthy:
+            return False
+        known: Mapping[str, Fingerprint] = entry["files"]
+        if not same_content(known, files, self.contrasts):
+            return False
+        if (now := refreshed(known, files, self.contrasts)) != known:
+            write_json(path, {**entry, "files": now})
+        return True
+
+
+def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
+    held = read_json(folder / HEADER)
+    parts = {"format": "format", "contrasts": "contrasts", "preparation": "preparation"}
+    differing = [
+        f"{name}: {held.get(part)} there, {wanted[part]} now"
+        for part, name in parts.items()
+        if held.get(part) != wanted[part]
+    ]
+    if differing:
+        raise UsageError(
+            f"{folder.name}: expected scans prepared in the same way, found others "
+            f"({'; '.join(differing)}). Next: prepare into another folder."
+        )
+
+
+def _refuse_other_subject(entry: Mapping[str, Any], files: ScanFiles) -> None:
+    if (entry["subject"], entry["session"]) == (files.subject, files.session):
+        return
+    raise ScanError(
+        files.subject,
+        expected=f"a label of its own, got by keeping letters and digits: {files.label}",
+        got=f"one that {entry['subject']} has already",
+        next_step="rename one of the two, or prepare them into different folders",
+    )

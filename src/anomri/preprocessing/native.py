@@ -1,0 +1,161 @@
+"""One image as its file stores it, and the checks that its geometry must pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomri.errors import BadIntensities, UnreadableScan, WrongShape
+from anomri.scan import Affine, Grid, Labels, Mask
+
+MAX_VOXELS = 2**30  # 4 GiB as float32, eight times a 512 x 512 x 512 scan
+MIN_SLICES = 3
+SINGULAR = 1e-6  # determinant relative to the product of the axes' lengths
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """An image in its file's own axis order.
+
+    Attributes:
+        name: file name, for errors and notes.
+        values: (I, J, K) in the file's order.
+        grid: where they lie.
+        spacing_known: False where the file holds no voxel size.
+        notes: what a reader must know of the file.
+    """
+
+    name: str
+    values: NDArray[Any]
+    grid: Grid
+    spacing_known: bool = True
+    notes: tuple[str, ...] = ()
+
+    def holding(self, values: NDArray[Any]) -> Native:
+        """Return the same image with other values."""
+        return replace(self, values=values)
+
+    def mask(self) -> Mask:
+        """Return (I, J, K) bool, True above zero.
+
+        Raises:
+            BadIntensities: not one voxel is above zero.
+        """
+        mask: Mask = self.values > 0
+        if not mask.any():
+            raise BadIntensities(
+                self.name,
+                expected="a mask with voxels above zero",
+                got="none",
+                next_step="leave the mask out, or give the right file",
+            )
+        return mask
+
+    def labels(self) -> Labels:
+        """Return (I, J, K) label numbers as they stand in the file.
+
+        Raises:
+            BadIntensities: a value is no whole number from 0 to 255.
+        """
+        rounded = np.rint(self.values)
+        low, high = float(rounded.min()), float(rounded.max())
+        whole = bool((np.abs(self.values - rounded) < 0.01).all())
+        if not whole or low < 0 or high > 255:
+            raise BadIntensities(
+                self.name,
+                expected="whole label numbers from 0 to 255",
+                got=f"values from {low:g} to {high:g}" + ("" if whole else ", not all whole"),
+                next_step="give a segmentation, not an image or a probability map",
+            )
+        labels: Labels = rounded.astype(np.uint8)
+        return labels
+
+
+def spatial_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
+    """Return the three spatial axes of ``shape``; trailing axes of length 1 are dropped.
+
+    Raises:
+        WrongShape: there are not three axes, one is too short, or there are too many voxels.
+    """
+    kept = tuple(int(n) for n in shape)
+    while len(kept) > 3 and kept[-1] == 1:
+        kept = kept[:-1]
+    got = " x ".join(map(str, kept)) or "no axes"
+    if len(kept) != 3:
+        raise WrongShape(name, expected="one volume with three axes", got=got, next_step=_AXES)
+    if min(kept) < MIN_SLICES:
+        raise WrongShape(
+            name,
+            expected=f"at least {MIN_SLICES} voxels along each axis",
+            got=got,
+            next_step="give the whole volume, not a slice of it",
+        )
+    if int(np.prod(kept, dtype=object)) > MAX_VOXELS:
+        raise WrongShape(
+            name,
+            expected=f"at most {MAX_VOXELS} voxels",
+            got=got,
+            next_step="check the file: its header may be damaged",
+        )
+    return kept[0], kept[1], kept[2]
+
+
+_AXES = "save the volume you mean to a file of its own, for example with nibabel's four_to_three"
+
+
+def checked_affine(affine: Affine | None, name: str) -> Affine:
+    """Return ``affine`` as float64 if it can be inverted.
+
+    Raises:
+        UnreadableScan: it is missing, not finite, or folds the volume flat.
+    """
+    matrix = np.eye(4) if affine is None else np.asarray(affine, dtype=np.float64)
+    finite = bool(np.isfinite(matrix).all())
+    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+    flat = not finite or abs(np.linalg.det(matrix[:3, :3])) <= SINGULAR * np.prod(lengths)
+    if affine is None or flat:
+        raise UnreadableScan(
+            name,
+            expected="a header that places the voxels in space",
+            got="an affine that cannot be inverted" if finite else "an affine that is not finite",
+            next_step="convert the original DICOM files again, for example with dcm2niix",
+        )
+    return matrix
+
+
+def refuse_not_finite(values: NDArray[np.float32], name: str) -> None:
+    """Raise unless every voxel is a finite number.
+
+    Raises:
+        BadIntensities: with the count of those that are not.
+    """
+    # The extremes tell: NaN survives both. Counting is left to the rare bad case.
+    if np.isfinite([values.min(), values.max()]).all():
+        return
+    count = int(values.size - np.count_nonzero(np.isfinite(values)))
+    raise BadIntensities(
+        name,
+        expected="finite values",
+        got=f"{count} voxels that are NaN or infinite",
+        next_step="export the scan again, or set those voxels to the background's value",
+    )
+
+
+def refuse_constant(values: NDArray[np.float32], name: str) -> None:
+    """Raise if all voxels are the same.
+
+    Raises:
+        BadIntensities: they are.
+    """
+    low = float(values.min())
+    if low < float(values.max()):
+        return
+    raise BadIntensities(
+        name,
+        expected="an image",
+        got=f"{low:g} in every voxel",
+        next_step="check the export of this series",
+    )

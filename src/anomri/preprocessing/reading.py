@@ -1,0 +1,254 @@
+"""Files and nibabel images to arrays in the file's own axis order, or one clear refusal."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError, SerializableImage
+from nibabel.spatialimages import HeaderDataError, SpatialImage
+from numpy.typing import NDArray
+
+from anomri.errors import ScanError, UnreadableScan, WrongShape
+from anomri.preprocessing.native import (
+    Native,
+    checked_affine,
+    refuse_constant,
+    refuse_not_finite,
+    spatial_shape,
+)
+from anomri.preprocessing.slices import read_slice_labels, read_slices
+from anomri.scan import Affine, Grid, Labels
+
+ImageSource = str | PathLike[str] | SpatialImage
+
+MAX_DEFLATE_RATIO = 1040  # DEFLATE cannot do better than 1032 : 1
+DICOM_MAGIC = slice(128, 132)
+GZIPPED = (".gz", ".mgz")
+GZIP_MAGIC = b"\x1f\x8b"
+HEADER_ROOM = 1 << 20  # bytes for header and extensions, beside the voxels
+
+_BROKEN = (EOFError, OSError, zlib.error, ValueError, TypeError, OverflowError, MemoryError)
+_LOAD_BROKEN = (*_BROKEN, ImageFileError, HeaderDataError, KeyError)
+_COPY_AGAIN = "copy or download the file again and check that it opens in a viewer"
+
+
+def read_native(path: Path, contrast: str = "") -> tuple[NDArray[np.float32], Grid]:
+    """Read one scan in its file's own axis order.
+
+    Args:
+        path: NIfTI, Analyze or MGH file, or a folder of TIFF slices.
+        contrast: which channel to take from a folder of TIFF slices.
+
+    Returns:
+        (I, J, K) values with the header's scaling applied, and where they lie.
+
+    Raises:
+        UnreadableScan: missing, truncated, no image, or not to be opened.
+        WrongShape: not three axes, colour, too thin or absurdly large.
+        BadIntensities: NaN, infinite, or the same in every voxel.
+    """
+    native = read_image(path, contrast)
+    return native.values, native.grid
+
+
+def read_labels(path: Path) -> tuple[Labels, Grid]:
+    """Read a segmentation in its file's own axis order; label numbers are kept.
+
+    Raises:
+        ScanError: as :func:`read_native`, or values that are no label numbers.
+    """
+    native = read_segmentation(path)
+    return native.labels(), native.grid
+
+
+def read_image(source: ImageSource, contrast: str = "") -> Native:
+    """Read a scan from a path or a nibabel image; see :func:`read_native`."""
+    if isinstance(source, SpatialImage):
+        native = _voxels(source, _name_in_memory(source, contrast))
+    elif (path := Path(source)).is_dir():
+        native = read_slices(path, contrast)
+    else:
+        native = _read_file(path)
+    refuse_not_finite(native.values, native.name)
+    refuse_constant(native.values, native.name)
+    return native
+
+
+def read_segmentation(source: ImageSource) -> Native:
+    """Read a mask or a segmentation from a path or a nibabel image; all zero is allowed."""
+    if isinstance(source, SpatialImage):
+        native = _voxels(source, _name_in_memory(source, "mask"))
+    elif (path := Path(source)).is_dir():
+        return read_slice_labels(path)
+    else:
+        native = _read_file(path)
+    refuse_not_finite(native.values, native.name)
+    return native
+
+
+def _read_file(path: Path) -> Native:
+    _refuse_early(path)
+    with _reading(path.name), np.errstate(all="ignore"):
+        image: Any = nib.load(path)
+    shape = _shape(image, path.name)
+    if path.suffix.lower() in GZIPPED and isinstance(image, SerializableImage):
+        size = int(np.prod(shape)) * image.get_data_dtype().itemsize
+        with _reading(path.name):
+            image = image.from_bytes(_unpacked(path, size + HEADER_ROOM))
+    return _voxels(image, path.name)
+
+
+def _unpacked(path: Path, limit: int) -> bytes:
+    """Return what a gzip file holds, at most ``limit`` bytes, its checksum verified.
+
+    nibabel stops reading before the checksum, so that damage would pass for a scan.
+    """
+    rest, parts = path.read_bytes(), []
+    while rest.startswith(GZIP_MAGIC) and limit > 0:
+        member = zlib.decompressobj(wbits=31)
+        parts.append(member.decompress(rest, limit))
+        limit -= len(parts[-1])
+        if not member.eof and limit > 0:
+            raise EOFError("the file ends before its data do")
+        rest = member.unused_data
+    return b"".join(parts)
+
+
+def _refuse_early(path: Path) -> None:
+    """Raise before nibabel is asked, where its own message would not help."""
+    name = path.name
+    if not path.exists():
+        raise UnreadableScan(
+            name, expected="a file", got="nothing at that path", next_step="check the path"
+        )
+    with _reading(name), path.open("rb") as stream:
+        start = stream.read(DICOM_MAGIC.stop)
+    if not start:
+        raise UnreadableScan(name, expected="an image", got="an empty file", next_step=_COPY_AGAIN)
+    if start[DICOM_MAGIC] == b"DICM" or path.suffix.lower() in (".dcm", ".ima"):
+        raise UnreadableScan(
+            name,
+            expected="NIfTI",
+            got="DICOM, which anomri does not read yet",
+            next_step="convert the series to NIfTI with dcm2niix",
+        )
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turn whatever a reader throws at damaged input into :class:`UnreadableScan`."""
+    try:
+        yield
+    except ScanError:
+        raise
+    except PermissionError as error:
+        raise UnreadableScan(
+            name,
+            expected="a file that may be read",
+            got="no permission",
+            next_step="change its permissions, for example with chmod u+r",
+        ) from error
+    except gzip.BadGzipFile as error:
+        raise UnreadableScan(
+            name, expected="gzip data", got="damaged gzip data", next_step=_COPY_AGAIN
+        ) from error
+    except _LOAD_BROKEN as error:
+        raise UnreadableScan(
+            name, expected="a whole NIfTI image", got=_what(error), next_step=_COPY_AGAIN
+        ) from error
+
+
+def _what(error: Exception) -> str:
+    """Say what went wrong without the folders that library messages mention."""
+    if isinstance(error, EOFError | zlib.error):
+        return "a truncated or damaged file"
+    if isinstance(error, ImageFileError):
+        return "a file that is not an image"
+    return f"a file that cannot be read ({type(error).__name__})"
+
+
+def _voxels(image: Any, name: str) -> Native:
+    shape = _shape(image, name)
+    affine = checked_affine(image.affine, name)
+    with _reading(name), np.errstate(all="ignore"):
+        values = image.get_fdata(dtype=np.float32, caching="unchanged").reshape(shape)
+    codes, qform = _codes(image, affine)
+    grid = Grid(shape=shape, affine=affine, sform_code=codes[0], qform_code=codes[1], qform=qform)
+    return Native(name, values, grid, notes=_orientation_notes(codes))
+
+
+def _shape(image: Any, name: str) -> tuple[int, int, int]:
+    """Return the three axes that a header claims, if claim, type and file size can be true."""
+    if len(image.shape) == 0 or min(image.shape) < 1:
+        raise WrongShape(name, expected="voxels", got="an image without any", next_step=_COPY_AGAIN)
+    shape = spatial_shape(image.shape, name)
+    _refuse_bad_type(image.get_data_dtype(), name)
+    _refuse_false_size(image, name)
+    return shape
+
+
+def _refuse_bad_type(dtype: np.dtype[Any], name: str) -> None:
+    if dtype.fields is None and dtype.kind in "buif":
+        return
+    raise WrongShape(
+        name,
+        expected="one number per voxel",
+        got="colours (RGB)" if dtype.fields else f"values of type {dtype}",
+        next_step="give the scan itself, not a coloured overlay or a complex image",
+    )
+
+
+def _refuse_false_size(image: Any, name: str) -> None:
+    """Compare what the header claims with the file's size, before memory is asked for."""
+    held = image.file_map.get("image") if image.file_map else None
+    filename = getattr(held, "filename", None)
+    if filename is None or not nib.is_proxy(image.dataobj):
+        return
+    path = Path(fspath(filename))
+    claimed = int(np.prod(image.shape, dtype=object)) * image.get_data_dtype().itemsize
+    size = path.stat().st_size
+    packed = path.suffix.lower() in GZIPPED
+    if claimed <= (size * MAX_DEFLATE_RATIO if packed else size):
+        return
+    raise UnreadableScan(
+        name,
+        expected=f"{claimed} bytes of voxels, as its header says",
+        got=f"a file of {size} bytes",
+        next_step=_COPY_AGAIN,
+    )
+
+
+def _codes(image: Any, affine: Affine) -> tuple[tuple[int, int], Affine | None]:
+    """Return sform and qform codes, and the qform where it says something else."""
+    if not isinstance(image, nib.Nifti1Pair):
+        return (1, 0), None
+    codes = int(image.header["sform_code"]), int(image.header["qform_code"])
+    if codes[1] == 0:
+        return codes, None
+    try:
+        with np.errstate(all="ignore"):
+            qform = np.asarray(image.header.get_qform(), dtype=np.float64)
+    except (HeaderDataError, ValueError):
+        return (codes[0], 0), None
+    differs = np.isfinite(qform).all() and not np.allclose(qform, affine, atol=1e-3)
+    return codes, qform if differs else None
+
+
+def _orientation_notes(codes: tuple[int, int]) -> tuple[str, ...]:
+    if codes != (0, 0):
+        return ()
+    return ("the header does not say how the head lies: left and right are a guess",)
+
+
+def _name_in_memory(image: Any, role: str) -> str:
+    held = image.file_map.get("image") if image.file_map else None
+    filename = getattr(held, "filename", None)
+    return Path(fspath(filename)).name if filename else f"{role or 'image'} in memory"

@@ -1,0 +1,75 @@
+"""One subject, read: its contrasts, mask and truth, each still on its own file's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from anomri.errors import MissingContrast
+from anomri.preprocessing.native import Native
+from anomri.preprocessing.reading import ImageSource, read_image, read_segmentation
+from anomri.preprocessing.resampling import place
+from anomri.scan import Labels, ScanFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Everything known of one subject, read.
+
+    Attributes:
+        name: as the data set gives it.
+        label: BIDS prefix.
+        images: one per contrast, each on its file's own grid.
+        brain: given mask.
+        truth: expert labels.
+        healthy: what the data set says.
+    """
+
+    name: str
+    label: str
+    images: Mapping[str, Native]
+    brain: Native | None = None
+    truth: Native | None = None
+    healthy: bool | None = None
+
+    @property
+    def first(self) -> Native:
+        """The contrast whose grid is the native one."""
+        return next(iter(self.images.values()))
+
+    def native_truth(self) -> Labels | None:
+        """Return the expert labels on the native grid, in the file's order."""
+        if self.truth is None:
+            return None
+        return place(self.truth, self.first.grid, linear=False).labels()
+
+
+def read_subject(files: ScanFiles, contrasts: Sequence[str]) -> Subject:
+    """Read the contrasts asked for, the mask and the truth, each on its own grid."""
+    return Subject(
+        name=files.subject,
+        label=files.label,
+        images=read_contrasts(files.contrasts, contrasts, files.subject),
+        brain=read_segmentation(files.brain) if files.brain else None,
+        truth=read_segmentation(files.truth) if files.truth else None,
+        healthy=files.healthy,
+    )
+
+
+def read_contrasts(
+    sources: Mapping[str, ImageSource], contrasts: Sequence[str], name: str
+) -> dict[str, Native]:
+    """Read the contrasts asked for, in order.
+
+    Raises:
+        MissingContrast: one is not there.
+    """
+    missing = [contrast for contrast in contrasts if contrast not in sources]
+    if missing:
+        raise MissingContrast(
+            name,
+            expected=f"the contrasts {', '.join(contrasts)}",
+            got=f"{', '.join(sources) or 'none'}; {', '.join(missing)} missing",
+            next_step="add the missing file, or choose a model that does without it",
+        )
+    return {contrast: read_image(sources[contrast], contrast) for contrast in contrasts}
