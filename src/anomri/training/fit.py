@@ -1,0 +1,142 @@
+"""From a recipe and prepared scans to a run folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from anomri.errors import UsageError
+from anomri.family import Family
+from anomri.models import build
+from anomri.preprocessing import PreparedFolder
+from anomri.recipe import Recipe
+from anomri.training.loading import make_loaders
+from anomri.training.module import FamilyTraining
+from anomri.training.record import STATE, WEIGHTS, finish, forget
+from anomri.training.slices import Split, split_slices
+from anomri.training.trainer import fit, limits_of, make_trainer, quiet
+
+RECIPE, ENVIRONMENT = "recipe.yaml", "environment.json"
+
+log = logging.getLogger(__name__)
+
+
+def train(  # noqa: PLR0913 - the machine's options, each with a default
+    recipe: Recipe,
+    prepared: PreparedFolder,
+    run: Path,
+    *,
+    device: str = "auto",
+    workers: int = 0,
+    resume: bool = True,
+    subjects: Sequence[str] | None = None,
+    max_steps: int | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train the recipe's family on the healthy slices of prepared scans.
+
+    The weights of the epoch with the lowest validation loss are kept. A finished run is left
+    alone; an unfinished one goes on after its last whole epoch, exactly as it would have.
+
+    Args:
+        recipe: what to train, and how.
+        prepared: where the scans are.
+        run: the run folder; see :mod:`anomri.training.record` for what is in it.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        workers: processes that read slices; 0 reads them in this one.
+        resume: go on with an unfinished run; False starts it anew.
+        subjects: names or labels to train and validate on; all where None.
+        max_steps: stop after so many steps, for a trial.
+        progress: show a bar with the time that is left.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        UsageError: there is nothing to train or to train on, the run folder holds another recipe,
+            or the device is not there.
+        AnomriError: the loss stopped being a number.
+    """
+    if _is_finished(recipe, run):
+        log.info("%s: already trained", run.name)
+        forget(run)  # a kill may have come just before this
+        return run
+    with torch.random.fork_rng(devices=[]), quiet():
+        family = _untrained(recipe)
+        _check_prepared(recipe, prepared)
+        split = split_slices(prepared, recipe.training, subjects=subjects)
+        loaders = make_loaders(split, prepared, recipe, size=family.size, workers=workers)
+        limits = limits_of(max_steps, batches=len(loaders[0]), phases=len(family.phases()))
+        trainer = make_trainer(recipe.training, run, device=device, progress=progress, **limits)
+        _describe(run, recipe, split, device=trainer.strategy.root_device)
+        if not resume:
+            forget(run)
+        fit(trainer, FamilyTraining(family, recipe.training), loaders, run / STATE)
+    finish(run)
+    return run
+
+
+def _is_finished(recipe: Recipe, run: Path) -> bool:
+    """Tell whether the run has ended.
+
+    Raises:
+        UsageError: the folder holds a run of another recipe.
+    """
+    held = run / RECIPE
+    if held.is_file() and Recipe.load(held) != recipe:
+        raise UsageError(
+            f"{run.name}: holds a run of another recipe, '{Recipe.load(held).name}'. "
+            "Next: train into another folder, or delete this one."
+        )
+    return (run / WEIGHTS).is_file()
+
+
+def _untrained(recipe: Recipe) -> Family:
+    """Build the family, its first weights drawn from the recipe's seed.
+
+    Raises:
+        UsageError: it has no parameters.
+    """
+    torch.manual_seed(recipe.training.seed)
+    size = tuple(n for n in recipe.preparation.shape[:2] if n is not None)
+    family = build(recipe.family, channels=len(recipe.contrasts), size=size)
+    if not any(True for _ in family.parameters()):
+        raise UsageError(
+            f"{recipe.name}: family '{recipe.family.name}' has nothing to train. "
+            "Next: use it as it is with `anomri detect`."
+        )
+    return family
+
+
+def _check_prepared(recipe: Recipe, prepared: PreparedFolder) -> None:
+    missing = [name for name in recipe.contrasts if name not in prepared.contrasts]
+    if missing or prepared.preparation != recipe.preparation:
+        other = f"has no '{missing[0]}'" if missing else "was prepared in another way"
+        raise UsageError(
+            f"{prepared.folder.name}: expected scans prepared as the recipe '{recipe.name}' says; "
+            f"this folder {other}. Next: run `anomri prepare` with this recipe."
+        )
+
+
+def _describe(run: Path, recipe: Recipe, split: Split, *, device: torch.device) -> None:
+    """Write down what is about to be trained, on what and where."""
+    run.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "anomri": version("anomri"),
+        "torch": torch.__version__,
+        "lightning": version("lightning"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device.type,
+        "seed": recipe.training.seed,
+        "subjects": split.subjects,
+        "slices": {"train": len(split.train), "validation": len(split.validation)},
+    }
+    (run / RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
+    (run / ENVIRONMENT).write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")

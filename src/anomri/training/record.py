@@ -1,0 +1,121 @@
+"""What a training leaves behind while it runs: metrics, the best weights, the state to resume from.
+
+::
+
+    run/
+      recipe.yaml           as resolved
+      environment.json      versions, device, seed, subjects
+      metrics.tsv           one row per epoch
+      logs/                 TensorBoard
+      resume/               until the training has ended: state and best weights so far
+      weights.safetensors   once it has ended: the weights of the epoch with the best validation
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from anomri.errors import AnomriError
+from anomri.family import TOTAL
+from anomri.models import save_weights
+from anomri.training.module import VALIDATION, FamilyTraining
+
+METRICS, WEIGHTS, LOGS = "metrics.tsv", "weights.safetensors", "logs"
+STATE, BEST = "resume/state.safetensors", "resume/best.safetensors"
+
+log = logging.getLogger(__name__)
+
+
+class RunRecord(Checkpoint):
+    """Writes the run folder after each validated epoch, and stops when nothing improves.
+
+    Being Lightning's ``Checkpoint``, it is called after every other callback, so that the state it
+    saves is complete.
+
+    Args:
+        run: the run folder.
+        patience: epochs without a better validation loss after which training stops.
+    """
+
+    def __init__(self, run: Path, *, patience: int) -> None:
+        self.run = run
+        self.patience = patience
+        self.rows: list[dict[str, float]] = []
+        self.best_epoch = -1
+        self.best_loss = math.inf
+        self.validated = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must know."""
+        return {"rows": self.rows, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where the former run stopped."""
+        self.rows = state_dict["rows"]
+        self.best_epoch = state_dict["best_epoch"]
+        self.best_loss = state_dict["best_loss"]
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember that this epoch has been validated."""
+        del trainer, pl_module
+        self.validated = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write everything about the epoch that has ended.
+
+        Raises:
+            AnomriError: the validation loss is not a number any more.
+        """
+        if not self.validated:  # cut short by `max_steps`
+            return
+        self.validated = False
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self._note(trainer.current_epoch, metrics, pl_module)
+        trainer.save_checkpoint(self.run / STATE, weights_only=False)
+        write_tsv(self.run / METRICS, self.rows)
+        trainer.should_stop |= trainer.current_epoch - self.best_epoch >= self.patience
+
+    def _note(self, epoch: int, metrics: dict[str, float], module: LightningModule) -> None:
+        loss = metrics[f"{VALIDATION}/{TOTAL}"]
+        if not math.isfinite(loss):
+            raise AnomriError(
+                f"{self.run.name}: the validation loss of epoch {epoch} is {loss}. "
+                "Next: lower `training.learning_rate` in the recipe."
+            )
+        named = {name.replace("/", "_"): value for name, value in sorted(metrics.items())}
+        self.rows.append({"epoch": epoch, **named})
+        if loss < self.best_loss and isinstance(module, FamilyTraining):
+            self.best_loss, self.best_epoch = loss, epoch
+            save_weights(module.family, self.run / BEST)
+
+
+def write_tsv(path: Path, rows: Sequence[dict[str, float]]) -> None:
+    """Write one line per row under the names of the first row's columns, by renaming."""
+    columns = list(rows[0])
+    lines = [columns, *([f"{row[name]:.6g}" for name in columns] for row in rows)]
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
+    partial.replace(path)
+
+
+def finish(run: Path) -> None:
+    """Put the best weights in their place, which ends the run, and drop what resuming needed."""
+    (run / BEST).replace(run / WEIGHTS)
+    forget(run)
+
+
+def forget(run: Path) -> None:
+    """Delete the state of an unfinished training."""
+    for name in (STATE, BEST):
+        (run / name).unlink(missing_ok=True)
+        (run / f"{name}.partial").unlink(missing_ok=True)
+    folder = (run / STATE).parent
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,140 @@
+"""Lightning's trainer, set up for a run folder, and its manners towards the user."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
+
+from anomri.errors import UsageError
+from anomri.recipe import Training
+from anomri.training.loading import Sample
+from anomri.training.module import FamilyTraining
+from anomri.training.record import LOGS, RunRecord
+from anomri.training.resume import SafetensorsIO
+
+LOG_INTERVAL = 10  # steps
+
+
+class RunProgress(RichProgressBar):
+    """A bar for the epoch, and beside it the most that all epochs together will still take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = time.monotonic()
+        self._began_at = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        super().on_train_start(trainer, pl_module)
+        self._began, self._began_at = time.monotonic(), trainer.current_epoch
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Return what stands beside the bar."""
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        done = trainer.current_epoch - self._began_at
+        if done > 0 and trainer.max_epochs:
+            each = (time.monotonic() - self._began) / done
+            left = timedelta(seconds=round(each * (trainer.max_epochs - trainer.current_epoch)))
+            shown["left"] = str(left)
+        return shown
+
+
+def limits_of(max_steps: int | None, *, batches: int, phases: int) -> dict[str, Any]:
+    """Return the trainer's limits; a shorter epoch still ends with its validation."""
+    if max_steps is None:
+        return {}
+    return {"max_steps": max_steps * phases, "limit_train_batches": min(max_steps, batches)}
+
+
+def make_trainer(
+    training: Training, run: Path, *, device: str, progress: bool, **limits: Any
+) -> Trainer:
+    """Return the trainer.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    kind, _, index = device.partition(":")
+    try:
+        return Trainer(
+            accelerator=kind,
+            devices=[int(index)] if index else 1,
+            precision=_precision(kind),
+            max_epochs=training.max_epochs,
+            default_root_dir=run,
+            logger=TensorBoardLogger(run, name=LOGS, version=""),
+            callbacks=[
+                RunRecord(run, patience=training.patience),
+                *([RunProgress()] if progress else []),
+            ],
+            plugins=[SafetensorsIO()],
+            num_sanity_val_steps=0,
+            log_every_n_steps=LOG_INTERVAL,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            **limits,
+        )
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"device '{device}': expected one that this machine has; {error}. Next: use `auto`."
+        ) from error
+
+
+def _precision(kind: str) -> Literal["bf16-mixed", "32-true"]:
+    """Return bfloat16 where the hardware computes in it."""
+    cuda = kind in ("auto", "cuda", "gpu") and torch.cuda.is_available()
+    short = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if short else "32-true"
+
+
+def fit(
+    trainer: Trainer, module: FamilyTraining, loaders: Sequence[DataLoader[Sample]], state: Path
+) -> None:
+    """Train to the end, from ``state`` if it is there.
+
+    Raises:
+        KeyboardInterrupt: Lightning turns Ctrl-C into an exit and ignores the next one; both are
+            undone here.
+    """
+    interrupt = signal.getsignal(signal.SIGINT)
+    train, validation = loaders
+    try:
+        trainer.fit(module, train, validation, ckpt_path=state if state.is_file() else None)
+    except SystemExit as stop:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, interrupt)
+        raise KeyboardInterrupt from stop
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's remarks about itself from the user."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,90 @@
+"""What the network is given is what lies on disk."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anomri.preprocessing import PreparedFolder
+from anomri.recipe import Recipe
+from anomri.training.loading import EpochShuffle, Place, SliceReader, make_loaders, place
+from anomri.training.slices import Slice, pack_pixels, split_slices
+
+MakeRecipe = Callable[..., Recipe]
+
+
+def reader_of(prepared: PreparedFolder, *slices: Slice, side: int = 32) -> SliceReader:
+    return SliceReader(prepared, slices, contrasts=["flair"], size=(side, side))
+
+
+def test_a_batch_holds_the_slices_asked_for(prepared: PreparedFolder) -> None:
+    reader = reader_of(prepared, Slice("sub-s0", 9), Slice("sub-s1", 12))
+    images, excluded = reader.__getitems__([1, 0, 1])
+    for n, (label, index) in enumerate([("sub-s1", 12), ("sub-s0", 9), ("sub-s1", 12)]):
+        expected = prepared.volume(label, "flair")[:, :, index]
+        np.testing.assert_array_equal(images[n, 0], expected)
+    assert images.dtype == excluded.dtype == torch.float32
+    assert excluded.shape == (3, 1, 32, 32)
+    assert not excluded.any()
+
+
+def test_excluded_pixels_come_along(prepared: PreparedFolder) -> None:
+    marks = np.zeros((32, 32), bool)
+    marks[3:7, 10:12] = True
+    reader = reader_of(prepared, Slice("sub-s0", 9, pack_pixels(marks)))
+    np.testing.assert_array_equal(reader[0][1][0, 0], marks)
+
+
+def test_the_reader_leaves_the_volumes_on_disk(prepared: PreparedFolder) -> None:
+    reader = reader_of(prepared, Slice("sub-s0", 9))
+    assert len(pickle.dumps(reader)) < 2000  # no voxel travels to a worker
+
+
+def test_either_voxel_order_is_read(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("orders")
+    values = np.random.default_rng(0).normal(size=(5, 6, 7)).astype(np.float32)
+    for order in ("C", "F"):
+        path = folder / order
+        path.write_bytes(b"header" + values.tobytes(order=order))
+        volume = np.memmap(path, np.float32, "r", 6, values.shape, order)
+        np.testing.assert_array_equal(Place.of(volume).slice(4), values[:, :, 4])
+    with pytest.raises(TypeError, match="memory-mapped"):
+        Place.of(values)
+
+
+@given(st.integers(1, 9), st.integers(1, 9))
+def test_placing_keeps_the_centre(length: int, wanted: int) -> None:
+    source = np.arange(1, length + 1, dtype=np.float32)[:, None]
+    target = np.zeros((wanted, 1), np.float32)
+    place(source, target)
+    kept = target[target > 0]
+    assert len(kept) == min(length, wanted)
+    assert (np.diff(kept) == 1).all()
+    lost, empty = length - len(kept), wanted - len(kept)
+    assert kept[0] - 1 == lost // 2
+    assert int(np.argmax(target[:, 0] > 0)) == empty // 2
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        sampler = EpochShuffle(50, seed=seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert order(0, 3) == order(0, 3)
+    assert sorted(order(0, 3)) == list(range(50))
+    assert order(0, 3) != order(0, 4) != order(1, 4)
+
+
+def test_loaders_give_whole_batches(prepared: PreparedFolder, recipe: MakeRecipe) -> None:
+    chosen = recipe(batch_size=8)
+    split = split_slices(prepared, chosen.training)
+    train, validation = make_loaders(split, prepared, chosen, size=(32, 32), workers=0)
+    assert [len(images) for images, _ in train] == [8] * (len(split.train) // 8)
+    assert sum(len(images) for images, _ in validation) == len(split.validation)
