@@ -29,7 +29,7 @@ class Atlas:
         grey: (I, J, K) fraction of grey matter.
         white: (I, J, K) fraction of white matter.
         brain: (I, J, K) 1 in the brain, 0 outside.
-        ventricles: (I, J, K) fraction of fluid in the ventricles.
+        ventricles: (I, J, K) fraction of fluid in the lateral and third ventricles.
         affine: index to MNI world mm.
     """
 
@@ -58,15 +58,32 @@ class Atlas:
         white = load_mni152_wm_template(resolution=1).get_fdata(dtype=np.float32)
         brain = load_mni152_brain_mask(resolution=1).get_fdata(dtype=np.float32)
         fluid = np.clip(brain - grey - white, 0, 1)
-        deep = ndimage.distance_transform_edt(brain > 0) > VENTRICLE_DEPTH_MM
+        ventricles = _ventricles(fluid, brain > 0)
         blur = BLUR * spacing_mm if spacing_mm > 1 else 0.0
         return cls(
             grey=ndimage.gaussian_filter(grey, blur),
             white=ndimage.gaussian_filter(white, blur),
             brain=ndimage.gaussian_filter(brain, blur),
-            ventricles=ndimage.gaussian_filter(np.where(deep, fluid, np.float32(0)), blur),
+            ventricles=ndimage.gaussian_filter(ventricles, blur),
             affine=np.asarray(template.affine, dtype=np.float64),
         )
+
+
+def _ventricles(fluid: Volume, brain: Mask) -> Volume:
+    """Fluid of the largest pool deep in the brain: the lateral ventricles and the third."""
+    pools, _ = ndimage.label((fluid > 0.5) & _deeper_than(VENTRICLE_DEPTH_MM, brain))
+    largest = pools == np.bincount(pools[pools > 0]).argmax()
+    # The border of the pool is where fluid is less than half.
+    reach = ndimage.binary_dilation(largest, iterations=2)
+    return np.where(reach, fluid, np.float32(0))
+
+
+def _deeper_than(depth_mm: float, brain: Mask) -> Mask:
+    """Voxels of 1 mm that lie this deep; every second one decides, which is eight times faster."""
+    deep = ndimage.distance_transform_edt(brain[::2, ::2, ::2], sampling=2.0) > depth_mm
+    for axis, length in enumerate(brain.shape):
+        deep = deep.repeat(2, axis).take(range(length), axis)
+    return deep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,8 +50,9 @@ def gather(tree: Tree) -> Cases:
             cases.skip(path, NO_WORD)
             continue
         name, role = read
-        where = tree.name(path.parent / name)
-        cases.case((path.parent, name), name, where=where, healthy=False).add(role, path)
+        folder = path.parent
+        where = tree.name(folder if folder.name == name else folder / name)
+        cases.case((folder, name), name, where=where, healthy=False).add(role, path)
     return cases
 
 

@@ -34,9 +34,9 @@ _MEANINGS = {
     "t1ce": re.compile(r"t1w?(ce|c|gd|gado?|post|contrast|ks|km)|(ce|gd|post)t1w?"),
     "t1": re.compile(r"t1[nw]?|mprage"),
     "t2": re.compile(r"t2w?"),
-    BRAIN: re.compile(r"brainmask|dlmuse"),
+    BRAIN: re.compile(r"brain(mask|seg)|dlmuse"),
     TRUTH: re.compile(
-        r"(lesions?|wmh|tumou?r)?(mask|seg)s?|segm|segmentations?|lesions?|labels?(tr|ts)?"
+        r"(lesions?|wmh|tumou?r)?(mask|seg)s?|segm|segmentations?|(brain)?lesions?|labels?(tr|ts)?"
         r"|wmh|dlwmls|gt|gold|goldstandard|roi"
     ),
     _STRIPPED: re.compile(r"brain"),
@@ -88,13 +88,12 @@ def read_name(text: str) -> Reading:
     for meaning in (BRAIN, TRUTH):
         found = next((item for item in masks if item.meaning == meaning), None)
         if found:
-            first = min((found, contrast or found), key=lambda item: item.start)
-            return _reading(meaning, text, first, found)
+            return _reading(meaning, text, [item for item in (found, contrast) if item])
     if contrast:
-        return _reading(contrast.meaning, text, contrast, contrast)
+        return _reading(contrast.meaning, text, [contrast])
     for item in meant:
         role = BRAIN if item.meaning == _STRIPPED else item.meaning
-        return _reading(role, text, item, item)
+        return _reading(role, text, [item])
     return Reading(None, text)
 
 
@@ -131,6 +130,7 @@ def _counts(mask: _Meant, contrast: _Meant | None) -> bool:
     return contrast is None or mask.first >= contrast.first - 1
 
 
-def _reading(role: str, text: str, first: _Meant, last: _Meant) -> Reading:
-    before, after = text[: first.start], text[last.stop :]
+def _reading(role: str, text: str, deciding: list[_Meant]) -> Reading:
+    before = text[: min(item.start for item in deciding)]
+    after = text[max(item.stop for item in deciding) :]
     return Reading(role, before.strip(SEPARATORS), after.strip(SEPARATORS))

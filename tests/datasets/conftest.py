@@ -1,0 +1,41 @@
+"""Trees of empty files: layouts read names, not contents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomri.datasets.anatomy import Anatomy, Atlas, draw_anatomy
+
+Lay = Callable[..., Path]
+
+
+@pytest.fixture
+def lay(tmp_path: Path) -> Lay:
+    """Return a function that creates empty files below a fresh folder and gives the folder."""
+
+    def create(*names: str) -> Path:
+        root = tmp_path / "source"
+        root.mkdir(exist_ok=True)
+        for name in names:
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return root
+
+    return create
+
+
+@pytest.fixture(scope="session")
+def atlas() -> Atlas:
+    """Tissue maps, blurred for coarse voxels."""
+    return Atlas.load(4.0)
+
+
+@pytest.fixture(scope="session")
+def anatomy(atlas: Atlas) -> Anatomy:
+    """One person at 4 mm."""
+    return draw_anatomy(np.random.default_rng(3), atlas, spacing_mm=4.0)
