@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -20,7 +21,6 @@ from PIL import Image as Picture
 from anomri.reporting.mosaic import FOUND, HEAT, TRUTH, Mosaic
 from anomri.scan import Detection
 
-
 GREY_STEPS, HEAT_STEPS, LINE_STEPS = 80, 112, 24
 
 
@@ -30,7 +30,7 @@ def picture(detection: Detection) -> bytes:
     Args:
         detection: the result; the expert's lesions are outlined too where the scan has them.
     """
-    canvas = FigureCanvasAgg(Mosaic(detection).draw())
+    canvas: Any = FigureCanvasAgg(Mosaic(detection).draw())  # its methods are not typed
     canvas.draw()
     pixels = Picture.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     stream = io.BytesIO()
@@ -57,4 +57,5 @@ def _palette() -> Picture.Image:
 def _shades(colour: str, count: int) -> NDArray[np.float64]:
     """Blend from dark grey to ``colour``: the softened edges of a line."""
     share = np.linspace(0.15, 1, count)[:, None]
-    return share * np.array(to_rgb(colour)) + (1 - share) * 0.3
+    blend: NDArray[np.float64] = share * np.array(to_rgb(colour)) + (1 - share) * 0.3
+    return blend

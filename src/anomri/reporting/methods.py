@@ -28,12 +28,30 @@ CITED_FOR = {
 RULES = {
     "fixed": "a fixed threshold",
     "healthy": "a threshold fitted to healthy scans",
-    "robust": "a threshold from the median and the median absolute deviation of each scan itself",
+    "robust": "a threshold from the median and median absolute deviation of each scan",
     "labelled": "a threshold chosen on labelled validation scans",
     "mixture": "a threshold from a two-component mixture",
     "oracle": "an oracle threshold, chosen on the labels of the evaluated scans themselves, which "
     "no user would have",
 }
+
+
+WORDS = {
+    "erode_brain": "erosion of the brain mask",
+    "median": "a median filter",
+    "standardise": "standardisation by the scan's own median and median absolute deviation",
+    "smooth": "a Gaussian filter",
+    "above": "thresholding",
+    "hysteresis": "hysteresis thresholding",
+    "grow": "growing from a core above the threshold",
+    "mixture": "a neighbourhood-weighted Gaussian mixture",
+    "open": "opening",
+    "close": "closing",
+    "fill_holes": "filling of holes",
+    "remove_small": "removal of small components",
+    "largest": "keeping the largest component",
+}
+"""Function of a recipe to what a paper would call it."""
 
 
 def methods_text(records: Sequence[Record]) -> str:
@@ -80,19 +98,31 @@ def _cleaning_sentence(source: dict[str, Any]) -> str:
     score = section.get("score", {}).get("name")
     if not score:
         return ""
-    steps = ", then ".join(_step(step) for step in section.get("clean", []))
-    after = ", then ".join(_step(step) for step in section.get("refine", []))
+    cleaned = _chain(", cleaned by ", section.get("clean", []))
+    refined = _chain(", refined by ", section.get("refine", []))
     return (
-        f"The anomaly map is the {_step(section['score'])}{', cleaned by ' + steps if steps else ''}; "
-        f"the mask was decided by {_step(section.get('decide', {}))}"
-        f"{', refined by ' + after if after else ''}."
+        f"The anomaly map is the {_step(section['score'])}{cleaned}; "
+        f"the mask was decided by {_step(section.get('decide', {}))}{refined}."
     )
 
 
+def _chain(verb: str, steps: list[dict[str, Any]]) -> str:
+    return verb + ", then ".join(_step(step) for step in steps) if steps else ""
+
+
 def _step(step: dict[str, Any]) -> str:
-    options = ", ".join(f"{name} {value}" for name, value in step.get("options", {}).items())
-    name = str(step.get("name", "an unnamed step")).replace("_", " ")
-    return f"{name} ({options})" if options else name
+    """Name a step in words, its options behind it."""
+    name = str(step.get("name", "an unnamed step"))
+    options = ", ".join(_option(key, value) for key, value in step.get("options", {}).items())
+    words = WORDS.get(name, name.replace("_", " "))
+    return f"{words} ({options})" if options else words
+
+
+def _option(name: str, value: object) -> str:
+    """Write ``size_mm: 6`` as ``size 6 mm``."""
+    *words, last = name.split("_")
+    unit = f" {last}" if last in ("mm", "ml") else ""
+    return " ".join([*words, *([] if unit else [last]), f"{value}{unit}"])
 
 
 def _threshold_sentence(record: Record) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -63,15 +63,22 @@ def write_page(out: Path) -> Path:
             f"{out.name}: expected a folder that `anomri detect` wrote, found none. "
             "Next: run `anomri detect` first, or check the spelling."
         )
-    template = _environment().get_template("page.html.j2")
-    chunks = template.generate(**contents(out, read_records(out)), embed=lambda c: embed(out, c))
+    chunks = render(out)
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", newline="\n", dir=out, prefix=".", delete=False
     ) as stream:
         stream.writelines(chunks)
-    Path(stream.name).chmod(0o644)
-    os.replace(stream.name, out / PAGE)
-    return out / PAGE
+    draft = Path(stream.name)
+    draft.chmod(0o644)
+    return draft.replace(out / PAGE)
+
+
+def render(out: Path) -> Iterator[str]:
+    """Yield the page piece by piece; each picture is read when its scan's turn comes."""
+    template = _environment().get_template("page.html.j2")
+    return template.generate(
+        **contents(out, read_records(out)), embed=lambda case: embed(out, case)
+    )
 
 
 def embed(out: Path, case: Case) -> Embedded | None:

@@ -16,6 +16,7 @@ from anomri.scan import Grid, Mask
 
 AXIAL = 5
 MARGIN_MM = 4.0
+SPECK = 0.05  # of the largest area in a slice: less does not earn a slice of its own
 NAMES = ("sagittal", "coronal", "axial")
 LETTERS = "xyz"
 # The two array axes that run across and down the picture of a slice through each axis.
@@ -109,7 +110,7 @@ def _spread(area: NDArray[Any], extent: tuple[int, int], count: int) -> list[int
     gap = max(1, (last - first) // (2 * count))
     chosen: list[int] = []
     for k in np.argsort(area, kind="stable")[::-1]:
-        if area[k] == 0 or len(chosen) == count:
+        if area[k] <= SPECK * area.max() or len(chosen) == count:
             break
         if all(abs(int(k) - other) >= gap for other in chosen):
             chosen.append(int(k))

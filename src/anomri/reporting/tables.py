@@ -6,14 +6,13 @@ systems and headers: a cell that a spreadsheet would run as a formula is defused
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import zip_longest
 from pathlib import Path, PurePath
 from platform import python_version
 from typing import Any
@@ -27,6 +26,7 @@ FAILURES = "failures.tsv"
 RUN = "run.json"
 DATASET = "dataset_description.json"
 NOTHING = "n/a"
+FORMULA = ("=", "+", "-", "@")  # how a spreadsheet knows a formula
 
 Cell = str | float | int | None
 LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
@@ -106,8 +106,10 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """Read tab-separated values as one mapping per row; none where there is no file."""
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, restval=""))
+    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    columns = header.split("\t")
+    rows = ([_undefused(cell) for cell in line.split("\t")] for line in lines)
+    return [dict(zip_longest(columns, row[: len(columns)], fillvalue="")) for row in rows]
 
 
 SUMMARY_COLUMNS = (
@@ -170,7 +172,11 @@ def _plain(cell: Cell) -> str:
     if isinstance(cell, float):
         return f"{cell:.6g}"
     text = re.sub(r"\s+", " ", str(cell)).strip()
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _undefused(text: str) -> str:
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA) else text
 
 
 def _dataset_description() -> dict[str, Any]:
@@ -204,5 +210,6 @@ def _write_text(path: Path, text: str) -> None:
         "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", delete=False
     ) as stream:
         stream.write(text)
-    Path(stream.name).chmod(0o644)
-    os.replace(stream.name, path)
+    draft = Path(stream.name)
+    draft.chmod(0o644)
+    draft.replace(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ def _tiles(records: Sequence[Record], failures: Table, evaluation: Table) -> lis
         Tile(str(len(with_lesions)), "", "with a lesion found"),
     ]
     if with_lesions:
-        tiles.append(Tile(number(median(with_lesions)), "ml", "median volume, where found"))
+        tiles.append(Tile(millilitres(median(with_lesions)), "ml", "median volume, where found"))
     values = [value for row in evaluation for _, value in _dice(row)[:1]]
     if values:
         tiles.append(Tile(f"{sum(values) / len(values):.2f}", "", "mean Dice against the expert"))
@@ -115,7 +116,7 @@ def _facts(run: Mapping[str, Any], records: Sequence[Record]) -> list[tuple[str,
         ("Device", run.get("device")),
         ("Recipe", source.get("recipe")),
         ("Model", source.get("family")),
-        ("Weights (SHA-256)", source.get("weights_sha256")),
+        ("Weights SHA-256", source.get("weights_sha256")),
         ("Threshold", _threshold(records)),
         ("anomri", source.get("anomri_version")),
         ("Python", run.get("python")),
@@ -144,7 +145,7 @@ def _threshold(records: Sequence[Record]) -> str:
 def _in_words(record: Record) -> str:
     contrasts = " and ".join(contrast.upper() for contrast in record.contrasts)
     count = len(record.findings)
-    found = f"{count} lesion{'s' if count != 1 else ''}, {number(record.lesion_volume_ml)} ml"
+    found = f"{count} lesion{'s' if count != 1 else ''}, {millilitres(record.lesion_volume_ml)} ml"
     return (
         f"Five axial, one coronal and one sagittal slice of {record.label}: {contrasts}, anomaly "
         f"map and outlines. {found if count else 'No lesion'} found."
@@ -171,6 +172,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return text.replace("-", MINUS)
 
 
+def millilitres(value: float | None) -> str:
+    """Write a volume to the tenth of a millilitre; a dash where there is none."""
+    return "–" if value is None else f"{value:.1f}"
+
+
 def millimetres(value: float) -> str:
     """Write a position to the tenth of a millimetre, signs and points aligned."""
     return f"{value:.1f}".replace("-", MINUS)
@@ -190,12 +196,24 @@ def as_number(text: str) -> float | None:
     return value if value == value and abs(value) != float("inf") else None
 
 
-def cell(text: str) -> str:
-    """Write a cell of a table that was read back."""
+def cell(text: str, *names: str) -> str:
+    """Write a cell of a table that was read back.
+
+    Args:
+        text: the cell.
+        names: its column, and its row where that names a metric: mm and ml get one decimal,
+            scores three.
+
+    >>> cell("0.51", "dice"), cell("8.12", "hd95_mm"), cell("12"), cell("n/a"), cell("scan_3")
+    ('0.510', '8.1', '12', '–', 'scan_3')
+    """
     value = as_number(text)
     if value is None:
         return "–" if text in (NOTHING, "", "nan") else text
-    return number(value)
+    if re.fullmatch(r"[-+]?\d+", text):
+        return text.replace("-", MINUS)
+    digits = 1 if any(name.endswith(("_mm", "_ml")) for name in names) else 3
+    return f"{value:.{digits}f}".replace("-", MINUS)
 
 
 def heading(column: str) -> str:
@@ -212,6 +230,7 @@ def heading(column: str) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
+    "millilitres": millilitres,
     "millimetres": millimetres,
     "capitalise": capitalise,
     "as_number": as_number,

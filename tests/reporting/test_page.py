@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image as Picture
+
+from anomri.errors import UsageError
+from anomri.reporting import (
+    Failure,
+    derivatives,
+    page,
+    write_detection,
+    write_page,
+    write_table,
+    write_tables,
+)
+from anomri.reporting.view import Case
+from anomri.scan import Detection
+
+Detect = Callable[..., Detection]
+
+EVIL = "<script>alert('x')</script>\"onload=alert(1)"
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+@pytest.fixture
+def out(detect: Detect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run with a scan whose name is an attack, one failure and an evaluation."""
+    stream = io.BytesIO()
+    Picture.new("RGB", (60, 40), "navy").save(stream, "png")
+    monkeypatch.setattr(derivatives, "picture", lambda _: stream.getvalue())  # drawn elsewhere
+    write_detection(detect(subject="plain", notes=("spacing unknown",)), tmp_path)
+    write_detection(detect(subject=EVIL, label="sub-evil", notes=(EVIL,)), tmp_path)
+    write_tables(tmp_path, [Failure(EVIL, EVIL, EVIL, EVIL)])
+    rows = [("plain", 0.5, 12.0), (EVIL, 0.75, 8.0)]
+    write_table(tmp_path / "evaluation.tsv", ("subject", "dice", "hd95_mm"), rows)
+    summary = [("dice", 0.625, 0.5, 0.75), (EVIL, 0.1, 0.0, 0.2)]
+    write_table(tmp_path / "evaluation_summary.tsv", ("metric", "mean", "low", "high"), summary)
+    return tmp_path
+
+
+@pytest.fixture
+def text(out: Path) -> str:
+    return write_page(out).read_text(encoding="utf-8")
+
+
+def test_names_stay_text(text: str) -> None:
+    tags = Tags(text).seen
+    assert sum(tag == "script" for tag, _ in tags) == 1
+    assert not any(name.startswith("on") for _, attributes in tags for name in attributes)
+    assert not any("style" in attributes for _, attributes in tags)
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+
+
+def test_nothing_is_loaded_from_elsewhere(text: str) -> None:
+    links = [
+        value or ""
+        for _, attributes in Tags(text).seen
+        for name, value in attributes.items()
+        if name in ("src", "href", "srcset", "action", "data", "poster")
+    ]
+    assert links
+    assert all(link.startswith(("#", "data:image/webp;base64,")) for link in links)
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|https?://", text)
+
+
+def test_the_policy_admits_exactly_the_page_s_own_script_and_style(text: str) -> None:
+    policy = next(
+        attributes["content"]
+        for tag, attributes in Tags(text).seen
+        if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for tag in ("script", "style"):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_links_within_the_page_lead_somewhere(text: str) -> None:
+    tags = Tags(text).seen
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {a["href"] for tag, a in tags if tag == "a" and a["href"]}
+    assert {target.removeprefix("#") for target in targets if target} <= set(ids)
+
+
+def test_pictures_are_embedded_and_told_in_words(text: str) -> None:
+    pictures = [attributes for tag, attributes in Tags(text).seen if tag == "img"]
+    assert len(pictures) == 2
+    for attributes in pictures:
+        assert "sagittal slice of sub-" in (attributes["alt"] or "")
+        data = base64.b64decode((attributes["src"] or "").partition(",")[2])
+        size = Picture.open(io.BytesIO(data)).size
+        assert size == (int(attributes["width"] or 0), int(attributes["height"] or 0))
+
+
+def test_it_says_what_was_found_failed_and_measured(text: str) -> None:
+    words = re.sub(r"<style>.*?</style>|<[^>]+>", " ", text, flags=re.DOTALL)
+    words = " ".join(words.split())
+    assert "Research use only" in words
+    assert "spacing unknown" in words
+    assert "0.62 mean Dice" in words
+    assert "0.750" in words
+    assert "HD95 (mm)" in words
+    assert "fitted on 2 subjects" in words
+    assert "Could not be used" in words
+    assert "were analysed with anomri" in words
+    assert "Weninger" in words
+
+
+def test_the_page_is_made_from_the_disk_alone(out: Path) -> None:
+    first = write_page(out).read_bytes()
+    assert write_page(out).read_bytes() == first
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_a_missing_picture_is_said(out: Path) -> None:
+    (out / "sub-evil" / "anat" / "sub-evil_desc-qc.png").unlink()
+    text = write_page(out).read_text(encoding="utf-8")
+    assert "picture of this scan is missing" in text
+
+
+def test_an_oracle_is_called_one(out: Path) -> None:
+    path = out / "sub-evil" / "anat" / "sub-evil_label-lesion_mask.json"
+    path.write_text(path.read_text().replace('"healthy"', '"oracle"'))
+    assert "Oracle threshold" in write_page(out).read_text(encoding="utf-8")
+
+
+def test_an_empty_folder_gives_a_page_that_says_so(tmp_path: Path) -> None:
+    text = write_page(tmp_path).read_text(encoding="utf-8")
+    assert "No scan has been finished" in text
+
+
+def test_a_missing_folder_is_an_error_of_use(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="anomri detect"):
+        write_page(tmp_path / "nowhere")
+
+
+def test_scans_are_embedded_one_by_one(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of many scans is a stream: the first is on its way before the last is read."""
+    order: list[str] = []
+    real = page.embed
+
+    def noted(folder: Path, case: Case) -> page.Embedded | None:
+        order.append("embed")
+        return real(folder, case)
+
+    monkeypatch.setattr(page, "embed", noted)
+    for chunk in page.render(out):
+        if "<img" in chunk:
+            order.append("sent")
+    assert order.index("sent") < len(order) - 1 - order[::-1].index("embed")

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from anomri.errors import BadIntensities
+from anomri.reporting import (
+    Failure,
+    read_table,
+    write_detection,
+    write_run,
+    write_table,
+    write_tables,
+)
+from anomri.scan import Detection
+
+Detect = Callable[..., Detection]
+
+
+def test_tables_hold_every_scan_on_disk(detect: Detect, tmp_path: Path) -> None:
+    for subject in ("b", "a"):
+        write_detection(detect(subject=subject), tmp_path)
+    write_detection(detect(subject="c", label="sub-c_ses-2"), tmp_path)
+    write_tables(tmp_path, [])
+    summary = read_table(tmp_path / "summary.tsv")
+    assert [row["label"] for row in summary] == ["sub-a", "sub-b", "sub-c_ses-2"]
+    findings = read_table(tmp_path / "findings.tsv")
+    assert [row["subject"] for row in findings] == ["a", "b", "c"]
+    assert findings[0]["centre_x_mm"] == "-60"
+    assert float(summary[0]["lesion_volume_ml"]) == pytest.approx(float(findings[0]["volume_ml"]))
+    assert summary[0]["threshold_rule"] == "healthy"
+    assert json.loads((tmp_path / "dataset_description.json").read_text())["DatasetType"] == (
+        "derivative"
+    )
+
+
+def test_a_scan_being_written_is_no_scan(detect: Detect, tmp_path: Path) -> None:
+    home = write_detection(detect(), tmp_path)
+    hidden = tmp_path / ".writing-x" / "new"
+    hidden.parent.mkdir()
+    home.rename(hidden)
+    write_tables(tmp_path, [])
+    assert read_table(tmp_path / "summary.tsv") == []
+
+
+def test_failures_name_file_reason_and_next_step(tmp_path: Path) -> None:
+    error = BadIntensities(
+        "/home/someone/a.nii.gz", expected="finite values", got="NaN", next_step="Export again."
+    )
+    write_tables(tmp_path, [Failure.of("a", error)])
+    expected = {
+        "subject": "a",
+        "file": "a.nii.gz",
+        "reason": "expected finite values, got NaN",
+        "next_step": "Export again.",
+    }
+    assert read_table(tmp_path / "failures.tsv") == [expected]
+    write_tables(tmp_path)
+    assert read_table(tmp_path / "failures.tsv") == [expected]
+    write_tables(tmp_path, [])
+    assert read_table(tmp_path / "failures.tsv") == []
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_no_name_is_run_by_a_spreadsheet(name: str, tmp_path: Path) -> None:
+    write_table(tmp_path / "t.tsv", ["subject", "value"], [(name, -1.5)])
+    assert (tmp_path / "t.tsv").read_text() == f"subject\tvalue\n'{name}\t-1.5\n"
+    assert read_table(tmp_path / "t.tsv") == [{"subject": name, "value": "-1.5"}]
+
+
+def test_a_name_cannot_break_a_row(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.tsv", ["subject", "file"], [("a\tb\nc", None)])
+    assert read_table(tmp_path / "t.tsv") == [{"subject": "a b c", "file": "n/a"}]
+
+
+def test_the_run_tells_no_folder_of_the_machine(tmp_path: Path) -> None:
+    command = ["anomri", "detect", "/home/me/private/a.nii.gz", "--out=/home/me/x", "C:\\u\\b"]
+    write_run(tmp_path, command, device="cpu")
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["command"] == "anomri detect a.nii.gz --out=x b"
+    assert run["device"] == "cpu"
+    assert run["versions"]["anomri"]
