@@ -135,6 +135,7 @@ __all__ = [
     "Fit",
     "MixtureFit",
     "ThresholdFits",
+    "call",
     "clean",
     "decide",
     "findings",

@@ -26,7 +26,7 @@ def median(candidate: Candidate, *, size_mm: Size, dims: Literal[2, 3] = 3) -> C
     reach = _reach(size_mm, candidate.spacing)
     if dims == 2:
         reach = (*reach[:2], 0)
-    if not any(reach):
+    if not any(reach) or not candidate.brain.any():
         return candidate
     box = crop_around(candidate.brain)
     # Padding with zeros, not with the edge: the array may be cropped tightly around the brain.

@@ -30,8 +30,10 @@ Array = NDArray[np.float64]
 
 # In units of the variance of all values: keeps a component of equal values from collapsing.
 VARIANCE_FLOOR = 1e-6
-# exp() of more than this means certainty, and still leaves room to multiply.
-LARGEST_EXPONENT = 600.0
+# exp() of more than this means certainty. With the smallest weight it keeps every product away
+# from the denormal numbers, which processors are many times slower with.
+LARGEST_EXPONENT = 300.0
+SMALLEST_WEIGHT = 1e-100
 # The plain fit works on this many means of neighbouring values at most.
 SKETCH = 1 << 14
 # Rows of the volume worked on at a time: few enough to stay in a core's cache.
@@ -57,15 +59,15 @@ class Gaussians:
         """Do the M-step.
 
         Args:
-            one: (3,) sums of ``p``, ``p * x`` and ``p * x**2`` with the second one's posteriors.
+            one: (3,) sums of ``p``, ``p * x`` and ``p * x**2`` with the second one's posteriors;
+                neither component has :func:`_vanished`.
             total: (3,) the same sums with ``p = 1``.
         """
         moments = np.stack([total - one, one])
-        count = np.maximum(moments[:, 0], np.finfo(np.float64).tiny)
+        count = moments[:, 0]
         means = moments[:, 1] / count
         variances = np.maximum(moments[:, 2] / count - means**2, VARIANCE_FLOOR)
-        weights = np.clip(count / total[0], np.finfo(np.float32).tiny, 1.0)
-        return cls(weights, means, variances)
+        return cls(count / total[0], means, variances)
 
     def log_density(self, values: Array, component: int) -> Array:
         """Return ``log(weight * density)`` of one component at ``values``."""
@@ -124,7 +126,8 @@ def fit_mixture(
         tolerance: least change of the mean log-likelihood per voxel worth another step.
 
     Returns:
-        The fit; its posterior is 0 everywhere where there are no two different values to part.
+        The fit. Where there are no two different values its posterior is 0 everywhere; where one
+        component loses its last voxel on the way, the parameters are those of the step before.
     """
     inside = values[brain].astype(np.float64)
     shift, scale = (inside.mean(), inside.std()) if inside.size else (0.0, 0.0)
@@ -169,10 +172,10 @@ def fit_plain(values: Array, max_iterations: int = 100, tolerance: float = 1e-4)
     for _ in range(max_iterations):
         odds = gaussians.odds(centres)
         likelihood = moments[0] @ (gaussians.log_density(centres, 1) + np.log1p(odds)) / total[0]
-        gaussians = Gaussians.of_moments(moments @ (1 / (1 + odds)), total)
-        if abs(likelihood - before) < tolerance:
+        one = moments @ (1 / (1 + odds))
+        if _vanished(one, total) or abs(likelihood - before) < tolerance:
             break
-        before = likelihood
+        gaussians, before = Gaussians.of_moments(one, total), likelihood
     return gaussians
 
 
@@ -187,7 +190,7 @@ class _Field:
         )
         neighbours = _around(_framed(self.inside))
         self.share = self.inside / np.maximum(neighbours, 1)
-        self.alone = 0.5 * self.inside * (neighbours == 0)
+        self.floor = self.inside * (0.5 * (neighbours == 0) + SMALLEST_WEIGHT)
         self.rows = [slice(at, at + ROWS) for at in range(0, len(brain), ROWS)]
 
     def fit(
@@ -198,9 +201,11 @@ class _Field:
         before, change, iterations = -np.inf, np.inf, 0
         while iterations < max_iterations and change >= tolerance:
             posterior, one, likelihood = self._step(gaussians, posterior)
-            gaussians = Gaussians.of_moments(one, self.total)
             change, before = abs(likelihood - before), likelihood
             iterations += 1
+            if _vanished(one, self.total):
+                break
+            gaussians = Gaussians.of_moments(one, self.total)
         return gaussians, posterior[1:-1, 1:-1], iterations
 
     def _step(self, gaussians: Gaussians, posterior: Array) -> tuple[Array, Array, float]:
@@ -218,7 +223,7 @@ class _Field:
         values, inside = self.values[rows], self.inside[rows]
         weight = _around(posterior[rows.start : rows.stop + 2])
         weight *= self.share[rows]
-        weight += self.alone[rows]
+        weight += self.floor[rows]
         mixed = gaussians.odds(values)
         mixed *= 1 - weight
         mixed += weight
@@ -226,8 +231,15 @@ class _Field:
         following[1:-1, 1:-1][rows] = found
         weighted = found * values
         shares = np.log(mixed, out=mixed)
-        sums = found.sum(), weighted.sum(), np.vdot(weighted, values), np.vdot(shares, inside)
-        return np.array(sums)
+        # Not by BLAS, whose threads cost more here than they save.
+        return np.array(
+            [found.sum(), weighted.sum(), (weighted * values).sum(), (shares * inside).sum()]
+        )
+
+
+def _vanished(one: Array, total: Array) -> bool:
+    """Tell whether a component holds less than a voxel: its mean would be that of rounding."""
+    return bool(min(one[0], total[0] - one[0]) < 1)
 
 
 def _framed(values: NDArray[np.generic]) -> Array:

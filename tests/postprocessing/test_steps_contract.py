@@ -1,0 +1,147 @@
+"""What every step and every decision keeps, whatever it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from anomri.postprocessing import DECISIONS, MAP_STEPS, MASK_STEPS, RULES, STEPS, Candidate, call
+from anomri.recipe import Step
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "erode_brain": {"mm": 2},
+    "median": {"size_mm": 3},
+    "smooth": {"sigma_mm": 1.5},
+    "standardise": {},
+    "open": {"mm": 1},
+    "close": {"mm": 2},
+    "fill_holes": {},
+    "remove_small": {"ml": 0.004},
+    "largest": {"keep": 2},
+    "above": {},
+    "hysteresis": {"low": 0.5},
+    "grow": {"smallest_core_ml": 0.002},
+    "mixture": {},
+}
+SPACINGS = ((1.0, 1.0, 1.0), (0.9, 1.1, 8.0), (4.0, 1.0, 1.0))
+
+Change = Callable[[Candidate], Candidate]
+
+
+def scene(spacing: tuple[float, float, float], seed: int = 0) -> Candidate:
+    """A noisy map with blobs in a brain that touches the border and has holes."""
+    rng = np.random.default_rng(seed)
+    shape = (15, 13, 9)
+    blobs = ndimage.gaussian_filter(rng.normal(size=shape), 1.2) * 8
+    brain = ndimage.gaussian_filter(rng.normal(size=shape), 2) > -0.08
+    brain[3:10, 3:10, 3:6] = True
+    values = np.where(brain, blobs + rng.normal(0, 0.3, shape), 0).astype(np.float32)
+    mask = values > 1
+    mask[4:9, 4:9, 4] = True
+    mask[6, 6, 4] = False
+    mask &= brain
+    return Candidate(values, brain, spacing, float(np.prod(spacing)) * 1e-3, mask)
+
+
+def change_of(name: str) -> Change:
+    step = Step(name=name, options=OPTIONS[name])
+    if name in DECISIONS:
+        return lambda candidate: call(DECISIONS, step, candidate, 1.5)
+    return partial(call, STEPS, step)
+
+
+def moved(candidate: Candidate, move: Callable[[Any], Any]) -> Candidate:
+    mask = None if candidate.mask is None else move(candidate.mask)
+    return replace(candidate, values=move(candidate.values), brain=move(candidate.brain), mask=mask)
+
+
+def assert_same(got: Candidate, expected: Candidate) -> None:
+    np.testing.assert_allclose(got.values, expected.values, atol=1e-5)
+    np.testing.assert_array_equal(got.brain, expected.brain)
+    np.testing.assert_array_equal(got.lesion, expected.lesion)
+
+
+@pytest.fixture(params=sorted({**STEPS, **DECISIONS}))
+def change(request: pytest.FixtureRequest) -> Change:
+    return change_of(request.param)
+
+
+@pytest.fixture(params=SPACINGS, ids=str)
+def candidate(request: pytest.FixtureRequest) -> Candidate:
+    return scene(request.param)
+
+
+def test_the_contract_covers_every_step_and_decision() -> None:
+    assert set(OPTIONS) == set(STEPS) | set(DECISIONS)
+    assert set(STEPS) == set(MAP_STEPS) | set(MASK_STEPS)
+    assert set(RULES) == {"fixed", "robust", "healthy", "labelled", "oracle"}
+
+
+def test_the_scene_is_worth_working_on() -> None:
+    before = scene(SPACINGS[0])
+    for name in OPTIONS:
+        after = change_of(name)(before)
+        same = np.array_equal(after.values, before.values)
+        assert not (same and np.array_equal(after.lesion, before.lesion)), name
+
+
+def test_leaves_its_input_alone(change: Change, candidate: Candidate) -> None:
+    values, brain, mask = (
+        candidate.values.copy(),
+        candidate.brain.copy(),
+        candidate.lesion.copy(),
+    )
+    change(candidate)
+    np.testing.assert_array_equal(candidate.values, values)
+    np.testing.assert_array_equal(candidate.brain, brain)
+    np.testing.assert_array_equal(candidate.lesion, mask)
+
+
+def test_keeps_shape_type_and_brain(change: Change, candidate: Candidate) -> None:
+    after = change(candidate)
+    assert after.values.shape == candidate.values.shape
+    assert after.values.dtype == np.float32
+    assert after.lesion.dtype == np.bool_
+    assert np.isfinite(after.values).all()
+    assert not after.values[~after.brain].any()
+    assert not (after.brain & ~candidate.brain).any()
+    assert not (after.lesion & ~candidate.brain).any()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_flips_with_the_head(change: Change, candidate: Candidate, axis: int) -> None:
+    flip = partial(np.flip, axis=axis)
+    assert_same(change(moved(candidate, flip)), moved(change(candidate), flip))
+
+
+def test_does_not_know_where_the_array_ends(change: Change, candidate: Candidate) -> None:
+    pad = partial(np.pad, pad_width=((3, 2), (4, 3), (2, 5)))
+    assert_same(change(moved(candidate, pad)), moved(change(candidate), pad))
+
+
+def test_survives_an_empty_mask(change: Change, candidate: Candidate) -> None:
+    after = change(candidate.with_mask(np.zeros_like(candidate.brain)))
+    assert after.values.shape == candidate.values.shape
+
+
+@pytest.mark.parametrize("name", sorted(MASK_STEPS))
+def test_finds_nothing_in_an_empty_mask(name: str, candidate: Candidate) -> None:
+    assert not change_of(name)(candidate.with_mask(np.zeros_like(candidate.brain))).lesion.any()
+
+
+def test_survives_an_empty_brain(change: Change, candidate: Candidate) -> None:
+    nothing = np.zeros_like(candidate.brain)
+    after = change(replace(candidate, brain=nothing, mask=nothing).with_values(candidate.values))
+    assert not after.values.any()
+    assert not after.lesion.any()
+
+
+def test_survives_a_map_without_contrast(change: Change, candidate: Candidate) -> None:
+    flat = candidate.with_values(np.ones_like(candidate.values))
+    assert np.isfinite(change(flat).values).all()
