@@ -54,7 +54,7 @@ def test_big_endian_is_read(tmp_path: Path, stripped: Volume) -> None:
     header.set_data_dtype(np.int16)
     image = nib.Nifti1Image(stripped.astype(np.int16), AFFINE, header)
     nib.save(image, tmp_path / "a.nii")
-    assert nib.load(tmp_path / "a.nii").header.endianness == ">"
+    assert (tmp_path / "a.nii").read_bytes()[:4] == struct.pack(">i", 348)
     np.testing.assert_array_equal(read_native(tmp_path / "a.nii")[0], stripped.astype(np.int16))
 
 
@@ -101,10 +101,10 @@ def test_images_in_memory_are_read(stripped: Volume) -> None:
 @pytest.mark.parametrize(
     ("values", "kind", "word"),
     [
-        (np.ones((*SHAPE, 3), np.float32), WrongShape, "x 3"),
+        (np.ones((*SHAPE, 3), np.float32), WrongShape, "4-D"),
         (np.ones(SHAPE[:2], np.float32), WrongShape, "three axes"),
         (np.ones((*SHAPE[:2], 2), np.float32), WrongShape, "at least 3"),
-        (np.zeros(SHAPE, np.float32), BadIntensities, "0 in every voxel"),
+        (np.zeros(SHAPE, np.float32), BadIntensities, "zero in every voxel"),
         (np.full(SHAPE, 7, np.float32), BadIntensities, "7 in every voxel"),
         (np.zeros(SHAPE, [("R", "u1"), ("G", "u1"), ("B", "u1")]), WrongShape, "RGB"),
         (np.zeros(SHAPE, np.complex64), WrongShape, "complex64"),

@@ -61,7 +61,7 @@ def test_another_contrast_is_missing(patient: Path) -> None:
 
 def test_a_broken_slice_is_named(patient: Path) -> None:
     (patient / "P_1_4.tif").write_bytes(b"II*\x00 and no more")
-    with pytest.raises(UnreadableScan, match="P_1_4.tif"):
+    with pytest.raises(UnreadableScan, match=r"P_1_4\.tif"):
         read_native(patient, "flair")
 
 

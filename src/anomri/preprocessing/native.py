@@ -85,7 +85,12 @@ def spatial_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
         kept = kept[:-1]
     got = " x ".join(map(str, kept)) or "no axes"
     if len(kept) != 3:
-        raise WrongShape(name, expected="one volume with three axes", got=got, next_step=_AXES)
+        raise WrongShape(
+            name,
+            expected="one volume with three axes",
+            got=f"a {len(kept)}-D image of {got}",
+            next_step=_AXES,
+        )
     if min(kept) < MIN_SLICES:
         raise WrongShape(
             name,
@@ -156,6 +161,6 @@ def refuse_constant(values: NDArray[np.float32], name: str) -> None:
     raise BadIntensities(
         name,
         expected="an image",
-        got=f"{low:g} in every voxel",
+        got=f"{low:g} in every voxel" if low else "zero in every voxel",
         next_step="check the export of this series",
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError, SerializableImage
+from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 from numpy.typing import NDArray
 
@@ -99,7 +99,7 @@ def _read_file(path: Path) -> Native:
     with _reading(path.name), np.errstate(all="ignore"):
         image: Any = nib.load(path)
     shape = _shape(image, path.name)
-    if path.suffix.lower() in GZIPPED and isinstance(image, SerializableImage):
+    if path.suffix.lower() in GZIPPED and isinstance(image, nib.Nifti1Image | nib.MGHImage):
         size = int(np.prod(shape)) * image.get_data_dtype().itemsize
         with _reading(path.name):
             image = image.from_bytes(_unpacked(path, size + HEADER_ROOM))

@@ -163,7 +163,7 @@ def _refuse_mismatch(image: Native, onto: Grid) -> None:
     if image.grid.shape != onto.shape and np.allclose(image.grid.affine, onto.affine, atol=1e-3):
         raise GridMismatch(
             image.name,
-            expected=f"{expected} voxels, as the scan it lies on",
+            expected=f"the shape of the scan it lies on, {expected}",
             got=got,
             next_step="give the file that was drawn on this scan",
         )

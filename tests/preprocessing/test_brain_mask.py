@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anomri.errors import QualityRefused
+from anomri.preprocessing.brain import WHOLE_HEAD, find_brain
+from anomri.preprocessing.components import solid
+from anomri.preprocessing.quality import check_brain
+from anomri.preprocessing.whole_head import rough_brain
+from anomri.scan import Grid, Mask, Volume
+
+SPACING = (2.0, 2.0, 2.0)
+
+
+def test_a_stripped_brain_is_exactly_what_is_not_background(
+    stripped: Volume, brain_ball: Mask
+) -> None:
+    mask, notes = find_brain(stripped, SPACING)
+    np.testing.assert_array_equal(mask, brain_ball)
+    assert notes == ()
+
+
+def test_holes_are_brain_and_islands_are_not(stripped: Volume, brain_ball: Mask) -> None:
+    volume = stripped.copy()
+    volume[28:31, 30:33, 26:29] = 0
+    volume[1:3, 1:3, 1:3] = 400
+    np.testing.assert_array_equal(find_brain(volume, SPACING)[0], brain_ball)
+
+
+@pytest.mark.parametrize("level", [-1.5, 20.0])
+def test_the_background_need_not_be_zero(stripped: Volume, brain_ball: Mask, level: float) -> None:
+    volume = np.where(brain_ball, stripped, level).astype(np.float32)
+    np.testing.assert_array_equal(find_brain(volume, SPACING)[0], brain_ball)
+
+
+def test_ringing_and_values_below_zero_around_the_brain_are_background(
+    stripped: Volume, brain_ball: Mask
+) -> None:
+    rng = np.random.default_rng(1)
+    ringing = rng.normal(0, 0.05, stripped.shape) * (rng.random(stripped.shape) < 0.1)
+    volume = np.where(brain_ball, stripped, ringing).astype(np.float32)
+    np.testing.assert_array_equal(find_brain(volume, SPACING)[0], brain_ball)
+
+
+def test_a_scan_that_was_z_scored_before_is_still_stripped(
+    stripped: Volume, brain_ball: Mask
+) -> None:
+    scaled = (stripped - stripped[brain_ball].mean()) / stripped[brain_ball].std()
+    volume = np.where(brain_ball, scaled, 0).astype(np.float32)
+    mask, notes = find_brain(volume, SPACING)
+    assert np.count_nonzero(mask != brain_ball) < 0.001 * brain_ball.sum()
+    assert notes == ()
+
+
+@pytest.fixture(scope="module")
+def head() -> tuple[Volume, Mask]:
+    """A brain in a dark skull in a bright scalp, with noise in the air, at 2 mm."""
+    index = np.indices((100, 116, 90)).astype(float) - np.array([50, 58, 45])[:, None, None, None]
+    radius = np.sqrt((index[0] / 35) ** 2 + (index[1] / 43) ** 2 + (index[2] / 33) ** 2)
+    values = np.select([radius < 1, radius < 1.15, radius < 1.3], [300.0, 30.0, 800.0], 0.0)
+    values += np.abs(np.random.default_rng(2).normal(0, 10, values.shape))
+    return values.astype(np.float32), radius < 1
+
+
+@pytest.mark.parametrize("spacing", [SPACING, None])
+def test_a_whole_head_gives_a_rough_brain_and_says_so(
+    head: tuple[Volume, Mask], spacing: tuple[float, float, float] | None
+) -> None:
+    mask, notes = find_brain(head[0], spacing)
+    assert notes == (WHOLE_HEAD,)
+    overlap = 2 * np.count_nonzero(mask & head[1]) / (mask.sum() + head[1].sum())
+    assert overlap > 0.9
+
+
+def test_a_whole_head_without_noise_is_told_by_its_volume(head: tuple[Volume, Mask]) -> None:
+    volume = np.where(head[0] > 20, head[0], 0)
+    assert find_brain(volume, SPACING)[1] == (WHOLE_HEAD,)
+
+
+@pytest.mark.filterwarnings("error")
+def test_noise_alone_gives_no_brain() -> None:
+    noise = np.abs(np.random.default_rng(3).normal(0, 1, (40, 40, 40))).astype(np.float32)
+    assert rough_brain(noise, SPACING).sum() < 500
+
+
+def test_the_largest_component_is_kept_whole() -> None:
+    mask = np.zeros((20, 20, 20), bool)
+    mask[2:5, 2:5, 2:5] = True
+    mask[8:16, 8:16, 8:16] = True
+    mask[11, 11, 11] = False
+    expected = np.zeros_like(mask)
+    expected[8:16, 8:16, 8:16] = True
+    np.testing.assert_array_equal(solid(mask), expected)
+    assert not solid(np.zeros_like(mask)).any()
+
+
+def block(ml: float) -> tuple[Mask, Grid]:
+    """A cube of ``ml`` in voxels of 5 mm (an eighth of a ml each)."""
+    mask = np.zeros((40, 40, 40), bool)
+    mask.reshape(-1)[: int(ml * 8)] = True
+    return mask, Grid(shape=(40, 40, 40), affine=np.diag([5.0, 5, 5, 1]))
+
+
+@pytest.mark.parametrize("ml", [150, 2600])
+def test_what_is_no_brain_by_volume_is_refused(ml: float) -> None:
+    mask, grid = block(ml)
+    with pytest.raises(QualityRefused, match=f"{ml} ml") as caught:
+        check_brain(mask, grid, name="s")
+    assert caught.value.exit_code == 5
+    assert check_brain(mask, grid, name="s", spacing_known=False) == []
+
+
+@pytest.mark.parametrize(("ml", "notes"), [(400, 1), (1400, 0), (2200, 1)])
+def test_an_unusual_brain_is_noted(ml: float, notes: int) -> None:
+    assert len(check_brain(*block(ml), name="s")) == notes
+
+
+def test_a_handful_of_voxels_is_no_brain() -> None:
+    mask, _ = block(10)
+    with pytest.raises(QualityRefused, match="500 voxels"):
+        check_brain(mask, Grid(shape=(40, 40, 40), affine=np.eye(4) * 20), name="s")
