@@ -156,15 +156,16 @@ def test_labelled_without_candidates_is_at_least_as_good_as_any_grid() -> None:
 
 
 def test_labelled_counts_what_the_erosion_cut_off_as_missed() -> None:
-    one = anomaly(0, lesion=50)
-    brain = one.brain.copy()
-    brain[4:6] = False  # a third of the lesion is left: Dice 2 * 9 / (9 + 27)
-    cut = replace(one, eroded_brain=brain, values=one.values * brain)
-    fits = ThresholdFits()
-    fits.add(cut)
-    value = fits.thresholds()["labelled"].value
-    assert one.scan.truth is not None
-    assert dice((cut.values[0] > value) & brain, one.scan.truth > 0) == 0.5
+    seen, cut_off = anomaly(0, lesion=3, noise=0), anomaly(1, lesion=3, noise=0)
+    seen.values[0, 4, 4, 3:6] = 1.5  # cut 1: Dice 1, cut 2: Dice 48 / 51
+    cut_off.values[0, 1, 0, :7] = 1.5  # seven false positives between the cuts
+    brain = cut_off.brain.copy()
+    brain[4:7, 4:7, 3:6] = False
+    brain[4, 4, 3] = True  # one of 27 is left: cut 1: Dice 2 / 35, cut 2: Dice 2 / 28
+    maps = [seen, replace(cut_off, eroded_brain=brain, values=cut_off.values * brain)]
+    rule = Step(name="labelled", options={"candidates": [1, 2]})
+    # Were the lesion only what is left of it, cut 2 would have Dice 1 there and win.
+    assert fit_threshold(maps, rule).value == 1
 
 
 def test_the_oracle_is_called_oracle() -> None:
