@@ -168,7 +168,16 @@ def test_scans_are_embedded_one_by_one(out: Path, monkeypatch: pytest.MonkeyPatc
         return real(folder, case)
 
     monkeypatch.setattr(page, "embed", noted)
-    for chunk in page.render(out):
+    for chunk in page.render(out, out):
         if "<img" in chunk:
             order.append("sent")
     assert order.index("sent") < len(order) - 1 - order[::-1].index("embed")
+
+
+def test_an_evaluation_may_lie_elsewhere(out: Path) -> None:
+    scores = out / "scores"
+    scores.mkdir()
+    for name in ("evaluation.tsv", "evaluation_summary.tsv"):
+        (out / name).rename(scores / name)
+    assert "mean Dice" not in write_page(out).read_text(encoding="utf-8")
+    assert "mean Dice" in write_page(out, scores=scores).read_text(encoding="utf-8")

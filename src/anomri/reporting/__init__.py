@@ -6,7 +6,14 @@ from anomri.reporting.images import native_images
 from anomri.reporting.naming import anat_folder, derivative
 from anomri.reporting.page import write_page
 from anomri.reporting.record import RESEARCH_USE, Record, read_record, read_records
-from anomri.reporting.tables import Failure, read_table, write_run, write_table, write_tables
+from anomri.reporting.tables import (
+    Failure,
+    read_table,
+    write_failures,
+    write_run,
+    write_table,
+    write_tables,
+)
 
 __all__ = [
     "RESEARCH_USE",
@@ -20,6 +27,7 @@ __all__ = [
     "read_records",
     "read_table",
     "write_detection",
+    "write_failures",
     "write_page",
     "write_run",
     "write_table",

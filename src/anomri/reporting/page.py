@@ -46,14 +46,14 @@ class Embedded:
     height: int
 
 
-def write_page(out: Path) -> Path:
+def write_page(out: Path, *, scores: Path | None = None) -> Path:
     """Write ``report.html`` from what lies in ``out``: one file, nothing loaded from elsewhere.
 
     Scans are taken one after another, so memory does not grow with the cohort.
 
     Args:
-        out: folder with detections; tables of failures and of an evaluation are shown where
-            they are there too.
+        out: folder with detections; the table of failures is shown where it is there too.
+        scores: folder with the tables of an evaluation; ``out`` itself without it.
 
     Raises:
         UsageError: the folder is missing, or a sidecar in it is damaged.
@@ -63,7 +63,7 @@ def write_page(out: Path) -> Path:
             f"{out.name}: expected a folder that `anomri detect` wrote, found none. "
             "Next: run `anomri detect` first, or check the spelling."
         )
-    chunks = render(out)
+    chunks = render(out, scores or out)
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", newline="\n", dir=out, prefix=".", delete=False
     ) as stream:
@@ -73,11 +73,11 @@ def write_page(out: Path) -> Path:
     return draft.replace(out / PAGE)
 
 
-def render(out: Path) -> Iterator[str]:
+def render(out: Path, scores: Path) -> Iterator[str]:
     """Yield the page piece by piece; each picture is read when its scan's turn comes."""
     template = _environment().get_template("page.html.j2")
     return template.generate(
-        **contents(out, read_records(out)), embed=lambda case: embed(out, case)
+        **contents(out, scores, read_records(out)), embed=lambda case: embed(out, case)
     )
 
 

@@ -71,9 +71,19 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
     findings = [row for record in records for row in _finding_rows(record)]
     write_table(folder / FINDINGS, FINDING_COLUMNS, findings)
     if failures is not None or not (folder / FAILURES).exists():
-        rows = [(item.subject, item.file, item.reason, item.next_step) for item in failures or ()]
-        write_table(folder / FAILURES, FAILURE_COLUMNS, rows)
+        write_failures(folder, failures or ())
     _write_text(folder / DATASET, _json(_dataset_description()))
+
+
+def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
+    """Write ``failures.tsv`` alone, for work that finds no lesions, such as preparing scans.
+
+    Args:
+        folder: must be there.
+        failures: scans that could not be used; none leaves a table without rows.
+    """
+    rows = [(item.subject, item.file, item.reason, item.next_step) for item in failures]
+    write_table(folder / FAILURES, FAILURE_COLUMNS, rows)
 
 
 def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:

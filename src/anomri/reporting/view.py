@@ -47,16 +47,17 @@ class Tile:
     meaning: str
 
 
-def contents(out: Path, records: Sequence[Record]) -> dict[str, Any]:
+def contents(out: Path, scores: Path, records: Sequence[Record]) -> dict[str, Any]:
     """Gather everything that the template shows.
 
     Args:
         out: the folder of the run.
+        scores: the folder of its evaluation.
         records: its finished scans.
     """
-    evaluation = read_table(out / EVALUATION)
+    evaluation = read_table(scores / EVALUATION)
     failures = read_table(out / FAILURES)
-    summary = read_table(out / EVALUATION_SUMMARY)
+    summary = read_table(scores / EVALUATION_SUMMARY)
     return {
         "notice": RESEARCH_USE,
         "tiles": _tiles(records, failures, evaluation),
