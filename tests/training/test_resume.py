@@ -53,7 +53,7 @@ def test_a_checkpoint_survives_the_disk(tmp_path: Path) -> None:
 
 
 def test_packing_refuses_what_is_not_data() -> None:
-    with pytest.raises(TypeError, match="cannot hold .*Path"):
+    with pytest.raises(TypeError, match=r"cannot hold .*Path"):
         pack({"where": Path()}, {})
 
 
