@@ -52,7 +52,8 @@ class Background:
     @classmethod
     def of(cls, volume: Volume) -> Background:
         """Measure it on the six faces: median, 1.4826 · MAD."""
-        faces = np.concatenate([np.take(volume, (0, -1), axis=a).ravel() for a in range(3)])
+        ends = [np.moveaxis(volume, axis, 0)[[0, -1]] for axis in range(3)]
+        faces = np.concatenate([end.ravel() for end in ends])
         level = float(np.median(faces))
         noise = 1.4826 * float(np.median(np.abs(faces - level)))
         distance = np.abs(volume[volume != level] - level)

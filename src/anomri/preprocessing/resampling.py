@@ -76,12 +76,12 @@ def masked_sample(volume: Volume, brain: Mask, matrix: Affine, shape: Shape) -> 
     r"""Return ``volume`` on a coarser or finer grid, from brain voxels only.
 
     With the smoothing and linear weights w of each result voxel, the value is
-    :math:`\\sum w\\,b\\,v / \\sum w\\,b` over the brain b, so that neither the background nor the
-    skull bleeds into the rim. Smoothing is a Gaussian of :math:`\\sqrt{s^2-1}/2.355` voxels for
+    :math:`\sum w\,b\,v / \sum w\,b` over the brain b, so that neither the background nor the
+    skull bleeds into the rim. Smoothing is a Gaussian of :math:`\sqrt{s^2-1}/2.355` voxels for
     a step s above 1.5 voxels.
     """
-    weight = brain.astype(np.float32)
-    inside = np.where(brain, volume, np.float32(0))
+    weight = np.ascontiguousarray(brain, dtype=np.float32)
+    inside = np.ascontiguousarray(volume) * weight
     sigma = _anti_alias(matrix)
     if any(sigma):
         weight = ndimage.gaussian_filter(weight, sigma, mode="constant", truncate=3)
