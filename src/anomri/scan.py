@@ -92,6 +92,14 @@ class Grid:
         """Volume of one voxel in ml, right for sheared grids too (the determinant)."""
         return float(abs(np.linalg.det(self.affine[:3, :3]))) * ML_PER_MM3
 
+    @property
+    def axial_last(self) -> tuple[int, int, int]:
+        """The order of the axes that puts the one running feet to head last."""
+        direction = np.abs(self.affine[2, :3]) / np.linalg.norm(self.affine[:3, :3], axis=0)
+        axial = int(np.argmax(direction))
+        first, second = (axis for axis in range(3) if axis != axial)
+        return first, second, axial
+
     def to_world(self, index: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map voxel indices ``(..., 3)`` to world mm ``(..., 3)``."""
         return index @ self.affine[:3, :3].T + self.affine[:3, 3]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -87,6 +87,7 @@ def test_every_size_finds_back_to_the_grid(size: tuple[int, ...]) -> None:
     assert all(tuple(seen.shape[2:]) == (size or (8, 9)) for seen in family.seen)
 
 
+@settings(deadline=None)
 @given(st.integers(3, 12), st.integers(3, 12), st.integers(3, 12), st.integers(3, 12))
 def test_padding_is_centred_and_zero(i: int, j: int, size_i: int, size_j: int) -> None:
     scan = scan_of((i, j, 5))

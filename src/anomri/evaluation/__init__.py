@@ -1,1 +1,56 @@
-"""Being built."""
+"""How good a result is: pure functions on arrays, and the tables made of them.
+
+::
+
+    mask, values, truth, brain --case_metrics--> one row per subject --summarise--> one per measure
+
+Masks and truth are bool arrays on one grid with axes I, J, K; distances are mm, volumes ml, and a
+measure's unit stands in its name. What an empty mask counts as is said where it matters
+(:mod:`~anomri.evaluation.voxels`, :mod:`~anomri.evaluation.surfaces`). A threshold that was chosen
+on the labels it is judged by is called oracle.
+"""
+
+from anomri.evaluation.cases import case_metrics
+from anomri.evaluation.intervals import Interval, bootstrap, paired_difference
+from anomri.evaluation.lesions import LesionCounts, count_lesions
+from anomri.evaluation.ranking import CohortOracle, Ranking, rank
+from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
+from anomri.evaluation.surfaces import SurfaceDistance, surface_distance
+from anomri.evaluation.tables import column, read_table, summarise, write_table
+from anomri.evaluation.voxels import (
+    Confusion,
+    confusion,
+    dice,
+    precision,
+    sensitivity,
+    slice_dice,
+    specificity,
+)
+
+__all__ = [
+    "CohortOracle",
+    "Confusion",
+    "Interval",
+    "LesionCounts",
+    "Ranking",
+    "SurfaceDistance",
+    "bootstrap",
+    "case_metrics",
+    "column",
+    "confusion",
+    "count_lesions",
+    "dice",
+    "false_positive_ml",
+    "mean_absolute_error",
+    "paired_difference",
+    "precision",
+    "rank",
+    "read_table",
+    "sensitivity",
+    "slice_dice",
+    "specificity",
+    "summarise",
+    "surface_distance",
+    "volume_ml",
+    "write_table",
+]

@@ -9,6 +9,7 @@ from anomri.preprocessing.home import labels_to_native, mask_to_native, to_nativ
 from anomri.preprocessing.intensities import INTENSITIES
 from anomri.preprocessing.preparing import prepare_images, prepare_scan
 from anomri.preprocessing.reading import read_labels, read_native
+from anomri.preprocessing.subject import read_truth
 
 __all__ = [
     "INTENSITIES",
@@ -20,5 +21,6 @@ __all__ = [
     "prepare_scan",
     "read_labels",
     "read_native",
+    "read_truth",
     "to_native",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from anomri.errors import MissingContrast
 from anomri.preprocessing.native import Native
 from anomri.preprocessing.reading import ImageSource, read_image, read_segmentation
 from anomri.preprocessing.resampling import place
-from anomri.scan import Labels, ScanFiles
+from anomri.scan import Grid, Labels, ScanFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,15 @@ def read_subject(files: ScanFiles, contrasts: Sequence[str]) -> Subject:
         truth=read_segmentation(files.truth) if files.truth else None,
         healthy=files.healthy,
     )
+
+
+def read_truth(path: Path, grid: Grid) -> Labels:
+    """Read expert labels onto another image's grid, each voxel from its nearest.
+
+    Raises:
+        ScanError: the file cannot be used, or does not overlap with the grid.
+    """
+    return place(read_segmentation(path), grid, linear=False).labels()
 
 
 def read_contrasts(

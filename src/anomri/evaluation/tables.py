@@ -1,0 +1,111 @@
+"""Tables of results: one row per subject, and what they come to.
+
+On disk: tab-separated, one header line, ``n/a`` where there is no value, as in BIDS; ``nan`` is a
+value that is not defined. A cell that a spreadsheet would run as a formula is defused.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomri.evaluation.intervals import bootstrap
+
+NOTHING = "n/a"
+Rows = Sequence[Mapping[str, Any]]
+
+
+def summarise(rows: Rows, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Return one row per measure: what it comes to over all subjects.
+
+    Args:
+        rows: one per subject; entries that are text, such as its name, are left out. A measure
+            may lack in some.
+        seed: of the bootstrap.
+
+    Returns:
+        Rows with ``metric``; ``mean``, ``median`` and ``sd`` (n - 1); ``lower`` and ``upper`` end
+        of the bootstrap 95 % interval of the mean; ``n``, the subjects that these come from;
+        ``undefined``, those left out because the value was NaN; and ``absent``, those left out
+        because the measure does not apply to them, such as Dice to a healthy subject.
+    """
+    names = dict.fromkeys(name for row in rows for name, value in row.items() if _is_number(value))
+    return [{"metric": name, **_summary(column(rows, name), len(rows), seed)} for name in names]
+
+
+def column(rows: Rows, name: str) -> NDArray[np.float64]:
+    """Return a measure of the subjects that have it, in order; reads what was read from a file."""
+    cells = [row[name] for row in rows if name in row]
+    return np.asarray([float(cell) for cell in cells if cell not in (None, NOTHING, "")])
+
+
+def write_table(path: Path, rows: Rows) -> None:
+    """Write rows as TSV; the columns are all names in order of appearance.
+
+    The file appears whole or not at all.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines: list[list[Any]] = [columns, *([row.get(name) for name in columns] for row in rows)]
+    text = "".join("\t".join(map(_text, line)) + "\n" for line in lines)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        partial = Path(folder) / path.name
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.replace(path)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read a TSV as one mapping per row, each cell as it is written; see :func:`column`."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, restval=NOTHING))
+
+
+def _summary(values: NDArray[np.float64], subjects: int, seed: int) -> dict[str, Any]:
+    defined = values[~np.isnan(values)]
+    counts = {
+        "n": defined.size,
+        "undefined": values.size - defined.size,
+        "absent": subjects - values.size,
+    }
+    if not defined.size:
+        return dict.fromkeys(("mean", "lower", "upper", "median", "sd"), float("nan")) | counts
+    mean = bootstrap(defined, seed=seed)
+    return {
+        "mean": mean.estimate,
+        "lower": mean.lower,
+        "upper": mean.upper,
+        "median": float(np.median(defined)),
+        "sd": float(defined.std(ddof=1)) if defined.size > 1 else float("nan"),
+        **counts,
+    }
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _text(cell: object) -> str:
+    """Return a cell's text: short numbers, no tab or line break, no formula."""
+    if cell is None or cell == "":
+        return NOTHING
+    if isinstance(cell, float | np.floating):
+        return f"{cell:.6g}"
+    text = re.sub(r"\s+", " ", str(cell)).strip()
+    return (
+        f"'{text}" if text.startswith(("=", "+", "-", "@")) and not _reads_as_number(text) else text
+    )
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False

@@ -1,0 +1,141 @@
+"""A paper's rows, from recipe to measured table.
+
+Every row is trained on one split of a data set and judged on another, under several thresholds
+whose names say what they were allowed to see. The row ``intensity``, which has no network, stands
+beside every model. Figures go to ``measured.tsv`` next to the paper's own in ``published.tsv``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from anomri import pipeline
+from anomri.detector import Detector, build_family
+from anomri.errors import UsageError
+from anomri.evaluation import read_table, write_table
+from anomri.recipe import Recipe
+
+BASELINE = "intensity"
+MEASURED = "measured.tsv"
+
+# name in the table -> threshold rule and decision; empty keeps the recipe's own
+SETTINGS: Mapping[str, tuple[str, str]] = {
+    "recipe (label-free)": ("", ""),
+    "robust (label-free)": ("robust", "above"),
+    "healthy (fitted on lesion-free tissue of train)": ("healthy", "above"),
+    "labelled (fitted on train labels)": ("labelled", "above"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """Which scans a table is made from, and where the work is kept.
+
+    Attributes:
+        data: the data set, as published.
+        layout: its layout.
+        split_file: TSV with columns ``subject`` and ``split``.
+        work: folder for prepared scans, runs and detections; a second call goes on from there.
+        train: split to train and calibrate on.
+        test: split to measure on.
+    """
+
+    data: Path
+    layout: str
+    split_file: Path
+    work: Path
+    train: str = "train"
+    test: str = "test"
+
+    def found(self, split: str) -> Any:
+        """List the scans of one split."""
+        selection = pipeline.Selection.of_split(self.split_file, split)
+        return pipeline.survey(self.data, layout=self.layout, selection=selection)
+
+
+def reproduce(
+    folder: Path,
+    protocol: Protocol,
+    *,
+    rows: frozenset[str] = frozenset(),
+    device: str = "auto",
+    track: pipeline.Track = pipeline.untracked,
+) -> Path:
+    """Measure the chosen rows of a paper, all where none is named, into its ``measured.tsv``.
+
+    Raises:
+        UsageError: the folder has no rows, or a row named is not there.
+    """
+    recipes = {path.stem: Recipe.load(path) for path in sorted((folder / "rows").glob("*.yaml"))}
+    recipes = {BASELINE: Recipe.load(BASELINE), **recipes}
+    unknown = rows - set(recipes)
+    if unknown or len(recipes) == 1:
+        raise UsageError(f"{folder.name}: no row {sorted(unknown)}; it has {sorted(recipes)}")
+    path = folder / MEASURED
+    for name in rows or recipes:
+        fresh = list(measure(recipes[name], protocol, device=device, track=track))
+        kept = [row for row in read_table(path) if row["row"] != name] if path.exists() else []
+        write_table(path, kept + fresh)
+    return path
+
+
+def measure(
+    recipe: Recipe, protocol: Protocol, *, device: str, track: pipeline.Track
+) -> Iterable[dict[str, Any]]:
+    """Train, calibrate, detect and evaluate one row; yield one line per setting and measure."""
+    run = train_row(recipe, protocol, device=device, track=track)
+    test = protocol.found(protocol.test)
+    for setting, (threshold, decide) in SETTINGS.items():
+        detector = pipeline.load_detector(
+            str(run), device=device, threshold=threshold, decide=decide
+        )
+        out = protocol.work / "out" / recipe.name / (threshold or "recipe")
+        pipeline.detect(test, detector, out, track=track)
+        summary, _ = pipeline.evaluate(out, test, out, track=track)
+        for line in summary:
+            yield {**_origin(recipe, detector), "threshold": setting, **line}
+
+
+def train_row(recipe: Recipe, protocol: Protocol, *, device: str, track: pipeline.Track) -> Path:
+    """Prepare the training split, train where there is anything to train, and calibrate."""
+    name = f"prepared-{'-'.join(recipe.contrasts)}-{recipe.preparation.key()}"
+    prepared = protocol.work / name
+    pipeline.prepare(protocol.found(protocol.train), prepared, recipe=recipe, track=track)
+    run = protocol.work / "runs" / recipe.name
+    model: str | Path = BASELINE
+    if any(True for _ in build_family(recipe).parameters()):
+        model = pipeline.train(recipe, prepared, run, device=device)
+    pipeline.calibrate(model, prepared, run, device=device, track=track)
+    return run
+
+
+def _origin(recipe: Recipe, detector: Detector) -> dict[str, Any]:
+    return {
+        "row": recipe.name,
+        "contrasts": "+".join(recipe.contrasts),
+        "commit": _commit(),
+        "anomri": version("anomri"),
+        "seed": recipe.training.seed,
+        "weights_sha256": detector.weights_hash,
+    }
+
+
+def _commit() -> str:
+    """Return the short commit of the checkout anomri runs from; empty outside a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    where = Path(__file__).parent
+    done = subprocess.run(  # the command is fixed, nothing of it comes from outside
+        [git, "-C", str(where), "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()

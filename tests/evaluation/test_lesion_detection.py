@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from skimage.measure import label, regionprops
+
+from anomri.evaluation import LesionCounts, count_lesions
+from anomri.scan import Mask
+
+SHAPE = (7, 6, 5)
+sparse = hnp.arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 0, 0, 0, 1])).map(
+    lambda array: array.astype(bool)
+)
+
+
+def boxes(*corners: tuple[int, int]) -> Mask:
+    """Boxes along I from one index up to another."""
+    mask = np.zeros((30, 3, 3), dtype=bool)
+    for start, stop in corners:
+        mask[start:stop, 1, 1] = True
+    return mask
+
+
+@settings(deadline=None)
+@given(sparse, sparse)
+def test_against_skimage(mask: Mask, truth: Mask) -> None:
+    true = regionprops(label(truth, connectivity=3))
+    predicted = regionprops(label(mask, connectivity=3))
+    detected = [region for region in true if mask[tuple(region.coords.T)].any()]
+    false = [region for region in predicted if not truth[tuple(region.coords.T)].any()]
+    assert count_lesions(mask, truth) == LesionCounts(
+        len(true), len(detected), len(predicted), len(false)
+    )
+
+
+def test_corners_connect() -> None:
+    truth = np.zeros(SHAPE, dtype=bool)
+    truth[1, 1, 1] = truth[2, 2, 2] = True
+    assert count_lesions(truth, truth) == LesionCounts(1, 1, 1, 0)
+
+
+def test_ratios_by_hand() -> None:
+    truth = boxes((0, 4), (6, 9), (12, 15))
+    mask = boxes((2, 8), (20, 21), (24, 25))  # one touches two lesions, two touch none
+    counts = count_lesions(mask, truth)
+    assert counts == LesionCounts(true=3, detected=2, predicted=3, false=2)
+    assert counts.sensitivity() == pytest.approx(2 / 3)
+    assert counts.precision() == pytest.approx(1 / 3)
+    assert counts.f1() == pytest.approx(2 * (2 / 9) / 1)
+
+
+def test_overlap_is_a_share_of_the_lesion() -> None:
+    truth, mask = boxes((0, 10)), boxes((8, 12))  # a fifth of the one, half of the other
+    assert count_lesions(mask, truth, overlap=0.2) == LesionCounts(1, 1, 1, 0)
+    assert count_lesions(mask, truth, overlap=0.3) == LesionCounts(1, 0, 1, 0)
+    assert count_lesions(mask, truth, overlap=0.6) == LesionCounts(1, 0, 1, 1)
+
+
+def test_small_lesions_neither_count_nor_punish() -> None:
+    truth, mask = boxes((0, 5), (10, 11)), boxes((10, 14), (20, 21))
+    counts = count_lesions(mask, truth, voxel_ml=0.002, smallest_ml=0.004)
+    assert counts == LesionCounts(true=1, detected=0, predicted=1, false=0)
+
+
+NONE, MISSED, ALARM = LesionCounts(0, 0, 0, 0), LesionCounts(2, 0, 0, 0), LesionCounts(0, 0, 3, 3)
+
+
+def test_empty_masks() -> None:
+    empty = np.zeros(SHAPE, dtype=bool)
+    assert count_lesions(empty, empty) == NONE
+    for counts in (MISSED, ALARM):
+        assert (counts.sensitivity(), counts.precision(), counts.f1()) == (0.0, 0.0, 0.0)
+    assert (NONE.sensitivity(), NONE.precision(), NONE.f1()) == (1.0, 1.0, 1.0)
+    assert math.isnan(NONE.f1(empty=float("nan")))
+
+
+@settings(deadline=None)
+@given(sparse, sparse, st.sampled_from([0, 1, 2]))
+def test_flips_change_nothing(mask: Mask, truth: Mask, axis: int) -> None:
+    flipped = count_lesions(np.flip(mask, axis), np.flip(truth, axis))
+    assert flipped == count_lesions(mask, truth)
