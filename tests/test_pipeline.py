@@ -1,0 +1,154 @@
+"""The main path on small phantoms, as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import anomri
+from anomri import pipeline
+from anomri.cli import app
+from anomri.datasets import make_phantoms
+from anomri.errors import UsageError
+
+RECIPE = """
+name: small
+contrasts: [flair]
+preparation: {spacing_mm: [4, 4, null], shape: [64, 64, null]}
+family: {vae: {reconstruction: l1}}
+training: {batch_size: 8, slab_mm: 60, validation_fraction: 0.4}
+detection:
+  clean: [{erode_brain: {mm: 4}}, {median: {size_mm: 8}}, standardise]
+  decide: above
+"""
+
+
+def run(*words: object) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return str(result.output)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Phantoms, prepared, trained for three steps, calibrated, detected, evaluated."""
+    root = tmp_path_factory.mktemp("work")
+    make_phantoms(root / "phantoms", healthy=3, gliomas=1, lesions=0, spacing_mm=4.0)
+    (root / "small.yaml").write_text(RECIPE)
+    recipe = root / "small.yaml"
+    run("prepare", root / "phantoms", "--recipe", recipe, "-o", root / "prepared")
+    run("train", recipe, "--data", root / "prepared", "-o", root / "run", "--max-steps", 3)
+    run("calibrate", root / "run", "--data", root / "prepared")
+    run("detect", root / "phantoms", "--model", root / "run", "-o", root / "out")
+    run("evaluate", root / "out", "--truth", root / "phantoms")
+    return root
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_a_run_folder_is_complete(work: Path) -> None:
+    names = {path.name for path in (work / "run").iterdir()}
+    expected = {"recipe.yaml", "weights.safetensors", "thresholds.json", "metrics.tsv"}
+    assert expected | {"environment.json"} <= names
+
+
+def test_thresholds_keep_their_provenance(work: Path) -> None:
+    thresholds = json.loads((work / "run" / "thresholds.json").read_text())
+    assert set(thresholds) == {"healthy", "labelled"}
+    assert len(thresholds["healthy"]["fitted_on"]) == 4
+    assert len(thresholds["labelled"]["fitted_on"]) == 1
+    assert thresholds["healthy"]["false_positive_ml"] <= 5.0
+
+
+def test_every_subject_is_measured(work: Path) -> None:
+    table = rows(work / "out" / "evaluation.tsv")
+    assert len(table) == 4
+    assert sum(row["dice"] != "n/a" for row in table) == 1
+    assert all(float(row["false_positive_ml"]) >= 0 for row in table)
+
+
+def test_the_page_is_written(work: Path) -> None:
+    assert "Research use only" in (work / "out" / "report.html").read_text("utf-8")
+
+
+def test_a_second_run_does_nothing(work: Path) -> None:
+    masks = sorted((work / "out").glob("sub-*/anat/*mask.nii.gz"))
+    before = [path.stat().st_mtime_ns for path in masks]
+    run("detect", work / "phantoms", "--model", work / "run", "-o", work / "out")
+    assert [path.stat().st_mtime_ns for path in masks] == before
+
+
+def test_another_threshold_is_another_result(work: Path) -> None:
+    found = pipeline.survey(work / "phantoms")
+    detector = pipeline.load_detector(str(work / "run"), device="cpu", threshold="healthy")
+    outcome = pipeline.detect(found, detector, work / "healthy")
+    assert len(outcome.done) == 4
+    record = json.loads(next((work / "healthy").glob("sub-*/anat/*lesion_mask.json")).read_text())
+    assert record["Threshold"]["Rule"] == "healthy"
+
+
+def test_an_unfitted_rule_says_what_to_do(work: Path) -> None:
+    detector = pipeline.load_detector("intensity", device="cpu", threshold="labelled")
+    with pytest.raises(UsageError, match="anomri calibrate"):
+        pipeline.detect(pipeline.survey(work / "phantoms"), detector, work / "none")
+
+
+def test_a_dry_run_writes_nothing(work: Path) -> None:
+    run("detect", work / "phantoms", "-o", work / "dry", "--dry-run")
+    assert not (work / "dry").exists()
+
+
+def test_subjects_can_be_chosen(work: Path) -> None:
+    found = pipeline.survey(work / "phantoms")
+    name = found.scans[0].subject
+    chosen = pipeline.survey(work / "phantoms", selection=pipeline.Selection(frozenset({name})))
+    assert [files.subject for files in chosen.scans] == [name]
+    with pytest.raises(UsageError, match="none of the 4"):
+        pipeline.survey(work / "phantoms", selection=pipeline.Selection(frozenset({"nobody"})))
+
+
+def test_no_output_names_the_folder_it_came_from(work: Path) -> None:
+    texts = [p for p in (work / "out").rglob("*") if p.suffix in {".json", ".tsv", ".html"}]
+    assert texts
+    for path in texts:
+        assert str(work) not in path.read_text("utf-8")
+
+
+def test_the_python_door_gives_images_on_the_input_grid(work: Path) -> None:
+    path = next((work / "phantoms").glob("sub-*/*_flair.nii.gz"))
+    image = nib.Nifti1Image.from_filename(path)
+    model = anomri.load("intensity", device="cpu")
+    result = model.detect({"flair": path})
+    assert result.mask.shape == image.shape
+    np.testing.assert_allclose(result.anomaly.affine, image.affine, atol=1e-4)
+    again = model.detect({"flair": image})
+    assert np.array_equal(np.asarray(again.mask.dataobj), np.asarray(result.mask.dataobj))
+    assert (result.save(work / "saved")).is_dir()
+
+
+def test_many_are_detected_one_by_one_and_errors_collected(work: Path) -> None:
+    good = next((work / "phantoms").glob("sub-*/*_flair.nii.gz"))
+    subjects = [{"flair": good}, {"flair": work / "missing.nii.gz"}]
+    results = list(anomri.load("intensity", device="cpu").detect_many(subjects, on_error="collect"))
+    assert isinstance(results[0], anomri.Result)
+    assert isinstance(results[1], anomri.AnomriError)
+
+
+def test_version_and_notice() -> None:
+    assert run("--version").strip() == "0.1.0"
+    assert "not a medical device" in " ".join(run("--help").split())
+
+
+def test_the_public_door() -> None:
+    exported = {name for name in vars(anomri) if not name.startswith("_")}
+    modules = {name for name in exported if type(getattr(anomri, name)).__name__ == "module"}
+    assert exported - modules == set(anomri.__all__)
