@@ -142,7 +142,7 @@ def bare(recipe: Recipe, options: argparse.Namespace) -> float:
         optimizer.zero_grad()
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=short):
             loss = family.losses(batches[step % 4])[TOTAL]
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         optimizer.step()
     return float(options.steps * recipe.training.batch_size / (options.now(device) - began))
 

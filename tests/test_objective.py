@@ -87,7 +87,7 @@ def test_nothing_is_learnt_where_the_weight_is_zero(name: str, pair: Pair) -> No
     weight[:, :, 4:9] = 0
     output.requires_grad_()
     loss = RECONSTRUCTION[name](output, target, weight)
-    loss.backward()
+    torch.autograd.backward(loss)
     assert output.grad is not None
     assert output.grad[:, :, 4:9].abs().max() == 0
     assert output.grad[:, :, 12:].abs().max() > 0
@@ -98,7 +98,7 @@ def test_empty_images_and_weights_stay_finite(name: str) -> None:
     nothing = torch.zeros(1, 1, 16, 16, requires_grad=True)
     for weight in (torch.zeros(1, 1, 16, 16), torch.ones(1, 1, 16, 16)):
         loss = RECONSTRUCTION[name](nothing, torch.zeros_like(nothing), weight)
-        loss.backward()
+        torch.autograd.backward(loss)
         assert loss.detach() == 0
         assert nothing.grad is not None
         assert nothing.grad.isfinite().all()
@@ -127,7 +127,7 @@ def test_kl_of_a_vanishing_deviation_is_finite(reduction: str) -> None:
     deviation = torch.zeros(2, 3, requires_grad=True)
     latent = Gaussian(torch.zeros(2, 3), deviation)
     divergence = KL[reduction](latent.mean, latent.log_variance)
-    divergence.backward()
+    torch.autograd.backward(divergence)
     expected = 0.5 * (1e-6 - math.log(1e-6) - 1) * (3 if reduction == "sum" else 1)
     assert float(divergence.detach()) == pytest.approx(expected)
     assert deviation.grad is not None
