@@ -7,7 +7,6 @@ choice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count, pairwise
 from typing import Any
@@ -16,13 +15,8 @@ from torch import Tensor, nn
 
 from anomri.errors import UsageError
 from anomri.family import Batch, Family, Losses
+from anomri.layers import CONVOLUTION, TRANSPOSED, block
 from anomri.objective import Gaussian, Objective
-
-ByAxes = dict[int, Callable[..., nn.Module]]
-
-CONVOLUTION: ByAxes = {2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED: ByAxes = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-NORM: ByAxes = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +166,7 @@ def _encoder(plan: Plan, channels: int, *, axes: int) -> nn.Sequential:
     widths = pairwise((channels, *(layer.channels for layer in plan.encoder)))
     return nn.Sequential(
         *(
-            _block(CONVOLUTION[axes](*width, bias=False, **_geometry(layer)), width[1], axes)
+            block(CONVOLUTION[axes](*width, bias=False, **_geometry(layer)), width[1], axes)
             for layer, width in zip(plan.encoder, widths, strict=True)
         )
     )
@@ -184,7 +178,7 @@ def _decoder(plan: Plan, channels: int, size: tuple[int, ...]) -> nn.Sequential:
     lengths = zip(*(plan.lengths(length) for length in size), strict=True)
     first, *others = zip(plan.layers, widths, lengths, strict=False)
     blocks = [
-        _block(_transposed(layer, width, shape, bias=False), width[0], len(size))
+        block(_transposed(layer, width, shape, bias=False), width[0], len(size))
         for layer, width, shape in reversed(others)
     ]
     return nn.Sequential(*blocks, _transposed(*first, bias=True))
@@ -198,10 +192,6 @@ def _transposed(
     rest = tuple(layer.left_over(length) for length in shape)
     transposed = TRANSPOSED[len(shape)]
     return transposed(start, to, output_padding=rest, bias=bias, **_geometry(layer))
-
-
-def _block(convolution: nn.Module, width: int, axes: int) -> nn.Sequential:
-    return nn.Sequential(convolution, NORM[axes](width), nn.LeakyReLU(inplace=True))
 
 
 def _geometry(layer: Layer) -> dict[str, Any]:
