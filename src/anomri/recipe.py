@@ -182,6 +182,17 @@ class Recipe(_Section):
         except ValidationError as error:
             raise RecipeError(f"{origin}: {_in_words(error)}") from error
 
+    def learns_like(self, other: Recipe) -> bool:
+        """Tell whether both recipes train the same network on the same images.
+
+        How a map becomes a mask may differ: weights do not depend on it.
+        """
+        mine, theirs = (
+            recipe.model_dump(include={"contrasts", "preparation", "family", "training"})
+            for recipe in (self, other)
+        )
+        return mine == theirs
+
     def to_yaml(self) -> str:
         """Return the resolved recipe, every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

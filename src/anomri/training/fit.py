@@ -65,6 +65,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
     """
     if _is_finished(recipe, run):
         log.info("%s: already trained", run.name)
+        (run / RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")  # detection may have changed
         forget(run)  # a kill may have come just before this
         return run
     with torch.random.fork_rng(devices=[]), quiet():
@@ -86,12 +87,12 @@ def _is_finished(recipe: Recipe, run: Path) -> bool:
     """Tell whether the run has ended.
 
     Raises:
-        UsageError: the folder holds a run of another recipe.
+        UsageError: the folder holds a run of a recipe that learns something else.
     """
     held = run / RECIPE
-    if held.is_file() and Recipe.load(held) != recipe:
+    if held.is_file() and not Recipe.load(held).learns_like(recipe):
         raise UsageError(
-            f"{run.name}: holds a run of another recipe, '{Recipe.load(held).name}'. "
+            f"{run.name}: holds a run that learnt from another recipe, '{Recipe.load(held).name}'. "
             "Next: train into another folder, or delete this one."
         )
     return (run / WEIGHTS).is_file()
