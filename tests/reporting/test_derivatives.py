@@ -29,6 +29,7 @@ def test_everything_of_a_scan_is_written(detect: Detect, tmp_path: Path) -> None
         *("desc-anomaly_flair.nii.gz", "desc-anomaly_flair.json"),
         *("desc-reconstruction_flair.nii.gz", "desc-reconstruction_flair.json"),
         "desc-qc.png",
+        "desc-preview.json",
     }
     assert [path.name for path in tmp_path.iterdir()] == ["sub-ball01"]
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from anomri.reporting.figures import picture
 from anomri.reporting.images import native_images, write_image
-from anomri.reporting.naming import BRAIN, MASK, PICTURE, REGIONS, anat_folder
+from anomri.reporting.naming import BRAIN, MASK, PICTURE, PREVIEW, REGIONS, anat_folder
+from anomri.reporting.preview import preview_of
 from anomri.reporting.record import RESEARCH_USE, Record
 from anomri.scan import Detection, bids_label
 
@@ -52,6 +53,8 @@ def write_detection(detection: Detection, folder: Path) -> Path:
         if detection.regions is not None:
             (draft / f"{label}_desc-regions_dseg.tsv").write_text(_region_table(), encoding="utf-8")
         (draft / f"{label}_{PICTURE}").write_bytes(picture(detection))
+        copy = preview_of(detection).model_dump_json()
+        (draft / f"{label}_{PREVIEW}").write_text(copy, encoding="utf-8")
     return home
 
 

@@ -14,6 +14,7 @@ BRAIN = "desc-brain_mask.nii.gz"
 REGIONS = "desc-regions_dseg.nii.gz"
 PICTURE = "desc-qc.png"
 RECORD = "label-lesion_mask.json"
+PREVIEW = "desc-preview.json"
 
 
 def anat_folder(folder: Path, label: str) -> Path:

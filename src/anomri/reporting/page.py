@@ -1,32 +1,36 @@
-"""One page that opens from disk, offline, and shows everything a run left behind.
+"""Pages that open from disk, offline, and show everything a folder of results holds.
 
-It is made from the files in the folder alone. Every name in it is untrusted: templates escape
-all of them, and the page's own policy lets the browser run one script, apply one style sheet
-(both by their hashes) and show embedded pictures, and load nothing.
+They are made from the files in the folder alone. Every name in them is untrusted: templates
+escape all of them, and each page's own policy lets the browser run the page's own scripts, apply
+its style sheet (all by their hashes) and show embedded pictures, and load nothing.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from PIL import Image as Picture
 
 from anomri.errors import UsageError
-from anomri.reporting.naming import PICTURE, derivative
-from anomri.reporting.record import read_records
-from anomri.reporting.view import FILTERS, Case, contents
+from anomri.reporting.html import write_html
+from anomri.reporting.naming import PICTURE, PREVIEW, derivative
+from anomri.reporting.preview import Preview, read_preview
+from anomri.reporting.record import Record, read_records
+from anomri.reporting.reproduction_page import PUBLISHED, reproduction_contents
+from anomri.reporting.run_page import METRICS, run_contents
+from anomri.reporting.view import Case, contents
 
 PAGE = "report.html"
-TEMPLATES = resources.files("anomri.reporting") / "templates"
+PAGES = "report"
+TOGETHER = 20
+"""More scans than this get a page each, and an index."""
+HEAVY = 15_000_000
+"""Bytes of pictures and viewer copies from which scans get a page each, too."""
 # Of a brain on black, WebP at this quality is a third of the PNG and looks the same.
 QUALITY = 82
 
@@ -49,10 +53,12 @@ class Embedded:
 def write_page(out: Path, *, scores: Path | None = None) -> Path:
     """Write ``report.html`` from what lies in ``out``: one file, nothing loaded from elsewhere.
 
-    Scans are taken one after another, so memory does not grow with the cohort.
+    Shown is what the folder holds: a training, the measured rows of a paper, or detections and
+    their evaluation. Scans are taken one after another, so memory does not grow with the cohort;
+    a large cohort gets an index and one page per scan.
 
     Args:
-        out: folder with detections; the table of failures is shown where it is there too.
+        out: folder that anomri wrote.
         scores: folder with the tables of an evaluation; ``out`` itself without it.
 
     Raises:
@@ -63,22 +69,17 @@ def write_page(out: Path, *, scores: Path | None = None) -> Path:
             f"{out.name}: expected a folder that `anomri detect` wrote, found none. "
             "Next: run `anomri detect` first, or check the spelling."
         )
-    chunks = render(out, scores or out)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=out, prefix=".", delete=False
-    ) as stream:
-        stream.writelines(chunks)
-    draft = Path(stream.name)
-    draft.chmod(0o644)
-    return draft.replace(out / PAGE)
+    for file, (template, gather) in KINDS.items():
+        if (out / file).is_file():
+            return write_html(out / PAGE, template, **gather(out))
+    return _write_results(out, scores or out)
 
 
-def render(out: Path, scores: Path) -> Iterator[str]:
-    """Yield the page piece by piece; each picture is read when its scan's turn comes."""
-    template = _environment().get_template("page.html.j2")
-    return template.generate(
-        **contents(out, scores, read_records(out)), embed=lambda case: embed(out, case)
-    )
+KINDS: Mapping[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
+    METRICS: ("run.html.j2", run_contents),
+    PUBLISHED: ("reproduction.html.j2", reproduction_contents),
+}
+"""File that tells what a folder holds, to the template and the function that fills it."""
 
 
 def embed(out: Path, case: Case) -> Embedded | None:
@@ -93,31 +94,29 @@ def embed(out: Path, case: Case) -> Embedded | None:
         return Embedded(f"data:image/webp;base64,{data}", image.width, image.height)
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("anomri.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style, script = _asset("page.css"), _asset("page.js")
-    environment.globals.update(style=Markup(style), script=Markup(script))  # noqa: S704 - our own
-    environment.globals["policy"] = _policy(style, script)
-    environment.filters.update(FILTERS)
-    return environment
+def _write_results(out: Path, scores: Path) -> Path:
+    records = read_records(out)
+    apart = len(records) > TOGETHER or _weight(out, records) > HEAVY
+
+    def embedded(case: Case) -> Embedded | None:
+        return embed(out, case)
+
+    def preview(case: Case) -> Preview | None:
+        return read_preview(out, case.record.label)
+
+    shown = contents(out, scores, records) | {"embed": embedded, "preview": preview}
+    if apart:
+        for case in shown["cases"]:
+            page = out / PAGES / f"{case.record.label}.html"
+            write_html(page, "subject.html.j2", **{**shown, "case": case, "index": PAGE})
+    folder = f"{PAGES}/" if apart else ""
+    return write_html(out / PAGE, "page.html.j2", **shown, pages=folder)
 
 
-def _asset(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
-        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+def _weight(out: Path, records: list[Record]) -> int:
+    """Bytes that the scans would add to a page that holds them all."""
+    paths = [derivative(out, record.label, PREVIEW) for record in records]
+    pictures = [derivative(out, record.label, PICTURE) for record in records]
+    # A picture is embedded as WebP, a third of its PNG, in base64.
+    sizes = [path.stat().st_size for path in paths if path.is_file()]
+    return sum(sizes) + sum(path.stat().st_size // 2 for path in pictures if path.is_file())

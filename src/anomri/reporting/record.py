@@ -11,17 +11,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_pascal
 
 from anomri.errors import UsageError
 from anomri.reporting.naming import RECORD, derivative
+from anomri.reporting.position import Places
 from anomri.scan import Detection, Finding, Scan
 
 RESEARCH_USE = (
     "Research use only. Not a medical device, not for diagnosis or for decisions about treatment."
 )
 STANDARDISE = "standardise"
+MULTIPLES = tuple(quarter / 4 for quarter in range(1, 13))
+"""Of the threshold: where the volume above it is told, to show what another one would have cost."""
 
 
 class _Entry(BaseModel):
@@ -31,12 +35,13 @@ class _Entry(BaseModel):
 
 
 class FindingEntry(_Entry):
-    """One lesion, see :class:`anomri.scan.Finding`."""
+    """One lesion, see :class:`anomri.scan.Finding`; its position as in :class:`Places`."""
 
     number: int
     volume_ml: float
     centre_mm: tuple[float, float, float]
     peak: float
+    position: str = ""
 
 
 class ThresholdEntry(_Entry):
@@ -60,6 +65,8 @@ class Record(_Entry):
         lesion_volume_ml: all lesions together.
         scan_score: one number for the scan.
         highest_slice_score: the most abnormal axial slice.
+        volume_above_ml: of the map above each of :data:`MULTIPLES` of the threshold; empty where
+            the threshold is not above 0.
         findings: lesions, largest first.
         healthy: what the data set says.
         truth_volume_ml: the expert's lesions, on the model's grid.
@@ -83,6 +90,7 @@ class Record(_Entry):
     lesion_volume_ml: float
     scan_score: float
     highest_slice_score: float
+    volume_above_ml: tuple[float, ...] = ()
     findings: tuple[FindingEntry, ...]
     healthy: bool | None = None
     truth_volume_ml: float | None = None
@@ -101,6 +109,7 @@ class Record(_Entry):
     def of(cls, detection: Detection) -> Record:
         """Take from a detection what can be told without voxels."""
         scan = detection.anomaly.scan
+        places = Places.of(scan.brain, scan.grid)
         provenance = dict(detection.provenance)
         return cls(
             subject=scan.subject,
@@ -111,7 +120,8 @@ class Record(_Entry):
             lesion_volume_ml=float(detection.mask.sum() * scan.grid.voxel_ml),
             scan_score=detection.scan_score,
             highest_slice_score=float(detection.slice_scores.max(initial=0.0)),
-            findings=tuple(_finding_entry(finding) for finding in detection.findings),
+            volume_above_ml=_volume_above_ml(detection),
+            findings=tuple(_finding_entry(finding, places) for finding in detection.findings),
             healthy=scan.healthy,
             truth_volume_ml=_truth_ml(scan),
             brain_volume_ml=float(scan.brain.sum() * scan.grid.voxel_ml),
@@ -190,12 +200,22 @@ def _threshold_entry(detection: Detection) -> ThresholdEntry:
     )
 
 
-def _finding_entry(finding: Finding) -> FindingEntry:
+def _volume_above_ml(detection: Detection) -> tuple[float, ...]:
+    if detection.threshold.value <= 0:
+        return ()
+    highest = detection.anomaly.values.max(axis=0)
+    cuts = [multiple * detection.threshold.value for multiple in MULTIPLES]
+    voxel_ml = detection.anomaly.scan.grid.voxel_ml
+    return tuple(float(np.count_nonzero(highest > cut) * voxel_ml) for cut in cuts)
+
+
+def _finding_entry(finding: Finding, places: Places) -> FindingEntry:
     return FindingEntry(
         number=finding.number,
         volume_ml=finding.volume_ml,
         centre_mm=finding.centre_mm,
         peak=finding.peak,
+        position=places.name(finding.centre_mm),
     )
 
 

@@ -146,6 +146,7 @@ FINDING_COLUMNS = (
     "centre_y_mm",
     "centre_z_mm",
     "peak",
+    "position",
 )
 FAILURE_COLUMNS = ("subject", "file", "reason", "next_step")
 
@@ -169,8 +170,9 @@ def _summary_row(record: Record) -> tuple[Cell, ...]:
 
 
 def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
+    whose = record.subject, record.label
     return [
-        (record.subject, record.label, item.number, item.volume_ml, *item.centre_mm, item.peak)
+        (*whose, item.number, item.volume_ml, *item.centre_mm, item.peak, item.position)
         for item in record.findings
     ]
 

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from anomri.reporting.methods import citations, methods_text
-from anomri.reporting.record import RESEARCH_USE, Record
-from anomri.reporting.tables import FAILURES, NOTHING, RUN, read_table
+from anomri.reporting.record import Record
+from anomri.reporting.plots import cohort_charts, curve_charts
+from anomri.reporting.position import GEOMETRIC
+from anomri.reporting.tables import FAILURES, RUN, read_table
+from anomri.reporting.words import as_number, millilitres, number
 
 EVALUATION = "evaluation.tsv"
 EVALUATION_SUMMARY = "evaluation_summary.tsv"
-MINUS = "\N{MINUS SIGN}"
+EVALUATION_CURVES = "evaluation_curves.tsv"
+MEASURES = (
+    "subject",
+    "dice",
+    "sensitivity",
+    "precision",
+    "specificity",
+    "auprc",
+    "auroc",
+    "oracle_dice",
+    "hd95_mm",
+    "lesion_sensitivity",
+    "lesion_f1",
+    "volume_ml",
+    "truth_volume_ml",
+    "volume_error_ml",
+    "false_positive_ml",
+)
+"""Columns of an evaluation that the page shows; the table on disk has all."""
 
 Table = Sequence[Mapping[str, str]]
 
@@ -59,17 +79,24 @@ def contents(out: Path, scores: Path, records: Sequence[Record]) -> dict[str, An
     failures = read_table(out / FAILURES)
     summary = read_table(scores / EVALUATION_SUMMARY)
     return {
-        "notice": RESEARCH_USE,
         "tiles": _tiles(records, failures, evaluation),
         "facts": _facts(_run(out), records),
         "oracle": any(record.threshold.rule == "oracle" for record in records),
         "cases": _cases(records, evaluation),
         "failures": failures,
-        "evaluation": evaluation,
+        "evaluation": [_chosen(row) for row in evaluation],
         "evaluation_summary": summary,
+        "charts": cohort_charts(records),
+        "curves": curve_charts(read_table(scores / EVALUATION_CURVES)),
+        "geometric": GEOMETRIC,
         "methods": methods_text(records),
         "citations": citations(records),
     }
+
+
+def _chosen(row: Mapping[str, str]) -> Mapping[str, str]:
+    chosen = {name: row[name] for name in MEASURES if name in row}
+    return chosen if len(chosen) > 1 else row
 
 
 def _cases(records: Sequence[Record], evaluation: Table) -> list[Case]:
@@ -94,10 +121,14 @@ def _dice(row: Mapping[str, str]) -> list[tuple[str, float]]:
 
 def _tiles(records: Sequence[Record], failures: Table, evaluation: Table) -> list[Tile]:
     with_lesions = [r.lesion_volume_ml for r in records if r.lesion_volume_ml > 0]
-    tiles = [
-        Tile(str(len(records)), "", "scan finished" if len(records) == 1 else "scans finished"),
-        Tile(str(len(with_lesions)), "", "with a lesion found"),
-    ]
+    tiles = (
+        []
+        if evaluation and not records
+        else [
+            Tile(str(len(records)), "", "scan finished" if len(records) == 1 else "scans finished"),
+            Tile(str(len(with_lesions)), "", "with a lesion found"),
+        ]
+    )
     if with_lesions:
         tiles.append(Tile(millilitres(median(with_lesions)), "ml", "median volume, where found"))
     values = [value for row in evaluation for _, value in _dice(row)[:1]]
@@ -159,82 +190,3 @@ def _run(out: Path) -> dict[str, Any]:
         return {}
     run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return run
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Write a number for reading: ``digits`` significant ones, a true minus sign.
-
-    >>> number(0.012345), number(1234.5), number(-3.14159)
-    ('0.0123', '1234', '−3.14')
-    """
-    if value is None:
-        return "–"
-    text = f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
-    return text.replace("-", MINUS)
-
-
-def millilitres(value: float | None) -> str:
-    """Write a volume to the tenth of a millilitre; a dash where there is none."""
-    return "–" if value is None else f"{value:.1f}"
-
-
-def millimetres(value: float) -> str:
-    """Write a position to the tenth of a millimetre, signs and points aligned."""
-    return f"{value:.1f}".replace("-", MINUS)
-
-
-def capitalise(text: str) -> str:
-    """Begin with a capital and leave the rest, which may hold names, as it is."""
-    return text[:1].upper() + text[1:]
-
-
-def as_number(text: str) -> float | None:
-    """Return the number in a cell of a table; None where there is none."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if value == value and abs(value) != float("inf") else None
-
-
-def cell(text: str, *names: str) -> str:
-    """Write a cell of a table that was read back.
-
-    Args:
-        text: the cell.
-        names: its column, and its row where that names a metric: mm and ml get one decimal,
-            scores three.
-
-    >>> cell("0.51", "dice"), cell("8.12", "hd95_mm"), cell("12"), cell("n/a"), cell("scan_3")
-    ('0.510', '8.1', '12', '–', 'scan_3')
-    """
-    value = as_number(text)
-    if value is None:
-        return "–" if text in (NOTHING, "", "nan") else text
-    if re.fullmatch(r"[-+]?\d+", text):
-        return text.replace("-", MINUS)
-    digits = 1 if any(name.endswith(("_mm", "_ml")) for name in names) else 3
-    return f"{value:.{digits}f}".replace("-", MINUS)
-
-
-def heading(column: str) -> str:
-    """Turn a column's name into words: ``volume_ml`` becomes ``volume (ml)``.
-
-    >>> heading("hd95_mm"), heading("lesion_count")
-    ('HD95 (mm)', 'lesion count')
-    """
-    short = {"auprc": "AUPRC", "auroc": "AUROC", "hd95": "HD95", "mae": "MAE", "dice": "Dice"}
-    words = column.split("_")
-    unit = f" ({words.pop()})" if len(words) > 1 and words[-1] in ("ml", "mm") else ""
-    return " ".join(short.get(word, word) for word in words) + unit
-
-
-FILTERS: dict[str, Callable[..., Any]] = {
-    "number": number,
-    "millilitres": millilitres,
-    "millimetres": millimetres,
-    "capitalise": capitalise,
-    "as_number": as_number,
-    "cell": cell,
-    "heading": heading,
-}

@@ -1,0 +1,74 @@
+"""What the page of a training says: learning curves, settings and fitted thresholds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from anomri.reporting.plots import learning_charts
+from anomri.reporting.tables import read_table
+from anomri.reporting.view import Tile
+from anomri.reporting.words import as_number, number
+
+METRICS = "metrics.tsv"
+ENVIRONMENT = "environment.json"
+THRESHOLDS = "thresholds.json"
+RECIPE = "recipe.yaml"
+VALIDATION = "val_loss"
+
+
+def run_contents(run: Path) -> dict[str, Any]:
+    """Gather everything that the page of a run folder shows.
+
+    Args:
+        run: written by ``anomri train``.
+    """
+    metrics = read_table(run / METRICS)
+    environment = _json(run / ENVIRONMENT)
+    recipe = run / RECIPE
+    return {
+        "name": run.name,
+        "tiles": _tiles(metrics, environment),
+        "facts": _facts(environment),
+        "charts": learning_charts(metrics),
+        "thresholds": [_threshold(entry) for entry in _json(run / THRESHOLDS).values()],
+        "recipe": recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
+    }
+
+
+def _tiles(metrics: list[dict[str, str]], environment: Mapping[str, Any]) -> list[Tile]:
+    losses = [as_number(row.get(VALIDATION, "")) for row in metrics]
+    known = [loss for loss in losses if loss is not None]
+    tiles = [Tile(str(len(metrics)), "", "epochs")]
+    if known:
+        best = min(known)
+        tiles.append(Tile(number(best), "", f"best validation loss, epoch {losses.index(best)}"))
+    for split, subjects in environment.get("subjects", {}).items():
+        tiles.append(Tile(str(len(subjects)), "", f"{split} subjects"))
+    for split, slices in environment.get("slices", {}).items():
+        tiles.append(Tile(str(slices), "", f"{split} slices"))
+    return tiles
+
+
+def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the versions and the seed; names of subjects stay in the run folder."""
+    plain = {key: value for key, value in environment.items() if isinstance(value, str | int)}
+    return [(key, str(value)) for key, value in plain.items()]
+
+
+def _threshold(entry: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "rule": str(entry["rule"]),
+        "value": f"{entry['value']:.4g}",
+        "scans_fitted_on": str(len(entry["fitted_on"])),
+        "expected_false_positive_ml": str(entry["false_positive_ml"]),
+    }
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

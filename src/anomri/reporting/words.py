@@ -1,0 +1,90 @@
+"""How numbers, names and cells of tables are written on a page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from anomri.reporting.tables import NOTHING
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Write a number for reading: ``digits`` significant ones, a true minus sign.
+
+    >>> number(0.012345), number(1234.5), number(-3.14159)
+    ('0.0123', '1234', '−3.14')
+    """
+    if value is None:
+        return "–"
+    text = f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
+    return text.replace("-", MINUS)
+
+
+def millilitres(value: float | None) -> str:
+    """Write a volume to the tenth of a millilitre; a dash where there is none."""
+    return "–" if value is None else f"{value:.1f}"
+
+
+def millimetres(value: float) -> str:
+    """Write a position to the tenth of a millimetre, signs and points aligned."""
+    return f"{value:.1f}".replace("-", MINUS)
+
+
+def capitalise(text: str) -> str:
+    """Begin with a capital and leave the rest, which may hold names, as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def as_number(text: str) -> float | None:
+    """Return the number in a cell of a table; None where there is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if value == value and abs(value) != float("inf") else None
+
+
+def cell(text: str, *names: str) -> str:
+    """Write a cell of a table that was read back.
+
+    Args:
+        text: the cell.
+        names: its column, and its row where that names a metric: mm and ml get one decimal,
+            scores three.
+
+    >>> cell("0.51", "dice"), cell("8.12", "hd95_mm"), cell("12"), cell("n/a"), cell("scan_3")
+    ('0.510', '8.1', '12', '–', 'scan_3')
+    """
+    value = as_number(text)
+    if value is None:
+        return "–" if text in (NOTHING, "", "nan") else text
+    if re.fullmatch(r"[-+]?\d+", text):
+        return text.replace("-", MINUS)
+    digits = 1 if any(name.endswith(("_mm", "_ml")) for name in names) else 3
+    return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def heading(column: str) -> str:
+    """Turn a column's name into words: ``volume_ml`` becomes ``volume (ml)``.
+
+    >>> heading("hd95_mm"), heading("lesion_count")
+    ('HD95 (mm)', 'lesion count')
+    """
+    short = {"auprc": "AUPRC", "auroc": "AUROC", "hd95": "HD95", "mae": "MAE", "dice": "Dice"}
+    words = column.split("_")
+    unit = f" ({words.pop()})" if len(words) > 1 and words[-1] in ("ml", "mm") else ""
+    return " ".join(short.get(word, word) for word in words) + unit
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "number": number,
+    "millilitres": millilitres,
+    "millimetres": millimetres,
+    "capitalise": capitalise,
+    "as_number": as_number,
+    "cell": cell,
+    "heading": heading,
+}
