@@ -1,4 +1,4 @@
-"""What networks minimise: reconstruction terms, the KL divergence, and how they are combined.
+"""What networks minimise: reconstruction terms, what a code costs, and how they are combined.
 
 Pure functions of tensors, the same in two and three dimensions. Reconstruction terms take
 
@@ -14,16 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
-from torch import Tensor
+from torch import Tensor, nn
 
 from anomri.errors import RecipeError
 from anomri.family import TOTAL, Batch, Losses
 
+Kind = TypeVar("Kind")
 Reconstruction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 SMALLEST_VARIANCE = 1e-6
@@ -109,6 +110,32 @@ RECONSTRUCTION: dict[str, Reconstruction] = {"mse": mse, "l1": l1, "ssim": ssim}
 KL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mean": kl_mean, "sum": kl_sum}
 
 
+class Latent(Protocol):
+    """What an encoder says of a code."""
+
+    @property
+    def mean(self) -> Tensor:
+        """(N, D, *space), the code that reconstruction decodes."""
+
+    def sample(self) -> Tensor:
+        """Draw one code, differentiable in what the encoder said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A code without a distribution.
+
+    Attributes:
+        mean: (N, D, *space).
+    """
+
+    mean: Tensor
+
+    def sample(self) -> Tensor:
+        """Return the code."""
+        return self.mean
+
+
 @dataclass(frozen=True, slots=True)
 class Gaussian:
     """A diagonal normal distribution over latent codes.
@@ -131,8 +158,108 @@ class Gaussian:
         return self.mean + self.deviation * torch.randn_like(self.deviation)
 
 
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """A code whose vectors were exchanged for the nearest of a codebook's.
+
+    Attributes:
+        encoded: (N, D, *space), what the encoder gave.
+        chosen: (N, D, *space), the nearest vectors, differentiable in the codebook.
+        numbers: (N, *space), which ones they are.
+        entries: vectors in the codebook.
+    """
+
+    encoded: Tensor
+    chosen: Tensor
+    numbers: Tensor
+    entries: int
+
+    @property
+    def mean(self) -> Tensor:
+        """The chosen vectors; their gradient goes straight through to the encoder."""
+        return self.encoded + (self.chosen - self.encoded).detach()
+
+    def sample(self) -> Tensor:
+        """Return the chosen vectors: there is nothing to draw."""
+        return self.mean
+
+    def perplexity(self) -> Tensor:
+        """``exp(-sum p log p)`` over the entries: as many as are in use, were they used alike."""
+        used = torch.bincount(self.numbers.flatten(), minlength=self.entries).float()
+        return torch.special.entr(used / used.sum()).sum().exp()
+
+
+class Loss(Protocol):
+    """What an autoencoder minimises."""
+
+    @property
+    def context_weight(self) -> float:
+        """Weight of the erased image's error; 0 for no context encoding."""
+
+    def losses(self, batch: Batch, output: Tensor, latent: Latent) -> Losses:
+        """Return ``loss`` and its terms for the output (N, C, *space) of a batch."""
+
+    def erase(self, images: Tensor) -> Tensor:
+        """Return images (N, C, *space) with a hole in each."""
+
+    def with_context(self, losses: Losses, batch: Batch, healed: Tensor) -> Losses:
+        """Add the error of what was made of the images with a hole."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
+class PlainObjective:
+    """Reconstruction alone, for a code that costs nothing; and context encoding, for any code.
+
+    With context encoding the network is also shown each image with a square erased, and the error
+    of what it makes of that, through the mean code and against the whole image, is added
+    (Zimmerer et al. 2018; the last term of Paolini et al., section 3.5).
+
+    Attributes:
+        reconstruction: name in ``RECONSTRUCTION``.
+        context_weight: of the erased image's error; 0 for no context encoding.
+        context_smallest: shortest side of the square in voxels.
+        context_largest: longest side.
+    """
+
+    reconstruction: str = "ssim"
+    context_weight: float = 0.0
+    context_smallest: int = 15
+    context_largest: int = 50
+
+    def __post_init__(self) -> None:
+        _known("reconstruction", self.reconstruction, RECONSTRUCTION)
+        _weights(self, "context_weight")
+        sides = self.context_smallest, self.context_largest
+        if not all(isinstance(n, int) for n in sides) or not 1 <= sides[0] <= sides[1]:
+            raise RecipeError(
+                "context_smallest, context_largest: expected whole numbers, at least 1, the "
+                f"smaller one first; got {sides[0]} and {sides[1]}."
+            )
+
+    def losses(self, batch: Batch, output: Tensor, latent: Latent) -> Losses:
+        """Return ``loss`` and its terms, unweighted."""
+        term = RECONSTRUCTION[self.reconstruction](output, batch.target, batch.weight)
+        total, costs = self.cost(latent)
+        return {TOTAL: term + total, "reconstruction": term, **costs}
+
+    def cost(self, latent: Latent) -> tuple[Tensor | float, Losses]:
+        """Return what the code adds to the loss, and its named terms."""
+        del latent
+        return 0.0, {}
+
+    def erase(self, images: Tensor) -> Tensor:
+        """Set one square per image to 0, in all its contrasts."""
+        return erase(images, smallest=self.context_smallest, largest=self.context_largest)
+
+    def with_context(self, losses: Losses, batch: Batch, healed: Tensor) -> Losses:
+        """Add the error of what the network made of images with a hole; the hole counts too."""
+        term = RECONSTRUCTION[self.reconstruction](healed, batch.target, batch.weight)
+        total = losses[TOTAL] + self.context_weight * term
+        return {**losses, TOTAL: total, "context": term}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective(PlainObjective):
     """The evidence lower bound with a free weight: ``reconstruction + kl_weight * KL``.
 
     The reconstruction term is a mean over voxels, so the weight decides whether the latent space
@@ -142,27 +269,73 @@ class Objective:
     keeps the codes in use (no posterior collapse) and the latent space near a standard normal.
 
     Attributes:
-        reconstruction: name in ``RECONSTRUCTION``.
         kl_weight: of the divergence.
         kl_reduction: ``mean`` over the latent dimensions, or their ``sum`` per image.
     """
 
-    reconstruction: str = "ssim"
     kl_weight: float = 0.01
     kl_reduction: str = "mean"
 
     def __post_init__(self) -> None:
-        _known("reconstruction", self.reconstruction, RECONSTRUCTION)
+        PlainObjective.__post_init__(self)
         _known("kl_reduction", self.kl_reduction, KL)
-        if not isinstance(self.kl_weight, int | float) or self.kl_weight < 0:
-            raise RecipeError(f"kl_weight: expected a number of at least 0; got {self.kl_weight}.")
+        _weights(self, "kl_weight")
 
-    def losses(self, batch: Batch, output: Tensor, latent: Gaussian) -> Losses:
-        """Return ``loss`` and its terms, ``reconstruction`` and ``kl``, unweighted."""
-        term = RECONSTRUCTION[self.reconstruction](output, batch.target, batch.weight)
-        divergence = KL[self.kl_reduction](latent.mean, latent.log_variance)
-        total = term + self.kl_weight * divergence
-        return {TOTAL: total, "reconstruction": term, "kl": divergence}
+    def cost(self, latent: Latent) -> tuple[Tensor | float, Losses]:
+        """Return the weighted divergence, and ``kl`` itself."""
+        gaussian = _of_kind(latent, Gaussian)
+        divergence = KL[self.kl_reduction](gaussian.mean, gaussian.log_variance)
+        return self.kl_weight * divergence, {"kl": divergence}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodebookObjective(PlainObjective):
+    """Reconstruction, and encoder and codebook drawn towards each other.
+
+    ``reconstruction + mean((sg[z] - e)^2) + commitment_weight * mean((z - sg[e])^2)``, where sg
+    stops the gradient; van den Oord et al. 2017, eq. (3).
+
+    Attributes:
+        commitment_weight: of the term that moves the encoder.
+    """
+
+    commitment_weight: float = 0.25
+
+    def __post_init__(self) -> None:
+        PlainObjective.__post_init__(self)
+        _weights(self, "commitment_weight")
+
+    def cost(self, latent: Latent) -> tuple[Tensor | float, Losses]:
+        """Return the weighted sum of ``codebook`` and ``commitment``, and how many codes serve."""
+        code = _of_kind(latent, Quantised)
+        codebook = nn.functional.mse_loss(code.chosen.float(), code.encoded.detach().float())
+        commitment = nn.functional.mse_loss(code.encoded.float(), code.chosen.detach().float())
+        terms = {"codebook": codebook, "commitment": commitment, "perplexity": code.perplexity()}
+        return codebook + self.commitment_weight * commitment, terms
+
+
+def erase(images: Tensor, *, smallest: int, largest: int) -> Tensor:
+    """Return images in which one square (or cube) of each is 0, in all channels.
+
+    Side and place are uniform; the centre is a voxel of the brain, so that something is always
+    erased.
+
+    Args:
+        images: (N, C, *space), 0 outside the brain.
+        smallest: shortest side in voxels.
+        largest: longest side in voxels, included.
+    """
+    count, space = len(images), images.shape[2:]
+    brain = (images != 0).any(1).flatten(1)
+    centre = (torch.rand(brain.shape, device=images.device) * brain).argmax(1)
+    side = torch.randint(smallest, largest + 1, (count,), device=images.device)
+    erased = torch.ones((count, 1, *space), dtype=torch.bool, device=images.device)
+    for axis, middle in enumerate(torch.unravel_index(centre, space)):
+        voxels = torch.arange(space[axis], device=images.device)
+        first = (middle - side // 2)[:, None]
+        along = (voxels >= first) & (voxels < first + side[:, None])
+        erased &= along.reshape(count, 1, *(-1 if n == axis else 1 for n in range(len(space))))
+    return images.masked_fill(erased, 0)
 
 
 def _divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -186,6 +359,20 @@ def _window(length: int, device: torch.device) -> Tensor:
     rows = gaussian_filter1d(np.eye(length), SIGMA, axis=1, truncate=TRUNCATE, mode="reflect")
     with torch.inference_mode(False):  # it is kept, and may be needed for a gradient later
         return torch.from_numpy(rows.astype(np.float32)).to(device)
+
+
+def _weights(objective: PlainObjective, *names: str) -> None:
+    for name in names:
+        value = getattr(objective, name)
+        if not isinstance(value, int | float) or value < 0:
+            raise RecipeError(f"{name}: expected a number of at least 0; got {value}.")
+
+
+def _of_kind(latent: Latent, kind: type[Kind]) -> Kind:
+    """Return the code as what it has to be; a family and its objective are built together."""
+    if not isinstance(latent, kind):
+        raise TypeError(f"expected a code of kind {kind.__name__}, got {type(latent).__name__}")
+    return latent
 
 
 def _known(option: str, name: object, table: Mapping[str, Any]) -> None:

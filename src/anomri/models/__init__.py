@@ -1,33 +1,48 @@
 """Networks that learn healthy anatomy: one file per kind, one line per family in ``FAMILIES``.
 
 A family's options are its own keyword arguments and, where it takes an ``objective``, the
-attributes of :class:`~anomri.objective.Objective`.
+attributes of the objective that belongs to its kind of code (``OBJECTIVES``).
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
 from anomri.errors import RecipeError
 from anomri.family import Family
-from anomri.models.convolutional import DVAE, VAE, VariationalAutoencoder
+from anomri.models.adversarial import Adversarial
+from anomri.models.convolutional import (
+    PlainAutoencoder,
+    QuantisedAutoencoder,
+    VariationalAutoencoder,
+)
 from anomri.models.intensity import Intensity
+from anomri.models.plans import DVAE, LARGE, SMALL, VAE, VAE1PX, VECTORS
 from anomri.models.summary import LayerSummary, summary
 from anomri.models.weights import load_weights, save_weights
-from anomri.objective import Objective
+from anomri.objective import CodebookObjective, Loss, Objective, PlainObjective
 from anomri.recipe import Step
+
+_VAE = partial(VariationalAutoencoder, plan=VAE)
 
 FAMILIES: dict[str, Callable[..., Family]] = {
     "intensity": Intensity,
-    "vae": partial(VariationalAutoencoder, plan=VAE),
+    "vae": _VAE,
     "dvae": partial(VariationalAutoencoder, plan=DVAE),
+    "vae1px": partial(VariationalAutoencoder, plan=VAE1PX),
+    "aae": partial(Adversarial, autoencoder=_VAE, codes=False),
+    "biaae": partial(Adversarial, autoencoder=_VAE, codes=True),
+    "ae": partial(PlainAutoencoder, plan=LARGE),
+    "vae1": partial(VariationalAutoencoder, plan=LARGE),
+    "vae2": partial(VariationalAutoencoder, plan=SMALL),
+    "vqvae": partial(QuantisedAutoencoder, plan=VECTORS),
 }
 
-OBJECTIVE = frozenset(field.name for field in fields(Objective))
+# What a family minimises where its code is not a normal distribution.
+OBJECTIVES: dict[str, Callable[..., Loss]] = {"ae": PlainObjective, "vqvae": CodebookObjective}
 
 
 def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Family:
@@ -47,8 +62,9 @@ def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Family:
     _check_options(step)
     own: dict[str, Any] = dict(step.options)
     if _takes_objective(step.name):
-        chosen = {name: own.pop(name) for name in OBJECTIVE & own.keys()}
-        own["objective"] = Objective(**chosen)
+        objective = OBJECTIVES.get(step.name, Objective)
+        chosen = {name: own.pop(name) for name in _parameters(objective) & own.keys()}
+        own["objective"] = objective(**chosen)
     family = FAMILIES[step.name](channels=channels, size=size, **own)
     family.name = step.name
     return family
@@ -58,12 +74,18 @@ def options(name: str) -> list[str]:
     """Names of the options that the family called ``name`` takes in a recipe."""
     entry = FAMILIES[name]
     fixed = entry.keywords.keys() if isinstance(entry, partial) else set()
-    own = inspect.signature(entry).parameters.keys() - fixed - {"channels", "size", "objective"}
-    return sorted(own | OBJECTIVE if _takes_objective(name) else own)
+    own = _parameters(entry) - fixed - {"channels", "size", "objective"}
+    if _takes_objective(name):
+        own |= _parameters(OBJECTIVES.get(name, Objective))
+    return sorted(own)
 
 
 def _takes_objective(name: str) -> bool:
-    return "objective" in inspect.signature(FAMILIES[name]).parameters
+    return "objective" in _parameters(FAMILIES[name])
+
+
+def _parameters(function: Callable[..., object]) -> set[str]:
+    return set(inspect.signature(function).parameters)
 
 
 def _check_options(step: Step) -> None:
