@@ -32,7 +32,7 @@ from anomri.recipe import Preparation, Recipe, Step, Training
 from anomri.scan import ScanFiles
 from anomri.training.loading import make_loaders
 from anomri.training.module import FamilyTraining
-from anomri.training.slices import split_slices
+from anomri.training.parts import split_parts
 from anomri.training.trainer import make_trainer, quiet
 
 SIDE, DEPTH, SUBJECTS = 128, 64, 6
@@ -109,7 +109,7 @@ def ours(
 ) -> float:
     """Images per second in the second epoch of a training as `anomri train` runs it."""
     family = build(recipe.family, channels=1, size=(SIDE, SIDE))
-    split = split_slices(prepared, recipe.training)
+    split = split_parts(prepared, recipe.training)
     loaders = make_loaders(split, prepared, recipe, size=family.size, workers=0)
     steps = min(options.steps, len(loaders[0]))
     with tempfile.TemporaryDirectory(dir=folder) as run:

@@ -233,8 +233,7 @@ def load(model: str | Path, *, device: str = "auto") -> Detector:
 
 def build_family(recipe: Recipe) -> Family:
     """Build the recipe's network, untrained."""
-    size = tuple(n for n in recipe.preparation.shape[:2] if n is not None)
-    return build(recipe.family, channels=len(recipe.contrasts), size=size)
+    return build(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
 
 
 def choose_device(name: str) -> torch.device:

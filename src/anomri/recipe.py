@@ -153,15 +153,26 @@ class Detection(_Section):
 
 
 class Recipe(_Section):
-    """One model, from files to masks."""
+    """One model, from files to masks.
+
+    Attributes:
+        axes: 2 where the network sees axial slices, 3 where it sees whole volumes.
+    """
 
     name: str
     about: str = ""
     contrasts: tuple[str, ...] = Field(("flair",), min_length=1)
+    axes: Literal[2, 3] = 2
     preparation: Preparation = Preparation()
     family: NamedStep
     training: Training = Training()
     detection: Detection = Detection()
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Voxels of one image along the network's axes; empty where the preparation leaves any."""
+        lengths = self.preparation.shape[: self.axes]
+        return () if None in lengths else tuple(n for n in lengths if n is not None)
 
     @classmethod
     def load(cls, source: str | Path) -> Recipe:

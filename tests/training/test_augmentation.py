@@ -75,33 +75,34 @@ def test_the_rest_of_the_samples_is_left_alone() -> None:
     assert float(same.float().mean()) == pytest.approx(0.7, abs=0.03)
 
 
-def test_squares_lie_inside_and_have_the_sides_asked_for() -> None:
+@pytest.mark.parametrize("size", [(128, 100), (128, 100, 75)])
+def test_squares_lie_inside_and_have_the_sides_asked_for(size: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(0)
     limits = NoiseSquares(probability=0.5, smallest=15, largest=50)
-    squares = draw_squares(6000, (128, 100), limits, generator)
-    sides = torch.stack((squares[:, 1] - squares[:, 0], squares[:, 3] - squares[:, 2]), 1)
-    assert torch.equal(sides[:, 0], sides[:, 1])
+    squares = draw_squares(9000, size, limits, generator)
+    sides = squares[:, :, 1] - squares[:, :, 0]
+    assert (sides == sides[:, :1]).all()
     there = sides[:, 0] > 0
     assert float(there.float().mean()) == pytest.approx(0.5, abs=0.03)
     assert [int(sides[there].min()), int(sides[there].max())] == [15, 50]
     assert squares.min() >= 0
-    assert squares.amax(0)[[1, 3]].tolist() == [128, 100]
+    assert squares.amax(0)[:, 1].tolist() == list(size)
 
 
 def test_squares_larger_than_the_image_cover_it() -> None:
     limits = NoiseSquares(probability=1, smallest=40, largest=50)
     squares = draw_squares(3, (16, 20), limits, torch.Generator().manual_seed(0))
-    assert squares[:, :2].tolist() == [[0, 16]] * 3
+    assert squares[:, 0].tolist() == [[0, 16]] * 3
 
 
 def test_noise_has_the_mean_and_spread_of_the_images_own_brain() -> None:
     images = torch.zeros(2, 1, 128, 128)
     images[0, :, 30:90, 30:90] = 5 + 2 * torch.randn(60, 60)
     images[1, :, 10:120, 10:120] = -1 + 0.5 * torch.randn(110, 110)
-    squares = torch.tensor([[0, 100, 0, 100], [20, 100, 20, 100]])
+    squares = torch.tensor([[[0, 100], [0, 100]], [[20, 100], [20, 100]]])
     hidden = hide(images, squares, torch.randn(2, 1, 128, 128))
     for n, (mean, spread) in enumerate([(5.0, 2.0), (-1.0, 0.5)]):
-        start, end, _, _ = squares[n].tolist()
+        start, end = squares[n, 0].tolist()
         inside = hidden[n, 0, start:end, start:end]
         assert float(inside.mean()) == pytest.approx(mean, abs=0.1)
         assert float(inside.std()) == pytest.approx(spread, rel=0.05)
@@ -134,6 +135,23 @@ def test_what_is_excluded_moves_with_the_image_and_loses_no_pixel() -> None:
     assert set(weight.flatten().tolist()) == {0.0, 1.0}
     assert (weight[moved > 0] == 0).all()
     assert (weight[moved == 0] == 1).all()
+
+
+def test_a_volume_moves_as_each_of_its_slices() -> None:
+    volume = torch.rand(2, 1, 12, 10, 5)
+    geometry = draw_geometry(2, ALWAYS, torch.Generator().manual_seed(1))
+    moved = move(volume, geometry)
+    for k in range(5):
+        torch.testing.assert_close(moved[..., k], move(volume[..., k], geometry))
+
+
+def test_a_cube_of_noise_hides_the_voxels_it_names_and_no_others() -> None:
+    volume = torch.rand(1, 2, 9, 8, 7) + 1
+    hidden = hide(volume, torch.tensor([[[2, 5], [0, 3], [4, 7]]]), torch.randn(volume.shape))
+    changed = (hidden != volume).all(1)[0]
+    expected = torch.zeros(9, 8, 7, dtype=torch.bool)
+    expected[2:5, 0:3, 4:7] = True
+    assert torch.equal(changed, expected)
 
 
 def test_the_same_seed_gives_the_same_batch() -> None:

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.training.loading import EpochShuffle, Place, SliceReader, make_loaders, place
-from anomri.training.slices import Slice, pack_pixels, split_slices
+from anomri.training.loading import EpochShuffle, PartReader, Place, make_loaders, place
+from anomri.training.parts import Part, pack, split_parts
 
 MakeRecipe = Callable[..., Recipe]
 
 
-def reader_of(prepared: PreparedFolder, *slices: Slice, side: int = 32) -> SliceReader:
-    return SliceReader(prepared, slices, contrasts=["flair"], size=(side, side))
+def reader_of(prepared: PreparedFolder, *slices: Part, side: int = 32) -> PartReader:
+    return PartReader(prepared, slices, contrasts=["flair"], size=(side, side))
 
 
 def test_a_batch_holds_the_slices_asked_for(prepared: PreparedFolder) -> None:
-    reader = reader_of(prepared, Slice("sub-s0", 9), Slice("sub-s1", 12))
+    reader = reader_of(prepared, Part("sub-s0", 9), Part("sub-s1", 12))
     images, excluded = reader.__getitems__([1, 0, 1])
     for n, (label, index) in enumerate([("sub-s1", 12), ("sub-s0", 9), ("sub-s1", 12)]):
         expected = prepared.volume(label, "flair")[:, :, index]
@@ -34,15 +34,26 @@ def test_a_batch_holds_the_slices_asked_for(prepared: PreparedFolder) -> None:
     assert not excluded.any()
 
 
+def test_a_volume_is_read_whole_and_cropped_around_its_centre(prepared: PreparedFolder) -> None:
+    volume = prepared.volume("sub-s0", "flair")
+    marks = np.zeros(volume.shape, bool)
+    marks[16, 16, 1:5] = True
+    part, depth = Part("sub-s0", None, pack(marks)), volume.shape[2]
+    reader = PartReader(prepared, [part], contrasts=["flair"], size=(32, 32, depth - 4))
+    image, excluded = reader[0]
+    np.testing.assert_array_equal(image[0, 0], volume[:, :, 2:-2])
+    np.testing.assert_array_equal(excluded[0, 0], marks[:, :, 2:-2])
+
+
 def test_excluded_pixels_come_along(prepared: PreparedFolder) -> None:
     marks = np.zeros((32, 32), bool)
     marks[3:7, 10:12] = True
-    reader = reader_of(prepared, Slice("sub-s0", 9, pack_pixels(marks)))
+    reader = reader_of(prepared, Part("sub-s0", 9, pack(marks)))
     np.testing.assert_array_equal(reader[0][1][0, 0], marks)
 
 
 def test_the_reader_leaves_the_volumes_on_disk(prepared: PreparedFolder) -> None:
-    reader = reader_of(prepared, Slice("sub-s0", 9))
+    reader = reader_of(prepared, Part("sub-s0", 9))
     assert len(pickle.dumps(reader)) < 2000  # no voxel travels to a worker
 
 
@@ -53,7 +64,8 @@ def test_either_voxel_order_is_read(tmp_path_factory: pytest.TempPathFactory) ->
         path = folder / order
         path.write_bytes(b"header" + values.tobytes(order=order))
         volume = np.memmap(path, np.float32, "r", 6, values.shape, order)
-        np.testing.assert_array_equal(Place.of(volume).slice(4), values[:, :, 4])
+        np.testing.assert_array_equal(Place.of(volume).part(4), values[:, :, 4])
+        np.testing.assert_array_equal(Place.of(volume).part(None), values)
     with pytest.raises(TypeError, match="memory-mapped"):
         Place.of(values)
 
@@ -84,7 +96,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 
 def test_loaders_give_whole_batches(prepared: PreparedFolder, recipe: MakeRecipe) -> None:
     chosen = recipe(batch_size=8)
-    split = split_slices(prepared, chosen.training)
+    split = split_parts(prepared, chosen.training)
     train, validation = make_loaders(split, prepared, chosen, size=(32, 32), workers=0)
     assert [len(images) for images, _ in train] == [8] * (len(split.train) // 8)
     assert sum(len(images) for images, _ in validation) == len(split.validation)

@@ -1,7 +1,8 @@
-"""Random geometry and squares of noise, for a whole batch at a time, where the network runs.
+"""Random geometry and squares (or cubes) of noise, for a whole batch, where the network runs.
 
 Weninger et al. 2019, section 3. First everything random is drawn into a :class:`Draw`, then it is
-applied; the same generator state gives the same batch.
+applied; the same generator state gives the same batch. Volumes are moved within their axial
+slices, all slices alike.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ class Draw:
     """What happens to each image of a batch.
 
     Attributes:
-        geometry: (N, 2, 2) matrix from output to input pixels, about the centre; None for none.
-        squares: (N, 4) first and end pixel of a square along I and J, empty where there is none;
-            None for none at all.
-        noise: (N, C, I, J) standard normal; None without squares.
+        geometry: (N, 2, 2) matrix from output to input pixels along I and J, about the centre;
+            None for none.
+        squares: (N, axes, 2) first and end voxel of a square or cube along each axis, empty where
+            there is none; None for none at all.
+        noise: (N, C, *space) standard normal; None without squares.
     """
 
     geometry: Tensor | None
@@ -46,13 +48,13 @@ class Augmenter:
     squares: NoiseSquares | None
 
     def draw(self, images: Tensor, seed: int) -> Draw:
-        """Decide everything for images (N, C, I, J); the few parameters are drawn on the CPU."""
+        """Decide everything for images (N, C, *space); the few parameters are drawn on the CPU."""
         generator = torch.Generator().manual_seed(seed)
-        count, *_, rows, columns = images.shape
+        count, space = len(images), tuple(images.shape[2:])
         geometry = draw_geometry(count, self.geometry, generator) if self.geometry else None
         if self.squares is None:
             return Draw(geometry, None, None)
-        squares = draw_squares(count, (rows, columns), self.squares, generator)
+        squares = draw_squares(count, space, self.squares, generator)
         there = torch.Generator(images.device).manual_seed(seed)
         noise = torch.randn(images.shape, generator=there, device=images.device)
         return Draw(geometry, squares, noise)
@@ -61,8 +63,8 @@ class Augmenter:
         """Return the batch: moved images as targets, and the same with noise as inputs.
 
         Args:
-            images: (N, C, I, J), 0 outside the brain.
-            excluded: (N, 1, I, J), 1 where nothing may be learnt.
+            images: (N, C, *space), 0 outside the brain.
+            excluded: (N, 1, *space), 1 where nothing may be learnt.
             draw: what to do.
         """
         if draw.geometry is not None:
@@ -92,44 +94,54 @@ def draw_geometry(count: int, limits: Augmentation, generator: torch.Generator) 
 
 
 def draw_squares(
-    count: int, size: tuple[int, int], limits: NoiseSquares, generator: torch.Generator
+    count: int, size: tuple[int, ...], limits: NoiseSquares, generator: torch.Generator
 ) -> Tensor:
-    """Draw (N, 4) ``first I, end I, first J, end J``: side and place uniform, all inside."""
+    """Draw the (N, axes, 2) first and end voxels: side and place uniform, all inside."""
     largest = min(limits.largest, *size)
     smallest = min(limits.smallest, largest)
-    side = torch.randint(smallest, largest + 1, (count,), generator=generator)
-    first = torch.rand(count, 2, generator=generator) * (torch.tensor(size) - side[:, None] + 1)
+    side = torch.randint(smallest, largest + 1, (count, 1), generator=generator)
+    first = torch.rand(count, len(size), generator=generator) * (torch.tensor(size) - side + 1)
     start = first.floor().long()
-    side = side * (torch.rand(count, generator=generator) < limits.probability)
-    end = start + side[:, None]
-    return torch.stack((start[:, 0], end[:, 0], start[:, 1], end[:, 1]), 1)
+    side = side * (torch.rand(count, 1, generator=generator) < limits.probability)
+    return torch.stack((start, start + side), -1)
 
 
 def move(images: Tensor, geometry: Tensor) -> Tensor:
-    """Resample (N, C, I, J) through (N, 2, 2) pixel matrices, linearly; 0 comes in from outside."""
+    """Resample (N, C, *space) through (N, 2, 2) matrices of pixels along I and J, linearly.
+
+    0 comes in from outside.
+    """
+    axes = images.ndim - 2
+    matrix = torch.eye(axes).repeat(len(images), 1, 1)
+    matrix[:, :2, :2] = geometry
     half = torch.tensor(images.shape[2:]) / 2
-    relative = geometry * half / half[:, None]  # pixels to the [-1, 1] of each axis
-    theta = torch.zeros(len(images), 2, 3)
-    theta[:, :, :2] = relative.flip(1, 2)  # affine_grid wants the last axis first
+    relative = matrix * half / half[:, None]  # pixels to the [-1, 1] of each axis
+    theta = torch.zeros(len(images), axes, axes + 1)
+    theta[:, :, :axes] = relative.flip(1, 2)  # affine_grid wants the last axis first
     grid = affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
     return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def hide(images: Tensor, squares: Tensor, noise: Tensor) -> Tensor:
     """Replace squares by noise with the mean and spread of the image's own brain, per channel."""
-    brain = images != 0
-    count = brain.sum((2, 3), keepdim=True).clamp_min(1)
-    mean = images.sum((2, 3), keepdim=True) / count
-    spread = ((images - mean).square() * brain).sum((2, 3), keepdim=True).div(count).sqrt()
+    brain, space = images != 0, tuple(range(2, images.ndim))
+    count = brain.sum(space, keepdim=True).clamp_min(1)
+    mean = images.sum(space, keepdim=True) / count
+    spread = ((images - mean).square() * brain).sum(space, keepdim=True).div(count).sqrt()
     return torch.where(_inside(squares.to(images.device), images), mean + spread * noise, images)
 
 
 def _inside(squares: Tensor, images: Tensor) -> Tensor:
-    """Mark the pixels of each image's square, (N, 1, I, J)."""
-    rows, columns = (torch.arange(n, device=images.device) for n in images.shape[2:])
-    along_i = (rows >= squares[:, :1]) & (rows < squares[:, 1:2])
-    along_j = (columns >= squares[:, 2:3]) & (columns < squares[:, 3:])
-    return (along_i[:, :, None] & along_j[:, None, :])[:, None]
+    """Mark the voxels of each image's square, (N, 1, *space)."""
+    marked = torch.ones_like(images[:, :1], dtype=torch.bool)
+    for axis, length in enumerate(images.shape[2:]):
+        voxels = torch.arange(length, device=images.device)
+        first, end = squares[:, axis, :1], squares[:, axis, 1:]
+        along = (voxels >= first) & (voxels < end)
+        shape = [1] * images.ndim
+        shape[0], shape[axis + 2] = along.shape
+        marked &= along.reshape(shape)
+    return marked
 
 
 def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:

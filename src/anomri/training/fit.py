@@ -18,8 +18,8 @@ from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training.loading import make_loaders
 from anomri.training.module import FamilyTraining
+from anomri.training.parts import Split, split_parts
 from anomri.training.record import STATE, WEIGHTS, finish, forget
-from anomri.training.slices import Split, split_slices
 from anomri.training.trainer import fit, limits_of, make_trainer, quiet
 
 RECIPE, ENVIRONMENT = "recipe.yaml", "environment.json"
@@ -39,7 +39,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
     max_steps: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Train the recipe's family on the healthy slices of prepared scans.
+    """Train the recipe's family on the healthy slices or volumes of prepared scans.
 
     The weights of the epoch with the lowest validation loss are kept. A finished run is left
     alone; an unfinished one goes on after its last whole epoch, exactly as it would have.
@@ -71,7 +71,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
     with torch.random.fork_rng(devices=[]), quiet():
         family = _untrained(recipe)
         _check_prepared(recipe, prepared)
-        split = split_slices(prepared, recipe.training, subjects=subjects)
+        split = split_parts(prepared, recipe.training, axes=recipe.axes, subjects=subjects)
         loaders = make_loaders(split, prepared, recipe, size=family.size, workers=workers)
         limits = limits_of(max_steps, batches=len(loaders[0]), phases=len(family.phases()))
         trainer = make_trainer(recipe.training, run, device=device, progress=progress, **limits)
@@ -105,8 +105,7 @@ def _untrained(recipe: Recipe) -> Family:
         UsageError: it has no parameters.
     """
     torch.manual_seed(recipe.training.seed)
-    size = tuple(n for n in recipe.preparation.shape[:2] if n is not None)
-    family = build(recipe.family, channels=len(recipe.contrasts), size=size)
+    family = build(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
     if not any(True for _ in family.parameters()):
         raise UsageError(
             f"{recipe.name}: family '{recipe.family.name}' has nothing to train. "
@@ -137,7 +136,10 @@ def _describe(run: Path, recipe: Recipe, split: Split, *, device: torch.device) 
         "device": device.type,
         "seed": recipe.training.seed,
         "subjects": split.subjects,
-        "slices": {"train": len(split.train), "validation": len(split.validation)},
+        "slices" if recipe.axes == 2 else "volumes": {
+            "train": len(split.train),
+            "validation": len(split.validation),
+        },
     }
     (run / RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
     (run / ENVIRONMENT).write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")

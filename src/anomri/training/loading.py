@@ -1,4 +1,4 @@
-"""Reading slices from prepared scans, a batch at a time; volumes stay on disk."""
+"""Reading slices or volumes from prepared scans, a batch at a time; the rest stays on disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.scan import Volume
-from anomri.training.slices import Slice, Split, unpack_pixels
+from anomri.training.parts import Part, Split, unpack
 
-Sample = tuple[Tensor, Tensor]  # images (N, C, I, J) float32, excluded (N, 1, I, J) float32
+Sample = tuple[Tensor, Tensor]  # images (N, C, *space) float32, excluded (N, 1, *space) float32
 
 
 def make_loaders(
@@ -32,11 +32,11 @@ def make_loaders(
         "collate_fn": _as_read,
     }
     train, validation = (
-        SliceReader(prepared, slices, contrasts=recipe.contrasts, size=size)
-        for slices in (split.train, split.validation)
+        PartReader(prepared, parts, contrasts=recipe.contrasts, size=size)
+        for parts in (split.train, split.validation)
     )
     order = EpochShuffle(len(train), seed=recipe.training.seed)
-    # A last batch of a few slices would have poor batch statistics.
+    # A last batch of a few images would have poor batch statistics.
     whole = len(train) > recipe.training.batch_size
     return [
         DataLoader(train, sampler=order, drop_last=whole, **options),
@@ -53,7 +53,7 @@ def _as_read(sample: Sample) -> Sample:
 class Place:
     """Where a volume lies in its file.
 
-    It is mapped anew for each slice and let go at once: neither memory nor open files grow with
+    It is mapped anew for each part and let go at once: neither memory nor open files grow with
     the number of scans, and it costs a tenth of opening the image by its header.
     """
 
@@ -75,43 +75,44 @@ class Place:
         order: Literal["C", "F"] = "F" if volume.flags.f_contiguous else "C"
         return cls(str(volume.filename), volume.dtype, volume.offset, volume.shape, order)
 
-    def slice(self, index: int) -> NDArray[np.float32]:
-        """Return the (I, J) pixels of one axial slice."""
+    def part(self, index: int | None) -> NDArray[np.float32]:
+        """Return the (I, J) pixels of one axial slice, or all (I, J, K) voxels for None."""
         volume = np.memmap(self.filename, self.dtype, "r", self.offset, self.shape, self.order)
-        return np.array(volume[:, :, index])
+        return np.array(volume if index is None else volume[:, :, index])
 
 
-class SliceReader(Dataset[Sample]):
-    """Reads slices, a batch at a time, each straight from its place on disk.
+class PartReader(Dataset[Sample]):
+    """Reads slices or volumes, a batch at a time, each straight from its place on disk.
 
     Args:
         prepared: where the scans are.
-        slices: what to read.
+        parts: what to read.
         contrasts: channels, in order.
-        size: (I, J) of what is given out; slices are padded with 0 or cropped around the centre.
+        size: (I, J) or (I, J, K) of what is given out; parts are padded with 0 or cropped around
+            the centre.
     """
 
     def __init__(
         self,
         prepared: PreparedFolder,
-        slices: Sequence[Slice],
+        parts: Sequence[Part],
         *,
         contrasts: Sequence[str],
         size: tuple[int, ...],
     ) -> None:
-        self.slices = slices
+        self.parts = parts
         self.size = size
         self.places = {
             label: [Place.of(prepared.volume(label, contrast)) for contrast in contrasts]
-            for label in sorted({one.label for one in slices})
+            for label in sorted({one.label for one in parts})
         }
         self.channels = len(contrasts)
 
     def __len__(self) -> int:
-        return len(self.slices)
+        return len(self.parts)
 
     def __getitem__(self, position: int) -> Sample:
-        """Return one slice as a batch of one."""
+        """Return one part as a batch of one."""
         return self.__getitems__([position])
 
     def __getitems__(self, positions: Sequence[int]) -> Sample:
@@ -119,12 +120,13 @@ class SliceReader(Dataset[Sample]):
         images = np.zeros((len(positions), self.channels, *self.size), np.float32)
         excluded = np.zeros((len(positions), 1, *self.size), np.float32)
         for n, position in enumerate(positions):
-            one = self.slices[position]
+            one = self.parts[position]
             places = self.places[one.label]
             for c, volume in enumerate(places):
-                place(volume.slice(one.index), images[n, c])
+                place(volume.part(one.index), images[n, c])
             if one.excluded is not None:
-                place(unpack_pixels(one.excluded, places[0].shape[:2]), excluded[n, 0])
+                shape = places[0].shape[: len(self.size)]
+                place(unpack(one.excluded, shape), excluded[n, 0])
         return torch.from_numpy(images), torch.from_numpy(excluded)
 
 

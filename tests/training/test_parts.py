@@ -14,7 +14,7 @@ from anomri.errors import UsageError
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe, Training
 from anomri.scan import Grid, Scan
-from anomri.training.slices import healthy_slices, split_slices, unpack_pixels
+from anomri.training.parts import healthy_slices, healthy_volume, split_parts, unpack
 
 MakeRecipe = Callable[..., Recipe]
 SPACING = (1.5, 1.5, 2.0)
@@ -41,7 +41,7 @@ def scan(*, lesion: bool = True, **changes: Any) -> Scan:
     return replace(made, **changes)
 
 
-def chosen(made: Scan, **training: Any) -> list[int]:
+def chosen(made: Scan, **training: Any) -> list[int | None]:
     return [one.index for one in healthy_slices(made, Training(**training))]
 
 
@@ -80,7 +80,7 @@ def test_masked_lesions_are_excluded_with_their_margin(margin: float) -> None:
         if one.excluded is None:
             assert not expected.any()
         else:
-            np.testing.assert_array_equal(unpack_pixels(one.excluded, (20, 20)), expected)
+            np.testing.assert_array_equal(unpack(one.excluded, (20, 20)), expected)
     assert any(one.excluded is not None for one in found)
 
 
@@ -99,8 +99,32 @@ def test_a_patient_with_truth_is_learnt_from() -> None:
     assert chosen(scan(healthy=False), slab_mm=None) == [*range(10, 28), *range(32, 50)]
 
 
+def test_a_volume_with_a_lesion_is_dropped_or_masked() -> None:
+    assert healthy_volume(scan(), Training()) == []
+    (part,) = healthy_volume(scan(), Training(lesions="mask", lesion_margin_mm=3))
+    (middle,) = [
+        one
+        for one in healthy_slices(scan(), Training(lesions="mask", lesion_margin_mm=3))
+        if one.index == 29
+    ]
+    assert part.index is None
+    assert part.excluded is not None
+    assert middle.excluded is not None
+    marks = unpack(part.excluded, (20, 20, 60))
+    np.testing.assert_array_equal(marks[:, :, 29], unpack(middle.excluded, (20, 20)))
+    assert not marks[:, :, :20].any()
+
+
+def test_a_volume_must_hold_enough_brain() -> None:
+    made = scan(lesion=False)
+    share = float(made.brain.mean())
+    assert len(healthy_volume(made, Training(min_brain_fraction=share))) == 1
+    assert healthy_volume(made, Training(min_brain_fraction=share + 0.01)) == []
+    assert healthy_volume(scan(lesion=False, healthy=False), Training()) == []
+
+
 def test_a_subject_is_never_on_both_sides(prepared: PreparedFolder, recipe: MakeRecipe) -> None:
-    split = split_slices(prepared, recipe(validation_fraction=0.5).training)
+    split = split_parts(prepared, recipe(validation_fraction=0.5).training)
     sides = [{one.label for one in side} for side in (split.train, split.validation)]
     assert sides[0].isdisjoint(sides[1])
     assert [len(side) for side in sides] == [2, 2]
@@ -114,14 +138,14 @@ def test_sessions_of_a_subject_stay_together(
     index = [(label, who, True) for label, who in zip(prepared.labels(), people, strict=True)]
     monkeypatch.setattr(prepared, "index", lambda: index)
     for seed in range(6):
-        split = split_slices(prepared, recipe(seed=seed).training)
+        split = split_parts(prepared, recipe(seed=seed).training)
         labels = {one.label for one in split.train}
         assert labels in ({"sub-s0", "sub-s1"}, {"sub-s2", "sub-s3"})
 
 
 def test_the_seed_decides_who_validates(prepared: PreparedFolder, recipe: MakeRecipe) -> None:
     kept = [
-        tuple(split_slices(prepared, recipe(seed=seed).training).subjects["validation"])
+        tuple(split_parts(prepared, recipe(seed=seed).training).subjects["validation"])
         for seed in (0, 0, 1, 2, 3, 4)
     ]
     assert kept[0] == kept[1]
@@ -132,7 +156,7 @@ def test_the_seed_decides_who_validates(prepared: PreparedFolder, recipe: MakeRe
 def test_subjects_can_be_restricted(
     prepared: PreparedFolder, recipe: MakeRecipe, names: list[str]
 ) -> None:
-    split = split_slices(prepared, recipe().training, subjects=names)
+    split = split_parts(prepared, recipe().training, subjects=names)
     assert {one.label for one in (*split.train, *split.validation)} == {"sub-s1", "sub-s2"}
 
 
@@ -140,6 +164,6 @@ def test_unknown_and_too_few_subjects_are_refused(
     prepared: PreparedFolder, recipe: MakeRecipe
 ) -> None:
     with pytest.raises(UsageError, match="'nobody' is not among"):
-        split_slices(prepared, recipe().training, subjects=["s1", "nobody"])
+        split_parts(prepared, recipe().training, subjects=["s1", "nobody"])
     with pytest.raises(UsageError, match="at least two subjects"):
-        split_slices(prepared, recipe().training, subjects=["s1"])
+        split_parts(prepared, recipe().training, subjects=["s1"])

@@ -1,11 +1,15 @@
-"""Healthy slices of prepared scans: which ones count, and whose are kept for validation."""
+"""Healthy parts of prepared scans: which ones count, and whose are kept for validation.
+
+A part is what a network sees at once, an axial slice or a whole volume.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,104 +24,139 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Pixels = NDArray[np.bool_]  # (I, J)
+Marks = NDArray[np.bool_]  # (I, J) or (I, J, K)
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """One axial slice that may be learnt from.
+class Part:
+    """One axial slice, or one volume, that may be learnt from.
 
     Attributes:
         label: of its scan.
-        index: along K.
-        excluded: pixels on and around lesions, packed eight to a byte; None where there are none.
+        index: of the slice along K; None for the whole volume.
+        excluded: voxels on and around lesions, packed eight to a byte; None where there are none.
     """
 
     label: str
-    index: int
+    index: int | None
     excluded: NDArray[np.uint8] | None = None
 
 
-def pack_pixels(pixels: Pixels) -> NDArray[np.uint8] | None:
-    """Pack (I, J) marks, eight to a byte; None where there are none."""
-    return np.packbits(pixels) if pixels.any() else None
+def pack(marks: Marks | None) -> NDArray[np.uint8] | None:
+    """Pack marks, eight to a byte; None where there are none."""
+    return np.packbits(marks) if marks is not None and marks.any() else None
 
 
-def unpack_pixels(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> Pixels:
-    """Undo :func:`pack_pixels`."""
-    return np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+def unpack(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> Marks:
+    """Undo :func:`pack`."""
+    return np.unpackbits(packed, count=prod(shape)).reshape(shape).astype(bool)
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Slices by purpose; a subject's slices, over all its sessions, are never divided.
+    """Parts by purpose; a subject's parts, over all its sessions, are never divided.
 
     Attributes:
-        train: slices to learn from.
-        validation: slices to choose the best epoch by.
+        train: parts to learn from.
+        validation: parts to choose the best epoch by.
         subjects: names of the subjects behind each of the two.
     """
 
-    train: tuple[Slice, ...]
-    validation: tuple[Slice, ...]
+    train: tuple[Part, ...]
+    validation: tuple[Part, ...]
     subjects: dict[str, list[str]] = field(default_factory=dict)
 
 
-def split_slices(
-    prepared: PreparedFolder, training: Training, *, subjects: Sequence[str] | None = None
+def split_parts(
+    prepared: PreparedFolder,
+    training: Training,
+    *,
+    axes: int = 2,
+    subjects: Sequence[str] | None = None,
 ) -> Split:
-    """Choose the healthy slices and divide them by subject, at random from the recipe's seed.
+    """Choose the healthy parts and divide them by subject, at random from the recipe's seed.
 
     Args:
         prepared: where the scans are.
         training: what counts as healthy, the share for validation and the seed.
+        axes: of the network: 2 for slices, 3 for volumes.
         subjects: names or labels to use; all where None.
 
     Raises:
-        UsageError: fewer than two subjects have a usable slice.
+        UsageError: fewer than two subjects have a usable part.
     """
-    slices: dict[str, list[Slice]] = {}
+    parts: dict[str, list[Part]] = {}
     for label, subject in _chosen(prepared, subjects):
-        found = healthy_slices(prepared.load(label), training)
+        found = HEALTHY[axes](prepared.load(label), training)
         if found:
-            slices.setdefault(subject, []).extend(found)
-    if len(slices) < 2:
+            parts.setdefault(subject, []).extend(found)
+    if len(parts) < 2:
         raise UsageError(
-            f"training: expected healthy slices from at least two subjects, one of them for "
-            f"validation; found them in {len(slices)}. Next: prepare more scans, or relax "
-            "`slab_mm`, `min_brain_fraction` or `lesions` in the recipe's `training`."
+            f"training: expected healthy {'slices' if axes == 2 else 'volumes'} from at least two "
+            f"subjects, one of them for validation; found them in {len(parts)}. "
+            "Next: prepare more scans, or relax `slab_mm`, `min_brain_fraction` or `lesions` in "
+            "the recipe's `training`."
         )
-    validation, train = _divide(sorted(slices), training)
+    validation, train = _divide(sorted(parts), training)
     log.info("%d subjects to train on, %d to validate on", len(train), len(validation))
     return Split(
-        train=tuple(one for subject in train for one in slices[subject]),
-        validation=tuple(one for subject in validation for one in slices[subject]),
+        train=tuple(one for subject in train for one in parts[subject]),
+        validation=tuple(one for subject in validation for one in parts[subject]),
         subjects={"train": train, "validation": validation},
     )
 
 
-def healthy_slices(scan: Scan, training: Training) -> list[Slice]:
+def healthy_slices(scan: Scan, training: Training) -> list[Part]:
     """List the slices of one scan that may be learnt from.
 
     They lie in the middle slab of the brain, hold enough brain, and hold no lesion voxel or have
     it masked. A scan without truth is taken whole, unless the data set says that it is not
     healthy.
     """
-    if scan.truth is None and scan.healthy is False:
-        log.warning("%s: left out: not healthy, and no truth says where", scan.label)
+    if not _may_be_healthy(scan):
         return []
-    if scan.truth is None and scan.healthy is None:
-        log.info("%s: no truth, taken to be healthy", scan.label)
     excluded = _excluded(scan, training)
     brain = scan.brain if excluded is None else scan.brain & ~excluded
-    enough = brain.mean(axis=(0, 1)) >= max(training.min_brain_fraction, 1e-9)
-    usable = enough & _slab(scan, training.slab_mm)
+    usable = _enough(brain.mean(axis=(0, 1)), training) & _slab(scan, training.slab_mm)
     if training.lesions == "drop" and scan.truth is not None:
         usable &= ~np.asarray(scan.truth).any(axis=(0, 1))
     return [
-        Slice(scan.label, int(k), None if excluded is None else pack_pixels(excluded[:, :, k]))
+        Part(scan.label, int(k), None if excluded is None else pack(excluded[:, :, k]))
         for k in np.flatnonzero(usable)
     ]
+
+
+def healthy_volume(scan: Scan, training: Training) -> list[Part]:
+    """Return one scan as a single part, or nothing where it may not be learnt from.
+
+    It must hold enough brain, and no lesion voxel or have it masked. ``slab_mm`` is for slices:
+    what of a volume is seen is the preparation's shape.
+    """
+    if not _may_be_healthy(scan):
+        return []
+    if training.lesions == "drop" and scan.truth is not None and scan.truth.any():
+        return []
+    excluded = _excluded(scan, training)
+    brain = scan.brain if excluded is None else scan.brain & ~excluded
+    return [Part(scan.label, None, pack(excluded))] if _enough(brain.mean(), training) else []
+
+
+HEALTHY: dict[int, Callable[[Scan, Training], list[Part]]] = {2: healthy_slices, 3: healthy_volume}
+
+
+def _may_be_healthy(scan: Scan) -> bool:
+    """Say no to a patient without truth; say aloud where health is taken on trust."""
+    if scan.truth is None and scan.healthy is False:
+        log.warning("%s: left out: not healthy, and no truth says where", scan.label)
+        return False
+    if scan.truth is None and scan.healthy is None:
+        log.info("%s: no truth, taken to be healthy", scan.label)
+    return True
+
+
+def _enough(fraction: Any, training: Training) -> Any:
+    """Compare the share that is brain, of one part or of several, with what the recipe asks."""
+    return fraction >= max(training.min_brain_fraction, 1e-9)
 
 
 def _chosen(prepared: PreparedFolder, subjects: Sequence[str] | None) -> Iterator[tuple[str, str]]:
