@@ -10,9 +10,9 @@ from statistics import median
 from typing import Any
 
 from anomri.reporting.methods import citations, methods_text
-from anomri.reporting.record import Record
 from anomri.reporting.plots import cohort_charts, curve_charts
 from anomri.reporting.position import GEOMETRIC
+from anomri.reporting.record import Record
 from anomri.reporting.tables import FAILURES, RUN, read_table
 from anomri.reporting.words import as_number, millilitres, number
 

@@ -22,6 +22,13 @@
     document.head.append(script);
   };
 
+  // Same colours as in the pictures; regions by BraTS number (3 and 4 are both "enhancing").
+  const PALETTES = {
+    mask: ["#ffa62b"],
+    truth: ["#56b4e9"],
+    regions: ["#d55e00", "#009e73", "#f0e442", "#f0e442"],
+  };
+
   // A NIfTI file in memory: bytes, a scale for their values and the place of the voxels.
   const nifti = (preview, layer, voxels) => {
     const file = new ArrayBuffer(352 + voxels.byteLength);
@@ -30,6 +37,7 @@
     const short = (at, ...values) => values.forEach((value, i) => view.setInt16(at + 2 * i, value, true));
     view.setInt32(0, 348, true);
     short(40, 3, ...preview.shape, 1, 1, 1, 1);
+    if (layer.kind in PALETTES) short(68, 1002); // labels: drawn with outlines
     short(70, 2, 8);
     float(76, 1, ...preview.spacing_mm);
     float(108, 352, (layer.high - layer.low) / 255, layer.low);
@@ -43,17 +51,22 @@
 
   const byKind = (preview, ...kinds) => preview.layers.filter((layer) => kinds.includes(layer.kind));
 
-  // Same colours as in the pictures; regions by BraTS number (3 and 4 are both "enhancing").
-  const PALETTES = {
-    mask: ["#ffa62b"],
-    truth: ["#56b4e9"],
-    regions: ["#d55e00", "#009e73", "#f0e442", "#f0e442"],
-  };
+  const FILL = 0.15; // tissue stays visible inside an outline
 
   const labelColours = (kind) => {
     const rgb = PALETTES[kind].map((colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)));
     const channel = (i) => [0, ...rgb.map((colour) => colour[i])];
     return { R: channel(0), G: channel(1), B: channel(2), A: [0, ...rgb.map(() => 255)], labels: ["", ...rgb.map(() => "")] };
+  };
+
+  // World mm to voxel: Cramer's rule on the affine's columns.
+  const toVoxel = (affine, mm) => {
+    const [a, b, c, origin] = [0, 1, 2, 3].map((column) => affine.slice(0, 3).map((row) => row[column]));
+    const cross = (u, v) => [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
+    const dot = (u, v) => u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
+    const away = origin.map((start, axis) => mm[axis] - start);
+    const whole = dot(a, cross(b, c));
+    return [dot(away, cross(b, c)), dot(a, cross(away, c)), dot(a, cross(b, away))].map((part) => Math.round(part / whole));
   };
 
   // Millilitres above each level, by counting voxels once.
@@ -115,7 +128,6 @@
       this.labels = [];
       if (this.maps.length) await this.addMap(this.maps[0]);
       for (const layer of byKind(this.preview, "regions", "mask", "truth")) await this.addLabels(layer);
-      if (this.labels.length) this.nv.setAtlasOutline(1);
     }
 
     async addMap(layer) {
@@ -170,8 +182,12 @@
 
     fade() {
       const opacity = Number(this.part("label-opacity").value) / 100;
-      for (const { image, shown } of this.labels) image.opacity = shown ? opacity : 0;
-      this.nv.updateGLVolume();
+      for (const { layer, image, shown } of this.labels) {
+        image.opacity = FILL * opacity;
+        if (shown) image.img.set(layer.voxels);
+        else image.img.fill(0); // an outline has an opacity of its own
+      }
+      this.nv.setAtlasOutline(opacity);
     }
 
     connectMap() {
@@ -254,10 +270,10 @@
 
     // The voxel of a place, I fastest; -1 outside the copy.
     voxelAt(mm) {
-      const index = this.base.mm2vox([...mm].slice(0, 3)).map(Math.round);
-      const [width, depth, height] = this.preview.shape;
+      const index = toVoxel(this.preview.affine, mm);
+      const [width, depth] = this.preview.shape;
       const inside = index.every((at, axis) => at >= 0 && at < this.preview.shape[axis]);
-      return inside && height ? index[0] + width * (index[1] + depth * index[2]) : -1;
+      return inside ? index[0] + width * (index[1] + depth * index[2]) : -1;
     }
 
     tell(mm) {
