@@ -22,7 +22,7 @@ import numpy as np
 from anomri.datasets import Found, find, make_phantoms
 from anomri.detector import RECIPE, THRESHOLDS, Detector, load, load_thresholds
 from anomri.errors import ScanError, UsageError
-from anomri.evaluation import case_metrics, summarise, write_table
+from anomri.evaluation import case_metrics, curve_points, summarise, write_table
 from anomri.postprocessing import ThresholdFits
 from anomri.preprocessing import PreparedFolder, read_labels, read_native, read_truth
 from anomri.recipe import Recipe
@@ -42,8 +42,8 @@ from anomri.training import train as fit
 # BraTS numbers that make up a region: enhancing tumour is 4 until 2021 and 3 since 2023.
 REGIONS = {"whole": tuple(range(1, 256)), "core": (1, 3, 4), "enhancing": (3, 4)}
 
-DEMO_HEALTHY, DEMO_GLIOMAS, DEMO_LESIONS = 10, 4, 2
-DEMO_TRAINED, DEMO_CALIBRATED = 6, 8  # of the healthy: the first learn, the next set the threshold
+DEMO_HEALTHY, DEMO_GLIOMAS, DEMO_LESIONS = 16, 4, 2
+DEMO_TRAINED, DEMO_CALIBRATED = 12, 14  # of the healthy: the first learn, the next set the threshold
 
 Item = TypeVar("Item")
 Track = Callable[[Sequence[Any], str], Iterable[Any]]
@@ -230,15 +230,21 @@ def evaluate(
 ) -> tuple[list[dict[str, Any]], Outcome]:
     """Measure what was detected against the experts' masks, on the scans' own grid.
 
-    Writes ``evaluation.tsv``, a row per subject, and ``evaluation_summary.tsv``.
+    Writes ``evaluation.tsv``, a row per subject, ``evaluation_summary.tsv`` and
+    ``evaluation_curves.tsv``, points of each subject's precision-recall and ROC curves.
 
     Raises:
         UsageError: none of the scans was detected.
     """
     rows: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
 
     def measure(files: ScanFiles) -> bool:
-        rows.append({"subject": files.subject, **measure_case(detections, files, region)})
+        case = read_case(detections, files, region)
+        error = {"reconstruction_mae": _reconstruction_mae(detections, files)}
+        rows.append({"subject": files.subject, **case_metrics(**case), **error})
+        points = curve_points(case["values"], case["truth"], case["brain"])
+        curves.extend({"subject": files.subject, **point} for point in points)
         return True
 
     detected = [files for files in found.scans if read_record(detections, files.label)]
@@ -248,11 +254,18 @@ def evaluate(
     summary = summarise(rows)
     write_table(out / "evaluation.tsv", rows)
     write_table(out / "evaluation_summary.tsv", summary)
+    write_table(out / "evaluation_curves.tsv", curves)
     return summary, outcome
 
 
 def measure_case(detections: Path, files: ScanFiles, region: str = "whole") -> dict[str, float]:
-    """Measure one detection on its scan's own grid.
+    """Measure one detection on its scan's own grid; arguments as for :func:`read_case`."""
+    metrics = case_metrics(**read_case(detections, files, region))
+    return metrics | {"reconstruction_mae": _reconstruction_mae(detections, files)}
+
+
+def read_case(detections: Path, files: ScanFiles, region: str = "whole") -> dict[str, Any]:
+    """Read a detection and its truth on the scan's own grid, as `case_metrics` wants them.
 
     Args:
         detections: folder written by :func:`detect`.
@@ -278,7 +291,7 @@ def measure_case(detections: Path, files: ScanFiles, region: str = "whole") -> d
     truth = _truth(files, grid, region)
     order = grid.axial_last
     i, j, k = (grid.spacing[axis] for axis in order)
-    metrics = case_metrics(
+    return dict(
         mask=mask.transpose(order) > 0,
         values=np.max(maps, axis=0).transpose(order),
         truth=None if truth is None else truth.transpose(order),
@@ -286,7 +299,6 @@ def measure_case(detections: Path, files: ScanFiles, region: str = "whole") -> d
         spacing=(i, j, k),
         voxel_ml=grid.voxel_ml,
     )
-    return metrics | {"reconstruction_mae": record.provenance.get("reconstruction_mae", np.nan)}
 
 
 def report(detections: Path) -> Path:
@@ -297,7 +309,7 @@ def report(detections: Path) -> Path:
 def demo(out: Path, *, device: str = "auto", track: Track = untracked) -> Path:
     """Run the whole path on digital phantoms, and return the page.
 
-    Six healthy phantoms teach the model, two more set its threshold; the rest, healthy and
+    Twelve healthy phantoms teach the model, two more set its threshold; the rest, healthy and
     diseased, are looked at.
     """
     recipe = Recipe.load("demo")
@@ -320,6 +332,12 @@ def demo(out: Path, *, device: str = "auto", track: Track = untracked) -> Path:
     detect(unseen, load(run, device=device), results, track=track, command=("anomri", "demo"))
     evaluate(results, unseen, results, track=track)
     return report(results)
+
+
+def _reconstruction_mae(detections: Path, files: ScanFiles) -> float:
+    record = read_record(detections, files.label)
+    error = np.nan if record is None else record.provenance.get("reconstruction_mae", np.nan)
+    return float(error)
 
 
 def _truth(files: ScanFiles, grid: Grid, region: str) -> Mask | None:
