@@ -201,10 +201,25 @@ def evaluate(
 
 @app.command()
 def report(
-    detections: Annotated[Path, typer.Argument(help="Folder written by `anomri detect`.")],
+    folder: Annotated[Path, typer.Argument(help="Detections, evaluation, run or paper.")],
+    scores: Annotated[
+        Path | None, typer.Option(help="Folder of the evaluation, where it is another.")
+    ] = None,
 ) -> None:
-    """Write one HTML page that shows everything in a folder of detections."""
-    typer.echo(pipeline.report(detections))
+    """Write one HTML page that shows everything in a folder that anomri wrote."""
+    typer.echo(pipeline.report(folder, scores=scores))
+
+
+@app.command()
+def view(
+    scan: Annotated[Path, typer.Argument(help="One scan: a file or its folder.", exists=True)],
+    result: Annotated[
+        Path | None, typer.Argument(help="Folder written by `anomri detect`.", exists=True)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file to write.")] = None,
+) -> None:
+    """Write a page with an interactive viewer of one scan and of what was found in it."""
+    typer.echo(pipeline.view(scan, result=result, out=out))
 
 
 @app.command()

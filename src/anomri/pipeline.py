@@ -35,6 +35,7 @@ from anomri.reporting import (
     write_page,
     write_run,
     write_tables,
+    write_view,
 )
 from anomri.scan import Grid, Mask, ScanFiles, Threshold
 from anomri.training import train as fit
@@ -43,7 +44,10 @@ from anomri.training import train as fit
 REGIONS = {"whole": tuple(range(1, 256)), "core": (1, 3, 4), "enhancing": (3, 4)}
 
 DEMO_HEALTHY, DEMO_GLIOMAS, DEMO_LESIONS = 16, 4, 2
-DEMO_TRAINED, DEMO_CALIBRATED = 12, 14  # of the healthy: the first learn, the next set the threshold
+DEMO_TRAINED, DEMO_CALIBRATED = (
+    12,
+    14,
+)  # of the healthy: the first learn, the next set the threshold
 
 Item = TypeVar("Item")
 Track = Callable[[Sequence[Any], str], Iterable[Any]]
@@ -291,19 +295,34 @@ def read_case(detections: Path, files: ScanFiles, region: str = "whole") -> dict
     truth = _truth(files, grid, region)
     order = grid.axial_last
     i, j, k = (grid.spacing[axis] for axis in order)
-    return dict(
-        mask=mask.transpose(order) > 0,
-        values=np.max(maps, axis=0).transpose(order),
-        truth=None if truth is None else truth.transpose(order),
-        brain=brain.transpose(order) > 0,
-        spacing=(i, j, k),
-        voxel_ml=grid.voxel_ml,
-    )
+    return {
+        "mask": mask.transpose(order) > 0,
+        "values": np.max(maps, axis=0).transpose(order),
+        "truth": None if truth is None else truth.transpose(order),
+        "brain": brain.transpose(order) > 0,
+        "spacing": (i, j, k),
+        "voxel_ml": grid.voxel_ml,
+    }
 
 
-def report(detections: Path) -> Path:
-    """Write one HTML page that shows everything in a folder of detections."""
-    return write_page(detections)
+def report(folder: Path, *, scores: Path | None = None) -> Path:
+    """Write one HTML page that shows everything in a folder of anomri's; see `write_page`."""
+    return write_page(folder, scores=scores)
+
+
+def view(source: Path, *, result: Path | None = None, out: Path | None = None) -> Path:
+    """Write a page with the viewer of one scan, beside its result or in the present folder.
+
+    Raises:
+        UsageError: there are several scans, or the result holds none of this scan.
+    """
+    found = find(source)
+    if len(found.scans) != 1:
+        raise UsageError(f"{source.name}: {len(found.scans)} scans; the viewer shows one")
+    files = found.scans[0]
+    if result is not None and read_record(result, files.label) is None:
+        raise UsageError(f"{result.name}: holds no detection of {files.label}")
+    return write_view(files, out or (result or Path()) / f"{files.label}_view.html", result=result)
 
 
 def demo(out: Path, *, device: str = "auto", track: Track = untracked) -> Path:

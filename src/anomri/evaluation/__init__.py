@@ -11,6 +11,7 @@ on the labels it is judged by is called oracle.
 """
 
 from anomri.evaluation.cases import case_metrics
+from anomri.evaluation.curves import curve_points
 from anomri.evaluation.intervals import Interval, bootstrap, paired_difference
 from anomri.evaluation.lesions import LesionCounts, count_lesions
 from anomri.evaluation.ranking import CohortOracle, Ranking, rank
@@ -39,6 +40,7 @@ __all__ = [
     "column",
     "confusion",
     "count_lesions",
+    "curve_points",
     "dice",
     "false_positive_ml",
     "mean_absolute_error",

@@ -14,6 +14,7 @@ from anomri.reporting.tables import (
     write_table,
     write_tables,
 )
+from anomri.reporting.viewing import write_view
 
 __all__ = [
     "RESEARCH_USE",
@@ -32,4 +33,5 @@ __all__ = [
     "write_run",
     "write_table",
     "write_tables",
+    "write_view",
 ]

@@ -98,6 +98,7 @@ class Copy:
     """
 
     def __init__(self, grid: Grid, box: Box, voxel_mm: float = VOXEL_MM) -> None:
+        self.source = grid
         self.box = tuple(slice(low, high) for low, high in zip(box.low, box.high, strict=True))
         before = np.subtract(box.high, box.low)
         after = np.maximum(1, np.ceil(before * np.minimum(1, np.divide(box.spacing, voxel_mm))))
