@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skimage import measure, morphology
 
 from anomri.postprocessing import Candidate, findings
-from anomri.postprocessing.components import largest, remove_small
+from anomri.postprocessing.components import keep_large, largest, remove_small
 from anomri.scan import AnomalyMap, Grid, Scan
 
 masks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=8), elements=st.booleans())
@@ -58,6 +58,32 @@ def test_largest_keeps_the_largest_and_its_equals(candidate_of: Any) -> None:
     two = largest(candidate_of(mask=mask), keep=2).lesion
     np.testing.assert_array_equal(two[:, 1, 1], [1, 1, 1, 1, 0, 1, 1, 0, 1, 1, 0, 0])
     np.testing.assert_array_equal(largest(candidate_of(mask=mask), keep=9).lesion, mask)
+
+
+def test_each_slice_keeps_what_is_large_in_it(candidate_of: Any) -> None:
+    mask = np.zeros((20, 4, 3), bool)
+    mask[0:10, 0, 0], mask[12:18, 0, 0], mask[0:5, 3, 0] = True, True, True  # 10, 6 and 5 voxels
+    mask[0:3, 0, 1] = True  # alone in its slice, though it touches the ten above
+    kept = keep_large(candidate_of(mask=mask), share=0.6).lesion
+    assert kept.sum(axis=(0, 1)).tolist() == [16, 3, 0]
+    assert not kept[:, 3].any()
+    np.testing.assert_array_equal(keep_large(candidate_of(mask=mask), share=0.5).lesion, mask)
+    assert keep_large(candidate_of(mask=mask), share=1).lesion.sum() == 13
+
+
+@settings(deadline=None)
+@given(mask=masks, share=st.sampled_from([0.0, 0.3, 0.6, 1.0]))
+def test_large_components_of_slices_are_those_of_scikit_image(
+    mask: NDArray[np.bool_], share: float
+) -> None:
+    candidate = Candidate(mask.astype(np.float32), np.ones_like(mask), (1.0, 1.0, 1.0), 1e-3, mask)
+    kept = keep_large(candidate, share=share).lesion
+    for k in range(mask.shape[2]):
+        labels = measure.label(mask[:, :, k], connectivity=2)
+        sizes = np.bincount(labels.ravel())
+        largest_size = sizes[1:].max(initial=0)
+        expected = mask[:, :, k] & (sizes[labels] >= share * largest_size)
+        np.testing.assert_array_equal(kept[:, :, k], expected)
 
 
 @pytest.fixture

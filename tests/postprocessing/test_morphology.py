@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.postprocessing import Candidate
-from anomri.postprocessing.morphology import ball, closing, erode_brain, fill_holes, opening
+from anomri.postprocessing.morphology import (
+    ball,
+    closing,
+    dilate,
+    erode_brain,
+    fill_holes,
+    opening,
+)
 
 Bool = NDArray[np.bool_]
 masks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=9), elements=st.booleans())
@@ -52,6 +59,13 @@ def test_erosion_is_a_distance(mask: Bool, spacing: Any, mm: float) -> None:
 def test_opening_is_erosion_then_dilation(mask: Bool, spacing: Any, mm: float) -> None:
     expected = grown(shrunk(mask, mm, spacing), mm, spacing)
     np.testing.assert_array_equal(opening(candidate(mask, spacing), mm=mm).lesion, expected)
+
+
+@settings(deadline=None, max_examples=80)
+@given(mask=masks, spacing=spacings, mm=radii)
+def test_dilation_is_a_distance(mask: Bool, spacing: Any, mm: float) -> None:
+    expected = grown(mask, mm, spacing)
+    np.testing.assert_array_equal(dilate(candidate(mask, spacing), mm=mm).lesion, expected)
 
 
 @settings(deadline=None, max_examples=80)

@@ -21,11 +21,11 @@ from dataclasses import replace
 import numpy as np
 
 from anomri.postprocessing.candidate import Candidate
-from anomri.postprocessing.components import findings, largest, remove_small
+from anomri.postprocessing.components import findings, keep_large, largest, remove_small
 from anomri.postprocessing.decisions import above, grow, hysteresis, mixture
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
-from anomri.postprocessing.morphology import closing, erode_brain, fill_holes, opening
+from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
 from anomri.postprocessing.options import call
 from anomri.postprocessing.thresholds import (
     Fit,
@@ -49,9 +49,11 @@ MAP_STEPS: Mapping[str, Callable[..., Candidate]] = {
 MASK_STEPS: Mapping[str, Callable[..., Candidate]] = {
     "open": opening,
     "close": closing,
+    "dilate": dilate,
     "fill_holes": fill_holes,
     "remove_small": remove_small,
     "largest": largest,
+    "keep_large": keep_large,
 }
 STEPS: Mapping[str, Callable[..., Candidate]] = {**MAP_STEPS, **MASK_STEPS}
 

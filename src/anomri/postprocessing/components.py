@@ -11,10 +11,13 @@ from scipy import ndimage
 
 from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.morphology import crop_around
-from anomri.postprocessing.options import Count, Size
+from anomri.postprocessing.options import Count, Share, Size
 from anomri.scan import AnomalyMap, Finding, Mask, Volume
 
 TOUCHING = np.ones((3, 3, 3), dtype=bool)
+# The same within the axial slice, where every slice is an image of its own.
+TOUCHING_IN_SLICE = np.zeros((3, 3, 3), dtype=bool)
+TOUCHING_IN_SLICE[:, :, 1] = True
 
 
 class Components:
@@ -24,12 +27,16 @@ class Components:
         box: the part of the array that holds them all.
         labels: (i, j, k) numbers inside ``box``.
         count: how many there are.
+
+    Args:
+        mask: (I, J, K).
+        touching: (3, 3, 3), which neighbours belong together.
     """
 
-    def __init__(self, mask: Mask) -> None:
+    def __init__(self, mask: Mask, touching: Mask = TOUCHING) -> None:
         self.box = crop_around(mask)
         self._shape = mask.shape
-        self.labels, self.count = ndimage.label(mask[self.box], structure=TOUCHING)
+        self.labels, self.count = ndimage.label(mask[self.box], structure=touching)
 
     def sums(self, amounts: Volume | Mask) -> NDArray[np.float64]:
         """Add up ``amounts`` (I, J, K) per component; entry 0 is the background's."""
@@ -66,6 +73,20 @@ def largest(candidate: Candidate, *, keep: Count = 1) -> Candidate:
         return candidate
     sizes = components.sizes()
     return candidate.with_mask(components.only(sizes >= np.sort(sizes)[-keep]))
+
+
+def keep_large(candidate: Candidate, *, share: Share = 0.6) -> Candidate:
+    """Keep what is at least ``share`` times as large as the largest of its axial slice.
+
+    Each slice is an image of its own (Paolini et al., "Postprocessing").
+    """
+    components = Components(candidate.lesion, TOUCHING_IN_SLICE)
+    sizes = components.sizes()
+    largest_of_slice = sizes[components.labels].max(axis=(0, 1), initial=0)
+    found, first = np.unique(components.labels, return_index=True)
+    needed = np.zeros(sizes.size)
+    needed[found] = share * largest_of_slice[first % max(largest_of_slice.size, 1)]
+    return candidate.with_mask(components.only(sizes >= needed))
 
 
 def findings(mask: Mask, anomaly: AnomalyMap) -> tuple[Finding, ...]:

@@ -71,6 +71,15 @@ def closing(candidate: Candidate, *, mm: Size) -> Candidate:
     return _morph(candidate, ndimage.binary_closing, mm)
 
 
+def dilate(candidate: Candidate, *, mm: Size) -> Candidate:
+    """Grow the mask by ``mm`` on all sides, inside the brain."""
+    element = ball(mm, candidate.spacing)
+    box = crop_around(candidate.lesion, tuple(n // 2 for n in element.shape))
+    grown = np.zeros_like(candidate.lesion)
+    grown[box] = ndimage.binary_dilation(candidate.lesion[box], element)
+    return candidate.with_mask(grown)
+
+
 def fill_holes(candidate: Candidate) -> Candidate:
     """Fill what the mask encloses within an axial slice."""
     box = crop_around(candidate.lesion)
