@@ -9,15 +9,20 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import Categorical, Normal, kl_divergence
 
 from anomri.errors import RecipeError
 from anomri.family import Batch
 from anomri.objective import (
     KL,
     RECONSTRUCTION,
+    CodebookObjective,
     Gaussian,
     Objective,
+    PlainObjective,
+    Point,
+    Quantised,
+    erase,
     kl_mean,
     kl_sum,
     l1,
@@ -159,8 +164,105 @@ def test_objective_adds_the_weighted_divergence(pair: Pair) -> None:
         ({"kl_reduction": ["mean"]}, "mean, sum"),
         ({"kl_weight": -1}, "at least 0"),
         ({"kl_weight": "much"}, "number"),
+        ({"context_weight": -0.1}, "context_weight.*at least 0"),
+        ({"context_smallest": 9, "context_largest": 8}, "smaller one first; got 9 and 8"),
+        ({"context_smallest": 0}, "at least 1"),
+        ({"context_largest": 20.5}, "whole numbers"),
     ],
 )
 def test_unknown_names_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         Objective(**options)  # type: ignore[arg-type]
+
+
+def test_a_plain_code_costs_nothing(pair: Pair) -> None:
+    output, target, weight = pair
+    losses = PlainObjective(reconstruction="mse").losses(
+        Batch(target, target, weight), output, Point(torch.ones(2, 4))
+    )
+    assert losses.keys() == {"loss", "reconstruction"}
+    assert losses["loss"] == mse(output, target, weight)
+
+
+def test_an_objective_refuses_the_code_of_another_family(pair: Pair) -> None:
+    with pytest.raises(TypeError, match="Gaussian, got Point"):
+        Objective().losses(Batch.of(pair[1]), pair[0], Point(torch.ones(2, 4)))
+
+
+def quantised(encoded: Tensor, book: Tensor, numbers: list[int]) -> Quantised:
+    """A code of N vectors without space."""
+    chosen = torch.tensor(numbers)
+    return Quantised(encoded, book[chosen], chosen, len(book))
+
+
+def test_codebook_terms_of_a_hand_worked_code(pair: Pair) -> None:
+    encoded = torch.tensor([[1.0, 1.0], [0.0, 3.0]], requires_grad=True)
+    book = torch.tensor([[1.0, 0.0], [0.0, 2.0], [9.0, 9.0]], requires_grad=True)
+    objective = CodebookObjective(reconstruction="mse", commitment_weight=0.25)
+    losses = objective.losses(Batch.of(pair[1]), pair[0], quantised(encoded, book, [0, 1]))
+    assert float(losses["codebook"].detach()) == pytest.approx((0 + 1 + 0 + 1) / 4)
+    assert float(losses["commitment"].detach()) == pytest.approx((0 + 1 + 0 + 1) / 4)
+    assert losses["perplexity"] == pytest.approx(2)
+    expected = losses["reconstruction"] + 0.5 + 0.25 * 0.5
+    torch.testing.assert_close(losses["loss"], expected)
+    losses["loss"].backward()
+    assert encoded.grad is not None
+    assert book.grad is not None
+    # d/dz of 0.25 mean (z - e)^2 and d/de of mean (z - e)^2, over four numbers
+    torch.testing.assert_close(encoded.grad, 0.25 * torch.tensor([[0.0, 0.5], [0.0, 0.5]]))
+    torch.testing.assert_close(book.grad, -torch.tensor([[0.0, 0.5], [0.0, 0.5], [0.0, 0.0]]))
+
+
+def test_the_decoders_gradient_goes_straight_through_to_the_encoder() -> None:
+    encoded, book = torch.ones(2, 2, requires_grad=True), torch.zeros(3, 2, requires_grad=True)
+    code = quantised(encoded, book, [0, 1])
+    assert torch.equal(code.mean.detach(), torch.zeros(2, 2))
+    (3 * code.sample()).sum().backward()
+    assert encoded.grad is not None
+    assert torch.equal(encoded.grad, torch.full((2, 2), 3.0))
+    assert book.grad is None
+
+
+def test_perplexity_is_that_of_torch_distributions() -> None:
+    numbers = torch.randint(5, (200,), generator=torch.Generator().manual_seed(0)).square() % 7
+    code = Quantised(torch.zeros(200, 1), torch.zeros(200, 1), numbers, 7)
+    shares = torch.bincount(numbers, minlength=7) / 200
+    expected = Categorical(shares).entropy().exp()
+    torch.testing.assert_close(code.perplexity(), expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("space", [(40, 30), (20, 24, 22)])
+def test_every_image_loses_one_square_of_its_own(space: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    images = torch.zeros(200, 2, *space)
+    middle = (..., *(slice(n // 4, -(n // 4)) for n in space))
+    images[middle] = torch.rand_like(images[middle]) + 1
+    given = images.clone()
+    erased = erase(images, smallest=3, largest=6)
+    assert torch.equal(images, given)
+    holes = (erased != given).any(1)
+    assert torch.equal(erased, torch.where(holes[:, None], torch.zeros(()), given))
+    sides = []
+    for hole in holes:
+        where = hole.nonzero()
+        extent = where.amax(0) - where.amin(0) + 1
+        assert int(extent.prod()) == int(hole.sum())  # a full box: one square, in all channels
+        assert int(extent.min()) >= 1
+        sides.append(int(extent.max()))
+    assert set(sides) >= {3, 4, 5, 6}
+    assert max(sides) == 6
+    assert len({tuple(hole.nonzero()[0].tolist()) for hole in holes}) > 50
+
+
+def test_an_empty_image_stays_empty() -> None:
+    assert not erase(torch.zeros(2, 1, 8, 8), smallest=3, largest=6).any()
+
+
+def test_the_hole_counts_in_the_context_term(pair: Pair) -> None:
+    output, target, weight = pair
+    objective = PlainObjective(reconstruction="l1", context_weight=2)
+    batch = Batch(target, target, weight)
+    before = objective.losses(batch, output, Point(output))
+    after = objective.with_context(before, batch, target + 1)
+    assert after["context"] == pytest.approx(1)
+    assert after["loss"] == pytest.approx(float(before["loss"]) + 2)

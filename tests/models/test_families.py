@@ -16,57 +16,94 @@ from anomri.models import FAMILIES, build, load_weights, options, save_weights, 
 from anomri.recipe import Step
 
 SIZE = (128, 128)
+SMALLER = {  # where a family's layers leave something of smaller images
+    "vae": (64, 64),
+    "dvae": (80, 80),
+    "ae": (32, 32),
+    "vae1": (32, 32),
+    "vae2": (32, 32),
+    "vqvae": (32, 32),
+}
 NETWORKS = [name for name in FAMILIES if name != "intensity"]
 
 
-def images(count: int = 2) -> Tensor:
-    """Smooth-ish random images with an empty border, as scans have."""
+def size_of(name: str) -> tuple[int, ...]:
+    return SMALLER.get(name, SIZE)
+
+
+def images(name: str, count: int = 2, size: tuple[int, ...] | None = None) -> Tensor:
+    """Random images with an empty border, as scans have."""
     torch.manual_seed(0)
-    drawn = torch.zeros(count, 2, *SIZE)
-    drawn[..., 16:112, 16:112] = torch.randn(count, 2, 96, 96)
-    return drawn
+    drawn = torch.randn(count, 2, *(size or size_of(name)))
+    inside = torch.zeros_like(drawn)
+    inside[(..., *(slice(n // 8, -(n // 8)) for n in drawn.shape[2:]))] = 1
+    return drawn * inside
 
 
-def family_of(name: str) -> Family:
+def family_of(name: str, **options: float) -> Family:
     torch.manual_seed(1)
-    return build(Step(name=name), channels=2, size=SIZE)
+    return build(Step(name=name, options=dict(options)), channels=2, size=size_of(name))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_losses_are_finite_named_scalars(name: str) -> None:
-    losses = family_of(name).losses(Batch.of(images()))
-    assert "loss" in losses
-    assert all(value.ndim == 0 and value.isfinite() for value in losses.values())
+@pytest.mark.parametrize("count", [1, 2])
+def test_losses_are_finite_named_scalars(name: str, count: int) -> None:
+    family, batch = family_of(name), Batch.of(images(name, count))
+    for losses in (family.losses(batch), *(phase.losses(batch) for phase in family.phases())):
+        assert "loss" in losses
+        assert all(value.ndim == 0 and value.isfinite() for value in losses.values())
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("count", [1, 3])
 def test_reconstruction_keeps_the_shape(name: str, count: int) -> None:
-    given = images(count)
+    given = images(name, count)
     assert family_of(name).eval().reconstruct(given).shape == given.shape
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_odd_sizes_are_padded_and_cropped_back(name: str) -> None:
+    size = (size_of(name)[0] + 1, size_of(name)[1] + 3)
+    family, given = build(Step(name=name), channels=2, size=size), images(name, size=size)
+    assert family.eval().reconstruct(given).shape == given.shape
+    if name in NETWORKS:
+        assert family.train().losses(Batch.of(given))["loss"].isfinite()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_context_encoding_composes_with_every_family(name: str) -> None:
+    batch = Batch.of(images(name))
+    plain, encoded = family_of(name).eval(), family_of(name, context_weight=0.5).eval()
+    torch.manual_seed(3)
+    without = plain.losses(batch)
+    torch.manual_seed(3)  # the same codes are drawn
+    losses = encoded.losses(batch)
+    assert losses["context"] > 0
+    torch.testing.assert_close(losses["loss"], without["loss"] + 0.5 * losses["context"])
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_reconstruction_has_no_randomness(name: str) -> None:
     family = family_of(name).eval()
     with torch.inference_mode():
-        assert torch.equal(family.reconstruct(images()), family.reconstruct(images()))
+        assert torch.equal(family.reconstruct(images(name)), family.reconstruct(images(name)))
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_reconstruction_of_one_image_does_not_depend_on_the_others(name: str) -> None:
     family = family_of(name).eval()
     with torch.inference_mode():
-        together, alone = family.reconstruct(images(3)), family.reconstruct(images(3)[:1])
+        together, alone = (family.reconstruct(images(name, 3)[:n]) for n in (3, 1))
     torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_input_is_left_as_it_was(name: str) -> None:
-    given = images()
+    given = images(name)
     batch, family = Batch.of(given.clone()), family_of(name)
     if name in NETWORKS:
-        family.losses(batch)
+        for phase in family_of(name, context_weight=1).phases():
+            phase.losses(batch)
     family.reconstruct(batch.image)
     assert torch.equal(batch.image, given)
     assert torch.equal(batch.target, given)
@@ -75,12 +112,29 @@ def test_the_input_is_left_as_it_was(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_parameter_is_dead(name: str) -> None:
     family = family_of(name)
-    torch.autograd.backward(family.losses(Batch.of(images()))["loss"])
-    largest = {
-        key: 0.0 if parameter.grad is None else float(parameter.grad.abs().max())
-        for key, parameter in family.named_parameters()
-    }
-    assert [key for key, value in largest.items() if value < 1e-8] == []
+    names = {id(parameter): key for key, parameter in family.named_parameters()}
+    for phase in family.phases():
+        family.zero_grad()
+        phase.losses(Batch.of(images(name)))["loss"].backward()
+        largest = {
+            names[id(parameter)]: 0.0
+            if parameter.grad is None
+            else float(parameter.grad.abs().max())
+            for parameter in phase.parameters()
+        }
+        assert [key for key, value in largest.items() if value < 1e-8] == []
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_everything_that_reconstructs_is_trained(name: str) -> None:
+    """Its gradient comes from the turn that owns it; an opponent takes no part."""
+    family = family_of(name)
+    family.reconstruct(images(name)).square().mean().backward()
+    used = {id(p) for p in family.parameters() if p.grad is not None and p.grad.abs().max() > 0}
+    learner, *opponents = family.phases()
+    assert used <= {id(parameter) for parameter in learner.parameters()}
+    for opponent in opponents:
+        assert not used & {id(parameter) for parameter in opponent.parameters()}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -93,7 +147,7 @@ def test_phases_move_every_parameter_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_an_untrained_network_is_not_the_identity(name: str) -> None:
-    given, family = images(), family_of(name).eval()
+    given, family = images(name), family_of(name).eval()
     with torch.inference_mode():
         difference = family.reconstruct(given) - given
     assert float(difference.abs().mean()) > 0.1
@@ -101,8 +155,8 @@ def test_an_untrained_network_is_not_the_identity(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_few_steps_lower_the_loss(name: str) -> None:
-    family, batch = family_of(name), Batch.of(images())
-    optimizer = torch.optim.Adam(family.parameters(), lr=3e-3)
+    family, batch = family_of(name), Batch.of(images(name))
+    optimizer = torch.optim.Adam(family.parameters(), lr=1e-3)
     values = []
     for _ in range(8):
         optimizer.zero_grad()
@@ -116,7 +170,7 @@ def test_a_few_steps_lower_the_loss(name: str) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_bfloat16_agrees_with_float32(name: str) -> None:
     """Within 0.05 of the reconstruction's own spread: 8 bits of mantissa through ten layers."""
-    family, given = family_of(name).eval(), images()
+    family, given = family_of(name).eval(), images(name)
     with torch.inference_mode():
         plain = family.reconstruct(given)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -132,8 +186,9 @@ from anomri.models import build, load_weights
 from anomri.recipe import Step
 
 folder = Path(sys.argv[1])
-for name in sys.argv[2:]:
-    family = build(Step(name=name), channels=2, size=(128, 128))
+for word in sys.argv[2:]:
+    name, side = word.split(":")
+    family = build(Step(name=name), channels=2, size=(int(side),) * 2)
     load_weights(family, folder / f"{name}.safetensors")
     for key, tensor in family.state_dict().items():
         assert (folder / name / key).read_bytes() == tensor.numpy().tobytes(), (name, key)
@@ -147,7 +202,8 @@ def test_weights_survive_another_process_bit_for_bit(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for key, tensor in family.state_dict().items():
             (tmp_path / name / key).write_bytes(tensor.numpy().tobytes())
-    subprocess.run([sys.executable, "-c", LOADER, str(tmp_path), *FAMILIES], check=True)
+    words = [f"{name}:{size_of(name)[0]}" for name in FAMILIES]
+    subprocess.run([sys.executable, "-c", LOADER, str(tmp_path), *words], check=True)
 
 
 def test_weights_appear_whole_or_not_at_all(
@@ -190,13 +246,17 @@ def test_unreadable_weights_are_refused(tmp_path: Path, content: bytes | None) -
 
 
 def test_an_unknown_family_names_those_that_exist() -> None:
-    with pytest.raises(RecipeError, match=r"intensity, vae, dvae.*'vea'"):
+    with pytest.raises(RecipeError, match=r"intensity, vae, dvae, .*'vea'"):
         build(Step(name="vea"), channels=1, size=SIZE)
 
 
 def test_an_unknown_option_names_those_that_exist() -> None:
-    assert options("vae") == ["kl_reduction", "kl_weight", "reconstruction"]
-    with pytest.raises(RecipeError, match=r"'beta'.*kl_reduction, kl_weight, reconstruction"):
+    common = ["context_largest", "context_smallest", "context_weight", "loss", "reconstruction"]
+    assert options("ae") == common
+    assert options("vae") == sorted([*common, "kl_reduction", "kl_weight"])
+    assert options("vqvae") == sorted([*common, "codes", "commitment_weight"])
+    assert set(options("biaae")) == set(options("aae")) == {*options("vae"), "adversarial_weight"}
+    with pytest.raises(RecipeError, match=r"'beta'.*kl_reduction, kl_weight, loss, reconstruction"):
         build(Step(name="vae", options={"beta": 1}), channels=1, size=SIZE)
     with pytest.raises(RecipeError, match=r"'kl_weight'.*none"):
         build(Step(name="intensity", options={"kl_weight": 1}), channels=1, size=SIZE)
@@ -210,7 +270,7 @@ def test_what_is_no_option_cannot_be_set_by_a_recipe(name: str) -> None:
 
 def test_options_reach_the_objective() -> None:
     step = Step(name="dvae", options={"reconstruction": "l1", "kl_weight": 0.5})
-    weighted = build(step, channels=2, size=SIZE).losses(Batch.of(images()))
+    weighted = build(step, channels=2, size=(80, 80)).losses(Batch.of(images("dvae")))
     expected = weighted["reconstruction"] + 0.5 * weighted["kl"]
     torch.testing.assert_close(weighted["loss"], expected)
 
