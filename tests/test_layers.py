@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomri.layers import fit, rounded_up
@@ -11,6 +11,7 @@ from anomri.layers import fit, rounded_up
 LENGTHS = st.lists(st.integers(1, 40), min_size=2, max_size=3)
 
 
+@settings(deadline=None)
 @given(LENGTHS, st.sampled_from([1, 8, 16]))
 def test_what_was_padded_is_cropped_back(lengths: list[int], step: int) -> None:
     size = tuple(lengths)

@@ -1,7 +1,8 @@
 """Networks that learn healthy anatomy: one file per kind, one line per family in ``FAMILIES``.
 
 A family's options are its own keyword arguments and, where it takes an ``objective``, the
-attributes of the objective that belongs to its kind of code (``OBJECTIVES``).
+attributes of the objective that belongs to its kind of code (``OBJECTIVES``). ``loss`` names how
+the objective's terms are weighed (``LOSSES``), which may have options of its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from anomri.collapse import CollapseRobust
 from anomri.errors import RecipeError
 from anomri.family import Family
 from anomri.models.adversarial import Adversarial
@@ -20,7 +22,7 @@ from anomri.models.convolutional import (
     VariationalAutoencoder,
 )
 from anomri.models.intensity import Intensity
-from anomri.models.plans import DVAE, LARGE, SMALL, VAE, VAE1PX, VECTORS
+from anomri.models.plans import DENSE, DVAE, LARGE, SMALL, SPATIAL, VAE, VAE1PX, VECTORS
 from anomri.models.summary import LayerSummary, summary
 from anomri.models.weights import load_weights, save_weights
 from anomri.objective import CodebookObjective, Loss, Objective, PlainObjective
@@ -39,10 +41,22 @@ FAMILIES: dict[str, Callable[..., Family]] = {
     "vae1": partial(VariationalAutoencoder, plan=LARGE),
     "vae2": partial(VariationalAutoencoder, plan=SMALL),
     "vqvae": partial(QuantisedAutoencoder, plan=VECTORS),
+    "spatial_vae": partial(VariationalAutoencoder, plan=SPATIAL),
+    "dense_vae": partial(VariationalAutoencoder, plan=DENSE),
 }
 
 # What a family minimises where its code is not a normal distribution.
 OBJECTIVES: dict[str, Callable[..., Loss]] = {"ae": PlainObjective, "vqvae": CodebookObjective}
+
+LOSS, PLAIN = "loss", "plain"
+
+
+def plain(objective: Loss) -> Loss:
+    """Minimise the objective as it is."""
+    return objective
+
+
+LOSSES: dict[str, Callable[..., Loss]] = {PLAIN: plain, "collapse_robust": CollapseRobust}
 
 
 def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Family:
@@ -59,24 +73,27 @@ def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Family:
     """
     if step.name not in FAMILIES:
         raise RecipeError(f"family: expected one of {', '.join(FAMILIES)}; got '{step.name}'.")
-    _check_options(step)
+    loss = _loss_of(step)
+    _check_options(step, loss)
     own: dict[str, Any] = dict(step.options)
     if _takes_objective(step.name):
+        own.pop(LOSS, None)
         objective = OBJECTIVES.get(step.name, Objective)
-        chosen = {name: own.pop(name) for name in _parameters(objective) & own.keys()}
-        own["objective"] = objective(**chosen)
+        terms = objective(**_taken(own, objective))
+        own["objective"] = LOSSES[loss](terms, **_taken(own, LOSSES[loss]))
     family = FAMILIES[step.name](channels=channels, size=size, **own)
     family.name = step.name
     return family
 
 
-def options(name: str) -> list[str]:
-    """Names of the options that the family called ``name`` takes in a recipe."""
+def options(name: str, *, loss: str = PLAIN) -> list[str]:
+    """Names of the options that the family called ``name`` takes in a recipe, with that loss."""
     entry = FAMILIES[name]
     fixed = entry.keywords.keys() if isinstance(entry, partial) else set()
     own = _parameters(entry) - fixed - {"channels", "size", "objective"}
     if _takes_objective(name):
-        own |= _parameters(OBJECTIVES.get(name, Objective))
+        terms = _parameters(OBJECTIVES.get(name, Objective))
+        own |= {LOSS} | terms | (_parameters(LOSSES[loss]) - {"objective"})
     return sorted(own)
 
 
@@ -88,10 +105,25 @@ def _parameters(function: Callable[..., object]) -> set[str]:
     return set(inspect.signature(function).parameters)
 
 
-def _check_options(step: Step) -> None:
-    unknown = sorted(step.options.keys() - set(options(step.name)))
+def _taken(options: dict[str, Any], function: Callable[..., object]) -> dict[str, Any]:
+    """Take out of ``options`` those that are ``function``'s."""
+    return {name: options.pop(name) for name in _parameters(function) & options.keys()}
+
+
+def _loss_of(step: Step) -> str:
+    loss = step.options.get(LOSS, PLAIN)
+    if not isinstance(loss, str) or loss not in LOSSES:
+        raise RecipeError(
+            f"family '{step.name}': loss: expected one of {', '.join(LOSSES)}; got '{loss}'."
+        )
+    return loss
+
+
+def _check_options(step: Step, loss: str) -> None:
+    known = options(step.name, loss=loss)
+    unknown = sorted(step.options.keys() - set(known))
     if unknown:
-        existing = ", ".join(options(step.name)) or "none"
+        existing = ", ".join(known) or "none"
         raise RecipeError(
             f"family '{step.name}': no option '{unknown[0]}'; its options: {existing}."
         )

@@ -47,3 +47,9 @@ VECTORS = Plan(
     coordinates=True,
     multiple=8,
 )
+
+# Lambert et al. 2021, section 2.3: four strided convolutions and two heads, five layers back, in
+# two or three dimensions. Kernels, channels and the size of the code are ours: none are given.
+# 160 x 192 x 75 becomes 10 x 12 x 4; a head that leaves one voxel is a fully connected layer.
+SPATIAL = Plan(encoder=_halving(16, 32, 64, 128), latent=Layer(1, 1, 1, 16))
+DENSE = Plan(encoder=_halving(16, 32, 64, 128), latent=Layer(None, 1, 1, 128))
