@@ -1,0 +1,71 @@
+"""Every row of every paper: it loads, builds, and is named as the paper's figures name it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from anomri.detector import build_family
+from anomri.family import Family
+from anomri.postprocessing import DECISIONS, MAP_STEPS, MASK_STEPS, RULES
+from anomri.recipe import Recipe
+from anomri.scoring import SCORES
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+ROWS = sorted(RECIPES.glob("*/rows/*.yaml"))
+PAPERS = sorted(RECIPES.glob("*/published.tsv"))
+
+pytestmark = pytest.mark.skipif(not RECIPES.is_dir(), reason="only in a checkout")
+
+
+def paper_and_row(path: Path) -> str:
+    return f"{path.parents[1].name}-{path.stem}"
+
+
+@pytest.mark.parametrize("path", ROWS, ids=paper_and_row)
+def test_a_row_builds_from_its_recipe(path: Path) -> None:
+    recipe = Recipe.load(path)
+    assert recipe.name == path.stem
+    with torch.device("meta"):
+        family = build_family(recipe)
+    assert isinstance(family, Family)
+    assert family.name == recipe.family.name
+
+
+@pytest.mark.parametrize("path", ROWS, ids=paper_and_row)
+def test_a_row_names_only_what_there_is(path: Path) -> None:
+    detection = Recipe.load(path).detection
+    assert detection.score.name in SCORES
+    assert {step.name for step in detection.clean} <= set(MAP_STEPS)
+    assert {step.name for step in detection.refine} <= set(MASK_STEPS)
+    assert detection.threshold.name in RULES
+    assert detection.decide.name in DECISIONS
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.parent.name)
+def test_every_published_row_has_a_recipe(path: Path) -> None:
+    published = pd.read_csv(path, sep="\t")
+    assert list(published) == ["row", "table", "quantity", "value"]
+    rows = {recipe.stem for recipe in path.parent.glob("rows/*.yaml")}
+    assert set(published["row"]) <= rows
+
+
+def test_paper_a_has_every_network_with_every_loss() -> None:
+    rows = {path.stem for path in ROWS if path.parents[1].name == "weninger2019"}
+    networks = ("vae", "dvae", "vae1px", "vae_ce", "aae", "biaae")
+    assert {f"{name}_{loss}" for name in networks for loss in ("mse", "ssim", "l1")} <= rows
+
+
+def test_paper_c_has_every_network_with_and_without_context_encoding() -> None:
+    rows = {path.stem for path in ROWS if path.parents[1].name == "paolini"}
+    networks = ("ae", "vae1", "vae2", "vqvae")
+    assert rows == {*networks, *(f"ce_{name}" for name in networks)}
+    for name in networks:
+        plain, encoded = (
+            Recipe.load(RECIPES / "paolini" / "rows" / f"{row}.yaml").family.options
+            for row in (name, f"ce_{name}")
+        )
+        assert encoded == {**plain, "context_weight": 1}
