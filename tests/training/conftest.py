@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from anomri.preprocessing import PreparedFolder
-from anomri.recipe import Recipe
+from anomri.recipe import Preparation, Recipe
 from anomri.scan import ScanFiles
 
 SIDE, DEPTH, SPACING = 32, 24, 4.0  # voxels, voxels, mm
@@ -58,13 +58,23 @@ def write_subject(
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedFolder:
+def prepare(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PreparedFolder]:
+    """Return a function that prepares so many healthy subjects in a given way."""
+
+    def prepared(preparation: Preparation, count: int) -> PreparedFolder:
+        folder = tmp_path_factory.mktemp("tiny")
+        found = PreparedFolder(folder / "prepared", preparation, ("flair",))
+        for number in range(count):
+            found.add(write_subject(folder, number, healthy=True))
+        return found
+
+    return prepared
+
+
+@pytest.fixture(scope="session")
+def prepared(prepare: Callable[..., PreparedFolder]) -> PreparedFolder:
     """Four healthy subjects, prepared as the tiny recipe says."""
-    folder = tmp_path_factory.mktemp("tiny")
-    found = PreparedFolder(folder / "prepared", tiny_recipe().preparation, ("flair",))
-    for number in range(4):
-        found.add(write_subject(folder, number, healthy=True))
-    return found
+    return prepare(tiny_recipe().preparation, 4)
 
 
 @pytest.fixture

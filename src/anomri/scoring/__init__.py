@@ -50,8 +50,10 @@ def score_scan(
         RecipeError: there is no such score or option, or its value is wrong.
     """
     score = _score_of(step)
-    # Convolutions over slices run up to twice as fast in this order; torch's types lack it.
-    family.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    family.to(device)
+    if len(family.size) < 3:
+        # Convolutions over slices run up to twice as fast in this order; torch's types lack it.
+        family.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     values, reconstruction = score_and_reconstruct(
         family, scan, score, device=device, batch_size=batch_size
     )
