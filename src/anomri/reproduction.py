@@ -24,6 +24,9 @@ from anomri.recipe import Recipe
 BASELINE = "intensity"
 MEASURED = "measured.tsv"
 
+# "The enhancing tumor area is specifically highlighted in the T1CE image" (Weninger et al., 4)
+REGION_SHOWN = {("t1ce",): "enhancing"}
+
 # name in the table -> threshold rule and decision; empty keeps the recipe's own
 SETTINGS: Mapping[str, tuple[str, str]] = {
     "recipe (label-free)": ("", ""),
@@ -91,15 +94,18 @@ def measure(
     """Train, calibrate, detect and evaluate one row; yield one line per setting and measure."""
     run = train_row(recipe, protocol, device=device, track=track)
     test = protocol.found(protocol.test)
+    region = REGION_SHOWN.get(recipe.contrasts, "whole")
     for setting, (threshold, decide) in SETTINGS.items():
+        if threshold == "labelled" and region != "whole":
+            continue  # calibration takes every label for a lesion
         detector = pipeline.load_detector(
             str(run), device=device, threshold=threshold, decide=decide
         )
         out = protocol.work / "out" / recipe.name / (threshold or "recipe")
         pipeline.detect(test, detector, out, track=track)
-        summary, _ = pipeline.evaluate(out, test, out, track=track)
+        summary, _ = pipeline.evaluate(out, test, out, region=region, track=track)
         for line in summary:
-            yield {**_origin(recipe, detector), "threshold": setting, **line}
+            yield {**_origin(recipe, detector), "region": region, "threshold": setting, **line}
 
 
 def train_row(recipe: Recipe, protocol: Protocol, *, device: str, track: pipeline.Track) -> Path:
