@@ -69,3 +69,13 @@ def test_paper_c_has_every_network_with_and_without_context_encoding() -> None:
             for row in (name, f"ce_{name}")
         )
         assert encoded == {**plain, "context_weight": 1}
+
+
+def test_paper_b_has_both_bottlenecks_in_two_and_three_dimensions() -> None:
+    rows = {path.stem: path for path in ROWS if path.parents[1].name == "lambert2021"}
+    assert set(rows) == {"spatial_2d", "dense_2d", "spatial_3d", "dense_3d"}
+    for name, path in rows.items():
+        recipe = Recipe.load(path)
+        assert recipe.size == (160, 192, 75)[: int(name[-2])]
+        assert recipe.family.options["loss"] == "collapse_robust"
+        assert recipe.detection.threshold.options["candidates"] == [n / 100 for n in range(1, 16)]

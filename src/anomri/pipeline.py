@@ -164,7 +164,9 @@ def calibrate(
     """
     detector = load(model, device=device)
     prepared = PreparedFolder.open(data)
-    fits = ThresholdFits(false_positive_ml=false_positive_ml)
+    rule = detector.recipe.detection.threshold
+    candidates: Any = rule.options.get("candidates", ()) if rule.name == "labelled" else ()
+    fits = ThresholdFits(false_positive_ml=false_positive_ml, candidates=candidates)
     for label in track(prepared.labels(), "calibrating"):
         fits.add(detector.score(prepared.load(label)))
     fitted = load_thresholds(run) | fits.thresholds()

@@ -198,6 +198,12 @@ def test_one_pass_fits_what_can_be_fitted() -> None:
     assert fitted["labelled"].fitted_on == ("subject 1",)
 
 
+def test_the_labelled_threshold_is_one_of_the_candidates() -> None:
+    fits = ThresholdFits(candidates=[2.0, 5.0, 20.0])
+    fits.add(anomaly(1, lesion=8))
+    assert fits.thresholds()["labelled"].value == 5
+
+
 def test_a_fit_keeps_no_map() -> None:
     fits = ThresholdFits()
     one: Any = anomaly(1, lesion=8)

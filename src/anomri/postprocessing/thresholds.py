@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import UsageError
+from anomri.options import Size
 from anomri.postprocessing.candidate import Candidate
-from anomri.postprocessing.options import Size
 from anomri.scan import AnomalyMap, Mask, Threshold
 
 log = logging.getLogger(__name__)
@@ -91,11 +91,12 @@ class ThresholdFits:
 
     Args:
         false_positive_ml: see :func:`healthy`.
+        candidates: see :func:`labelled`.
     """
 
-    def __init__(self, *, false_positive_ml: float = 5.0) -> None:
+    def __init__(self, *, false_positive_ml: float = 5.0, candidates: Sequence[float] = ()) -> None:
         self._fits = {"healthy": healthy(false_positive_ml=false_positive_ml)}
-        self._fits["labelled"] = labelled()
+        self._fits["labelled"] = labelled(candidates=candidates)
         self._fitted: set[str] = set()
 
     def add(self, anomaly: AnomalyMap) -> None:
