@@ -59,7 +59,7 @@ def bare(path: Path, model: Detector, out: Path) -> dict[str, float]:
     slices = torch.from_numpy(values[56:184, 56:184].transpose(2, 0, 1)[:, None].copy())
     start = time.perf_counter()
     with torch.inference_mode():
-        for part in slices.split(32):
+        for part in torch.split(slices, 32):
             model.family.reconstruct(part)
     seconds["forward"] = time.perf_counter() - start
     start = time.perf_counter()

@@ -25,7 +25,7 @@ BASELINE = "intensity"
 MEASURED = "measured.tsv"
 
 # "The enhancing tumor area is specifically highlighted in the T1CE image" (Weninger et al., 4)
-REGION_SHOWN = {("t1ce",): "enhancing"}
+REGION_SHOWN: Mapping[tuple[str, ...], str] = {("t1ce",): "enhancing"}
 
 # name in the table -> threshold rule and decision; empty keeps the recipe's own
 SETTINGS: Mapping[str, tuple[str, str]] = {

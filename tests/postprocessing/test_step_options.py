@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from anomri.errors import RecipeError
-from anomri.postprocessing import DECISIONS, MAP_STEPS, MASK_STEPS, SCAN_RULES, call
+from anomri.options import call
+from anomri.postprocessing import DECISIONS, MAP_STEPS, MASK_STEPS, SCAN_RULES
 from anomri.recipe import Step
 
 

@@ -8,12 +8,12 @@ from skimage.exposure import equalize_hist
 from sklearn.preprocessing import StandardScaler
 
 from anomri.errors import BadIntensities, RecipeError
+from anomri.options import bind
 from anomri.preprocessing import INTENSITIES
 from anomri.preprocessing.intensities import (
     equalised,
     percentile,
     scale_in_brain,
-    scaling_named,
     zscore,
 )
 from anomri.recipe import Step
@@ -82,6 +82,6 @@ def test_a_constant_brain_is_refused_by_its_file(name: str) -> None:
 
 def test_unknown_names_and_options_are_the_recipes_fault() -> None:
     with pytest.raises(RecipeError, match="zscore, percentile, equalised"):
-        scaling_named(Step(name="percentil"))
+        bind(INTENSITIES, Step(name="percentil"))
     with pytest.raises(RecipeError, match="low, high, clip"):
-        scaling_named(Step(name="percentile", options={"upper": 3}))
+        bind(INTENSITIES, Step(name="percentile", options={"upper": 3}))

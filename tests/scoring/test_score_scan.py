@@ -178,15 +178,15 @@ def test_warns_of_brain_that_the_network_cannot_see(caplog: pytest.LogCaptureFix
 
 
 def test_unknown_score_names_those_that_exist() -> None:
-    with pytest.raises(RecipeError, match="expected one of residual; got 'residuum'"):
+    with pytest.raises(RecipeError, match="'residuum': expected one of residual"):
         score(Probe(), scan_of((6, 6, 6)), Step(name="residuum"))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sing": "signed"}, "no option 'sing'; its options: sign"),
-        ({"family": "vae"}, "no option 'family'"),
+        ({"sing": "signed"}, r"unknown option \['sing'\]; its options are: sign"),
+        ({"family": "vae"}, r"unknown option \['family'\]"),
         ({"sign": "both"}, "option 'sign'.*'positive'.*got 'both'"),
     ],
 )

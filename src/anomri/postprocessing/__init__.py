@@ -20,13 +20,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from anomri.options import call
 from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.components import findings, keep_large, largest, remove_small
 from anomri.postprocessing.decisions import above, grow, hysteresis, mixture
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
-from anomri.postprocessing.options import call
 from anomri.postprocessing.thresholds import (
     Fit,
     ThresholdFits,

@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
+from anomri.options import Count, Share, Size
 from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.components import Components
 from anomri.postprocessing.mixture import fit_mixture
-from anomri.postprocessing.options import Count, Share, Size
 from anomri.scan import Mask
 
 

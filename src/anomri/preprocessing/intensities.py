@@ -5,14 +5,14 @@ Each takes the (N,) values of one contrast inside the brain and returns as many.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from anomri.errors import BadIntensities, RecipeError
+from anomri.errors import BadIntensities
+from anomri.options import bind
 from anomri.recipe import Step
 from anomri.scan import Image, Mask
 
@@ -81,34 +81,16 @@ def scale_in_brain(image: Image, brain: Mask, step: Step, names: Sequence[str]) 
         BadIntensities: a contrast does not vary within the brain.
         RecipeError: there is no such scaling or option.
     """
-    scaling = scaling_named(step)
+    scaling = bind(INTENSITIES, step)
     for channel, name in zip(image, names, strict=True):
         values = channel[brain]
         channel[:] = 0
-        channel[brain] = _scaled(values, scaling, step, name)
+        channel[brain] = _scaled(values, scaling, name)
 
 
-def scaling_named(step: Step) -> Scaling:
-    """Return the scaling that a step names.
-
-    Raises:
-        RecipeError: there is none of that name, or it has no such option.
-    """
-    if step.name not in INTENSITIES:
-        raise RecipeError(f"intensity: expected one of {', '.join(INTENSITIES)}, got '{step.name}'")
-    scaling = INTENSITIES[step.name]
-    known = list(inspect.signature(scaling).parameters)[1:]
-    if unknown := sorted(set(step.options) - set(known)):
-        raise RecipeError(
-            f"intensity {step.name}: expected options from ({', '.join(known)}), "
-            f"got {', '.join(unknown)}"
-        )
-    return scaling
-
-
-def _scaled(values: Values, scaling: Scaling, step: Step, name: str) -> Values:
+def _scaled(values: Values, scaling: Scaling, name: str) -> Values:
     try:
-        return scaling(values, **step.options)
+        return scaling(values)
     except ValueError as error:
         raise BadIntensities(
             name,

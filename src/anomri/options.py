@@ -1,8 +1,9 @@
-"""Calls a function of a table by a recipe's step, and says in words what is wrong with the step."""
+"""The functions of a table, called by a recipe's step, with words for what is wrong with it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from inspect import Parameter, signature
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -21,6 +22,15 @@ Result = TypeVar("Result")
 def call(table: Mapping[str, Callable[..., Result]], step: Step, *inputs: object) -> Result:
     """Look up ``step`` in ``table`` and call it on ``inputs`` with the step's options.
 
+    Raises:
+        RecipeError: as :func:`bind`.
+    """
+    return bind(table, step)(*inputs)
+
+
+def bind(table: Mapping[str, Callable[..., Result]], step: Step) -> Callable[..., Result]:
+    """Look up ``step`` in ``table`` and fix its options.
+
     The options of a step are the keyword-only parameters of its function; each is held against
     the parameter's annotation.
 
@@ -29,11 +39,11 @@ def call(table: Mapping[str, Callable[..., Result]], step: Step, *inputs: object
     """
     if step.name not in table:
         raise RecipeError(
-            f"'{step.name}': expected one of {', '.join(sorted(table))}. "
+            f"'{step.name}': expected one of {', '.join(table)}. "
             "Next: check the spelling in the recipe, and the section that it stands in."
         )
     function = table[step.name]
-    return function(*inputs, **_checked(function, step))
+    return partial(function, **_checked(function, step))
 
 
 def _checked(function: Callable[..., object], step: Step) -> dict[str, Any]:
