@@ -23,10 +23,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from anomri import pipeline, reproduction
+from anomri import catalogue, pipeline, reproduction
 from anomri.datasets import LAYOUTS, Found
 from anomri.errors import AnomriError, UsageError
-from anomri.models import FAMILIES
 from anomri.recipe import Recipe, builtin_names
 
 NOTICE = "For research only; not a medical device."
@@ -250,10 +249,23 @@ def demo(
 
 
 @app.command()
-def models() -> None:
-    """List the model families and the models that need no training."""
-    typer.echo("families: " + ", ".join(FAMILIES))
-    typer.echo("ready to use: " + ", ".join(builtin_names()))
+def models(
+    recipes: Annotated[
+        Path | None, typer.Argument(help="Folder of papers: list their rows.", exists=True)
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the page of the documentation.")
+    ] = False,
+) -> None:
+    """List the model families, or the rows of papers, with what each of them costs."""
+    if markdown:
+        typer.echo(catalogue.markdown(recipes or Path("recipes")), nl=False)
+        return
+    table = Table(*catalogue.HEADINGS)
+    for entry in catalogue.rows(recipes) if recipes else catalogue.families():
+        table.add_row(*entry.cells())
+    Console().print(table)
+    typer.echo("ready to use, without training: " + ", ".join(builtin_names()))
 
 
 def main() -> None:

@@ -186,7 +186,8 @@ class Quantised:
     def perplexity(self) -> Tensor:
         """``exp(-sum p log p)`` over the entries: as many as are in use, were they used alike."""
         used = torch.bincount(self.numbers.flatten(), minlength=self.entries).float()
-        return torch.special.entr(used / used.sum()).sum().exp()
+        shares = used / used.sum()
+        return torch.xlogy(shares, shares).sum().neg().exp()
 
 
 class Loss(Protocol):

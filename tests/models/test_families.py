@@ -36,7 +36,8 @@ def images(name: str, count: int = 2, size: tuple[int, ...] | None = None) -> Te
     torch.manual_seed(0)
     drawn = torch.randn(count, 2, *(size or size_of(name)))
     inside = torch.zeros_like(drawn)
-    inside[(..., *(slice(n // 8, -(n // 8)) for n in drawn.shape[2:]))] = 1
+    brain = [slice(n // 8, -(n // 8)) for n in drawn.shape[2:]]
+    inside[:, :, brain[0], brain[1]] = 1
     return drawn * inside
 
 
@@ -115,7 +116,7 @@ def test_no_parameter_is_dead(name: str) -> None:
     names = {id(parameter): key for key, parameter in family.named_parameters()}
     for phase in family.phases():
         family.zero_grad()
-        phase.losses(Batch.of(images(name)))["loss"].backward()
+        torch.autograd.backward(phase.losses(Batch.of(images(name)))["loss"])
         largest = {
             names[id(parameter)]: 0.0
             if parameter.grad is None
@@ -129,7 +130,7 @@ def test_no_parameter_is_dead(name: str) -> None:
 def test_everything_that_reconstructs_is_trained(name: str) -> None:
     """Its gradient comes from the turn that owns it; an opponent takes no part."""
     family = family_of(name)
-    family.reconstruct(images(name)).square().mean().backward()
+    torch.autograd.backward(family.reconstruct(images(name)).square().mean())
     used = {id(p) for p in family.parameters() if p.grad is not None and p.grad.abs().max() > 0}
     learner, *opponents = family.phases()
     assert used <= {id(parameter) for parameter in learner.parameters()}

@@ -23,7 +23,7 @@ from anomri.models.convolutional import (
 )
 from anomri.models.intensity import Intensity
 from anomri.models.plans import DENSE, DVAE, LARGE, SMALL, SPATIAL, VAE, VAE1PX, VECTORS
-from anomri.models.summary import LayerSummary, summary
+from anomri.models.summary import Cost, LayerSummary, cost, summary
 from anomri.models.weights import load_weights, save_weights
 from anomri.objective import CodebookObjective, Loss, Objective, PlainObjective
 from anomri.recipe import Step
@@ -131,8 +131,10 @@ def _check_options(step: Step, loss: str) -> None:
 
 __all__ = [
     "FAMILIES",
+    "Cost",
     "LayerSummary",
     "build",
+    "cost",
     "load_weights",
     "options",
     "save_weights",

@@ -1,13 +1,18 @@
-"""A network as a table: what each layer gives out, and what it costs."""
+"""A network as a table: what each layer gives out, and what the whole of it costs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from anomri.family import Family
+
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +24,29 @@ class LayerSummary:
         kind: its class.
         shape: (C, *space) that it gives out for one image.
         parameters: numbers it learns.
+        in_place: it overwrites what it was given.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
     parameters: int
+    in_place: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a family takes to reconstruct one image.
+
+    Attributes:
+        parameters: numbers it learns, an opponent's included.
+        multiply_adds: of convolutions and matrix products.
+        activation_bytes: float32 outputs of all layers, what training keeps per image.
+    """
+
+    parameters: int
+    multiply_adds: int
+    activation_bytes: int
 
 
 def summary(family: Family) -> list[LayerSummary]:
@@ -33,20 +55,48 @@ def summary(family: Family) -> list[LayerSummary]:
 
     def note(name: str, layer: nn.Module, output: Tensor) -> None:
         learnt = sum(parameter.numel() for parameter in layer.parameters())
-        rows.append(LayerSummary(name, type(layer).__name__, tuple(output.shape[1:]), learnt))
+        in_place = bool(getattr(layer, "inplace", False))
+        shape = tuple(output.shape[1:])
+        rows.append(LayerSummary(name, type(layer).__name__, shape, learnt, in_place))
 
+    with _watched(family, note):
+        _reconstruct_one(family)
+    return rows
+
+
+def cost(family: Family) -> Cost:
+    """Count what one image costs; a family on the meta device costs next to nothing to ask."""
+    with FlopCounterMode(display=False) as counter:
+        _reconstruct_one(family)
+    kept = sum(torch.Size(row.shape).numel() for row in summary(family) if not row.in_place)
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in family.parameters()),
+        multiply_adds=counter.get_total_flops() // 2,
+        activation_bytes=kept * FLOAT_BYTES,
+    )
+
+
+def _reconstruct_one(family: Family) -> None:
+    """Reconstruct an empty image, and leave the family as it was."""
+    was_training = family.training
+    device = next((p.device for p in family.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            family.eval().reconstruct(torch.zeros(1, family.channels, *family.size, device=device))
+    finally:
+        family.train(was_training)
+
+
+@contextmanager
+def _watched(family: Family, note: Callable[[str, nn.Module, Tensor], None]) -> Iterator[None]:
+    """Call ``note`` with the name, the layer and the output of every layer without parts."""
     handles = [
         layer.register_forward_hook(lambda layer, _, out, name=name: note(name, layer, out))
         for name, layer in family.named_modules()
         if name and not any(layer.children())
     ]
-    was_training = family.training
-    device = next((p.device for p in family.parameters()), torch.device("cpu"))
     try:
-        with torch.inference_mode():
-            family.eval().reconstruct(torch.zeros(1, family.channels, *family.size, device=device))
+        yield
     finally:
-        family.train(was_training)
         for handle in handles:
             handle.remove()
-    return rows
