@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[webdriver.Chrome]:
+def chromium() -> Iterator[Any]:
     """Headless Chromium with software WebGL; skips where it is not installed."""
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("no browser here: install chromium and chromium-driver")
@@ -76,7 +77,7 @@ def chromium() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture
-def browser(chromium: webdriver.Chrome) -> webdriver.Chrome:
+def browser(chromium: Any) -> Any:
     """The browser with an empty page and empty logs."""
     chromium.get("about:blank")
     for log in ("browser", "performance"):

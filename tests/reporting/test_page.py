@@ -15,17 +15,22 @@ from anomri.errors import UsageError
 from anomri.reporting import (
     Failure,
     derivatives,
+    html,
     page,
+    read_records,
     write_detection,
     write_page,
     write_table,
     write_tables,
 )
-from anomri.reporting.view import Case
+from anomri.reporting.html import environment
+from anomri.reporting.niivue import niivue
+from anomri.reporting.view import Case, contents
 from anomri.scan import Detection
 
 Detect = Callable[..., Detection]
 
+INERT = (None, "application/json", "text/plain")
 EVIL = "<script>alert('x')</script>\"onload=alert(1)"
 
 
@@ -64,7 +69,9 @@ def text(out: Path) -> str:
 
 def test_names_stay_text(text: str) -> None:
     tags = Tags(text).seen
-    assert sum(tag == "script" for tag, _ in tags) == 1
+    scripts = [attributes for tag, attributes in tags if tag == "script"]
+    assert [script.get("type") for script in scripts].count(None) == 2  # the page's own
+    assert all(script.get("type") in INERT for script in scripts)
     assert not any(name.startswith("on") for _, attributes in tags for name in attributes)
     assert not any("style" in attributes for _, attributes in tags)
     assert "<script>alert" not in text
@@ -92,10 +99,18 @@ def test_the_policy_admits_exactly_the_page_s_own_script_and_style(text: str) ->
     assert policy is not None
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for tag in ("script", "style"):
-        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        assert f"{tag}-src 'sha256-{digest}'" in policy
+    (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
+    scripts = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+    build = niivue()
+    assert build is not None
+    allowed = [digest(script) for script in scripts] + [build.source]
+    assert len(scripts) == 2
+    assert f"style-src {digest(style)};" in policy
+    assert f"script-src {' '.join(allowed)};" in policy
+
+
+def digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def test_links_within_the_page_lead_somewhere(text: str) -> None:
@@ -158,20 +173,65 @@ def test_a_missing_folder_is_an_error_of_use(tmp_path: Path) -> None:
         write_page(tmp_path / "nowhere")
 
 
-def test_scans_are_embedded_one_by_one(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page of many scans is a stream: the first is on its way before the last is read."""
+def test_memory_does_not_grow_with_the_cohort(out: Path) -> None:
+    """The page is a stream: each scan is read when its turn comes, and written before the next."""
+    records = read_records(out)
+    shown = contents(out, out, records * 2) | {"pages": ""}
     order: list[str] = []
-    real = page.embed
 
-    def noted(folder: Path, case: Case) -> page.Embedded | None:
-        order.append("embed")
-        return real(folder, case)
+    def noted(case: Case) -> page.Embedded | None:
+        order.append("read")
+        return page.embed(out, case)
 
-    monkeypatch.setattr(page, "embed", noted)
-    for chunk in page.render(out, out):
-        if "<img" in chunk:
-            order.append("sent")
-    assert order.index("sent") < len(order) - 1 - order[::-1].index("embed")
+    shown |= {"embed": noted, "preview": lambda _: None}
+    for chunk in environment().get_template("page.html.j2").generate(**shown):
+        order += ["sent"] if "<img" in chunk else []
+    assert order == ["read", "sent"] * len(records) * 2
+
+
+@pytest.fixture
+def crowd(detect: Detect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """More scans than one page holds."""
+    monkeypatch.setattr(page, "TOGETHER", 2)
+    monkeypatch.setattr(derivatives, "picture", lambda _: b"")
+    monkeypatch.setattr(page, "embed", lambda *_: None)
+    for number in range(4):
+        write_detection(detect(subject=f"s{number}"), tmp_path)
+    return tmp_path
+
+
+def test_a_crowd_gets_an_index_and_a_page_each(crowd: Path) -> None:
+    index = Tags(write_page(crowd).read_text(encoding="utf-8")).seen
+    links = {attributes.get("href") for tag, attributes in index if tag == "a"}
+    for number in range(4):
+        name = f"report/sub-s{number}.html"
+        assert name in links
+        own = Tags((crowd / name).read_text(encoding="utf-8")).seen
+        assert "../report.html" in {attributes.get("href") for tag, attributes in own if tag == "a"}
+        previews = [a for tag, a in own if tag == "script" and a.get("class") == "preview"]
+        assert [a["data-label"] for a in previews] == [f"sub-s{number}"]
+    assert not any(attributes.get("class") == "preview" for _, attributes in index)
+
+
+def test_heavy_scans_get_a_page_each_too(crowd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "TOGETHER", 10)
+    write_page(crowd)
+    assert not (crowd / "report").exists()
+    monkeypatch.setattr(page, "HEAVY", 1000)
+    write_page(crowd)
+    assert len(list((crowd / "report").glob("*.html"))) == 4
+
+
+def test_a_page_without_a_known_build_has_pictures_only(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "niivue", lambda: None)
+    html.environment.cache_clear()
+    text = write_page(out).read_text(encoding="utf-8")
+    html.environment.cache_clear()
+    assert 'id="niivue-build"' not in text
+    assert 'class="preview"' not in text
+    assert "<img" in text
 
 
 def test_an_evaluation_may_lie_elsewhere(out: Path) -> None:

@@ -19,14 +19,8 @@ from anomri.reporting.images import native_images, write_image
 from anomri.reporting.naming import BRAIN, MASK, PICTURE, PREVIEW, REGIONS, anat_folder
 from anomri.reporting.preview import preview_of
 from anomri.reporting.record import RESEARCH_USE, Record
+from anomri.reporting.regions import REGION_NAMES
 from anomri.scan import Detection, bids_label
-
-REGION_NAMES = (
-    (1, "necrotic and non-enhancing tumour core", "NCR", "#d55e00"),
-    (2, "peritumoural edema", "ED", "#009e73"),
-    (4, "enhancing tumour", "ET", "#f0e442"),
-)
-"""BraTS number, name, abbreviation and colour of each region."""
 
 
 def write_detection(detection: Detection, folder: Path) -> Path:

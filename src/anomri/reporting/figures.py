@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from anomri.reporting.mosaic import FOUND, HEAT, TRUTH, Mosaic
+from anomri.reporting.regions import REGION_NAMES
 from anomri.scan import Detection
 
-GREY_STEPS, HEAT_STEPS, LINE_STEPS = 80, 112, 24
+GREY_STEPS, HEAT_STEPS, LINE_STEPS, REGION_STEPS = 72, 106, 24, 10
 
 
 def picture(detection: Detection) -> bytes:
@@ -48,7 +49,8 @@ def _palette() -> Picture.Image:
     greys = [f"{shade:.4f}" for shade in np.linspace(0, 1, GREY_STEPS)]
     heat = colormaps[HEAT](np.linspace(0, 1, HEAT_STEPS))[:, :3]
     lines = [_shades(colour, LINE_STEPS) for colour in (FOUND, TRUTH)]
-    colours = np.concatenate([to_rgba_array(greys)[:, :3], heat, *lines])
+    regions = [_shades(colour, REGION_STEPS) for _, _, _, colour in REGION_NAMES]
+    colours = np.concatenate([to_rgba_array(greys)[:, :3], heat, *lines, *regions])
     palette = Picture.new("P", (1, 1))
     palette.putpalette(np.round(colours * 255).astype(np.uint8).ravel().tolist())
     return palette

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from skimage.measure import find_contours
 
 from anomri.reporting.record import unit_of
+from anomri.reporting.regions import REGION_NAMES, paint
 from anomri.reporting.rows import Row, rows_of
 from anomri.reporting.slices import EDGES, Slice, box_around, choose
 from anomri.scan import Detection, Mask
@@ -97,6 +98,9 @@ class Mosaic:
             )
             if row.outlined:
                 self._outline(axes, cut, extent)
+            if row.painted and self.detection.regions is not None:
+                painted = paint(cut.cut(self.detection.regions, self.box))
+                axes.imshow(painted, extent=extent, interpolation="nearest")
         middle = self.top(number) + self.row_height / 2
         write(axes, LEFT / 2, middle, row.title, rotation=90, size=10.5)
 
@@ -146,6 +150,8 @@ class Mosaic:
         if self.truth is not None:
             volume = self.truth.sum() * self.scan.grid.voxel_ml
             entries.append((TRUTH, f"expert: {volume:.1f} ml"))
+        if self.detection.regions is not None:
+            entries += [(colour, short) for _, _, short, colour in REGION_NAMES]
         for number, (colour, text) in enumerate(entries):
             x = LEFT + number * 170
             axes.plot((x, x + 22), (y, y), color=colour, linewidth=2)

@@ -123,7 +123,8 @@ class Copy:
             return np.zeros(self.grid.shape, np.uint8)
         shares = np.stack([self.values(volume == name) for name in names])
         covered = shares.sum(axis=0) >= 0.5
-        return np.where(covered, np.array(names, np.uint8)[shares.argmax(axis=0)], np.uint8(0))
+        largest: NDArray[np.uint8] = np.array(names, np.uint8)[shares.argmax(axis=0)] * covered
+        return largest
 
     def preview(self, label: str, layers: Sequence[Layer], **facts: Any) -> Preview:
         """Put layers of this copy together."""
@@ -184,7 +185,8 @@ def anomaly_levels(volume: Volume, high: float) -> NDArray[np.uint8]:
     """
     share = np.clip(volume.astype(np.float64) / high, 0, 1)
     # A hair less, or the rounding of the division would lift the threshold itself a level.
-    return np.ceil(share * LEVELS - 1e-4).clip(0).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.ceil(share * LEVELS - 1e-4).clip(0).astype(np.uint8)
+    return levels
 
 
 def pack(voxels: NDArray[np.uint8]) -> str:

@@ -25,6 +25,7 @@ class Row:
         high: value shown as the brightest colour.
         heat: coloured by how abnormal it is, not grey.
         outlined: whether the masks are drawn over it.
+        painted: whether the regions are.
     """
 
     title: str
@@ -33,15 +34,18 @@ class Row:
     high: float
     heat: bool = False
     outlined: bool = False
+    painted: bool = False
 
 
 def rows_of(detection: Detection) -> tuple[Row, ...]:
-    """Return the rows of the picture: per contrast its images, last the outlines."""
+    """Return the rows of the picture: per contrast its images, then outlines and regions."""
     rows: list[Row] = []
     for channel in range(len(detection.anomaly.scan.contrasts)):
         rows += _rows_of_contrast(detection, channel)
     first = rows[0]
     rows.append(Row("Lesions", first.volume, first.low, first.high, outlined=True))
+    if detection.regions is not None:
+        rows.append(Row("Regions", first.volume, first.low, first.high, painted=True))
     return tuple(rows)
 
 
