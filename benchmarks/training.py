@@ -33,7 +33,7 @@ from anomri.scan import ScanFiles
 from anomri.training.loading import make_loaders
 from anomri.training.module import FamilyTraining
 from anomri.training.parts import split_parts
-from anomri.training.trainer import make_trainer, quiet
+from anomri.training.trainer import Machine, make_trainer, quiet
 
 SIDE, DEPTH, SUBJECTS = 128, 64, 6
 PREPARATION = Preparation(shape=(SIDE, SIDE, None))
@@ -116,7 +116,7 @@ def ours(
         trainer: Any = make_trainer(
             recipe.training,
             Path(run),
-            device=options.device,
+            Machine(options.device),
             progress=False,
             limit_train_batches=steps,
             limit_val_batches=1,

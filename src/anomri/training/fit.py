@@ -20,7 +20,7 @@ from anomri.training.loading import make_loaders
 from anomri.training.module import FamilyTraining
 from anomri.training.parts import Split, split_parts
 from anomri.training.record import STATE, WEIGHTS, finish, forget
-from anomri.training.trainer import fit, limits_of, make_trainer, quiet
+from anomri.training.trainer import Machine, fit, limits_of, make_trainer, quiet
 
 RECIPE, ENVIRONMENT = "recipe.yaml", "environment.json"
 
@@ -33,6 +33,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
     run: Path,
     *,
     device: str = "auto",
+    processes: int = 1,
     workers: int = 0,
     resume: bool = True,
     subjects: Sequence[str] | None = None,
@@ -49,6 +50,9 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
         prepared: where the scans are.
         run: the run folder; see :mod:`anomri.training.record` for what is in it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        processes: that train together, each with a device of its own (on the CPU, sharing it) and
+            batches of ``batch_size``. They import the calling script anew, which must therefore
+            start its work under ``if __name__ == "__main__"``.
         workers: processes that read slices; 0 reads them in this one.
         resume: go on with an unfinished run; False starts it anew.
         subjects: names or labels to train and validate on; all where None.
@@ -73,9 +77,10 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
         _check_prepared(recipe, prepared)
         split = split_parts(prepared, recipe.training, axes=recipe.axes, subjects=subjects)
         loaders = make_loaders(split, prepared, recipe, size=family.size, workers=workers)
-        limits = limits_of(max_steps, batches=len(loaders[0]), phases=len(family.phases()))
-        trainer = make_trainer(recipe.training, run, device=device, progress=progress, **limits)
-        _describe(run, recipe, split, device=trainer.strategy.root_device)
+        machine = Machine(device, processes, phases=len(family.phases()))
+        limits = limits_of(max_steps, batches=len(loaders[0]) // processes, phases=machine.phases)
+        trainer = make_trainer(recipe.training, run, machine, progress=progress, **limits)
+        _describe(run, recipe, split, machine, kind=trainer.strategy.root_device.type)
         if not resume:
             forget(run)
         fit(trainer, FamilyTraining(family, recipe.training), loaders, run / STATE)
@@ -124,7 +129,7 @@ def _check_prepared(recipe: Recipe, prepared: PreparedFolder) -> None:
         )
 
 
-def _describe(run: Path, recipe: Recipe, split: Split, *, device: torch.device) -> None:
+def _describe(run: Path, recipe: Recipe, split: Split, machine: Machine, *, kind: str) -> None:
     """Write down what is about to be trained, on what and where."""
     run.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -133,7 +138,8 @@ def _describe(run: Path, recipe: Recipe, split: Split, *, device: torch.device) 
         "lightning": version("lightning"),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": device.type,
+        "device": kind,
+        "processes": machine.processes,
         "seed": recipe.training.seed,
         "subjects": split.subjects,
         "slices" if recipe.axes == 2 else "volumes": {

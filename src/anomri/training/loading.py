@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from anomri.preprocessing import PreparedFolder
@@ -131,7 +131,10 @@ class PartReader(Dataset[Sample]):
 
 
 class EpochShuffle(Sampler[int]):
-    """A new order each epoch that depends on seed and epoch alone, so that it can be resumed."""
+    """A new order each epoch that depends on seed and epoch alone, so that it can be resumed.
+
+    Processes that train together each take their share of it; all have the same number of steps.
+    """
 
     def __init__(self, length: int, *, seed: int) -> None:
         self.length = length
@@ -143,11 +146,19 @@ class EpochShuffle(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length
+        _, processes = _rank()
+        return self.length // processes
 
     def __iter__(self) -> Iterator[int]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        return iter(order.tolist())
+        first, step = _rank()
+        return iter(order[first::step][: len(self)].tolist())
+
+
+def _rank() -> tuple[int, int]:
+    """Return the number of this process and how many train together."""
+    together = distributed.is_available() and distributed.is_initialized()
+    return (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
 
 
 def place(source: NDArray[Any], target: NDArray[np.float32]) -> None:

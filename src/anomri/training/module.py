@@ -66,7 +66,8 @@ class FamilyTraining(LightningModule):
 
     def _seed(self, epoch: int, index: int) -> int:
         """Set every generator for one step; return its seed."""
-        words = np.random.SeedSequence((self.training_options.seed, epoch, index))
+        # The number of the process comes last: 0 there changes nothing.
+        words = np.random.SeedSequence((self.training_options.seed, epoch, index, self.global_rank))
         seed = int(words.generate_state(1)[0])
         torch.manual_seed(seed)
         return seed
@@ -77,5 +78,11 @@ class FamilyTraining(LightningModule):
             key = prefix + name
             shown = key == f"{VALIDATION}/{TOTAL}"
             self.log(
-                key, value.detach(), on_step=False, on_epoch=True, prog_bar=shown, batch_size=count
+                key,
+                value.detach(),
+                on_step=False,
+                on_epoch=True,
+                prog_bar=shown,
+                batch_size=count,
+                sync_dist=True,
             )

@@ -76,13 +76,18 @@ class RunRecord(Checkpoint):
         if not self.validated:  # cut short by `max_steps`
             return
         self.validated = False
+        # Every process knows the same metrics and decides alike; the first one writes.
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self._note(trainer.current_epoch, metrics, pl_module)
+        better = self._note(trainer.current_epoch, metrics)
+        if better and trainer.is_global_zero and isinstance(pl_module, FamilyTraining):
+            save_weights(pl_module.family, self.run / BEST)
         trainer.save_checkpoint(self.run / STATE, weights_only=False)
-        write_tsv(self.run / METRICS, self.rows)
+        if trainer.is_global_zero:
+            write_tsv(self.run / METRICS, self.rows)
         trainer.should_stop |= trainer.current_epoch - self.best_epoch >= self.patience
 
-    def _note(self, epoch: int, metrics: dict[str, float], module: LightningModule) -> None:
+    def _note(self, epoch: int, metrics: dict[str, float]) -> bool:
+        """Add a row for the epoch; tell whether it is the best so far."""
         loss = metrics[f"{VALIDATION}/{TOTAL}"]
         if not math.isfinite(loss):
             raise AnomriError(
@@ -91,9 +96,10 @@ class RunRecord(Checkpoint):
             )
         named = {name.replace("/", "_"): value for name, value in sorted(metrics.items())}
         self.rows.append({"epoch": epoch, **named})
-        if loss < self.best_loss and isinstance(module, FamilyTraining):
-            self.best_loss, self.best_epoch = loss, epoch
-            save_weights(module.family, self.run / BEST)
+        if loss >= self.best_loss:
+            return False
+        self.best_loss, self.best_epoch = loss, epoch
+        return True
 
 
 def write_tsv(path: Path, rows: Sequence[dict[str, float]]) -> None:

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader
 
 from anomri.errors import UsageError
@@ -63,19 +65,58 @@ def limits_of(max_steps: int | None, *, batches: int, phases: int) -> dict[str, 
     return {"max_steps": max_steps * phases, "limit_train_batches": min(max_steps, batches)}
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a training runs on; nothing of it belongs to the recipe.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        processes: that train together, each with a device of its own and its share of each epoch.
+        phases: turns in a training step. With several, some parameters have no gradient in each.
+    """
+
+    device: str = "auto"
+    processes: int = 1
+    phases: int = 1
+
+    @property
+    def kind(self) -> str:
+        """The device without its number."""
+        return self.device.partition(":")[0]
+
+    @property
+    def devices(self) -> list[int] | int:
+        """Which devices, or how many of them."""
+        _, _, index = self.device.partition(":")
+        return [int(index)] if index else self.processes
+
+    def strategy(self) -> Strategy | str:
+        """Return how processes keep their weights equal; started anew, they share no state.
+
+        Gradients are averaged. The running means of batch norm are those of the first process
+        (on CUDA all processes' statistics are taken together).
+        """
+        if self.processes == 1:
+            return "auto"
+        return DDPStrategy(start_method="spawn", find_unused_parameters=self.phases > 1)
+
+
 def make_trainer(
-    training: Training, run: Path, *, device: str, progress: bool, **limits: Any
+    training: Training, run: Path, machine: Machine, *, progress: bool, **limits: Any
 ) -> Trainer:
     """Return the trainer.
 
     Raises:
         UsageError: the device is not there.
     """
-    kind, _, index = device.partition(":")
+    kind = machine.kind
     try:
         return Trainer(
             accelerator=kind,
-            devices=[int(index)] if index else 1,
+            devices=machine.devices,
+            strategy=machine.strategy(),
+            use_distributed_sampler=False,  # the loader's own order is resumed exactly
+            sync_batchnorm=machine.processes > 1 and _on_cuda(kind),
             precision=_precision(kind),
             max_epochs=training.max_epochs,
             default_root_dir=run,
@@ -93,15 +134,19 @@ def make_trainer(
         )
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise UsageError(
-            f"device '{device}': expected one that this machine has; {error}. Next: use `auto`."
+            f"device '{machine.device}': expected one that this machine has; {error}. "
+            "Next: use `auto`."
         ) from error
 
 
 def _precision(kind: str) -> Literal["bf16-mixed", "32-true"]:
     """Return bfloat16 where the hardware computes in it."""
-    cuda = kind in ("auto", "cuda", "gpu") and torch.cuda.is_available()
-    short = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+    short = _on_cuda(kind) and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16-mixed" if short else "32-true"
+
+
+def _on_cuda(kind: str) -> bool:
+    return kind in ("auto", "cuda", "gpu") and torch.cuda.is_available()
 
 
 def fit(
