@@ -80,7 +80,7 @@ def test_curves_are_averaged_at_equal_sensitivity() -> None:
 def test_learning_curves_begin_with_the_loss() -> None:
     rows = [{"epoch": "0", "train_kl": "2", "train_loss": "1", "val_kl": "2", "val_loss": "3"}]
     charts = learning_charts(rows)
-    assert [chart.title for chart in charts] == ["Loss", "Kl"]
+    assert [chart.title for chart in charts] == ["Loss", "KL"]
     assert charts[0].words == "Last epoch: training 1; validation 3."
     assert learning_charts([]) == []
 

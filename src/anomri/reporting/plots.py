@@ -7,7 +7,7 @@ from statistics import fmean, median
 
 from anomri.reporting.charts import Axis, Chart, Look, Point, Series
 from anomri.reporting.record import MULTIPLES, Record
-from anomri.reporting.words import as_number
+from anomri.reporting.words import as_number, capitalise, heading
 
 Table = Sequence[Mapping[str, str]]
 
@@ -143,8 +143,13 @@ def _learning(metrics: Table, part: str) -> Chart:
     heights = [point[1] for line in series for point in line.points] or [0.0]
     last = "; ".join(f"{line.name} {line.points[-1][1]:.4g}" for line in series if line.points)
     epochs = Axis.around("epoch", _all_x(series) or [0.0])
-    title = part.replace("_", " ").capitalize()
-    return Chart(title, f"Last epoch: {last}.", epochs, Axis.around(part, heights), series)
+    return Chart(
+        capitalise(heading(part)),
+        f"Last epoch: {last}.",
+        epochs,
+        Axis.around(heading(part), heights),
+        series,
+    )
 
 
 def _line(rows: Table, across: str, up: str) -> tuple[Point, ...]:

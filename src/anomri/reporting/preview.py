@@ -175,7 +175,8 @@ def read_preview(folder: Path, label: str) -> Preview | None:
 def grey_levels(volume: Volume, low: float, high: float) -> NDArray[np.uint8]:
     """Map ``low`` to 0 and ``high`` to 255, and what lies outside to the nearer of them."""
     share = (volume - low) / (high - low)
-    return np.rint(np.clip(share, 0, 1) * LEVELS).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.rint(np.clip(share, 0, 1) * LEVELS).astype(np.uint8)
+    return levels
 
 
 def anomaly_levels(volume: Volume, high: float) -> NDArray[np.uint8]:

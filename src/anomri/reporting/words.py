@@ -47,6 +47,11 @@ def as_number(text: str) -> float | None:
     return value if value == value and abs(value) != float("inf") else None
 
 
+def is_words(text: str) -> bool:
+    """Tell whether a cell holds words, which begin at the left, and neither number nor nothing."""
+    return as_number(text) is None and text not in (NOTHING, "", "nan")
+
+
 def cell(text: str, *names: str) -> str:
     """Write a cell of a table that was read back.
 
@@ -60,11 +65,17 @@ def cell(text: str, *names: str) -> str:
     """
     value = as_number(text)
     if value is None:
-        return "–" if text in (NOTHING, "", "nan") else text
+        return _name(text, *names[:1]) if is_words(text) else "–"
+    if names[:1] == ("table",):  # of a paper: its name, not a number
+        return text
     if re.fullmatch(r"[-+]?\d+", text):
         return text.replace("-", MINUS)
     digits = 1 if any(name.endswith(("_mm", "_ml")) for name in names) else 3
     return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def _name(text: str, column: str = "") -> str:
+    return heading(text) if column == "metric" else text
 
 
 def heading(column: str) -> str:
@@ -73,7 +84,14 @@ def heading(column: str) -> str:
     >>> heading("hd95_mm"), heading("lesion_count")
     ('HD95 (mm)', 'lesion count')
     """
-    short = {"auprc": "AUPRC", "auroc": "AUROC", "hd95": "HD95", "mae": "MAE", "dice": "Dice"}
+    short = {
+        "auprc": "AUPRC",
+        "auroc": "AUROC",
+        "hd95": "HD95",
+        "mae": "MAE",
+        "dice": "Dice",
+        "kl": "KL",
+    }
     words = column.split("_")
     unit = f" ({words.pop()})" if len(words) > 1 and words[-1] in ("ml", "mm") else ""
     return " ".join(short.get(word, word) for word in words) + unit
@@ -87,4 +105,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "as_number": as_number,
     "cell": cell,
     "heading": heading,
+    "is_words": is_words,
 }

@@ -107,7 +107,7 @@
       this.nv = new niivue.Niivue({
         backColor: [0, 0, 0, 1], crosshairColor: [0.49, 0.78, 0.87, 0.9], crosshairWidth: 1, crosshairWidthUnit: "mm",
         crosshairGap: 6, fontColor: [0.91, 0.92, 0.93, 1], isRadiologicalConvention: true, sagittalNoseLeft: true,
-        multiplanarShowRender: niivue.SHOW_RENDER.NEVER, multiplanarPadPixels: 6, dragAndDropEnabled: false,
+        multiplanarShowRender: niivue.SHOW_RENDER.NEVER, multiplanarPadPixels: 6, tileMargin: 10, dragAndDropEnabled: false,
         loadingText: "", viewModeHotKey: "", clipPlaneHotKey: "", logLevel: "error",
       });
       await this.nv.attachToCanvas(this.canvas);
