@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from anomri.codes import Gaussian
 from anomri.collapse import CollapseRobust
 from anomri.errors import RecipeError
 from anomri.family import Batch, Family
 from anomri.models import build, load_weights, save_weights
-from anomri.objective import Gaussian, Objective
+from anomri.objective import Objective
 from anomri.recipe import Step
 
 L1 = Objective(reconstruction="l1", kl_weight=1)

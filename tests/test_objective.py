@@ -12,17 +12,15 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
+from anomri.codes import Gaussian, Point, Quantised
 from anomri.errors import RecipeError
 from anomri.family import Batch
 from anomri.objective import (
     KL,
     RECONSTRUCTION,
     CodebookObjective,
-    Gaussian,
     Objective,
     PlainObjective,
-    Point,
-    Quantised,
     erase,
     kl_mean,
     kl_sum,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from anomri.codes import Latent
 from anomri.family import Batch, Family, Losses
 from anomri.layers import fit
-from anomri.objective import Latent, Loss
+from anomri.objective import Loss
 
 
 @dataclass(frozen=True, slots=True)

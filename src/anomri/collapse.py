@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from anomri.codes import Latent
 from anomri.errors import RecipeError
 from anomri.family import TOTAL, Batch, Losses
-from anomri.objective import RECONSTRUCTION, Latent, PlainObjective
+from anomri.objective import RECONSTRUCTION, PlainObjective
 
 SMALLEST_SIGMA = 1e-8  # a perfect reconstruction has none
 

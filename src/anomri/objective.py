@@ -21,13 +21,13 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 
+from anomri.codes import Gaussian, Latent, Quantised
 from anomri.errors import RecipeError
 from anomri.family import TOTAL, Batch, Losses
 
 Kind = TypeVar("Kind")
 Reconstruction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-SMALLEST_VARIANCE = 1e-6
 SMALLEST_RANGE = 1e-3
 SIGMA = 1.5  # voxels, of the SSIM window; Wang et al. 2004
 TRUNCATE = 3.5  # sigmas; with SIGMA, a window of 11 voxels
@@ -108,86 +108,6 @@ def kl_sum(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 RECONSTRUCTION: dict[str, Reconstruction] = {"mse": mse, "l1": l1, "ssim": ssim}
 KL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mean": kl_mean, "sum": kl_sum}
-
-
-class Latent(Protocol):
-    """What an encoder says of a code."""
-
-    @property
-    def mean(self) -> Tensor:
-        """(N, D, *space), the code that reconstruction decodes."""
-
-    def sample(self) -> Tensor:
-        """Draw one code, differentiable in what the encoder said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A code without a distribution.
-
-    Attributes:
-        mean: (N, D, *space).
-    """
-
-    mean: Tensor
-
-    def sample(self) -> Tensor:
-        """Return the code."""
-        return self.mean
-
-
-@dataclass(frozen=True, slots=True)
-class Gaussian:
-    """A diagonal normal distribution over latent codes.
-
-    Attributes:
-        mean: (N, D, *space).
-        deviation: (N, D, *space), the square root of the variance; its sign has no meaning.
-    """
-
-    mean: Tensor
-    deviation: Tensor
-
-    @property
-    def log_variance(self) -> Tensor:
-        """``log(deviation^2 + 1e-6)``: finite, with a bounded slope, at a deviation of zero."""
-        return (self.deviation.float().square() + SMALLEST_VARIANCE).log()
-
-    def sample(self) -> Tensor:
-        """Draw one code, differentiable in mean and deviation."""
-        return self.mean + self.deviation * torch.randn_like(self.deviation)
-
-
-@dataclass(frozen=True, slots=True)
-class Quantised:
-    """A code whose vectors were exchanged for the nearest of a codebook's.
-
-    Attributes:
-        encoded: (N, D, *space), what the encoder gave.
-        chosen: (N, D, *space), the nearest vectors, differentiable in the codebook.
-        numbers: (N, *space), which ones they are.
-        entries: vectors in the codebook.
-    """
-
-    encoded: Tensor
-    chosen: Tensor
-    numbers: Tensor
-    entries: int
-
-    @property
-    def mean(self) -> Tensor:
-        """The chosen vectors; their gradient goes straight through to the encoder."""
-        return self.encoded + (self.chosen - self.encoded).detach()
-
-    def sample(self) -> Tensor:
-        """Return the chosen vectors: there is nothing to draw."""
-        return self.mean
-
-    def perplexity(self) -> Tensor:
-        """``exp(-sum p log p)`` over the entries: as many as are in use, were they used alike."""
-        used = torch.bincount(self.numbers.flatten(), minlength=self.entries).float()
-        shares = used / used.sum()
-        return torch.xlogy(shares, shares).sum().neg().exp()
 
 
 class Loss(Protocol):

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from anomri.autoencoder import Autoencoder
+from anomri.codes import Quantised
 from anomri.family import Batch
 from anomri.layers import Coordinates
 from anomri.models import build, summary
 from anomri.models.convolutional import QuantisedAutoencoder
-from anomri.objective import Quantised
 from anomri.recipe import Step
 
 LAYERS = ("Conv2d", "ConvTranspose2d")

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from anomri.autoencoder import Autoencoder
+from anomri.codes import Gaussian, Point, Quantised
 from anomri.layers import Plan, Stack
-from anomri.objective import Gaussian, Loss, Point, Quantised
+from anomri.objective import Loss
 
 
 class PlainAutoencoder(Autoencoder):
