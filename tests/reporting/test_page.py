@@ -241,3 +241,24 @@ def test_an_evaluation_may_lie_elsewhere(out: Path) -> None:
         (out / name).rename(scores / name)
     assert "mean Dice" not in write_page(out).read_text(encoding="utf-8")
     assert "mean Dice" in write_page(out, scores=scores).read_text(encoding="utf-8")
+
+
+def test_an_evaluation_alone_has_a_page(out: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "scores"
+    scores.mkdir()
+    for name in ("evaluation.tsv", "evaluation_summary.tsv"):
+        (out / name).rename(scores / name)
+    text = write_page(scores).read_text(encoding="utf-8")
+    assert "mean Dice" in text
+    assert "No scan has been finished" not in text
+    tags = Tags(text).seen
+    targets = {a["href"].removeprefix("#") for tag, a in tags if tag == "a" and a["href"]}
+    assert targets - {"main"} <= {a["id"] for _, a in tags if "id" in a}
+
+
+def test_only_the_measures_worth_a_look_are_shown(out: Path) -> None:
+    columns = ("subject", "dice", "auprc", "surface_distance_mm")
+    write_table(out / "evaluation.tsv", columns, [("plain", 0.5, 0.4, 3.0)])
+    text = write_page(out).read_text(encoding="utf-8")
+    assert "AUPRC" in text
+    assert "Surface distance" not in text

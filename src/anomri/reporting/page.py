@@ -29,8 +29,9 @@ PAGE = "report.html"
 PAGES = "report"
 TOGETHER = 20
 """More scans than this get a page each, and an index."""
-HEAVY = 15_000_000
-"""Bytes of pictures and viewer copies from which scans get a page each, too."""
+HEAVY = 13_500_000
+"""Bytes of pictures and viewer copies from which scans get a page each, too: with the viewer and
+the words, a page stays below 15 MB."""
 # Of a brain on black, WebP at this quality is a third of the PNG and looks the same.
 QUALITY = 82
 

@@ -9,6 +9,15 @@ from typing import Any
 from anomri.reporting.tables import NOTHING
 
 MINUS = "\N{MINUS SIGN}"
+NAMES = {
+    "auprc": "AUPRC",
+    "auroc": "AUROC",
+    "dice": "Dice",
+    "hd95": "HD95",
+    "kl": "KL",
+    "mae": "MAE",
+}
+"""Words of a column's name that are written otherwise."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -94,7 +103,7 @@ def heading(column: str) -> str:
     }
     words = column.split("_")
     unit = f" ({words.pop()})" if len(words) > 1 and words[-1] in ("ml", "mm") else ""
-    return " ".join(short.get(word, word) for word in words) + unit
+    return " ".join(NAMES.get(word, word) for word in words) + unit
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
