@@ -76,13 +76,14 @@ def _brain(files: ScanFiles, images: dict[str, Volume], grid: Grid) -> Mask:
         if own.shape == grid.shape:
             return labels > 0
     first = next(iter(images.values()))
-    return first > np.percentile(first, 1)
+    there: Mask = first > np.percentile(first, 1)
+    return there
 
 
 def _grey(images: dict[str, Volume], copy: Copy) -> Iterator[Layer]:
     for contrast, volume in images.items():
-        low, high = (float(value) for value in np.percentile(volume[volume != 0], (1, 99.8)))
-        voxels = pack(grey_levels(copy.values(volume), low, max(high, low + 1e-6)))
+        low, high = _window(volume)
+        voxels = pack(grey_levels(copy.values(volume), low, high))
         yield Layer(
             name=contrast.upper(),
             kind="image",
@@ -92,6 +93,12 @@ def _grey(images: dict[str, Volume], copy: Copy) -> Iterator[Layer]:
             unit="intensity of the file",
             voxels=voxels,
         )
+
+
+def _window(volume: Volume) -> tuple[float, float]:
+    """Return the grey window of a file: the 1st to the 99.8th percentile of what is not 0."""
+    low, high = (float(value) for value in np.percentile(volume[volume != 0], (1, 99.8)))
+    return (low, high) if high > low else (low, low + 1.0)
 
 
 def _found(

@@ -93,14 +93,6 @@ def heading(column: str) -> str:
     >>> heading("hd95_mm"), heading("lesion_count")
     ('HD95 (mm)', 'lesion count')
     """
-    short = {
-        "auprc": "AUPRC",
-        "auroc": "AUROC",
-        "hd95": "HD95",
-        "mae": "MAE",
-        "dice": "Dice",
-        "kl": "KL",
-    }
     words = column.split("_")
     unit = f" ({words.pop()})" if len(words) > 1 and words[-1] in ("ml", "mm") else ""
     return " ".join(NAMES.get(word, word) for word in words) + unit
