@@ -14,6 +14,14 @@ import torch
 from torch import Tensor, nn
 
 TOTAL = "loss"
+
+# Label numbers of each nested region. Enhancing tumour is 4 in BraTS until 2021 and 3 since 2023.
+REGIONS: Mapping[str, tuple[int, ...]] = {
+    "whole": tuple(range(1, 256)),
+    "core": (1, 3, 4),
+    "enhancing": (3, 4),
+}
+
 Losses = Mapping[str, Tensor]
 
 
@@ -23,7 +31,8 @@ class Batch:
 
     Attributes:
         image: (N, C, *space) float32, the network's input, disturbed or not.
-        target: (N, C, *space) float32, what it should give back.
+        target: (N, C, *space) float32, what it should give back; for a :class:`Segmenter` the
+            (N, R, *space) region masks.
         weight: (N, 1, *space) float32, 1 where a voxel counts in the loss, 0 where not.
     """
 
@@ -52,13 +61,13 @@ class Phase:
     losses: Callable[[Batch], Losses]
 
 
-class Family(nn.Module, ABC):
-    """A network that learns healthy anatomy.
+class Network(nn.Module, ABC):
+    """What training knows of anything that learns.
 
     Attributes:
         channels: contrasts per image.
-        size: spatial shape of one image, ``(I, J)`` for a family of slices, ``(I, J, K)`` for
-            a family of volumes. Scoring pads and crops scans to it.
+        size: spatial shape of one image, ``(I, J)`` for a network of slices, ``(I, J, K)`` for
+            one of volumes.
         name: what recipes call it; kept beside its weights.
     """
 
@@ -73,22 +82,26 @@ class Family(nn.Module, ABC):
     def losses(self, batch: Batch) -> Losses:
         """Return named scalars; the one called ``loss`` is what training minimises."""
 
-    @abstractmethod
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """Return the healthy version of ``images``, same shape, without any randomness."""
-
     def phases(self) -> tuple[Phase, ...]:
         """Return the turns of one training step; adversaries return two."""
         return (Phase("", self.parameters, self.losses),)
 
 
-class Segmenter(nn.Module, ABC):
-    """The supervised counterpart of :class:`Family`."""
+class Family(Network):
+    """A network that learns healthy anatomy; scoring pads and crops scans to its size."""
 
     @abstractmethod
-    def losses(self, images: Tensor, labels: Tensor) -> Losses:
-        """Return named scalars for (N, C, *space) images and (N, R, *space) region masks."""
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Return the healthy version of ``images``, same shape, without any randomness."""
+
+
+class Segmenter(Network):
+    """The supervised counterpart of :class:`Family`: it learns regions that experts have drawn.
+
+    The target of its batches is not the image but its (N, R, *space) region masks, in the order of
+    ``REGIONS``; each region holds the next.
+    """
 
     @abstractmethod
     def segment(self, images: Tensor) -> Tensor:
-        """Return (N, R, *space) probabilities of the R nested regions."""
+        """Return (N, R, *space) probabilities of the nested regions, without any randomness."""

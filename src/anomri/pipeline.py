@@ -23,6 +23,7 @@ from anomri.datasets import Found, find, make_phantoms
 from anomri.detector import RECIPE, THRESHOLDS, Detector, load, load_thresholds
 from anomri.errors import ScanError, UsageError
 from anomri.evaluation import case_metrics, curve_points, summarise, write_table
+from anomri.family import REGIONS
 from anomri.postprocessing import ThresholdFits
 from anomri.preprocessing import PreparedFolder, read_labels, read_native, read_truth
 from anomri.recipe import Recipe
@@ -39,9 +40,6 @@ from anomri.reporting import (
 )
 from anomri.scan import Grid, Mask, ScanFiles, Threshold
 from anomri.training import train as fit
-
-# BraTS numbers that make up a region: enhancing tumour is 4 until 2021 and 3 since 2023.
-REGIONS = {"whole": tuple(range(1, 256)), "core": (1, 3, 4), "enhancing": (3, 4)}
 
 DEMO_HEALTHY, DEMO_GLIOMAS, DEMO_LESIONS = 16, 4, 2
 DEMO_TRAINED, DEMO_CALIBRATED = (

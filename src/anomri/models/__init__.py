@@ -14,7 +14,7 @@ from typing import Any
 
 from anomri.collapse import CollapseRobust
 from anomri.errors import RecipeError
-from anomri.family import Family
+from anomri.family import Family, Network, Segmenter
 from anomri.models.adversarial import Adversarial
 from anomri.models.convolutional import (
     PlainAutoencoder,
@@ -22,6 +22,7 @@ from anomri.models.convolutional import (
     VariationalAutoencoder,
 )
 from anomri.models.intensity import Intensity
+from anomri.models.myronenko import RegularisedSegmenter
 from anomri.models.plans import DENSE, DVAE, LARGE, SMALL, SPATIAL, VAE, VAE1PX, VECTORS
 from anomri.models.summary import Cost, LayerSummary, cost, summary
 from anomri.models.weights import load_weights, save_weights
@@ -44,6 +45,8 @@ FAMILIES: dict[str, Callable[..., Family]] = {
     "spatial_vae": partial(VariationalAutoencoder, plan=SPATIAL),
     "dense_vae": partial(VariationalAutoencoder, plan=DENSE),
 }
+
+SEGMENTERS: dict[str, Callable[..., Segmenter]] = {"regularised_segmenter": RegularisedSegmenter}
 
 # What a family minimises where its code is not a normal distribution.
 OBJECTIVES: dict[str, Callable[..., Loss]] = {"ae": PlainObjective, "vqvae": CodebookObjective}
@@ -86,9 +89,24 @@ def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Family:
     return family
 
 
+def build_segmenter(step: Step, *, channels: int, size: tuple[int, ...]) -> Segmenter:
+    """Build the segmenter that a recipe's ``family`` names, untrained.
+
+    Raises:
+        RecipeError: there is no such segmenter or option, or its value is wrong.
+        UsageError: the segmenter cannot take images of this size.
+    """
+    if step.name not in SEGMENTERS:
+        raise RecipeError(f"family: expected one of {', '.join(SEGMENTERS)}; got '{step.name}'.")
+    _check_options(step, PLAIN)
+    segmenter = SEGMENTERS[step.name](channels=channels, size=size, **step.options)
+    segmenter.name = step.name
+    return segmenter
+
+
 def options(name: str, *, loss: str = PLAIN) -> list[str]:
     """Names of the options that the family called ``name`` takes in a recipe, with that loss."""
-    entry = FAMILIES[name]
+    entry = _entry(name)
     fixed = entry.keywords.keys() if isinstance(entry, partial) else set()
     own = _parameters(entry) - fixed - {"channels", "size", "objective"}
     if _takes_objective(name):
@@ -97,8 +115,12 @@ def options(name: str, *, loss: str = PLAIN) -> list[str]:
     return sorted(own)
 
 
+def _entry(name: str) -> Callable[..., Network]:
+    return FAMILIES[name] if name in FAMILIES else SEGMENTERS[name]
+
+
 def _takes_objective(name: str) -> bool:
-    return "objective" in _parameters(FAMILIES[name])
+    return "objective" in _parameters(_entry(name))
 
 
 def _parameters(function: Callable[..., object]) -> set[str]:
@@ -131,9 +153,11 @@ def _check_options(step: Step, loss: str) -> None:
 
 __all__ = [
     "FAMILIES",
+    "SEGMENTERS",
     "Cost",
     "LayerSummary",
     "build",
+    "build_segmenter",
     "cost",
     "load_weights",
     "options",

@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from anomri.errors import AnomriError
-from anomri.family import Family
+from anomri.family import Network
 
 
-def save_weights(family: Family, path: Path) -> None:
+def save_weights(family: Network, path: Path) -> None:
     """Write the weights; the file appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous() for name, t in family.state_dict().items()}
@@ -24,7 +24,7 @@ def save_weights(family: Family, path: Path) -> None:
     partial.replace(path)
 
 
-def load_weights(family: Family, path: Path) -> None:
+def load_weights(family: Network, path: Path) -> None:
     """Put the weights of ``path`` into a family that was built in the same way.
 
     Raises:
