@@ -259,7 +259,7 @@ def test_an_empty_image_stays_empty() -> None:
 def test_the_hole_counts_in_the_context_term(pair: Pair) -> None:
     output, target, weight = pair
     objective = PlainObjective(reconstruction="l1", context_weight=2)
-    batch = Batch(target, target, weight)
+    batch = Batch(objective.erase(target - 5), target, weight)  # disturbed before, and with a hole
     before = objective.losses(batch, output, Point(output))
     after = objective.with_context(before, batch, target + 1)
     assert after["context"] == pytest.approx(1)

@@ -33,8 +33,8 @@ def size_of(name: str) -> tuple[int, ...]:
 
 def images(name: str, count: int = 2, size: tuple[int, ...] | None = None) -> Tensor:
     """Random images with an empty border, as scans have."""
-    torch.manual_seed(0)
-    drawn = torch.randn(count, 2, *(size or size_of(name)))
+    own = torch.Generator().manual_seed(0)  # what a network draws stays its own affair
+    drawn = torch.randn(count, 2, *(size or size_of(name)), generator=own)
     inside = torch.zeros_like(drawn)
     brain = [slice(n // 8, -(n // 8)) for n in drawn.shape[2:]]
     inside[:, :, brain[0], brain[1]] = 1
