@@ -110,7 +110,7 @@ def ours(
     """Images per second in the second epoch of a training as `anomri train` runs it."""
     family = build(recipe.family, channels=1, size=(SIDE, SIDE))
     split = split_parts(prepared, recipe.training)
-    loaders = make_loaders(split, prepared, recipe, size=family.size, workers=0)
+    loaders = make_loaders(split, prepared, recipe, workers=0)
     steps = min(options.steps, len(loaders[0]))
     with tempfile.TemporaryDirectory(dir=folder) as run:
         trainer: Any = make_trainer(

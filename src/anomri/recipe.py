@@ -101,12 +101,29 @@ class NoiseSquares(_Section):
     largest: int = Field(50, ge=1)
 
 
+class Perturbation(_Section):
+    """Random intensity and mirroring of labelled volumes (paper D, section 3.7).
+
+    Attributes:
+        shift: largest shift of a contrast, in standard deviations of its brain.
+        scale: largest relative change of a contrast's intensities.
+        mirror: probability of mirroring along each axis.
+    """
+
+    shift: float = Field(0.1, ge=0)
+    scale: float = Field(0.1, ge=0, lt=1)
+    mirror: float = Field(0.5, ge=0, le=1)
+
+
 class Training(_Section):
     """How a family learns.
 
     Attributes:
         batch_size: images per step.
         learning_rate: of Adam.
+        weight_decay: L2 penalty on the kernels of convolutions.
+        decay_exponent: the rate of epoch e of N is ``learning_rate * (1 - e/N)^exponent``; 0 keeps
+            it constant.
         max_epochs: the most passes over the training slices.
         patience: passes without a better validation loss before training stops.
         validation_fraction: share of subjects kept for validation; whole subjects, never slices.
@@ -117,11 +134,14 @@ class Training(_Section):
         lesion_margin_mm: how far around a lesion nothing is learnt from, with ``mask``.
         augmentation: random geometry; null for none.
         noise_squares: hidden squares; null for none.
+        perturbation: what a segmenter's volumes go through instead of these two; null for none.
         seed: of every random number in the run.
     """
 
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    decay_exponent: float = Field(0.0, ge=0)
     max_epochs: int = Field(200, ge=1)
     patience: int = Field(20, ge=1)
     validation_fraction: float = Field(0.2, gt=0, lt=1)
@@ -131,6 +151,7 @@ class Training(_Section):
     lesion_margin_mm: float = Field(5.0, ge=0)
     augmentation: Augmentation | None = Augmentation()
     noise_squares: NoiseSquares | None = NoiseSquares()
+    perturbation: Perturbation | None = Perturbation()
     seed: int = 0
 
 

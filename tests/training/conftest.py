@@ -59,13 +59,15 @@ def write_subject(
 
 @pytest.fixture(scope="session")
 def prepare(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PreparedFolder]:
-    """Return a function that prepares so many healthy subjects in a given way."""
+    """Return a function that prepares so many subjects, healthy or with one truth, in one way."""
 
-    def prepared(preparation: Preparation, count: int) -> PreparedFolder:
+    def prepared(
+        preparation: Preparation, count: int, truth: NDArray[np.uint8] | None = None
+    ) -> PreparedFolder:
         folder = tmp_path_factory.mktemp("tiny")
         found = PreparedFolder(folder / "prepared", preparation, ("flair",))
         for number in range(count):
-            found.add(write_subject(folder, number, healthy=True))
+            found.add(write_subject(folder, number, truth=truth, healthy=truth is None))
         return found
 
     return prepared

@@ -97,6 +97,6 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 def test_loaders_give_whole_batches(prepared: PreparedFolder, recipe: MakeRecipe) -> None:
     chosen = recipe(batch_size=8)
     split = split_parts(prepared, chosen.training)
-    train, validation = make_loaders(split, prepared, chosen, size=(32, 32), workers=0)
+    train, validation = make_loaders(split, prepared, chosen, workers=0)
     assert [len(images) for images, _ in train] == [8] * (len(split.train) // 8)
     assert sum(len(images) for images, _ in validation) == len(split.validation)

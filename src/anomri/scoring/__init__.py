@@ -20,6 +20,7 @@ from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Scan
 from anomri.scoring.passes import score_and_reconstruct
 from anomri.scoring.residual import residual
+from anomri.scoring.segmentation import load_segmenters, segment_scan
 from anomri.scoring.slices import slice_scores
 
 SCORES: Mapping[str, Callable[..., Tensor]] = {"residual": residual}
@@ -56,4 +57,4 @@ def score_scan(
     return AnomalyMap(scan=scan, values=values, reconstruction=reconstruction, score=step.name)
 
 
-__all__ = ["SCORES", "score_scan", "slice_scores"]
+__all__ = ["SCORES", "load_segmenters", "score_scan", "segment_scan", "slice_scores"]

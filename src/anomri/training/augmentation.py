@@ -75,6 +75,10 @@ class Augmenter:
             disturbed = hide(images, draw.squares, draw.noise)
         return Batch(image=disturbed, target=images, weight=1 - excluded)
 
+    def undisturbed(self, images: Tensor, excluded: Tensor) -> Batch:
+        """Return the batch as it was read."""
+        return Batch(image=images, target=images, weight=1 - excluded)
+
 
 def draw_geometry(count: int, limits: Augmentation, generator: torch.Generator) -> Tensor:
     """Draw (N, 2, 2) matrices: flip along I, scale, shear and rotation; identity for the rest."""

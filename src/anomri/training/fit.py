@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 
 from anomri.errors import UsageError
-from anomri.family import Family
-from anomri.models import build
+from anomri.family import Network, Segmenter
+from anomri.models import SEGMENTERS, build, build_segmenter
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.training.loading import make_loaders
+from anomri.training.loading import PartReader, RegionReader, make_loaders
 from anomri.training.module import FamilyTraining
-from anomri.training.parts import Split, split_parts
+from anomri.training.parts import HEALTHY, Split, labelled_volume, split_parts
 from anomri.training.record import STATE, WEIGHTS, finish, forget
 from anomri.training.trainer import Machine, fit, limits_of, make_trainer, quiet
 
@@ -74,9 +74,21 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
         return run
     with torch.random.fork_rng(devices=[]), quiet():
         family = _untrained(recipe)
+        supervised = isinstance(family, Segmenter)
         _check_prepared(recipe, prepared)
-        split = split_parts(prepared, recipe.training, axes=recipe.axes, subjects=subjects)
-        loaders = make_loaders(split, prepared, recipe, size=family.size, workers=workers)
+        split = split_parts(
+            prepared,
+            recipe.training,
+            choose=labelled_volume if supervised else HEALTHY[recipe.axes],
+            subjects=subjects,
+        )
+        loaders = make_loaders(
+            split,
+            prepared,
+            recipe,
+            workers=workers,
+            reader=RegionReader if supervised else PartReader,
+        )
         machine = Machine(device, processes, phases=len(family.phases()))
         limits = limits_of(max_steps, batches=len(loaders[0]) // processes, phases=machine.phases)
         trainer = make_trainer(recipe.training, run, machine, progress=progress, **limits)
@@ -103,14 +115,15 @@ def _is_finished(recipe: Recipe, run: Path) -> bool:
     return (run / WEIGHTS).is_file()
 
 
-def _untrained(recipe: Recipe) -> Family:
-    """Build the family, its first weights drawn from the recipe's seed.
+def _untrained(recipe: Recipe) -> Network:
+    """Build the family or the segmenter, its first weights drawn from the recipe's seed.
 
     Raises:
         UsageError: it has no parameters.
     """
     torch.manual_seed(recipe.training.seed)
-    family = build(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
+    make = build_segmenter if recipe.family.name in SEGMENTERS else build
+    family = make(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
     if not any(True for _ in family.parameters()):
         raise UsageError(
             f"{recipe.name}: family '{recipe.family.name}' has nothing to train. "

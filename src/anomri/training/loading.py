@@ -12,18 +12,25 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from anomri.family import REGIONS
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.scan import Volume
 from anomri.training.parts import Part, Split, unpack
 
-Sample = tuple[Tensor, Tensor]  # images (N, C, *space) float32, excluded (N, 1, *space) float32
+# Images (N, C, *space) and marks, both float32: (N, 1, *space), where nothing may be learnt; or
+# the (N, R, *space) masks of the regions that a segmenter learns.
+Sample = tuple[Tensor, Tensor]
 
 
 def make_loaders(
-    split: Split, prepared: PreparedFolder, recipe: Recipe, *, size: tuple[int, ...], workers: int
+    split: Split,
+    prepared: PreparedFolder,
+    recipe: Recipe,
+    *,
+    workers: int,
+    reader: type[PartReader] | None = None,
 ) -> list[DataLoader[Sample]]:
-    """Return a loader to train and one to validate."""
+    """Return a loader to train and one to validate; ``reader`` is ``PartReader`` where None."""
     options: dict[str, Any] = {
         "batch_size": recipe.training.batch_size,
         "num_workers": workers,
@@ -32,7 +39,7 @@ def make_loaders(
         "collate_fn": _as_read,
     }
     train, validation = (
-        PartReader(prepared, parts, contrasts=recipe.contrasts, size=size)
+        (reader or PartReader)(prepared, parts, contrasts=recipe.contrasts, size=recipe.size)
         for parts in (split.train, split.validation)
     )
     order = EpochShuffle(len(train), seed=recipe.training.seed)
@@ -58,13 +65,13 @@ class Place:
     """
 
     filename: str
-    dtype: np.dtype[np.float32]
+    dtype: np.dtype[Any]
     offset: int
     shape: tuple[int, ...]
     order: Literal["C", "F"]
 
     @classmethod
-    def of(cls, volume: Volume) -> Place:
+    def of(cls, volume: NDArray[Any]) -> Place:
         """Remember where a mapped volume lies.
 
         Raises:
@@ -75,7 +82,7 @@ class Place:
         order: Literal["C", "F"] = "F" if volume.flags.f_contiguous else "C"
         return cls(str(volume.filename), volume.dtype, volume.offset, volume.shape, order)
 
-    def part(self, index: int | None) -> NDArray[np.float32]:
+    def part(self, index: int | None) -> NDArray[Any]:
         """Return the (I, J) pixels of one axial slice, or all (I, J, K) voxels for None."""
         volume = np.memmap(self.filename, self.dtype, "r", self.offset, self.shape, self.order)
         return np.array(volume if index is None else volume[:, :, index])
@@ -128,6 +135,40 @@ class PartReader(Dataset[Sample]):
                 shape = places[0].shape[: len(self.size)]
                 place(unpack(one.excluded, shape), excluded[n, 0])
         return torch.from_numpy(images), torch.from_numpy(excluded)
+
+
+class RegionReader(PartReader):
+    """Reads volumes with the masks of their ``REGIONS``.
+
+    Args:
+        prepared: where the scans are; all of ``parts`` have a truth.
+        parts: what to read.
+        contrasts: channels, in order.
+        size: (I, J, K) of what is given out.
+    """
+
+    def __init__(
+        self,
+        prepared: PreparedFolder,
+        parts: Sequence[Part],
+        *,
+        contrasts: Sequence[str],
+        size: tuple[int, ...],
+    ) -> None:
+        super().__init__(prepared, parts, contrasts=contrasts, size=size)
+        truths = {label: prepared.truth(label) for label in self.places}
+        self.truths = {label: Place.of(t) for label, t in truths.items() if t is not None}
+
+    def __getitems__(self, positions: Sequence[int]) -> Sample:
+        """Return a batch; the loader calls this once for all of its positions."""
+        images, _ = super().__getitems__(positions)
+        masks = np.zeros((len(positions), len(REGIONS), *self.size), np.float32)
+        for n, position in enumerate(positions):
+            part = self.parts[position]
+            labels = self.truths[part.label].part(part.index)
+            for region, numbers in enumerate(REGIONS.values()):
+                place(np.isin(labels, numbers), masks[n, region])
+        return images, torch.from_numpy(masks)
 
 
 class EpochShuffle(Sampler[int]):

@@ -42,6 +42,9 @@ class Part:
     excluded: NDArray[np.uint8] | None = None
 
 
+Choose = Callable[[Scan, Training], list[Part]]
+
+
 def pack(marks: Marks | None) -> NDArray[np.uint8] | None:
     """Pack marks, eight to a byte; None where there are none."""
     return np.packbits(marks) if marks is not None and marks.any() else None
@@ -71,15 +74,15 @@ def split_parts(
     prepared: PreparedFolder,
     training: Training,
     *,
-    axes: int = 2,
+    choose: Choose | None = None,
     subjects: Sequence[str] | None = None,
 ) -> Split:
-    """Choose the healthy parts and divide them by subject, at random from the recipe's seed.
+    """Choose the parts to learn from and divide them by subject, at random from the recipe's seed.
 
     Args:
         prepared: where the scans are.
         training: what counts as healthy, the share for validation and the seed.
-        axes: of the network: 2 for slices, 3 for volumes.
+        choose: lists the usable parts of a scan; :func:`healthy_slices` where None.
         subjects: names or labels to use; all where None.
 
     Raises:
@@ -87,13 +90,13 @@ def split_parts(
     """
     parts: dict[str, list[Part]] = {}
     for label, subject in _chosen(prepared, subjects):
-        found = HEALTHY[axes](prepared.load(label), training)
+        found = (choose or healthy_slices)(prepared.load(label), training)
         if found:
             parts.setdefault(subject, []).extend(found)
     if len(parts) < 2:
         raise UsageError(
-            f"training: expected healthy {'slices' if axes == 2 else 'volumes'} from at least two "
-            f"subjects, one of them for validation; found them in {len(parts)}. "
+            "training: expected usable images from at least two subjects, one of them for "
+            f"validation; found them in {len(parts)}. "
             "Next: prepare more scans, or relax `slab_mm`, `min_brain_fraction` or `lesions` in "
             "the recipe's `training`."
         )
@@ -141,7 +144,13 @@ def healthy_volume(scan: Scan, training: Training) -> list[Part]:
     return [Part(scan.label, None, pack(excluded))] if _enough(brain.mean(), training) else []
 
 
-HEALTHY: dict[int, Callable[[Scan, Training], list[Part]]] = {2: healthy_slices, 3: healthy_volume}
+HEALTHY: dict[int, Choose] = {2: healthy_slices, 3: healthy_volume}
+
+
+def labelled_volume(scan: Scan, training: Training) -> list[Part]:
+    """Return one scan as a single part where experts have drawn its lesions, or found none."""
+    del training
+    return [] if scan.truth is None else [Part(scan.label, None)]
 
 
 def _may_be_healthy(scan: Scan) -> bool:

@@ -1,0 +1,112 @@
+"""Windows, mirrored copies and ensembles, against what they must add up to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from anomri.errors import UsageError
+from anomri.family import Batch, Losses, Segmenter
+from anomri.models import build_segmenter, save_weights
+from anomri.recipe import Recipe
+from anomri.scan import Image, Scan
+from anomri.scoring import load_segmenters, segment_scan
+
+CPU = torch.device("cpu")
+
+
+class Given(Segmenter):
+    """Answers with a function of its input."""
+
+    def __init__(self, factor: float, size: tuple[int, ...], *, ramp: bool = False) -> None:
+        super().__init__(channels=1, size=size)
+        self.factor = factor
+        self.ramp = ramp
+
+    def losses(self, batch: Batch) -> Losses:
+        return {"loss": batch.image.sum()}
+
+    def segment(self, images: Tensor) -> Tensor:
+        answer = self.factor * images.expand(-1, 3, *images.shape[2:])
+        return (
+            answer * torch.linspace(0, 1, images.shape[2])[:, None, None] if self.ramp else answer
+        )
+
+
+@pytest.mark.parametrize("size", [(16, 16, 16), (48, 64, 48), (64, 16, 80)])
+def test_windows_add_up_to_the_whole_scan(ball_scan: Scan, size: tuple[int, ...]) -> None:
+    found = segment_scan([Given(1.0, size)], ball_scan, device=CPU)
+    assert found.shape == (3, *ball_scan.brain.shape)
+    np.testing.assert_allclose(found, np.repeat(ball_scan.image, 3, 0), atol=1e-5)
+
+
+def test_mirrored_copies_are_averaged(ball_scan: Scan) -> None:
+    """Something that grows along I is made even by its mirror images."""
+    segmenter = Given(1.0, ball_scan.brain.shape, ramp=True)
+    alone = segment_scan([segmenter], ball_scan, device=CPU, mirrored=False)
+    ramp = np.linspace(0, 1, 48, dtype=np.float32)[:, None, None]
+    np.testing.assert_allclose(alone[0], ball_scan.image[0] * ramp, atol=1e-5)
+    averaged = segment_scan([segmenter], ball_scan, device=CPU)
+    np.testing.assert_allclose(averaged[0], ball_scan.image[0] / 2, atol=1e-5)
+
+
+def test_eight_copies_by_hand(ball_scan: Scan) -> None:
+    torch.manual_seed(0)
+    network = build_segmenter(RECIPE.family, channels=1, size=RECIPE.size).eval()
+    images = torch.from_numpy(ball_scan.image[:, :32, :32, :16])[None]
+    small = ball_scan.image[:, :32, :32, :16]
+    scan = cut(ball_scan, small)
+    with torch.inference_mode():
+        copies = [
+            network.segment(images.flip(axes)).flip(axes)
+            for signs in product([False, True], repeat=3)
+            for axes in [[axis + 2 for axis, on in enumerate(signs) if on]]
+        ]
+    expected = torch.stack(copies).mean(0)[0].numpy()
+    found = segment_scan([network], scan, device=CPU)
+    np.testing.assert_allclose(found, expected * scan.brain, atol=1e-5)
+
+
+def cut(scan: Scan, image: Image) -> Scan:
+    shape = image.shape[1:]
+    brain = scan.brain[tuple(slice(n) for n in shape)]
+    grid = replace(scan.grid, shape=shape)
+    return replace(scan, image=image, brain=brain, grid=grid, native=grid, truth=None)
+
+
+def test_networks_are_averaged(ball_scan: Scan) -> None:
+    size = ball_scan.brain.shape
+    found = segment_scan([Given(1.0, size), Given(3.0, size)], ball_scan, device=CPU)
+    np.testing.assert_allclose(found[0], 2 * ball_scan.image[0], atol=1e-5)
+
+
+RECIPE = Recipe.parse(
+    """
+name: regions
+axes: 3
+preparation: {shape: [32, 32, 16]}
+family: {regularised_segmenter: {filters: 8, code: 6}}
+""",
+    origin="regions.yaml",
+)
+
+
+def test_run_folders_are_loaded_together(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        network = build_segmenter(RECIPE.family, channels=1, size=RECIPE.size)
+        save_weights(network, tmp_path / name / "weights.safetensors")
+        (tmp_path / name / "recipe.yaml").write_text(RECIPE.to_yaml())
+    one, two = load_segmenters([tmp_path / "one", tmp_path / "two"])
+    assert not torch.equal(*(n.get_parameter("last.weight") for n in (one, two)))
+    other = RECIPE.model_copy(update={"contrasts": ("t2",)})
+    (tmp_path / "two" / "recipe.yaml").write_text(other.to_yaml())
+    with pytest.raises(UsageError, match="two: expected the preparation and contrasts of one"):
+        load_segmenters([tmp_path / "one", tmp_path / "two"])
+    with pytest.raises(UsageError, match="at least one"):
+        load_segmenters([])
