@@ -15,7 +15,7 @@ from anomri.errors import RecipeError, UsageError
 from anomri.family import Batch
 from anomri.models import build_segmenter, load_weights, save_weights
 from anomri.models.myronenko import RegularisedSegmenter, divergence, soft_dice_loss
-from anomri.recipe import Step
+from anomri.recipe import Recipe, Step
 
 CROP = (160, 192, 128)
 SMALL = (32, 16, 48)
@@ -158,3 +158,21 @@ def test_what_does_not_fit_is_refused() -> None:
         build_segmenter(
             Step(name="regularised_segmenter", options={"depth": 5}), channels=1, size=SMALL
         )
+
+
+def test_the_recipe_is_the_papers() -> None:
+    path = Path(__file__).parents[2] / "recipes" / "myronenko2018" / "single.yaml"
+    if not path.is_file():
+        pytest.skip("only in a checkout")
+    recipe = Recipe.load(path)
+    with torch.device("meta"):
+        network = build_segmenter(recipe.family, channels=4, size=recipe.size)
+        paper = RegularisedSegmenter(channels=4, size=CROP)
+    assert network.size == CROP
+    assert [p.shape for p in network.parameters()] == [p.shape for p in paper.parameters()]
+    training = recipe.training
+    assert (training.learning_rate, training.weight_decay, training.decay_exponent) == (
+        1e-4,
+        1e-5,
+        0.9,
+    )
