@@ -13,7 +13,7 @@ from anomri.codes import Gaussian
 from anomri.collapse import CollapseRobust
 from anomri.errors import RecipeError
 from anomri.family import Batch, Family
-from anomri.models import build, load_weights, save_weights
+from anomri.models import FAMILIES, build, load_weights, save_weights
 from anomri.objective import Objective
 from anomri.recipe import Step
 
@@ -105,6 +105,19 @@ def test_the_place_in_the_cycle_is_saved_with_the_weights(tmp_path: Path) -> Non
     got = other.losses(batch)
     assert float(expected["beta"]) == pytest.approx(6 / 50)
     torch.testing.assert_close(dict(got), dict(expected))
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "intensity"])
+def test_it_composes_with_every_family(name: str) -> None:
+    step = Step(name=name, options={"loss": "collapse_robust", "reconstruction": "mse"})
+    network = build(step, channels=1, size=(128, 128))
+    for phase in network.phases():
+        phase.losses(Batch.of(torch.rand(2, 1, 128, 128)))
+    states = [
+        value for key, value in network.state_dict().items() if key.endswith("objective.step")
+    ]
+    assert [int(value) for value in states] == [1]
+    assert network.losses(Batch.of(torch.rand(2, 1, 128, 128)))["sigma"] > 0
 
 
 def blobs() -> Tensor:
