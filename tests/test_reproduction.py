@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,21 @@ def test_an_unknown_row_is_named(paper: Path) -> None:
     )
     with pytest.raises(UsageError, match="nonsense"):
         reproduce(paper, protocol, rows=frozenset({"nonsense"}))
+
+
+PAPERS = Path(__file__).parents[1] / "recipes"
+ALL = [(path.parts[-3], path.stem) for path in sorted(PAPERS.glob("*/rows/*.yaml"))]
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Protocol:
+    """Phantoms to try every row on."""
+    return Protocol.smoke(tmp_path_factory.mktemp("trial"))
+
+
+@pytest.mark.parametrize(("paper_name", "row"), ALL, ids=[f"{paper}-{row}" for paper, row in ALL])
+def test_every_row_of_every_paper_runs(trial: Protocol, paper_name: str, row: str) -> None:
+    path = reproduce(PAPERS / paper_name, trial, rows=frozenset({row}), device="cpu")
+    shutil.rmtree(trial.work / "runs")  # the largest networks have hundreds of megabytes
+    lines = [line for line in read_table(path) if line["row"] == row]
+    assert {"dice", "auprc", "hd95_mm"} <= {line["metric"] for line in lines}

@@ -98,13 +98,23 @@ def train(
     out: Out,
     contrasts: Contrasts = "",
     device: Device = "auto",
-    workers: Annotated[int, typer.Option(help="Processes that read slices.")] = 0,
+    processes: Annotated[
+        int, typer.Option(help="Processes that train together, each with a device of its own.")
+    ] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that read images.")] = 0,
     max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
 ) -> None:
-    """Train a model on the healthy slices of prepared scans; resumes where it was stopped."""
+    """Train a model on prepared scans, healthy or labelled; resumes where it was stopped."""
     chosen = _with_contrasts(Recipe.load(recipe), contrasts)
     run = pipeline.train(
-        chosen, data, out, device=device, workers=workers, max_steps=max_steps, progress=True
+        chosen,
+        data,
+        out,
+        device=device,
+        processes=processes,
+        workers=workers,
+        max_steps=max_steps,
+        progress=True,
     )
     typer.echo(run)
 
@@ -224,15 +234,21 @@ def view(
 @app.command()
 def reproduce(
     recipes: Annotated[Path, typer.Argument(help="Folder of a paper, with rows/*.yaml.")],
-    data: Annotated[Path, typer.Option(help="The data set, as published.")],
-    split_file: Annotated[Path, typer.Option(help="TSV with columns subject and split.")],
     out: Out,
+    data: Annotated[Path | None, typer.Option(help="The data set, as published.")] = None,
+    split_file: SplitFile = None,
+    smoke: Annotated[bool, typer.Option(help="A few steps per row, on phantoms.")] = False,
     rows: Annotated[str, typer.Option(help="Only these rows, separated by commas.")] = "",
     layout: Layout = "auto",
     device: Device = "auto",
 ) -> None:
     """Train, calibrate, detect and evaluate every row of a paper; resumes where it stopped."""
-    protocol = reproduction.Protocol(data=data, layout=layout, split_file=split_file, work=out)
+    if smoke:
+        protocol = reproduction.Protocol.smoke(out)
+    elif data is None or split_file is None:
+        raise UsageError("reproduce: expected --data and --split-file, or --smoke")
+    else:
+        protocol = reproduction.Protocol(data=data, layout=layout, split_file=split_file, work=out)
     table = reproduction.reproduce(
         recipes, protocol, rows=_words(rows), device=device, track=_track
     )

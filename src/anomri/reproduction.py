@@ -10,12 +10,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from anomri import pipeline
+from anomri.datasets import find, make_phantoms
 from anomri.detector import Detector, build_family
 from anomri.errors import UsageError
 from anomri.evaluation import read_table, write_table
@@ -47,6 +48,9 @@ class Protocol:
         work: folder for prepared scans, runs and detections; a second call goes on from there.
         train: split to train and calibrate on.
         test: split to measure on.
+        settings: thresholds to measure under, see :data:`SETTINGS`.
+        max_steps: training steps per row; None trains as the recipe says.
+        table: file to write; None is ``measured.tsv`` of the paper's folder.
     """
 
     data: Path
@@ -55,6 +59,31 @@ class Protocol:
     work: Path
     train: str = "train"
     test: str = "test"
+    settings: Mapping[str, tuple[str, str]] = field(default_factory=lambda: SETTINGS)
+    max_steps: int | None = None
+    table: Path | None = None
+
+    @classmethod
+    def smoke(cls, work: Path) -> Protocol:
+        """Return a trial on phantoms: two steps per row, the recipe's own decision, no figure.
+
+        It shows that every row builds, trains, saves, loads, detects and is evaluated.
+        """
+        cohort = make_phantoms(work / "phantoms", healthy=2, gliomas=2, lesions=0, spacing_mm=3.0)
+        names = [files.subject for files in find(cohort).scans]
+        split_file = work / "splits.tsv"
+        parts = ["train", "train", "train", "test"]
+        rows = [{"subject": n, "split": p} for n, p in zip(names, parts, strict=True)]
+        write_table(split_file, rows)
+        return cls(
+            data=cohort,
+            layout="phantom",
+            split_file=split_file,
+            work=work,
+            settings={"recipe": SETTINGS["recipe (label-free)"]},
+            max_steps=2,
+            table=work / "smoke.tsv",
+        )
 
     def found(self, split: str) -> Any:
         """List the scans of one split."""
@@ -70,21 +99,18 @@ def reproduce(
     device: str = "auto",
     track: pipeline.Track = pipeline.untracked,
 ) -> Path:
-    """Measure the chosen rows of a paper, all where none is named, into its ``measured.tsv``.
+    """Measure the chosen rows of a paper, all where none is named, into its table.
+
+    The table is written after each row, so that a killed run loses no more than one.
 
     Raises:
         UsageError: the folder has no rows, or a row named is not there.
     """
-    recipes = {path.stem: Recipe.load(path) for path in sorted((folder / "rows").glob("*.yaml"))}
-    recipes = {BASELINE: Recipe.load(BASELINE), **recipes}
-    unknown = rows - set(recipes)
-    if unknown or len(recipes) == 1:
-        raise UsageError(f"{folder.name}: no row {sorted(unknown)}; it has {sorted(recipes)}")
-    path = folder / MEASURED
-    for name in rows or recipes:
-        fresh = list(measure(recipes[name], protocol, device=device, track=track))
-        kept = [row for row in read_table(path) if row["row"] != name] if path.exists() else []
-        write_table(path, kept + fresh)
+    path = protocol.table or folder / MEASURED
+    for recipe in _recipes(folder, rows):
+        fresh = list(measure(recipe, protocol, device=device, track=track))
+        kept = read_table(path) if path.exists() else []
+        write_table(path, [row for row in kept if row["row"] != recipe.name] + fresh)
     return path
 
 
@@ -95,7 +121,7 @@ def measure(
     run = train_row(recipe, protocol, device=device, track=track)
     test = protocol.found(protocol.test)
     region = REGION_SHOWN.get(recipe.contrasts, "whole")
-    for setting, (threshold, decide) in SETTINGS.items():
+    for setting, (threshold, decide) in protocol.settings.items():
         if threshold == "labelled" and region != "whole":
             continue  # calibration takes every label for a lesion
         detector = pipeline.load_detector(
@@ -116,9 +142,18 @@ def train_row(recipe: Recipe, protocol: Protocol, *, device: str, track: pipelin
     run = protocol.work / "runs" / recipe.name
     model: str | Path = BASELINE
     if any(True for _ in build_family(recipe).parameters()):
-        model = pipeline.train(recipe, prepared, run, device=device)
+        model = pipeline.train(recipe, prepared, run, device=device, max_steps=protocol.max_steps)
     pipeline.calibrate(model, prepared, run, device=device, track=track)
     return run
+
+
+def _recipes(folder: Path, rows: frozenset[str]) -> list[Recipe]:
+    found = {path.stem: Recipe.load(path) for path in sorted((folder / "rows").glob("*.yaml"))}
+    known = {BASELINE: Recipe.load(BASELINE), **found}
+    unknown = sorted(rows - set(known))
+    if unknown or not found:
+        raise UsageError(f"{folder.name}: no row {unknown}; it has {', '.join(known)}")
+    return [recipe for name, recipe in known.items() if not rows or name in rows]
 
 
 def _origin(recipe: Recipe, detector: Detector) -> dict[str, Any]:
