@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
@@ -22,6 +23,7 @@ from scipy import ndimage
 
 from anomri import pipeline
 from anomri.detector import Detector, build_family
+from anomri.family import Family
 from anomri.recipe import Preparation, Recipe, Step
 
 SHAPE = (240, 240, 155)
@@ -47,7 +49,7 @@ def detector(family: str) -> Detector:
         family=Step(name=family),
         preparation=Preparation(spacing_mm=(1.40625, 1.40625, None), shape=(SLICE, SLICE, None)),
     )
-    return Detector(recipe, build_family(recipe))
+    return Detector(recipe, [build_family(recipe)])
 
 
 def bare(path: Path, model: Detector, out: Path) -> dict[str, float]:
@@ -57,10 +59,11 @@ def bare(path: Path, model: Detector, out: Path) -> dict[str, float]:
     values = nib.Nifti1Image.from_filename(path).get_fdata(dtype=np.float32)
     seconds["read"] = time.perf_counter() - start
     slices = torch.from_numpy(values[56:184, 56:184].transpose(2, 0, 1)[:, None].copy())
+    network = cast(Family, model.networks[0])
     start = time.perf_counter()
     with torch.inference_mode():
         for part in torch.split(slices, 32):
-            model.family.reconstruct(part)
+            network.reconstruct(part)
     seconds["forward"] = time.perf_counter() - start
     start = time.perf_counter()
     for number in range(WRITTEN):

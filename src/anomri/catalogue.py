@@ -16,7 +16,7 @@ import torch
 
 from anomri.detector import build_family
 from anomri.errors import UsageError
-from anomri.family import Family
+from anomri.family import Family, Network
 from anomri.models import FAMILIES, Cost, LayerSummary, cost, summary
 from anomri.recipe import Preparation, Recipe, Step
 
@@ -100,17 +100,17 @@ def rows(folder: Path) -> list[Entry]:
 
 
 def describe(recipe: Recipe, *, paper: str = "") -> Entry:
-    """Build a recipe's family without its weights and look at it."""
+    """Build a recipe's network without its weights and look at it."""
     with torch.device("meta"):
-        family = build_family(recipe)
+        network = build_family(recipe)
     return Entry(
         name=recipe.name,
         paper=paper,
         family=recipe.family.name,
-        image=(family.channels, *family.size),
-        code=_code_of(family),
-        layers=tuple(summary(family)),
-        cost=cost(family),
+        image=(network.channels, *network.size),
+        code=_code_of(network),
+        layers=tuple(summary(network)),
+        cost=cost(network),
     )
 
 
@@ -125,13 +125,13 @@ def markdown(folder: Path) -> str:
     return "\n\n".join([INTRODUCTION.rstrip(), *tables, "## Layers", *layers]) + "\n"
 
 
-def _code_of(family: Family) -> tuple[int, ...]:
-    """Return the shape of one code, from an empty image; nothing where there is no encoder."""
-    encode = getattr(family.eval(), "encode", None)
-    if encode is None:
+def _code_of(network: Network) -> tuple[int, ...]:
+    """Return the shape of one code, from an empty image; nothing where there is no code."""
+    encode = getattr(network.eval(), "encode", None)
+    if encode is None or not isinstance(network, Family):
         return ()
     with torch.no_grad():
-        code = encode(torch.zeros(1, family.channels, *family.size, device="meta")).mean
+        code = encode(torch.zeros(1, network.channels, *network.size, device="meta")).mean
     return tuple(code.shape[1:])
 
 

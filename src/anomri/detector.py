@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,20 +17,24 @@ from typing import Any, Literal
 import nibabel as nib
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from anomri.errors import ScanError, UsageError
-from anomri.family import Family
-from anomri.models import build, load_weights
-from anomri.postprocessing import clean, decide, findings, threshold_of_scan
+from anomri.family import Family, Network
+from anomri.models import build_network, load_weights
+from anomri.options import call
+from anomri.postprocessing import clean, decide, findings, nested_labels, threshold_of_scan
 from anomri.preprocessing import prepare_images, prepare_scan
 from anomri.recipe import Recipe, Step, builtin_names
 from anomri.reporting import native_images, write_detection
 from anomri.scan import AnomalyMap, Detection, Finding, Scan, ScanFiles, Threshold
-from anomri.scoring import score_scan, slice_scores
+from anomri.scoring import SEGMENTATIONS, score_scan, slice_scores, tumour_map
 
 RECIPE = "recipe.yaml"
 WEIGHTS = "weights.safetensors"
 THRESHOLDS = "thresholds.json"
+
+Regions = NDArray[np.float32] | None  # (R, I, J, K)
 
 FITTED_RULES = ("healthy", "labelled", "oracle")
 
@@ -76,7 +80,7 @@ class Detector:
 
     Args:
         recipe: what to do.
-        family: the network, with its weights.
+        networks: with their weights; one family, or segmenters to be averaged.
         thresholds: fitted thresholds by rule.
         device: where the network runs.
         weights_hash: first 16 hex digits of the weights' SHA-256; empty without weights.
@@ -85,7 +89,7 @@ class Detector:
     def __init__(
         self,
         recipe: Recipe,
-        family: Family,
+        networks: Sequence[Network],
         *,
         thresholds: Mapping[str, Threshold] | None = None,
         device: torch.device | None = None,
@@ -93,7 +97,7 @@ class Detector:
     ) -> None:
         self.recipe = recipe
         self.device = device or torch.device("cpu")
-        self.family = family.to(self.device).eval()
+        self.networks = [network.to(self.device).eval() for network in networks]
         self.thresholds = dict(thresholds or {})
         self.weights_hash = weights_hash
 
@@ -108,7 +112,7 @@ class Detector:
         recipe = self.recipe.model_copy(update={"detection": section})
         return Detector(
             recipe,
-            self.family,
+            self.networks,
             thresholds=self.thresholds,
             device=self.device,
             weights_hash=self.weights_hash,
@@ -120,9 +124,16 @@ class Detector:
 
     def score(self, scan: Scan) -> AnomalyMap:
         """Return the cleaned map: what thresholds are compared with."""
-        section = self.recipe.detection
-        raw = score_scan(self.family, scan, section.score, device=self.device)
-        return clean(raw, section.clean)
+        return self._look(scan)[0]
+
+    def _look(self, scan: Scan) -> tuple[AnomalyMap, Regions]:
+        """Return the cleaned map and, from segmenters, the probabilities of the regions."""
+        section, network = self.recipe.detection, self.networks[0]
+        if isinstance(network, Family):
+            raw = score_scan(network, scan, section.score, device=self.device)
+            return clean(raw, section.clean), None
+        regions = call(SEGMENTATIONS, section.score, self.networks, scan, self.device)
+        return clean(tumour_map(scan, regions), section.clean), regions
 
     def threshold(self, anomaly: AnomalyMap) -> Threshold:
         """Return the recipe's threshold for this map, fitted before or found in the map itself.
@@ -142,9 +153,10 @@ class Detector:
 
     def detect_scan(self, scan: Scan) -> Detection:
         """Look at a prepared scan."""
-        anomaly = self.score(scan)
+        anomaly, regions = self._look(scan)
         threshold = self.threshold(anomaly)
         mask = decide(anomaly, threshold, self.recipe.detection)
+        labels = None if regions is None else nested_labels(regions, threshold.value, mask)
         return Detection(
             anomaly=anomaly,
             mask=mask,
@@ -152,6 +164,7 @@ class Detector:
             slice_scores=slice_scores(anomaly),
             scan_score=float(mask.sum() * scan.grid.voxel_ml),
             findings=findings(mask, anomaly),
+            regions=labels,
             provenance=self.provenance() | {"reconstruction_mae": _error(anomaly)},
         )
 
@@ -206,34 +219,31 @@ def load(model: str | Path, *, device: str = "auto") -> Detector:
     """Load a run folder, or a model that ships with anomri by its name.
 
     Args:
-        model: folder written by ``anomri train``, or a name such as ``intensity``.
+        model: folder written by ``anomri train``, a folder that holds several such folders of
+            segmenters (an ensemble), or a name such as ``intensity``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Raises:
-        UsageError: there is no such model, or its weights are missing.
+        UsageError: there is no such model, its weights are missing, or its members do not agree.
     """
-    folder = Path(model)
-    if not folder.is_dir() and str(model) not in builtin_names():
-        raise UsageError(
-            f"{folder.name}: expected a run folder or one of {', '.join(builtin_names())}. "
-            "Next: check the spelling, or train a model with `anomri train`."
-        )
-    recipe = Recipe.load(folder / RECIPE if folder.is_dir() else model)
-    family = build_family(recipe)
-    digest = _load_weights(family, folder / WEIGHTS)
-    thresholds = load_thresholds(folder)
+    if str(model) in builtin_names() and not Path(model).is_dir():
+        recipe = Recipe.load(model)
+        return Detector(recipe, [build_family(recipe)], device=choose_device(device))
+    runs = _runs(Path(model))
+    recipe = Recipe.load(runs[0] / RECIPE)
+    loaded = [_load(run, recipe) for run in runs]
     return Detector(
         recipe,
-        family,
-        thresholds=thresholds,
+        [network for network, _ in loaded],
+        thresholds=load_thresholds(Path(model)),
         device=choose_device(device),
-        weights_hash=digest,
+        weights_hash="+".join(digest for _, digest in loaded),
     )
 
 
-def build_family(recipe: Recipe) -> Family:
+def build_family(recipe: Recipe) -> Network:
     """Build the recipe's network, untrained."""
-    return build(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
+    return build_network(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
 
 
 def choose_device(name: str) -> torch.device:
@@ -275,15 +285,46 @@ def _named_device(name: str) -> torch.device:
     return device
 
 
-def _load_weights(family: Family, path: Path) -> str:
-    if not any(True for _ in family.parameters()):
+def _runs(folder: Path) -> list[Path]:
+    """Return the run folders that make up a model: the folder itself, or those within it.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if (folder / RECIPE).is_file():
+        return [folder]
+    members = sorted(path.parent for path in folder.glob(f"*/{RECIPE}"))
+    if not members:
+        raise UsageError(
+            f"{folder.name}: expected a run folder, a folder of them, or one of "
+            f"{', '.join(builtin_names())}. Next: check the spelling, or train a model with "
+            "`anomri train`."
+        )
+    return members
+
+
+def _load(run: Path, first: Recipe) -> tuple[Network, str]:
+    """Load one member of a model; return it and the hash of its weights."""
+    recipe = Recipe.load(run / RECIPE)
+    network = build_family(recipe)
+    alike = (recipe.preparation, recipe.contrasts) == (first.preparation, first.contrasts)
+    if not alike or (recipe != first and isinstance(network, Family)):
+        raise UsageError(
+            f"{run.name}: cannot be averaged with the runs beside it: expected segmenters with "
+            "one preparation and the same contrasts. Next: name one run folder."
+        )
+    return network, _load_weights(network, run / WEIGHTS)
+
+
+def _load_weights(network: Network, path: Path) -> str:
+    if not any(True for _ in network.parameters()):
         return ""
     if not path.is_file():
         raise UsageError(
             f"{path.parent.name}: expected {path.name}, found none. "
             "Next: finish the training with `anomri train`."
         )
-    load_weights(family, path)
+    load_weights(network, path)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 

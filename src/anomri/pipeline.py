@@ -289,14 +289,18 @@ def read_case(detections: Path, files: ScanFiles, region: str = "whole") -> dict
     def path(name: str) -> Path:
         return derivative(detections, files.label, name)
 
-    mask, grid = read_labels(path("label-lesion_mask.nii.gz"))
+    regional = record.regions and region != "whole"
+    found, grid = read_labels(
+        path("desc-regions_dseg.nii.gz" if regional else "label-lesion_mask.nii.gz")
+    )
+    mask = np.isin(found, REGIONS[region])
     brain, _ = read_labels(path("desc-brain_mask.nii.gz"))
     maps = [read_native(path(f"desc-anomaly_{name}.nii.gz"))[0] for name in record.contrasts]
     truth = _truth(files, grid, region)
     order = grid.axial_last
     i, j, k = (grid.spacing[axis] for axis in order)
     return {
-        "mask": mask.transpose(order) > 0,
+        "mask": mask.transpose(order),
         "values": np.max(maps, axis=0).transpose(order),
         "truth": None if truth is None else truth.transpose(order),
         "brain": brain.transpose(order) > 0,

@@ -20,6 +20,8 @@ from anomri.datasets import find, make_phantoms
 from anomri.detector import Detector, build_family
 from anomri.errors import UsageError
 from anomri.evaluation import read_table, write_table
+from anomri.family import REGIONS
+from anomri.models import SEGMENTERS
 from anomri.recipe import Recipe
 
 BASELINE = "intensity"
@@ -120,18 +122,19 @@ def measure(
     """Train, calibrate, detect and evaluate one row; yield one line per setting and measure."""
     run = train_row(recipe, protocol, device=device, track=track)
     test = protocol.found(protocol.test)
-    region = REGION_SHOWN.get(recipe.contrasts, "whole")
+    regions = _regions(recipe)
     for setting, (threshold, decide) in protocol.settings.items():
-        if threshold == "labelled" and region != "whole":
+        if threshold == "labelled" and "whole" not in regions:
             continue  # calibration takes every label for a lesion
         detector = pipeline.load_detector(
             str(run), device=device, threshold=threshold, decide=decide
         )
         out = protocol.work / "out" / recipe.name / (threshold or "recipe")
         pipeline.detect(test, detector, out, track=track)
-        summary, _ = pipeline.evaluate(out, test, out, region=region, track=track)
-        for line in summary:
-            yield {**_origin(recipe, detector), "region": region, "threshold": setting, **line}
+        for region in regions:
+            summary, _ = pipeline.evaluate(out, test, out / region, region=region, track=track)
+            facts = {**_origin(recipe, detector), "region": region, "threshold": setting}
+            yield from ({**facts, **line} for line in summary)
 
 
 def train_row(recipe: Recipe, protocol: Protocol, *, device: str, track: pipeline.Track) -> Path:
@@ -145,6 +148,13 @@ def train_row(recipe: Recipe, protocol: Protocol, *, device: str, track: pipelin
         model = pipeline.train(recipe, prepared, run, device=device, max_steps=protocol.max_steps)
     pipeline.calibrate(model, prepared, run, device=device, track=track)
     return run
+
+
+def _regions(recipe: Recipe) -> tuple[str, ...]:
+    """Return the regions that a row is measured on."""
+    if recipe.family.name in SEGMENTERS:
+        return tuple(REGIONS)
+    return (REGION_SHOWN.get(recipe.contrasts, "whole"),)
 
 
 def _recipes(folder: Path, rows: frozenset[str]) -> list[Recipe]:

@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from anomri.detector import load
 from anomri.errors import UsageError
 from anomri.family import Batch, Losses, Segmenter
 from anomri.models import build_segmenter, save_weights
 from anomri.recipe import Recipe
 from anomri.scan import Image, Scan
-from anomri.scoring import load_segmenters, segment_scan
+from anomri.scoring import segment_scan
 
 CPU = torch.device("cpu")
 
@@ -92,21 +93,36 @@ name: regions
 axes: 3
 preparation: {shape: [32, 32, 16]}
 family: {regularised_segmenter: {filters: 8, code: 6}}
+detection: {score: {segment: {mirrored: false}}, threshold: {fixed: {value: 0.5}}}
 """,
     origin="regions.yaml",
 )
 
 
-def test_run_folders_are_loaded_together(tmp_path: Path) -> None:
+def save_run(folder: Path, recipe: Recipe) -> None:
+    network = build_segmenter(recipe.family, channels=1, size=recipe.size)
+    save_weights(network, folder / "weights.safetensors")
+    (folder / "recipe.yaml").write_text(recipe.to_yaml())
+
+
+def test_a_folder_of_runs_is_an_ensemble(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        network = build_segmenter(RECIPE.family, channels=1, size=RECIPE.size)
-        save_weights(network, tmp_path / name / "weights.safetensors")
-        (tmp_path / name / "recipe.yaml").write_text(RECIPE.to_yaml())
-    one, two = load_segmenters([tmp_path / "one", tmp_path / "two"])
+        save_run(tmp_path / name, RECIPE)
+    model = load(tmp_path, device="cpu")
+    one, two = model.networks
     assert not torch.equal(*(n.get_parameter("last.weight") for n in (one, two)))
-    other = RECIPE.model_copy(update={"contrasts": ("t2",)})
-    (tmp_path / "two" / "recipe.yaml").write_text(other.to_yaml())
-    with pytest.raises(UsageError, match="two: expected the preparation and contrasts of one"):
-        load_segmenters([tmp_path / "one", tmp_path / "two"])
-    with pytest.raises(UsageError, match="at least one"):
-        load_segmenters([])
+    assert len(model.weights_hash.split("+")) == 2
+    save_run(tmp_path / "two", RECIPE.model_copy(update={"contrasts": ("t2",)}))
+    with pytest.raises(UsageError, match="two: cannot be averaged"):
+        load(tmp_path, device="cpu")
+
+
+def test_a_segmenter_detects_and_names_regions(tmp_path: Path, ball_scan: Scan) -> None:
+    save_run(tmp_path, RECIPE)
+    model = load(tmp_path, device="cpu")
+    detection = model.detect_scan(ball_scan)
+    probabilities = segment_scan([*model.networks], ball_scan, CPU, mirrored=False)  # type: ignore[list-item]
+    assert np.array_equal(detection.mask, probabilities[0] > 0.5)
+    assert detection.regions is not None
+    assert np.array_equal(detection.regions > 0, detection.mask)
+    assert np.array_equal(detection.regions == 4, detection.mask & (probabilities[2] > 0.5))

@@ -104,6 +104,12 @@ def build_segmenter(step: Step, *, channels: int, size: tuple[int, ...]) -> Segm
     return segmenter
 
 
+def build_network(step: Step, *, channels: int, size: tuple[int, ...]) -> Network:
+    """Build the family or the segmenter that a recipe names; see :func:`build`."""
+    make = build_segmenter if step.name in SEGMENTERS else build
+    return make(step, channels=channels, size=size)
+
+
 def options(name: str, *, loss: str = PLAIN) -> list[str]:
     """Names of the options that the family called ``name`` takes in a recipe, with that loss."""
     entry = _entry(name)
@@ -157,6 +163,7 @@ __all__ = [
     "Cost",
     "LayerSummary",
     "build",
+    "build_network",
     "build_segmenter",
     "cost",
     "load_weights",

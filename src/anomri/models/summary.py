@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from anomri.family import Family
+from anomri.family import Family, Network, Segmenter
 
 FLOAT_BYTES = 4
 
@@ -36,7 +36,7 @@ class LayerSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a family takes to reconstruct one image.
+    """What a network takes to look at one image.
 
     Attributes:
         parameters: numbers it learns, an opponent's included.
@@ -49,8 +49,8 @@ class Cost:
     activation_bytes: int
 
 
-def summary(family: Family) -> list[LayerSummary]:
-    """List the layers that ``reconstruct`` uses, in the order in which it uses them."""
+def summary(network: Network) -> list[LayerSummary]:
+    """List the layers that looking at an image uses, in the order in which it uses them."""
     rows: list[LayerSummary] = []
 
     def note(name: str, layer: nn.Module, output: Tensor) -> None:
@@ -59,40 +59,50 @@ def summary(family: Family) -> list[LayerSummary]:
         shape = tuple(output.shape[1:])
         rows.append(LayerSummary(name, type(layer).__name__, shape, learnt, in_place))
 
-    with _watched(family, note):
-        _reconstruct_one(family)
+    with _watched(network, note):
+        _look_at_one(network)
     return rows
 
 
-def cost(family: Family) -> Cost:
-    """Count what one image costs; a family on the meta device costs next to nothing to ask."""
+def cost(network: Network) -> Cost:
+    """Count what one image costs; a network on the meta device costs next to nothing to ask."""
     with FlopCounterMode(display=False) as counter:
-        _reconstruct_one(family)
-    kept = sum(torch.Size(row.shape).numel() for row in summary(family) if not row.in_place)
+        _look_at_one(network)
+    kept = sum(torch.Size(row.shape).numel() for row in summary(network) if not row.in_place)
     return Cost(
-        parameters=sum(parameter.numel() for parameter in family.parameters()),
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
         multiply_adds=counter.get_total_flops() // 2,
         activation_bytes=kept * FLOAT_BYTES,
     )
 
 
-def _reconstruct_one(family: Family) -> None:
-    """Reconstruct an empty image, and leave the family as it was."""
-    was_training = family.training
-    device = next((p.device for p in family.parameters()), torch.device("cpu"))
+def _look_at_one(network: Network) -> None:
+    """Reconstruct or segment an empty image, and leave the network as it was."""
+    was_training = network.training
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    image = torch.zeros(1, network.channels, *network.size, device=device)
     try:
         with torch.no_grad():
-            family.eval().reconstruct(torch.zeros(1, family.channels, *family.size, device=device))
+            _function_of(network.eval())(image)
     finally:
-        family.train(was_training)
+        network.train(was_training)
+
+
+def _function_of(network: Network) -> Callable[[Tensor], Tensor]:
+    """Return what a network does with images outside training."""
+    if isinstance(network, Segmenter):
+        return network.segment
+    if isinstance(network, Family):
+        return network.reconstruct
+    raise TypeError(f"{type(network).__name__}: neither a family nor a segmenter")
 
 
 @contextmanager
-def _watched(family: Family, note: Callable[[str, nn.Module, Tensor], None]) -> Iterator[None]:
+def _watched(network: Network, note: Callable[[str, nn.Module, Tensor], None]) -> Iterator[None]:
     """Call ``note`` with the name, the layer and the output of every layer without parts."""
     handles = [
         layer.register_forward_hook(lambda layer, _, out, name=name: note(name, layer, out))
-        for name, layer in family.named_modules()
+        for name, layer in network.named_modules()
         if name and not any(layer.children())
     ]
     try:

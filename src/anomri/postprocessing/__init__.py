@@ -27,6 +27,7 @@ from anomri.postprocessing.decisions import above, grow, hysteresis, mixture
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
+from anomri.postprocessing.regions import nested_labels
 from anomri.postprocessing.thresholds import (
     Fit,
     ThresholdFits,
@@ -143,5 +144,6 @@ __all__ = [
     "findings",
     "fit_mixture",
     "fit_threshold",
+    "nested_labels",
     "threshold_of_scan",
 ]

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from anomri.family import Family
@@ -20,10 +22,13 @@ from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Scan
 from anomri.scoring.passes import score_and_reconstruct
 from anomri.scoring.residual import residual
-from anomri.scoring.segmentation import load_segmenters, segment_scan
+from anomri.scoring.segmentation import segment_scan, tumour_map
 from anomri.scoring.slices import slice_scores
 
 SCORES: Mapping[str, Callable[..., Tensor]] = {"residual": residual}
+
+# What stands in the place of a score where a network names regions itself.
+SEGMENTATIONS: Mapping[str, Callable[..., NDArray[np.float32]]] = {"segment": segment_scan}
 
 
 def score_scan(
@@ -57,4 +62,4 @@ def score_scan(
     return AnomalyMap(scan=scan, values=values, reconstruction=reconstruction, score=step.name)
 
 
-__all__ = ["SCORES", "load_segmenters", "score_scan", "segment_scan", "slice_scores"]
+__all__ = ["SCORES", "SEGMENTATIONS", "score_scan", "segment_scan", "slice_scores", "tumour_map"]

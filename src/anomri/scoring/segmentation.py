@@ -6,8 +6,8 @@ Myronenko 2018, section 4: eight mirrored copies of the input and ten networks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, combinations
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -15,41 +15,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomri.errors import UsageError
 from anomri.family import Segmenter
-from anomri.models import build_segmenter, load_weights
-from anomri.recipe import Recipe
-from anomri.scan import Scan
+from anomri.options import Share
+from anomri.scan import AnomalyMap, Scan
 
+SHOWN = "flair"
 AXES = (2, 3, 4)
 MIRRORED = tuple(chain.from_iterable(combinations(AXES, n) for n in range(len(AXES) + 1)))
-
-
-def load_segmenters(runs: Sequence[Path]) -> list[Segmenter]:
-    """Load the segmenters of run folders, to be asked together.
-
-    Raises:
-        UsageError: there are none, or they were not prepared for in the same way.
-    """
-    recipes = [Recipe.load(run / "recipe.yaml") for run in runs]
-    if not recipes:
-        raise UsageError("segmenter: expected at least one run folder, got none")
-    for run, recipe in zip(runs, recipes, strict=True):
-        kept = (recipe.preparation, recipe.contrasts)
-        if kept != (recipes[0].preparation, recipes[0].contrasts):
-            raise UsageError(
-                f"{run.name}: expected the preparation and contrasts of {runs[0].name}, got "
-                "others. Next: average only models that look at the same images."
-            )
-    return [_load(run, recipe) for run, recipe in zip(runs, recipes, strict=True)]
 
 
 def segment_scan(
     segmenters: Sequence[Segmenter],
     scan: Scan,
-    *,
     device: torch.device,
-    overlap: float = 0.5,
+    *,
+    overlap: Share = 0.5,
     mirrored: bool = True,
 ) -> NDArray[np.float32]:
     """Return (R, I, J, K) probabilities of the nested regions, 0 outside the brain.
@@ -74,6 +54,21 @@ def segment_scan(
     return np.where(scan.brain, probabilities, np.float32(0))
 
 
+def tumour_map(scan: Scan, probabilities: NDArray[np.float32]) -> AnomalyMap:
+    """Return the probability of the whole tumour as a map, over the contrast that shows it best.
+
+    Args:
+        scan: what was segmented.
+        probabilities: (R, I, J, K), the whole tumour first.
+    """
+    shown = scan.contrasts.index(SHOWN) if SHOWN in scan.contrasts else 0
+    one = replace(scan, image=scan.image[[shown]], contrasts=(scan.contrasts[shown],))
+    values = probabilities[:1]
+    return AnomalyMap(
+        scan=one, values=values, reconstruction=np.zeros_like(values), score="tumour probability"
+    )
+
+
 def _segment(segmenter: Segmenter, images: Tensor, overlap: float) -> Tensor:
     """Look through windows of the segmenter's size; smaller scans are padded with 0."""
     from monai.inferers.utils import sliding_window_inference  # takes seconds to import
@@ -92,9 +87,3 @@ def _segment(segmenter: Segmenter, images: Tensor, overlap: float) -> Tensor:
             mode="gaussian",
         )
     return cast(Tensor, found).float()
-
-
-def _load(run: Path, recipe: Recipe) -> Segmenter:
-    segmenter = build_segmenter(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
-    load_weights(segmenter, run / "weights.safetensors")
-    return segmenter.eval()

@@ -13,7 +13,7 @@ import torch
 
 from anomri.errors import UsageError
 from anomri.family import Network, Segmenter
-from anomri.models import SEGMENTERS, build, build_segmenter
+from anomri.models import build_network
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training.loading import PartReader, RegionReader, make_loaders
@@ -122,8 +122,7 @@ def _untrained(recipe: Recipe) -> Network:
         UsageError: it has no parameters.
     """
     torch.manual_seed(recipe.training.seed)
-    make = build_segmenter if recipe.family.name in SEGMENTERS else build
-    family = make(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
+    family = build_network(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
     if not any(True for _ in family.parameters()):
         raise UsageError(
             f"{recipe.name}: family '{recipe.family.name}' has nothing to train. "
