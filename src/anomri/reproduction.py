@@ -69,12 +69,13 @@ class Protocol:
     def smoke(cls, work: Path) -> Protocol:
         """Return a trial on phantoms: two steps per row, the recipe's own decision, no figure.
 
-        It shows that every row builds, trains, saves, loads, detects and is evaluated.
+        It shows that every row builds, trains, saves, loads, detects and is evaluated. Rows shrink
+        to what a laptop trains in seconds; see :func:`shrunk`.
         """
-        cohort = make_phantoms(work / "phantoms", healthy=2, gliomas=2, lesions=0, spacing_mm=3.0)
+        cohort = make_phantoms(work / "phantoms", healthy=1, gliomas=4, lesions=0, spacing_mm=3.0)
         names = [files.subject for files in find(cohort).scans]
         split_file = work / "splits.tsv"
-        parts = ["train", "train", "train", "test"]
+        parts = ["train", "train", "train", "train", "test"]
         rows = [{"subject": n, "split": p} for n, p in zip(names, parts, strict=True)]
         write_table(split_file, rows)
         return cls(
@@ -109,11 +110,28 @@ def reproduce(
         UsageError: the folder has no rows, or a row named is not there.
     """
     path = protocol.table or folder / MEASURED
-    for recipe in _recipes(folder, rows):
+    for row in _recipes(folder, rows):
+        recipe = shrunk(row) if protocol.max_steps else row
         fresh = list(measure(recipe, protocol, device=device, track=track))
         kept = read_table(path) if path.exists() else []
         write_table(path, [row for row in kept if row["row"] != recipe.name] + fresh)
     return path
+
+
+def shrunk(recipe: Recipe) -> Recipe:
+    """Return a recipe with small batches; a segmenter's with coarse voxels and few filters too."""
+    training = recipe.training.model_copy(update={"batch_size": min(recipe.training.batch_size, 8)})
+    small = recipe.model_copy(update={"training": training})
+    if recipe.family.name not in SEGMENTERS:
+        return small
+    grid = {"spacing_mm": (4.0, 4.0, 4.0), "shape": (48, 48, 48)}
+    options = recipe.family.options | {"filters": 8}
+    return small.model_copy(
+        update={
+            "preparation": recipe.preparation.model_copy(update=grid),
+            "family": recipe.family.model_copy(update={"options": options}),
+        }
+    )
 
 
 def measure(
