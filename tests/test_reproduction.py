@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from anomri.cli import app
 from anomri.datasets import find, make_phantoms
 from anomri.errors import UsageError
-from anomri.evaluation import read_table
 from anomri.reproduction import SETTINGS, Protocol, reproduce
+from anomri.tsv import read_tsv
 
 ROW = """
 name: tiny
@@ -42,7 +42,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_row_is_measured_under_each_setting(paper: Path) -> None:
-    table = read_table(paper / "measured.tsv")
+    table = read_tsv(paper / "measured.tsv")
     dice = [line for line in table if line["metric"] == "dice"]
     assert {line["row"] for line in dice} == {"intensity", "tiny"}
     for row in ("intensity", "tiny"):
@@ -51,13 +51,13 @@ def test_each_row_is_measured_under_each_setting(paper: Path) -> None:
 
 
 def test_a_trained_row_names_its_weights(paper: Path) -> None:
-    hashes = {line["row"]: line["weights_sha256"] for line in read_table(paper / "measured.tsv")}
+    hashes = {line["row"]: line["weights_sha256"] for line in read_tsv(paper / "measured.tsv")}
     assert len(hashes["tiny"]) == 16
     assert hashes["intensity"] == "n/a"
 
 
 def test_measuring_again_replaces_a_row_and_keeps_the_others(paper: Path) -> None:
-    before = read_table(paper / "measured.tsv")
+    before = read_tsv(paper / "measured.tsv")
     protocol = Protocol(
         data=paper / "cohort",
         layout="auto",
@@ -65,7 +65,7 @@ def test_measuring_again_replaces_a_row_and_keeps_the_others(paper: Path) -> Non
         work=paper / "work",
     )
     reproduce(paper, protocol, rows=frozenset({"intensity"}), device="cpu")
-    after = read_table(paper / "measured.tsv")
+    after = read_tsv(paper / "measured.tsv")
     assert len(after) == len(before)
     assert {line["row"] for line in after} == {"intensity", "tiny"}
 
@@ -92,5 +92,5 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Protocol:
 def test_every_row_of_every_paper_runs(trial: Protocol, paper_name: str, row: str) -> None:
     path = reproduce(PAPERS / paper_name, trial, rows=frozenset({row}), device="cpu")
     shutil.rmtree(trial.work / "runs")  # the largest networks have hundreds of megabytes
-    lines = [line for line in read_table(path) if line["row"] == row]
+    lines = [line for line in read_tsv(path) if line["row"] == row]
     assert {"dice", "auprc", "hd95_mm"} <= {line["metric"] for line in lines}

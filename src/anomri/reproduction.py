@@ -19,10 +19,11 @@ from anomri import pipeline
 from anomri.datasets import find, make_phantoms
 from anomri.detector import Detector, build_family
 from anomri.errors import UsageError
-from anomri.evaluation import read_table, write_table
+from anomri.evaluation import write_table
 from anomri.family import REGIONS
 from anomri.models import SEGMENTERS
 from anomri.recipe import Recipe
+from anomri.tsv import read_tsv
 
 BASELINE = "intensity"
 MEASURED = "measured.tsv"
@@ -113,7 +114,7 @@ def reproduce(
     for row in _recipes(folder, rows):
         recipe = shrunk(row) if protocol.max_steps else row
         fresh = list(measure(recipe, protocol, device=device, track=track))
-        kept = read_table(path) if path.exists() else []
+        kept = read_tsv(path)
         write_table(path, [row for row in kept if row["row"] != recipe.name] + fresh)
     return path
 

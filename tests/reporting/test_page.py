@@ -20,13 +20,13 @@ from anomri.reporting import (
     read_records,
     write_detection,
     write_page,
-    write_table,
     write_tables,
 )
 from anomri.reporting.html import environment
 from anomri.reporting.niivue import niivue
 from anomri.reporting.view import Case, contents
 from anomri.scan import Detection
+from anomri.tsv import write_tsv
 
 Detect = Callable[..., Detection]
 
@@ -56,9 +56,9 @@ def out(detect: Detect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     write_detection(detect(subject=EVIL, label="sub-evil", notes=(EVIL,)), tmp_path)
     write_tables(tmp_path, [Failure(EVIL, EVIL, EVIL, EVIL)])
     rows = [("plain", 0.5, 12.0), (EVIL, 0.75, 8.0)]
-    write_table(tmp_path / "evaluation.tsv", ("subject", "dice", "hd95_mm"), rows)
+    write_tsv(tmp_path / "evaluation.tsv", ("subject", "dice", "hd95_mm"), rows)
     summary = [("dice", 0.625, 0.5, 0.75), (EVIL, 0.1, 0.0, 0.2)]
-    write_table(tmp_path / "evaluation_summary.tsv", ("metric", "mean", "low", "high"), summary)
+    write_tsv(tmp_path / "evaluation_summary.tsv", ("metric", "mean", "low", "high"), summary)
     return tmp_path
 
 
@@ -258,7 +258,7 @@ def test_an_evaluation_alone_has_a_page(out: Path, tmp_path: Path) -> None:
 
 def test_only_the_measures_worth_a_look_are_shown(out: Path) -> None:
     columns = ("subject", "dice", "auprc", "surface_distance_mm")
-    write_table(out / "evaluation.tsv", columns, [("plain", 0.5, 0.4, 3.0)])
+    write_tsv(out / "evaluation.tsv", columns, [("plain", 0.5, 0.4, 3.0)])
     text = write_page(out).read_text(encoding="utf-8")
     assert "AUPRC" in text
     assert "Surface distance" not in text

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from anomri.reporting import Record, write_page, write_table
+from anomri.reporting import Record, write_page
 from anomri.reporting.charts import Axis, Chart, Series
 from anomri.reporting.html import environment
 from anomri.reporting.plots import cohort_charts, curve_charts, learning_charts
 from anomri.scan import Detection
+from anomri.tsv import write_tsv
 
 Detect = Callable[..., Detection]
 
@@ -95,7 +96,7 @@ def test_names_in_a_chart_stay_text() -> None:
 
 def test_a_run_folder_has_a_page_of_its_own(tmp_path: Path) -> None:
     rows = [(0, 1.0, 0.9), (1, 0.5, 0.7), (2, 0.4, 0.8)]
-    write_table(tmp_path / "metrics.tsv", ("epoch", "train_loss", "val_loss"), rows)
+    write_tsv(tmp_path / "metrics.tsv", ("epoch", "train_loss", "val_loss"), rows)
     (tmp_path / "environment.json").write_text(
         '{"torch": "2.6", "seed": 3, "subjects": {"train": ["secret", "b"]}}'
     )
@@ -115,11 +116,11 @@ def test_a_run_folder_has_a_page_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("measured", [True, False])
 def test_a_paper_has_a_page_of_its_own(tmp_path: Path, measured: bool) -> None:
-    write_table(tmp_path / "published.tsv", ("row", "quantity", "value"), [("vae", "dice", 0.41)])
+    write_tsv(tmp_path / "published.tsv", ("row", "quantity", "value"), [("vae", "dice", 0.41)])
     if measured:
         columns = ("row", "metric", "mean", "commit", "anomri", "seed", "weights_sha256")
         rows = [("vae", name, 0.5, "abc", "0.1", 0, "f00") for name in ("dice", "auprc")]
-        write_table(tmp_path / "measured.tsv", columns, rows)
+        write_tsv(tmp_path / "measured.tsv", columns, rows)
     text = write_page(tmp_path).read_text(encoding="utf-8")
     assert "0.410" in text
     assert ("No row has been measured yet" in text) != measured

@@ -17,7 +17,7 @@ from anomri.evaluation.lesions import LesionCounts, count_lesions
 from anomri.evaluation.ranking import CohortOracle, Ranking, rank
 from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
 from anomri.evaluation.surfaces import SurfaceDistance, surface_distance
-from anomri.evaluation.tables import column, read_table, summarise, write_table
+from anomri.evaluation.tables import column, summarise, write_table
 from anomri.evaluation.voxels import (
     Confusion,
     confusion,
@@ -47,7 +47,6 @@ __all__ = [
     "paired_difference",
     "precision",
     "rank",
-    "read_table",
     "sensitivity",
     "slice_dice",
     "specificity",

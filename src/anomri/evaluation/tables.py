@@ -1,15 +1,11 @@
 """Tables of results: one row per subject, and what they come to.
 
-On disk: tab-separated, one header line, ``n/a`` where there is no value, as in BIDS; ``nan`` is a
-value that is not defined. A cell that a spreadsheet would run as a formula is defused.
+On disk (:mod:`anomri.tsv`) ``n/a`` is a measure that does not apply, ``nan`` one that is not
+defined.
 """
 
 from __future__ import annotations
 
-import csv
-import math
-import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.evaluation.intervals import bootstrap
+from anomri.tsv import NOTHING, write_tsv
 
-NOTHING = "n/a"
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -48,24 +44,9 @@ def column(rows: Rows, name: str) -> NDArray[np.float64]:
 
 
 def write_table(path: Path, rows: Rows) -> None:
-    """Write rows as TSV; the columns are all names in order of appearance.
-
-    The file appears whole or not at all.
-    """
+    """Write rows as TSV; the columns are all names in order of appearance."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines: list[list[Any]] = [columns, *([row.get(name) for name in columns] for row in rows)]
-    text = "".join("\t".join(map(_text, line)) + "\n" for line in lines)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        partial = Path(folder) / path.name
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a TSV as one mapping per row, each cell as it is written; see :func:`column`."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, restval=NOTHING))
+    write_tsv(path, columns, ([row.get(name) for name in columns] for row in rows))
 
 
 def _summary(values: NDArray[np.float64], subjects: int, seed: int) -> dict[str, Any]:
@@ -90,22 +71,3 @@ def _summary(values: NDArray[np.float64], subjects: int, seed: int) -> dict[str,
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _text(cell: object) -> str:
-    """Return a cell's text: short numbers, no tab or line break, no formula."""
-    if cell is None or cell == "":
-        return NOTHING
-    if isinstance(cell, float | np.floating):
-        return f"{cell:.6g}"
-    text = re.sub(r"\s+", " ", str(cell)).strip()
-    return (
-        f"'{text}" if text.startswith(("=", "+", "-", "@")) and not _reads_as_number(text) else text
-    )
-
-
-def _reads_as_number(text: str) -> bool:
-    try:
-        return not math.isnan(float(text))
-    except ValueError:
-        return False

@@ -8,10 +8,8 @@ from anomri.reporting.page import write_page
 from anomri.reporting.record import RESEARCH_USE, Record, read_record, read_records
 from anomri.reporting.tables import (
     Failure,
-    read_table,
     write_failures,
     write_run,
-    write_table,
     write_tables,
 )
 from anomri.reporting.viewing import write_view
@@ -26,12 +24,10 @@ __all__ = [
     "picture",
     "read_record",
     "read_records",
-    "read_table",
     "write_detection",
     "write_failures",
     "write_page",
     "write_run",
-    "write_table",
     "write_tables",
     "write_view",
 ]

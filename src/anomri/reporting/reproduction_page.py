@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from anomri.reporting.tables import read_table
+from anomri.tsv import read_tsv
 
 PUBLISHED = "published.tsv"
 MEASURED = "measured.tsv"
@@ -19,12 +19,12 @@ def reproduction_contents(folder: Path) -> dict[str, Any]:
     Args:
         folder: of a paper, with ``published.tsv`` and, once run, ``measured.tsv``.
     """
-    measured = read_table(folder / MEASURED)
+    measured = read_tsv(folder / MEASURED)
     shown = [{key: value for key, value in row.items() if key not in QUIET} for row in measured]
     origins = [{key: row.get(key, "") for key in ("row", *QUIET)} for row in measured]
     return {
         "name": folder.name,
-        "published": read_table(folder / PUBLISHED),
+        "published": read_tsv(folder / PUBLISHED),
         "measured": shown,
         "origins": [dict(pairs) for pairs in dict.fromkeys(tuple(o.items()) for o in origins)],
     }

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from anomri.reporting.plots import learning_charts
-from anomri.reporting.tables import read_table
 from anomri.reporting.view import Tile
 from anomri.reporting.words import as_number, number
+from anomri.tsv import read_tsv
 
 METRICS = "metrics.tsv"
 ENVIRONMENT = "environment.json"
@@ -25,7 +25,7 @@ def run_contents(run: Path) -> dict[str, Any]:
     Args:
         run: written by ``anomri train``.
     """
-    metrics = read_table(run / METRICS)
+    metrics = read_tsv(run / METRICS)
     environment = _json(run / ENVIRONMENT)
     recipe = run / RECIPE
     return {

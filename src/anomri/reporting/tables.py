@@ -1,34 +1,28 @@
 """The tables of a run, made from what its sidecars say.
 
-Tab-separated, one header line, ``n/a`` where there is nothing, as in BIDS. Names come from file
-systems and headers: a cell that a spreadsheet would run as a formula is defused.
+See :mod:`anomri.tsv` for how they are written.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from itertools import zip_longest
 from pathlib import Path, PurePath
 from platform import python_version
 from typing import Any
 
 from anomri.errors import ScanError
 from anomri.reporting.record import RESEARCH_USE, Record, read_records
+from anomri.tsv import NOTHING, Cell, write_text, write_tsv
 
 FINDINGS = "findings.tsv"
 SUMMARY = "summary.tsv"
 FAILURES = "failures.tsv"
 RUN = "run.json"
 DATASET = "dataset_description.json"
-NOTHING = "n/a"
-FORMULA = ("=", "+", "-", "@")  # how a spreadsheet knows a formula
 
-Cell = str | float | int | None
 LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
 
 
@@ -67,12 +61,12 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
         UsageError: a scan's sidecar is damaged.
     """
     records = read_records(folder)
-    write_table(folder / SUMMARY, SUMMARY_COLUMNS, [_summary_row(record) for record in records])
+    write_tsv(folder / SUMMARY, SUMMARY_COLUMNS, [_summary_row(record) for record in records])
     findings = [row for record in records for row in _finding_rows(record)]
-    write_table(folder / FINDINGS, FINDING_COLUMNS, findings)
+    write_tsv(folder / FINDINGS, FINDING_COLUMNS, findings)
     if failures is not None or not (folder / FAILURES).exists():
         write_failures(folder, failures or ())
-    _write_text(folder / DATASET, _json(_dataset_description()))
+    write_text(folder / DATASET, _json(_dataset_description()))
 
 
 def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
@@ -83,7 +77,7 @@ def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
         failures: scans that could not be used; none leaves a table without rows.
     """
     rows = [(item.subject, item.file, item.reason, item.next_step) for item in failures]
-    write_table(folder / FAILURES, FAILURE_COLUMNS, rows)
+    write_tsv(folder / FAILURES, FAILURE_COLUMNS, rows)
 
 
 def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:
@@ -103,23 +97,7 @@ def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:
         "research_use": RESEARCH_USE,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    _write_text(folder / RUN, _json(run))
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Write tab-separated values; the file appears whole or not at all."""
-    lines = [columns, *([_plain(cell) for cell in row] for row in rows)]
-    _write_text(path, "".join("\t".join(line) + "\n" for line in lines))
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Read tab-separated values as one mapping per row; none where there is no file."""
-    if not path.is_file():
-        return []
-    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
-    columns = header.split("\t")
-    rows = ([_undefused(cell) for cell in line.split("\t")] for line in lines)
-    return [dict(zip_longest(columns, row[: len(columns)], fillvalue="")) for row in rows]
+    write_text(folder / RUN, _json(run))
 
 
 SUMMARY_COLUMNS = (
@@ -177,20 +155,6 @@ def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
     ]
 
 
-def _plain(cell: Cell) -> str:
-    """Return the text of a cell: short numbers, no tab or line break, no formula."""
-    if cell is None or cell == "":
-        return NOTHING
-    if isinstance(cell, float):
-        return f"{cell:.6g}"
-    text = re.sub(r"\s+", " ", str(cell)).strip()
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
-def _undefused(text: str) -> str:
-    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA) else text
-
-
 def _dataset_description() -> dict[str, Any]:
     return {
         "Name": "Abnormal tissue found by anomri",
@@ -215,13 +179,3 @@ def _version(name: str) -> str:
 
 def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2, default=str) + "\n"
-
-
-def _write_text(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", delete=False
-    ) as stream:
-        stream.write(text)
-    draft = Path(stream.name)
-    draft.chmod(0o644)
-    draft.replace(path)

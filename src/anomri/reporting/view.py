@@ -13,8 +13,9 @@ from anomri.reporting.methods import citations, methods_text
 from anomri.reporting.plots import cohort_charts, curve_charts
 from anomri.reporting.position import GEOMETRIC
 from anomri.reporting.record import Record
-from anomri.reporting.tables import FAILURES, RUN, read_table
+from anomri.reporting.tables import FAILURES, RUN
 from anomri.reporting.words import as_number, millilitres, number
+from anomri.tsv import read_tsv
 
 EVALUATION = "evaluation.tsv"
 EVALUATION_SUMMARY = "evaluation_summary.tsv"
@@ -75,9 +76,9 @@ def contents(out: Path, scores: Path, records: Sequence[Record]) -> dict[str, An
         scores: the folder of its evaluation.
         records: its finished scans.
     """
-    evaluation = read_table(scores / EVALUATION)
-    failures = read_table(out / FAILURES)
-    summary = read_table(scores / EVALUATION_SUMMARY)
+    evaluation = read_tsv(scores / EVALUATION)
+    failures = read_tsv(out / FAILURES)
+    summary = read_tsv(scores / EVALUATION_SUMMARY)
     return {
         "tiles": _tiles(records, failures, evaluation),
         "facts": _facts(_run(out), records),
@@ -87,7 +88,7 @@ def contents(out: Path, scores: Path, records: Sequence[Record]) -> dict[str, An
         "evaluation": [_chosen(row) for row in evaluation],
         "evaluation_summary": summary,
         "charts": cohort_charts(records),
-        "curves": curve_charts(read_table(scores / EVALUATION_CURVES)),
+        "curves": curve_charts(read_tsv(scores / EVALUATION_CURVES)),
         "geometric": GEOMETRIC,
         "methods": methods_text(records),
         "citations": citations(records),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from anomri.reporting.tables import NOTHING
+from anomri.tsv import NOTHING
 
 MINUS = "\N{MINUS SIGN}"
 NAMES = {
