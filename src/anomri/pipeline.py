@@ -332,7 +332,7 @@ def view(source: Path, *, result: Path | None = None, out: Path | None = None) -
 def demo(out: Path, *, device: str = "auto", track: Track = untracked) -> Path:
     """Run the whole path on digital phantoms, and return the page.
 
-    Twelve healthy phantoms teach the model, two more set its threshold; the rest, healthy and
+    Twelve healthy phantoms teach the model, four more set its threshold; the rest, healthy and
     diseased, are looked at.
     """
     recipe = Recipe.load("demo")
