@@ -9,6 +9,8 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/anomri demo -o demo
 
+# One worker per core already: a second thread in each would only wait for the others.
+test: export OMP_NUM_THREADS = 1
 test: $(READY)
 	$(BIN)/pytest -n auto -q
 
