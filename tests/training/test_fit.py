@@ -124,6 +124,8 @@ from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training import train
 
+# A job that a shell started in the background inherits a deaf ear for Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 learn, steps = VariationalAutoencoder.losses, 0
 
 def losses(self, batch):
