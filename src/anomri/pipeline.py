@@ -41,7 +41,7 @@ from anomri.reporting import (
 from anomri.scan import Grid, Mask, ScanFiles, Threshold
 from anomri.training import train as fit
 
-DEMO_HEALTHY, DEMO_GLIOMAS, DEMO_LESIONS = 16, 4, 2
+DEMO_HEALTHY, DEMO_GLIOMAS, DEMO_LESIONS = 18, 4, 2
 DEMO_TRAINED, DEMO_CALIBRATED = (
     12,
     14,
