@@ -42,10 +42,8 @@ from anomri.scan import Grid, Mask, ScanFiles, Threshold
 from anomri.training import train as fit
 
 DEMO_HEALTHY, DEMO_GLIOMAS, DEMO_LESIONS = 18, 4, 2
-DEMO_TRAINED, DEMO_CALIBRATED = (
-    12,
-    14,
-)  # of the healthy: the first learn, the next set the threshold
+# Of the healthy: the first learn, the next set the threshold, the rest are looked at.
+DEMO_TRAINED, DEMO_CALIBRATED = 12, 16
 
 Item = TypeVar("Item")
 Track = Callable[[Sequence[Any], str], Iterable[Any]]
