@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 def test_the_recipe_is_the_papers() -> None:
-    path = Path(__file__).parents[2] / "recipes" / "myronenko2018" / "single.yaml"
+    path = Path(__file__).parents[2] / "recipes" / "myronenko2018" / "rows" / "single.yaml"
     if not path.is_file():
         pytest.skip("only in a checkout")
     recipe = Recipe.load(path)
