@@ -32,7 +32,7 @@ class Probe(Family):
         self.dropout = nn.Dropout(0.5)
 
     def losses(self, batch: Batch) -> Losses:
-        raise NotImplementedError
+        return {"loss": batch.image.mean()}
 
     def reconstruct(self, images: Tensor) -> Tensor:
         self.seen.append(images)
