@@ -1,0 +1,68 @@
+"""What a user types. One command is one call of :mod:`anomri.pipeline`; nothing is decided here."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+from rich.logging import RichHandler
+
+from anomri.cli import models, scans
+from anomri.cli.terminal import console
+from anomri.errors import AnomriError
+
+NOTICE = "For research only; not a medical device."
+
+app = typer.Typer(
+    name="anomri",
+    help=f"Finds what does not look healthy in a brain MRI. {NOTICE}",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+# The order is the order of the help page.
+for command in (
+    models.prepare,
+    models.train,
+    models.calibrate,
+    scans.detect,
+    scans.evaluate,
+    scans.report,
+    scans.view,
+    models.reproduce,
+    scans.demo,
+    models.models,
+):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Set up what every command shares."""
+    level = logging.DEBUG if verbose else logging.WARNING
+    handler = RichHandler(console=console, show_path=False, show_time=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.getLogger("anomri").setLevel(level)
+    if show_version:
+        typer.echo(version("anomri"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; errors meant for people end it with their own exit code."""
+    try:
+        app()
+    except AnomriError as error:
+        console.print(f"anomri: {error}", style="red", markup=False, highlight=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        console.print("anomri: stopped; run the same command again to go on.")
+        sys.exit(130)

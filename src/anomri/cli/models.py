@@ -1,0 +1,149 @@
+"""Commands that make a model: prepare, train, calibrate, reproduce; and list what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from anomri import catalogue, pipeline, reproduction
+from anomri.cli.options import (
+    Contrasts,
+    Device,
+    DryRun,
+    Layout,
+    Out,
+    Source,
+    Split,
+    SplitFile,
+    Subjects,
+    chosen_subjects,
+    with_contrasts,
+    words,
+)
+from anomri.cli.terminal import finish, show, track
+from anomri.errors import UsageError
+from anomri.recipe import Recipe, builtin_names
+
+
+def prepare(
+    source: Source,
+    out: Out,
+    recipe: Annotated[str, typer.Option(help="Whose preparation: a file or a name.")] = "intensity",
+    contrasts: Contrasts = "",
+    layout: Layout = "auto",
+    subjects: Subjects = "",
+    split_file: SplitFile = None,
+    split: Split = "train",
+    dry_run: DryRun = False,
+) -> None:
+    """Read, orient, crop, resample and scale scans into a folder that training reads from."""
+    found = pipeline.survey(
+        source, layout=layout, selection=chosen_subjects(subjects, split_file, split)
+    )
+    show(found)
+    if not dry_run:
+        chosen = with_contrasts(Recipe.load(recipe), contrasts)
+        finish(pipeline.prepare(found, out, recipe=chosen, track=track), out)
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe file.")],
+    data: Annotated[Path, typer.Option(help="Folder written by `anomri prepare`.")],
+    out: Out,
+    contrasts: Contrasts = "",
+    device: Device = "auto",
+    processes: Annotated[
+        int, typer.Option(help="Processes that train together, each with a device of its own.")
+    ] = 1,
+    workers: Annotated[int, typer.Option(help="Processes that read images.")] = 0,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
+) -> None:
+    """Train a model on prepared scans, healthy or labelled; resumes where it was stopped."""
+    chosen = with_contrasts(Recipe.load(recipe), contrasts)
+    run = pipeline.train(
+        chosen,
+        data,
+        out,
+        device=device,
+        processes=processes,
+        workers=workers,
+        max_steps=max_steps,
+        progress=True,
+    )
+    typer.echo(run)
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="Run folder, or a built-in name.")],
+    data: Annotated[Path, typer.Option(help="Folder written by `anomri prepare`.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder to write.")] = None,
+    false_positive_ml: Annotated[
+        float, typer.Option(help="False-positive volume allowed per healthy scan, in ml.")
+    ] = 5.0,
+    device: Device = "auto",
+) -> None:
+    """Fit thresholds on scans that the model has not been judged on."""
+    if out is None and not Path(model).is_dir():
+        raise UsageError(f"{model}: built-in models are read-only. Next: give a folder with -o.")
+    fitted = pipeline.calibrate(
+        model,
+        data,
+        out or Path(model),
+        false_positive_ml=false_positive_ml,
+        device=device,
+        track=track,
+    )
+    table = Table("rule", "value", "fitted on, scans", "expected false positives, ml")
+    for threshold in fitted.values():
+        expected = threshold.false_positive_ml
+        table.add_row(
+            threshold.rule,
+            f"{threshold.value:.4g}",
+            str(len(threshold.fitted_on)),
+            "not known" if expected is None else f"{expected:.2f}",
+        )
+    Console().print(table)
+
+
+def reproduce(
+    recipes: Annotated[Path, typer.Argument(help="Folder of a paper, with rows/*.yaml.")],
+    out: Out,
+    data: Annotated[Path | None, typer.Option(help="The data set, as published.")] = None,
+    split_file: SplitFile = None,
+    smoke: Annotated[bool, typer.Option(help="A few steps per row, on phantoms.")] = False,
+    rows: Annotated[str, typer.Option(help="Only these rows, separated by commas.")] = "",
+    layout: Layout = "auto",
+    device: Device = "auto",
+) -> None:
+    """Train, calibrate, detect and evaluate every row of a paper; resumes where it stopped."""
+    if smoke:
+        protocol = reproduction.Protocol.smoke(out)
+    elif data is None or split_file is None:
+        raise UsageError("reproduce: expected --data and --split-file, or --smoke")
+    else:
+        protocol = reproduction.Protocol(data=data, layout=layout, split_file=split_file, work=out)
+    table = reproduction.reproduce(recipes, protocol, rows=words(rows), device=device, track=track)
+    typer.echo(table)
+
+
+def models(
+    recipes: Annotated[
+        Path | None, typer.Argument(help="Folder of papers: list their rows.", exists=True)
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the page of the documentation.")
+    ] = False,
+) -> None:
+    """List the model families, or the rows of papers, with what each of them costs."""
+    if markdown:
+        typer.echo(catalogue.markdown(recipes or Path("recipes")), nl=False)
+        return
+    table = Table(*catalogue.HEADINGS)
+    for entry in catalogue.rows(recipes) if recipes else catalogue.families():
+        table.add_row(*entry.cells())
+    Console().print(table)
+    typer.echo("ready to use, without training: " + ", ".join(builtin_names()))

@@ -1,0 +1,45 @@
+"""Arguments and options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anomri import pipeline
+from anomri.datasets import LAYOUTS
+from anomri.recipe import Recipe
+
+Source = Annotated[Path, typer.Argument(help="A scan, a folder of scans or a data set.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
+Layout = Annotated[str, typer.Option(help=f"auto, {', '.join(LAYOUTS)}.")]
+Subjects = Annotated[str, typer.Option("--subjects", help="Only these, separated by commas.")]
+SplitFile = Annotated[
+    Path | None, typer.Option(help="TSV with columns subject and split.", exists=True)
+]
+Split = Annotated[str, typer.Option(help="Which split of --split-file.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would be used, then stop.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="Run folder, or a built-in name.")]
+Contrasts = Annotated[str, typer.Option(help="In place of the recipe's, separated by commas.")]
+
+
+def words(text: str) -> frozenset[str]:
+    """Split a list that was typed with commas."""
+    return frozenset(word.strip() for word in text.split(",") if word.strip())
+
+
+def chosen_subjects(
+    subjects: str, split_file: Path | None, split: str
+) -> pipeline.Selection | None:
+    """Return the subjects of a split or of a list; None where all are meant."""
+    if split_file is not None:
+        return pipeline.Selection.of_split(split_file, split)
+    return pipeline.Selection(words(subjects)) if subjects else None
+
+
+def with_contrasts(recipe: Recipe, contrasts: str) -> Recipe:
+    """Give a recipe other contrasts, where some are named."""
+    names = tuple(name.strip() for name in contrasts.split(",") if name.strip())
+    return recipe.model_copy(update={"contrasts": names}) if names else recipe

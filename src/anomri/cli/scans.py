@@ -1,0 +1,109 @@
+"""Commands that look at scans and show the result: detect, evaluate, report, view, demo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from anomri import pipeline
+from anomri.cli.options import (
+    Device,
+    DryRun,
+    Layout,
+    Model,
+    Out,
+    Source,
+    Split,
+    SplitFile,
+    Subjects,
+    chosen_subjects,
+)
+from anomri.cli.terminal import finish, show, track
+
+
+def detect(
+    source: Source,
+    out: Out,
+    model: Model = "intensity",
+    layout: Layout = "auto",
+    subjects: Subjects = "",
+    split_file: SplitFile = None,
+    split: Split = "test",
+    brain_mask: Annotated[
+        Path | None, typer.Option(help="Brain mask of a single scan.", exists=True)
+    ] = None,
+    threshold: Annotated[str, typer.Option(help="Another threshold rule, by name.")] = "",
+    decide: Annotated[str, typer.Option(help="Another decision, by name.")] = "",
+    device: Device = "auto",
+    dry_run: DryRun = False,
+    report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
+) -> None:
+    """Find what does not look healthy: maps, masks, tables and a page."""
+    found = pipeline.survey(
+        source, layout=layout, selection=chosen_subjects(subjects, split_file, split)
+    )
+    show(found)
+    if dry_run:
+        return
+    if brain_mask is not None:
+        found = pipeline.with_brain_mask(found, brain_mask)
+    detector = pipeline.load_detector(model, device=device, threshold=threshold, decide=decide)
+    outcome = pipeline.detect(found, detector, out, track=track, command=["anomri", *sys.argv[1:]])
+    if report:
+        typer.echo(pipeline.report(out))
+    finish(outcome, out)
+
+
+def evaluate(
+    detections: Annotated[Path, typer.Argument(help="Folder written by `anomri detect`.")],
+    truth: Annotated[Path, typer.Option(help="Data set with expert masks.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
+    layout: Layout = "auto",
+    region: Annotated[str, typer.Option(help="whole, core or enhancing.")] = "whole",
+) -> None:
+    """Measure detections against expert masks, on the scans' own grid."""
+    found = pipeline.survey(truth, layout=layout)
+    summary, outcome = pipeline.evaluate(
+        detections, found, out or detections, region=region, track=track
+    )
+    table = Table("measure", "mean", "95 % interval", "median", "scans", "undefined")
+    for row in summary:
+        interval = f"{row['lower']:.3f} to {row['upper']:.3f}"
+        mean, median = f"{row['mean']:.3f}", f"{row['median']:.3f}"
+        table.add_row(row["metric"], mean, interval, median, str(row["n"]), str(row["undefined"]))
+    Console().print(table)
+    finish(outcome, out or detections)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Detections, evaluation, run or paper.")],
+    scores: Annotated[
+        Path | None, typer.Option(help="Folder of the evaluation, where it is another.")
+    ] = None,
+) -> None:
+    """Write one HTML page that shows everything in a folder that anomri wrote."""
+    typer.echo(pipeline.report(folder, scores=scores))
+
+
+def view(
+    scan: Annotated[Path, typer.Argument(help="One scan: a file or its folder.", exists=True)],
+    result: Annotated[
+        Path | None, typer.Argument(help="Folder written by `anomri detect`.", exists=True)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file to write.")] = None,
+) -> None:
+    """Write a page with an interactive viewer of one scan and of what was found in it."""
+    typer.echo(pipeline.view(scan, result=result, out=out))
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")] = Path("demo"),
+    device: Device = "auto",
+) -> None:
+    """Run the whole path on a cohort of digital phantoms, from files to page."""
+    typer.echo(pipeline.demo(out, device=device, track=track))

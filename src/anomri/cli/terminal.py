@@ -1,0 +1,69 @@
+"""What is said on the terminal: what was found, how far a batch is, what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from anomri import pipeline
+from anomri.datasets import Found
+
+console = Console(stderr=True)
+
+
+def show(found: Found) -> None:
+    """Name the scans found and what was left out, with the reason."""
+    console.print(f"{len(found.scans)} scans found (layout: {found.layout})", highlight=False)
+    for files in found.scans:
+        extras = [name for name in ("brain", "truth") if getattr(files, name)]
+        what = ", ".join([*files.contrasts, *extras])
+        console.print(f"  {files.label}: {what}", markup=False, highlight=False)
+    for skipped in found.skipped:
+        console.print(f"  left out {skipped.name}: {skipped.reason}", markup=False, style="yellow")
+
+
+def finish(outcome: pipeline.Outcome, out: Path) -> None:
+    """Say what became of the batch and end with its exit code."""
+    console.print(
+        f"{len(outcome.done)} done, {len(outcome.unchanged)} unchanged, "
+        f"{len(outcome.failures)} failed",
+        highlight=False,
+    )
+    for failure in outcome.failures:
+        text = f"  {failure.subject}: {failure.file}: {failure.reason}. Next: {failure.next_step}"
+        console.print(text, markup=False, style="red", highlight=False)
+    if outcome.failures:
+        console.print(f"The failures are listed in {out.name}/failures.tsv", highlight=False)
+        raise typer.Exit(outcome.exit_code)
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=False) as progress:
+        yield progress
+
+
+def track(items: Sequence[Any], what: str) -> Iterable[Any]:
+    """Go through ``items`` behind a progress bar with the time left."""
+    with _bar() as progress:
+        yield from progress.track(items, description=what)

@@ -1,0 +1,35 @@
+"""The main path: from files to a page.
+
+Files are prepared, a model is trained on them, its thresholds are fitted, scans are looked at,
+the results are measured and shown. Each function is one command of the command line. A scan that
+fails is a row in the outcome, never the end of the batch; what is done and unchanged is not done
+again.
+"""
+
+from anomri.pipeline.batch import Outcome, Track, untracked
+from anomri.pipeline.demonstration import demo
+from anomri.pipeline.detection import detect, load_detector, with_brain_mask
+from anomri.pipeline.measurement import evaluate, measure_case, read_case
+from anomri.pipeline.model import calibrate, prepare, train
+from anomri.pipeline.pages import report, view
+from anomri.pipeline.selection import Selection, survey
+
+__all__ = [
+    "Outcome",
+    "Selection",
+    "Track",
+    "calibrate",
+    "demo",
+    "detect",
+    "evaluate",
+    "load_detector",
+    "measure_case",
+    "prepare",
+    "read_case",
+    "report",
+    "survey",
+    "train",
+    "untracked",
+    "view",
+    "with_brain_mask",
+]

@@ -1,0 +1,48 @@
+"""The whole path at once, on digital phantoms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from anomri.datasets import make_phantoms
+from anomri.detector import load
+from anomri.pipeline.batch import Track, untracked
+from anomri.pipeline.detection import detect
+from anomri.pipeline.measurement import evaluate
+from anomri.pipeline.model import calibrate, prepare, train
+from anomri.pipeline.pages import report
+from anomri.pipeline.selection import survey
+from anomri.recipe import Recipe
+
+DEMO_HEALTHY, DEMO_GLIOMAS, DEMO_LESIONS = 18, 4, 2
+# Of the healthy: the first learn, the next set the threshold, the rest are looked at.
+DEMO_TRAINED, DEMO_CALIBRATED = 12, 16
+
+
+def demo(out: Path, *, device: str = "auto", track: Track = untracked) -> Path:
+    """Run the whole path on digital phantoms, and return the page.
+
+    Twelve healthy phantoms teach the model, four more set its threshold; the rest, healthy and
+    diseased, are looked at.
+    """
+    recipe = Recipe.load("demo")
+    cohort = make_phantoms(
+        out / "phantoms", healthy=DEMO_HEALTHY, gliomas=DEMO_GLIOMAS, lesions=DEMO_LESIONS
+    )
+    found = survey(cohort, layout="phantom")
+    healthy = tuple(files for files in found.scans if files.healthy)
+    seen = {
+        "prepared": healthy[:DEMO_TRAINED],
+        "calibration": healthy[DEMO_TRAINED:DEMO_CALIBRATED],
+    }
+    for name, scans in seen.items():
+        prepare(replace(found, scans=scans), out / name, recipe=recipe, track=track)
+    run = train(recipe, out / "prepared", out / "run", device=device)
+    calibrate(run, out / "calibration", run, device=device, track=track)
+    used = [files for scans in seen.values() for files in scans]
+    unseen = replace(found, scans=tuple(files for files in found.scans if files not in used))
+    results = out / "results"
+    detect(unseen, load(run, device=device), results, track=track, command=("anomri", "demo"))
+    evaluate(results, unseen, results, track=track)
+    return report(results)

@@ -1,0 +1,29 @@
+"""Results are shown: one page for a folder, one viewer for a scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anomri.datasets import find
+from anomri.errors import UsageError
+from anomri.reporting import read_record, write_page, write_view
+
+
+def report(folder: Path, *, scores: Path | None = None) -> Path:
+    """Write one HTML page that shows everything in a folder of anomri's; see `write_page`."""
+    return write_page(folder, scores=scores)
+
+
+def view(source: Path, *, result: Path | None = None, out: Path | None = None) -> Path:
+    """Write a page with the viewer of one scan, beside its result or in the present folder.
+
+    Raises:
+        UsageError: there are several scans, or the result holds none of this scan.
+    """
+    found = find(source)
+    if len(found.scans) != 1:
+        raise UsageError(f"{source.name}: {len(found.scans)} scans; the viewer shows one")
+    files = found.scans[0]
+    if result is not None and read_record(result, files.label) is None:
+        raise UsageError(f"{result.name}: holds no detection of {files.label}")
+    return write_view(files, out or (result or Path()) / f"{files.label}_view.html", result=result)

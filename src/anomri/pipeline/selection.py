@@ -1,0 +1,61 @@
+"""Which scans of a source are meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from anomri.datasets import Found, find
+from anomri.errors import UsageError
+from anomri.scan import ScanFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which subjects of a source are meant.
+
+    Attributes:
+        subjects: names or BIDS labels, with or without ``sub-``; all where empty.
+    """
+
+    subjects: frozenset[str] = frozenset()
+
+    def __contains__(self, files: ScanFiles) -> bool:
+        """Tell whether the subject is one of the chosen."""
+        names = {files.subject, files.label, files.label.removeprefix("sub-")}
+        return not self.subjects or bool(names & self.subjects)
+
+    @classmethod
+    def of_split(cls, path: Path, split: str) -> Selection:
+        """Read the subjects of one split from a TSV file with columns ``subject`` and ``split``.
+
+        Raises:
+            UsageError: the file lacks a column, or no subject has that split.
+        """
+        header, *rows = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
+        if not {"subject", "split"} <= set(header):
+            raise UsageError(f"{path.name}: expected columns 'subject' and 'split', got {header}")
+        subject, part = header.index("subject"), header.index("split")
+        chosen = frozenset(row[subject] for row in rows if row[part] == split)
+        if not chosen:
+            parts = ", ".join(sorted({row[part] for row in rows}))
+            raise UsageError(f"{path.name}: no subject of split '{split}'; it has {parts}")
+        return cls(chosen)
+
+
+def survey(source: Path, *, layout: str = "auto", selection: Selection | None = None) -> Found:
+    """List the scans below ``source`` without computing anything.
+
+    Raises:
+        UsageError: nothing there looks like a scan, or nobody of the selection is there.
+    """
+    found = find(source, layout)
+    if selection is None:
+        return found
+    chosen = tuple(files for files in found.scans if files in selection)
+    if not chosen:
+        raise UsageError(
+            f"{source.name}: none of the {len(found.scans)} subjects found is among those asked "
+            f"for. Next: `--dry-run` lists what is there."
+        )
+    return replace(found, scans=chosen)
