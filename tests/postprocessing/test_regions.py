@@ -1,10 +1,162 @@
-"""Nested probabilities as label numbers, by hand."""
+"""Regions of hand-made tumours, label by label; nested probabilities as label numbers."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from anomri.postprocessing import nested_labels
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from anomri.postprocessing import REGION_STEPS, Candidate, call, nested_labels
+from anomri.postprocessing.regions import Regions
+from anomri.recipe import Step
+from anomri.scan import Labels, Mask
+
+# One axial slice: a frame of enhancing tumour (4) around necrosis (1), open where the hull
+# reaches edema (2) no farther than the tumour; a second tumour that does not enhance.
+DRAWN = """
+. . . . . . . . . . .
+. 2 2 2 2 2 2 . . . .
+. 2 4 4 4 4 2 . . 2 .
+. 2 4 1 1 4 2 . . 2 .
+. 2 4 1 1 4 2 . . 2 .
+. 2 4 4 4 4 2 . . . .
+. 2 2 2 2 2 2 . . . .
+"""
+SLICE = np.array([line.replace(".", "0").split() for line in DRAWN.split("\n") if line], np.uint8)
+TUMOURS: Labels = np.stack([SLICE * 0, SLICE, SLICE, SLICE, SLICE * 0], axis=-1)
+
+
+def step(labels: Labels, **options: Any) -> Regions:
+    """Take the masks of drawn labels apart, and let the step put them together again."""
+    return of_masks(labels > 0, labels == 4, **{"smallest_ml": 0, **options})
+
+
+def of_masks(whole: Mask, enhancing: Mask, **options: Any) -> Regions:
+    brain = np.ones_like(whole)
+    maps = [
+        Candidate(mask.astype(np.float32), brain, (1.0, 1.0, 1.0), 1e-3, mask)
+        for mask in (whole, enhancing)
+    ]
+    return call(REGION_STEPS, Step(name="hull", options=options), *maps)
+
+
+MOVES = [partial(np.flip, axis=axis) for axis in range(3)]
+MOVES += [partial(np.rot90, axes=axes) for axes in [(0, 1), (1, 2), (0, 2)]]
+Move = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+@pytest.mark.parametrize("move", [np.asarray, *MOVES])
+def test_a_drawn_tumour_is_found_again(move: Move) -> None:
+    labels = np.ascontiguousarray(move(TUMOURS))
+    np.testing.assert_array_equal(step(labels).labels, labels)
+
+
+def test_slice_by_slice_it_is_the_same_tumour() -> None:
+    np.testing.assert_array_equal(step(TUMOURS, dims=2).labels, TUMOURS)
+
+
+def test_in_three_dimensions_caps_close_a_tube() -> None:
+    """Enhancement in the outer slices only: a hull of the volume joins them, slices do not."""
+    labels = TUMOURS.copy()
+    middle = labels[..., 2]
+    middle[middle == 4] = 2
+    between = step(labels).labels[..., 2]
+    assert set(between[SLICE == 4]) == {1}
+    assert set(step(labels, dims=2).labels[..., 2][SLICE > 0]) == {2}
+
+
+def test_the_core_ends_where_the_tumour_ends() -> None:
+    """An enhancing horseshoe: its opening belongs to the hull, but not to the tumour."""
+    labels = TUMOURS.copy()
+    labels[3:5, 3:7] = 0
+    found = step(labels).labels
+    np.testing.assert_array_equal(found, labels)
+
+
+def two_tumours() -> Labels:
+    labels = np.zeros((30, 12, 5), np.uint8)
+    labels[2:9, 2:9, 1:4], labels[20:25, 3:8, 1:4] = 2, 2
+    labels[4:7, 4:7, 1:4], labels[21:24, 4:7, 2] = 4, 4
+    return labels
+
+
+def test_each_tumour_has_a_hull_of_its_own() -> None:
+    labels = two_tumours()
+    np.testing.assert_array_equal(step(labels).labels, labels)
+
+
+def test_one_hull_over_all_reaches_from_tumour_to_tumour() -> None:
+    labels = two_tumours()
+    found = step(labels, tumours="together").labels
+    assert (found[7:9, 5, 2] == 1).all()
+    assert not found[9:20].any()
+
+
+def test_the_largest_tumour_alone() -> None:
+    labels = two_tumours()
+    alone = labels.copy()
+    alone[15:] = 0
+    np.testing.assert_array_equal(step(labels, tumours="largest").labels, alone)
+
+
+def test_no_core_is_invented_where_nothing_enhances() -> None:
+    labels = np.where(TUMOURS > 0, 2, 0).astype(np.uint8)
+    for tumours in ("each", "largest", "together"):
+        found = step(labels, tumours=tumours)
+        assert set(np.unique(found.labels)) == {0, 2}
+        assert "no credible contrast enhancement" in found.note
+
+
+def test_a_speck_is_no_enhancement() -> None:
+    whole = TUMOURS > 0
+    speck = np.zeros_like(whole)
+    speck[3, 3, 2] = speck[4, 5, 2] = True
+    assert 4 not in of_masks(whole, speck, smallest_ml=0.002).labels
+    assert 4 in of_masks(whole, speck, smallest_ml=0.001).labels
+
+
+def test_faint_enhancement_is_not_credible() -> None:
+    """Brain of spread 1.4826; the enhancing voxels are 3 robust deviations above its median."""
+    brain = np.ones((20, 10, 10), bool)
+    values = np.resize(np.array([-1.0, 1.0], np.float32), brain.shape)
+    mask = np.zeros_like(brain)
+    mask[4:8, 4:8, 4:8] = True
+    values[mask] = np.median(values) + 3 * 1.4826
+    bright = Candidate(values, brain, (1.0, 1.0, 1.0), 1e-3, mask)
+    centre, spread = bright.centre_and_spread()
+    height = (float(values[mask].mean()) - centre) / spread
+    for least, enhances in ((height - 0.01, True), (height + 0.01, False)):
+        options = {"least_contrast": least, "smallest_ml": 0}
+        found = call(REGION_STEPS, Step(name="hull", options=options), bright, bright)
+        assert (4 in found.labels) == enhances
+
+
+def test_the_note_counts_the_tumours_without_enhancement() -> None:
+    assert step(two_tumours()).note == ""
+    assert "1 of 2 tumours" in step(TUMOURS).note
+    alone = TUMOURS.copy()
+    alone[:, 8:] = 0
+    alone[alone > 0] = 2
+    assert "in the tumour:" in step(alone).note
+
+
+def test_what_enhances_outside_the_tumour_does_not_count() -> None:
+    whole = TUMOURS > 0
+    found = of_masks(whole, ~whole, smallest_ml=0)
+    np.testing.assert_array_equal(found.labels > 0, whole)
+    assert 4 not in found.labels
+
+
+def test_without_a_tumour_there_is_nothing_to_name() -> None:
+    nothing = np.zeros((4, 5, 6), bool)
+    for tumours in ("each", "largest", "together"):
+        found = of_masks(nothing, ~nothing, tumours=tumours)
+        assert not found.labels.any()
+        assert found.note == ""
 
 
 def test_each_voxel_gets_the_innermost_region() -> None:

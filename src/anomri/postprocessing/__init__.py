@@ -27,7 +27,7 @@ from anomri.postprocessing.decisions import above, grow, hysteresis, mixture
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
-from anomri.postprocessing.regions import nested_labels
+from anomri.postprocessing.regions import Regions, hull, nested_labels
 from anomri.postprocessing.thresholds import (
     Fit,
     ThresholdFits,
@@ -64,6 +64,8 @@ DECISIONS: Mapping[str, Callable[..., Candidate]] = {
     "grow": grow,
     "mixture": mixture,
 }
+
+REGION_STEPS: Mapping[str, Callable[..., Regions]] = {"hull": hull}
 
 SCAN_RULES: Mapping[str, Callable[..., Threshold]] = {"fixed": fixed, "robust": robust}
 FITTED_RULES: Mapping[str, Callable[..., Fit]] = {
@@ -131,12 +133,14 @@ __all__ = [
     "FITTED_RULES",
     "MAP_STEPS",
     "MASK_STEPS",
+    "REGION_STEPS",
     "RULES",
     "SCAN_RULES",
     "STEPS",
     "Candidate",
     "Fit",
     "MixtureFit",
+    "Regions",
     "ThresholdFits",
     "call",
     "clean",

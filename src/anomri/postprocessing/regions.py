@@ -1,13 +1,83 @@
-"""Regions of a tumour as BraTS label numbers."""
+"""Regions of a tumour as BraTS label numbers.
+
+Weninger et al., section 4 and Figure 3: the whole tumour is what the FLAIR residual shows, the
+enhancing tumour what the T1CE residual shows inside it, and the core its convex hull, because "the
+enhancing tumor core mostly encloses the necrotic tissue". What is left of the tumour is edema.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from anomri.options import Size
+from anomri.postprocessing.candidate import Candidate
+from anomri.postprocessing.components import Components, remove_small
+from anomri.postprocessing.hulls import fill_hull
+from anomri.postprocessing.morphology import crop_around
 from anomri.scan import Labels, Mask
 
 EDEMA, NECROSIS, ENHANCING = 2, 1, 4
+
+Box = tuple[slice, ...]
+Tumours = Literal["each", "largest", "together"]
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """A tumour's regions.
+
+    Attributes:
+        labels: (I, J, K) BraTS numbers; 0 outside the tumour.
+        note: what a reader must know of them; empty where there is nothing to tell.
+    """
+
+    labels: Labels
+    note: str = ""
+
+
+def hull(
+    whole: Candidate,
+    enhancing: Candidate,
+    *,
+    dims: Literal[2, 3] = 3,
+    tumours: Tumours = "each",
+    smallest_ml: Size = 0.1,
+    least_contrast: float = 0.0,
+) -> Regions:
+    """Name the regions of what was found in two contrasts.
+
+    A tumour without credible enhancement has no core: all of it is edema, and the note says so.
+    The paper names such tumours as its limit; any two-component mixture finds a smaller component.
+
+    Args:
+        whole: the map that shows the whole tumour, and its mask.
+        enhancing: the map that shows the enhancing tumour, and its mask; what lies outside the
+            whole tumour does not count.
+        dims: 3 for the convex hull of the volume, 2 for one per axial slice.
+        tumours: ``each`` connected tumour gets a hull of its own; ``largest`` keeps nothing but
+            the largest tumour ("the biggest blob", section 6); ``together`` draws one hull.
+        smallest_ml: enhancing pieces (26 neighbours) below this volume are not enhancement.
+        least_contrast: a tumour's enhancement must be this bright in the mean of its voxels, in
+            robust standard deviations above the median of the brain.
+    """
+    pieces = remove_small(enhancing.with_mask(enhancing.lesion & whole.lesion), ml=smallest_ml)
+    centre, spread = enhancing.centre_and_spread()
+    least = centre + least_contrast * spread
+    labels = np.zeros(whole.lesion.shape, dtype=np.uint8)
+    found = _tumours(whole.lesion, tumours)
+    without = 0
+    for box, tumour in found:
+        bright = pieces.lesion[box] & tumour
+        credible = bright.any() and float(enhancing.values[box][bright].mean()) >= least
+        bright &= credible
+        _label(labels[box], tumour, fill_hull(bright, dims) & tumour, bright)
+        without += not credible
+    return Regions(labels, _note(without, len(found)))
 
 
 def nested_labels(probabilities: NDArray[np.float32], cut: float, whole: Mask) -> Labels:
@@ -21,5 +91,45 @@ def nested_labels(probabilities: NDArray[np.float32], cut: float, whole: Mask) -
         whole: (I, J, K), the tumour after its mask was refined; no label lies outside.
     """
     _, core, enhancing = (probabilities > cut) & whole
-    labels = np.select([enhancing, core & whole, whole], [ENHANCING, NECROSIS, EDEMA], default=0)
-    return labels.astype(np.uint8)
+    labels = np.zeros(whole.shape, dtype=np.uint8)
+    _label(labels, whole, core, enhancing)
+    return labels
+
+
+def _label(labels: Labels, whole: Mask, core: Mask, enhancing: Mask) -> None:
+    """Write label numbers of nested regions, the inner over the outer."""
+    for mask, number in ((whole, EDEMA), (core, NECROSIS), (enhancing, ENHANCING)):
+        labels[mask] = number
+
+
+def _tumours(whole: Mask, tumours: Tumours) -> list[tuple[Box, Mask]]:
+    """Return what gets a hull of its own, each as a box of the array and the mask inside it."""
+    if not whole.any():
+        return []
+    if tumours == "together":
+        box = crop_around(whole)
+        return [(box, whole[box])]
+    components = Components(whole)
+    sizes = components.sizes()[1:]
+    least = sizes.max(initial=1) if tumours == "largest" else 1
+    return [
+        (box, components.labels[inner] == number)
+        for number, inner in enumerate(ndimage.find_objects(components.labels), start=1)
+        if sizes[number - 1] >= least
+        for box in [_shifted(inner, components.box)]
+    ]
+
+
+def _shifted(inner: Box, outer: Box) -> Box:
+    """Return a box of a box as one of the whole array."""
+    return tuple(
+        slice(far.start + near.start, far.start + near.stop)
+        for near, far in zip(inner, outer, strict=True)
+    )
+
+
+def _note(without: int, tumours: int) -> str:
+    if not without:
+        return ""
+    which = "the tumour" if tumours == without == 1 else f"{without} of {tumours} tumours"
+    return f"no credible contrast enhancement in {which}: no core was named there"
