@@ -164,6 +164,12 @@ class Detection(_Section):
         threshold: rule of ``RULES``.
         decide: function of ``DECISIONS`` that turns map and threshold into a mask.
         refine: mask steps of ``STEPS``, in order.
+        shows: the region that the map shows, a name of ``REGIONS``: which labels count when a
+            threshold is fitted to them or a mask is measured.
+        blank_slices: the slice score below whose threshold an axial slice's mask is emptied,
+            before regions are named; null keeps every slice.
+        regions: function of ``REGION_STEPS`` that names regions, where a model that shows the
+            enhancing tumour stands beside this one.
     """
 
     score: NamedStep = Step(name="residual")
@@ -171,6 +177,9 @@ class Detection(_Section):
     threshold: NamedStep = Step(name="robust")
     decide: NamedStep = Step(name="above")
     refine: tuple[NamedStep, ...] = ()
+    shows: Literal["whole", "core", "enhancing"] = "whole"
+    blank_slices: Literal["mean_residual", "mahalanobis"] | None = None
+    regions: NamedStep = Step(name="hull")
 
 
 class Recipe(_Section):
@@ -213,6 +222,18 @@ class Recipe(_Section):
             raise RecipeError(f"{origin}: not valid YAML: {error}") from error
         except ValidationError as error:
             raise RecipeError(f"{origin}: {_in_words(error)}") from error
+
+    def with_detection(self, **changes: Any) -> Recipe:
+        """Return the same recipe with other entries of its ``detection``.
+
+        Raises:
+            RecipeError: an entry does not validate.
+        """
+        try:
+            section = Detection.model_validate({**dict(self.detection), **changes})
+        except ValidationError as error:
+            raise RecipeError(f"{self.name}: {_in_words(error)}") from error
+        return self.model_copy(update={"detection": section})
 
     def learns_like(self, other: Recipe) -> bool:
         """Tell whether both recipes train the same network on the same images.

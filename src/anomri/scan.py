@@ -149,6 +149,8 @@ class AnomalyMap:
         reconstruction: (C, I, J, K) float32, the model's healthy version of the scan.
         score: name of the score that made it, as in ``SCORES``.
         eroded_brain: (I, J, K) bool, what a cleaning step left of the scan's brain.
+        shows: the region of the lesion that each contrast shows, a name of ``REGIONS``; the
+            whole lesion where empty.
     """
 
     scan: Scan
@@ -156,6 +158,23 @@ class AnomalyMap:
     reconstruction: Image
     score: str
     eroded_brain: Mask | None = None
+    shows: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The region that the first contrast shows: the one that thresholds and masks are of."""
+        return self.shows[0] if self.shows else "whole"
+
+    @property
+    def highest(self) -> Volume:
+        """(I, J, K), what thresholds are compared with: the maximum over the contrasts.
+
+        Contrasts that show another region than the first one's do not count.
+        """
+        shows = self.shows or (self.shown,) * len(self.values)
+        counted = [region == self.shown for region in shows]
+        highest: Volume = self.values[counted].max(axis=0)
+        return highest
 
     @property
     def brain(self) -> Mask:
@@ -207,6 +226,8 @@ class Detection:
         mask: (I, J, K) bool, the lesions.
         threshold: the cut that was used.
         slice_scores: (K,) mean map value over the brain of each axial slice.
+        code_distances: (K,) how far each axial slice's code lies from those of healthy slices;
+            None where the model has no codes, or they have not been learnt from.
         scan_score: one number for the scan: the abnormal volume in ml.
         findings: lesions, largest first.
         regions: (I, J, K) BraTS labels where regions were named.
@@ -220,4 +241,5 @@ class Detection:
     scan_score: float
     findings: tuple[Finding, ...]
     regions: Labels | None = None
+    code_distances: NDArray[np.float64] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -112,8 +112,12 @@ def test_a_folder_of_runs_is_an_ensemble(tmp_path: Path) -> None:
     one, two = model.networks
     assert not torch.equal(*(n.get_parameter("last.weight") for n in (one, two)))
     assert len(model.weights_hash.split("+")) == 2
-    save_run(tmp_path / "two", RECIPE.model_copy(update={"contrasts": ("t2",)}))
+    coarse = RECIPE.preparation.model_copy(update={"spacing_mm": (2.0, 2.0, 2.0)})
+    save_run(tmp_path / "two", RECIPE.model_copy(update={"preparation": coarse}))
     with pytest.raises(UsageError, match="two: cannot be averaged"):
+        load(tmp_path, device="cpu")
+    save_run(tmp_path / "two", RECIPE.model_copy(update={"contrasts": ("t2",)}))
+    with pytest.raises(UsageError, match="of t2 shows 'whole'"):
         load(tmp_path, device="cpu")
 
 

@@ -35,9 +35,9 @@ class Candidate:
 
     @classmethod
     def of(cls, anomaly: AnomalyMap) -> Self:
-        """Combine the contrasts of ``anomaly`` by their maximum."""
+        """Combine the contrasts of ``anomaly`` that show one region by their maximum."""
         grid = anomaly.scan.grid
-        return cls(anomaly.values.max(axis=0), anomaly.brain, grid.spacing, grid.voxel_ml)
+        return cls(anomaly.highest, anomaly.brain, grid.spacing, grid.voxel_ml)
 
     @property
     def lesion(self) -> Mask:

@@ -94,13 +94,13 @@ def findings(mask: Mask, anomaly: AnomalyMap) -> tuple[Finding, ...]:
 
     Args:
         mask: (I, J, K) on the grid of ``anomaly``.
-        anomaly: gives each lesion its peak, over all contrasts.
+        anomaly: gives each lesion its peak.
     """
     components = Components(mask)
     if not components.count:
         return ()
     numbers = np.arange(1, components.count + 1)
-    values = anomaly.values.max(axis=0)[components.box]
+    values = anomaly.highest[components.box]
     sizes = components.sizes()[1:]
     peaks = ndimage.maximum(values, components.labels, numbers)
     corner = [side.start for side in components.box]

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import UsageError
+from anomri.family import REGIONS
 from anomri.options import Size
 from anomri.postprocessing.candidate import Candidate
 from anomri.scan import AnomalyMap, Mask, Threshold
@@ -74,6 +75,8 @@ def healthy(*, false_positive_ml: Size = 5.0) -> Fit:
 
 def labelled(*, candidates: Sequence[float] = ()) -> Fit:
     """Take the value with the best mean Dice over labelled scans (Lambert et al., section 3).
+
+    Of the labels those of the region count that the map shows; see ``REGIONS``.
 
     Args:
         candidates: values to choose from; all of :data:`CUTS` where there are none.
@@ -150,9 +153,11 @@ class _LabelledFit:
         self._dice = np.zeros(self._cuts.size)
 
     def add(self, anomaly: AnomalyMap) -> bool:
-        if anomaly.scan.truth is None or not anomaly.scan.truth.any():
+        if anomaly.scan.truth is None:
+            return False
+        lesion, brain = np.isin(anomaly.scan.truth, REGIONS[anomaly.shown]), anomaly.brain
+        if not lesion.any():
             return False  # without a lesion there is no Dice to raise
-        lesion, brain = anomaly.scan.truth > 0, anomaly.brain
         values = Candidate.of(anomaly).values
         hit = _count_above(values[brain & lesion], self._cuts)
         marked = hit + _count_above(values[brain & ~lesion], self._cuts)

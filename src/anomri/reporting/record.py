@@ -203,7 +203,7 @@ def _threshold_entry(detection: Detection) -> ThresholdEntry:
 def _volume_above_ml(detection: Detection) -> tuple[float, ...]:
     if detection.threshold.value <= 0:
         return ()
-    highest = detection.anomaly.values.max(axis=0)
+    highest = detection.anomaly.highest
     cuts = [multiple * detection.threshold.value for multiple in MULTIPLES]
     voxel_ml = detection.anomaly.scan.grid.voxel_ml
     return tuple(float(np.count_nonzero(highest > cut) * voxel_ml) for cut in cuts)

@@ -20,10 +20,11 @@ from anomri.family import Family
 from anomri.options import bind
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Scan
+from anomri.scoring.codes import CodeStatistics, code_distances, encode_slices
 from anomri.scoring.passes import score_and_reconstruct
 from anomri.scoring.residual import residual
 from anomri.scoring.segmentation import segment_scan, tumour_map
-from anomri.scoring.slices import slice_scores
+from anomri.scoring.slices import MAHALANOBIS, MEAN_RESIDUAL, SliceFits, slice_scores
 
 SCORES: Mapping[str, Callable[..., Tensor]] = {"residual": residual}
 
@@ -62,4 +63,17 @@ def score_scan(
     return AnomalyMap(scan=scan, values=values, reconstruction=reconstruction, score=step.name)
 
 
-__all__ = ["SCORES", "SEGMENTATIONS", "score_scan", "segment_scan", "slice_scores", "tumour_map"]
+__all__ = [
+    "MAHALANOBIS",
+    "MEAN_RESIDUAL",
+    "SCORES",
+    "SEGMENTATIONS",
+    "CodeStatistics",
+    "SliceFits",
+    "code_distances",
+    "encode_slices",
+    "score_scan",
+    "segment_scan",
+    "slice_scores",
+    "tumour_map",
+]

@@ -38,8 +38,8 @@ def score_and_reconstruct(
     image = as_stack(scan.image, len(size))
     values, reconstruction = np.zeros_like(scan.image), np.zeros_like(scan.image)
     results = [as_stack(result, len(size)) for result in (values, reconstruction)]
-    with _in_evaluation(family):
-        for chosen in _batches(brain, batch_size):
+    with in_evaluation(family):
+        for chosen in batches(brain, batch_size):
             inputs = torch.from_numpy(window.take(image, chosen)).to(device)
             for result, outputs in zip(results, _pass(family, inputs, score), strict=True):
                 window.put(result, chosen, outputs.cpu().numpy())
@@ -69,14 +69,14 @@ def _window(scan: Scan, brain: NDArray[np.bool_], size: tuple[int, ...]) -> Wind
     return window
 
 
-def _batches(brain: NDArray[np.bool_], batch_size: int) -> list[NDArray[np.intp]]:
+def batches(brain: NDArray[np.bool_], batch_size: int) -> list[NDArray[np.intp]]:
     """Number the items of the stack that hold brain, a batch at a time."""
     held = np.flatnonzero(brain.any(axis=tuple(range(1, brain.ndim))))
     return [held[start : start + batch_size] for start in range(0, held.size, batch_size)]
 
 
 @contextmanager
-def _in_evaluation(family: Family) -> Iterator[None]:
+def in_evaluation(family: Family) -> Iterator[None]:
     """Switch dropout and batch statistics off, and back on where they were on."""
     was_training = family.training
     family.eval()

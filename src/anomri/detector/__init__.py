@@ -1,0 +1,35 @@
+"""A model that is ready to look at scans: a recipe, its network and its thresholds, on a device.
+
+This is what :func:`anomri.load` returns. It knows nothing of folders full of scans, progress or
+tables; :mod:`anomri.pipeline` does. Two models of different contrasts can work beside each other:
+one shows the whole tumour, one the enhancing tumour, and together they name its regions.
+"""
+
+from anomri.detector.loading import (
+    CODES,
+    RECIPE,
+    THRESHOLDS,
+    WEIGHTS,
+    build_family,
+    builtin_models,
+    choose_device,
+    load,
+    load_thresholds,
+)
+from anomri.detector.model import Detector, Fitted
+from anomri.detector.result import Result
+
+__all__ = [
+    "CODES",
+    "RECIPE",
+    "THRESHOLDS",
+    "WEIGHTS",
+    "Detector",
+    "Fitted",
+    "Result",
+    "build_family",
+    "builtin_models",
+    "choose_device",
+    "load",
+    "load_thresholds",
+]

@@ -1,0 +1,99 @@
+"""What two models of one tumour find together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomri.errors import UsageError
+from anomri.options import call
+from anomri.postprocessing import REGION_STEPS, Candidate, findings
+from anomri.recipe import Step
+from anomri.scan import AnomalyMap, Detection, Mask, Scan, Threshold
+
+
+def of_contrasts(scan: Scan, contrasts: tuple[str, ...]) -> Scan:
+    """Return the scan with these of its contrasts, in this order.
+
+    Raises:
+        UsageError: it lacks one.
+    """
+    if scan.contrasts == contrasts:
+        return scan
+    if not set(contrasts) <= set(scan.contrasts):
+        raise UsageError(
+            f"{scan.subject}: expected the contrasts {', '.join(contrasts)}, got "
+            f"{', '.join(scan.contrasts)}. Next: prepare the scan with the model's recipe."
+        )
+    chosen = [scan.contrasts.index(name) for name in contrasts]
+    return replace(scan, image=scan.image[chosen], contrasts=contrasts)
+
+
+def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step) -> Detection:
+    """Put what a model of the whole and one of the enhancing tumour found into one detection.
+
+    Its mask is the tumour whose regions were named, its threshold that of the whole; its map holds
+    the contrasts of both.
+
+    Args:
+        whole: of the whole tumour.
+        enhancing: of the enhancing tumour, on the same grid.
+        scan: both models' contrasts, in order.
+        step: a name of ``REGION_STEPS`` with its options.
+    """
+    maps = whole.anomaly, enhancing.anomaly
+    regions = call(REGION_STEPS, step, _candidate(whole), _candidate(enhancing))
+    noted = replace(scan, notes=(*scan.notes, *([regions.note] if regions.note else [])))
+    anomaly = AnomalyMap(
+        scan=noted,
+        values=np.concatenate([one.values for one in maps]),
+        reconstruction=np.concatenate([one.reconstruction for one in maps]),
+        score=whole.anomaly.score,
+        eroded_brain=whole.anomaly.eroded_brain,
+        shows=(*maps[0].shows, *maps[1].shows),
+    )
+    mask: Mask = regions.labels > 0
+    return replace(
+        whole,
+        anomaly=anomaly,
+        mask=mask,
+        scan_score=float(mask.sum() * scan.grid.voxel_ml),
+        findings=findings(mask, anomaly),
+        regions=regions.labels,
+        provenance={**whole.provenance, "beside": _facts(enhancing)},
+    )
+
+
+def without_healthy_slices(
+    mask: Mask, scores: NDArray[np.float64] | None, threshold: Threshold
+) -> Mask:
+    """Return a copy of the mask, empty in the axial slices whose score is not above the threshold.
+
+    Args:
+        mask: (I, J, K).
+        scores: (K,), NaN where there is none; None where the model has no such score.
+        threshold: fitted to healthy slices.
+
+    Raises:
+        UsageError: the model has no such score.
+    """
+    if scores is None:
+        raise UsageError(
+            f"the slice score '{threshold.rule}' needs a family with codes of slices. "
+            "Next: choose `mean_residual`."
+        )
+    return mask & (scores > threshold.value)
+
+
+def _candidate(detection: Detection) -> Candidate:
+    """Return map and mask on the whole brain: the mask may reach to its rim, the map is 0 there."""
+    brain = detection.anomaly.scan.brain
+    return Candidate.of(detection.anomaly).with_brain(brain).with_mask(detection.mask)
+
+
+def _facts(detection: Detection) -> dict[str, object]:
+    """Return a model's provenance with the threshold that it was used with."""
+    threshold = {"value": detection.threshold.value, "rule": detection.threshold.rule}
+    return {**detection.provenance, "threshold": threshold}

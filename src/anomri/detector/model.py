@@ -1,0 +1,285 @@
+"""A model that is ready to look at scans: a recipe, its network and its thresholds, on a device.
+
+This is what :func:`anomri.load` returns. It knows nothing of folders full of scans, progress or
+tables; :mod:`anomri.pipeline` does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anomri.detector.beside import name_regions, of_contrasts, without_healthy_slices
+from anomri.detector.result import Result
+from anomri.errors import ScanError, UsageError
+from anomri.family import Family, Network
+from anomri.options import call
+from anomri.postprocessing import clean, decide, findings, nested_labels, threshold_of_scan
+from anomri.preprocessing import prepare_images, prepare_scan
+from anomri.recipe import Recipe, Step
+from anomri.scan import AnomalyMap, Detection, Mask, Scan, ScanFiles, Threshold
+from anomri.scoring import (
+    MAHALANOBIS,
+    MEAN_RESIDUAL,
+    SEGMENTATIONS,
+    CodeStatistics,
+    code_distances,
+    score_scan,
+    slice_scores,
+    tumour_map,
+)
+
+Regions = NDArray[np.float32] | None  # (R, I, J, K)
+SliceScores = Mapping[str, NDArray[np.float64]]  # name -> (K,)
+
+FITTED_RULES = ("healthy", "labelled", "oracle")
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What calibration left in a run folder.
+
+    Attributes:
+        thresholds: by rule; those of slice scores by the score's name.
+        codes: what codes of healthy slices look like.
+    """
+
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    codes: CodeStatistics | None = None
+
+
+class Detector:
+    """A recipe, its network and its thresholds, and perhaps a model of another contrast beside it.
+
+    Args:
+        recipe: what to do.
+        networks: with their weights; one family, or segmenters to be averaged.
+        fitted: thresholds and statistics from calibration.
+        device: where the network runs.
+        weights_hash: first 16 hex digits of the weights' SHA-256; empty without weights.
+        beside: a model that shows the enhancing tumour, where this one shows the whole; the two
+            name its regions together.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        networks: Sequence[Network],
+        *,
+        fitted: Fitted | None = None,
+        device: torch.device | None = None,
+        weights_hash: str = "",
+        beside: Detector | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.device = device or torch.device("cpu")
+        self.networks = [network.to(self.device).eval() for network in networks]
+        self.fitted = fitted or Fitted()
+        self.weights_hash = weights_hash
+        self.beside = beside
+
+    @property
+    def thresholds(self) -> dict[str, Threshold]:
+        """Fitted thresholds by rule."""
+        return dict(self.fitted.thresholds)
+
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        """What a scan must have: the recipe's contrasts, then those of the model beside it."""
+        return (*self.recipe.contrasts, *(self.beside.contrasts if self.beside else ()))
+
+    @property
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that change with recipes, weights and what was fitted."""
+        codes = self.fitted.codes
+        facts = [self.recipe.to_yaml(), self.weights_hash, repr(self.thresholds)]
+        facts += [] if codes is None else [codes.digest]
+        facts += [] if self.beside is None else [self.beside.fingerprint]
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+    def with_beside(self, beside: Detector) -> Detector:
+        """Return the same model with one that shows the enhancing tumour beside it."""
+        return self._with(self.recipe, beside)
+
+    def with_detection(
+        self,
+        *,
+        threshold: str | None = None,
+        decide: str | None = None,
+        blank_slices: str | None = None,
+    ) -> Detector:
+        """Return the same model with another threshold rule, decision or slice score, by name.
+
+        The threshold rule and the decision are those of a model beside it too.
+
+        Raises:
+            RecipeError: there is no such slice score.
+        """
+        steps = {"threshold": threshold, "decide": decide}
+        changes: dict[str, Any] = {name: Step(name=to) for name, to in steps.items() if to}
+        if blank_slices:
+            changes["blank_slices"] = blank_slices
+        beside = self.beside and self.beside.with_detection(threshold=threshold, decide=decide)
+        return self._with(self.recipe.with_detection(**changes), beside)
+
+    def _with(self, recipe: Recipe, beside: Detector | None) -> Detector:
+        return Detector(
+            recipe,
+            self.networks,
+            fitted=self.fitted,
+            device=self.device,
+            weights_hash=self.weights_hash,
+            beside=beside,
+        )
+
+    def prepare(self, files: ScanFiles) -> Scan:
+        """Read one scan as the recipe wants it."""
+        return prepare_scan(files, self.recipe.preparation, self.contrasts)
+
+    def score(self, scan: Scan) -> AnomalyMap:
+        """Return the cleaned map: what thresholds are compared with."""
+        return self._look(of_contrasts(scan, self.recipe.contrasts))[0]
+
+    def _look(self, scan: Scan) -> tuple[AnomalyMap, Regions]:
+        """Return the cleaned map and, from segmenters, the probabilities of the regions."""
+        section, network = self.recipe.detection, self.networks[0]
+        if isinstance(network, Family):
+            raw, regions = score_scan(network, scan, section.score, device=self.device), None
+        else:
+            regions = call(SEGMENTATIONS, section.score, self.networks, scan, self.device)
+            raw = tumour_map(scan, regions)
+        shows = (section.shows,) * len(raw.values)
+        return replace(clean(raw, section.clean), shows=shows), regions
+
+    def threshold(self, anomaly: AnomalyMap) -> Threshold:
+        """Return the recipe's threshold for this map, fitted before or found in the map itself.
+
+        Raises:
+            UsageError: the rule has to be fitted first and has not been.
+        """
+        rule = self.recipe.detection.threshold
+        if rule.name in FITTED_RULES:
+            return self._fitted_threshold(rule.name)
+        return threshold_of_scan(anomaly, rule)
+
+    def _fitted_threshold(self, name: str) -> Threshold:
+        if name in self.thresholds:
+            return self.thresholds[name]
+        raise UsageError(
+            f"{self.recipe.name}: the threshold rule '{name}' has not been fitted. "
+            "Next: run `anomri calibrate` on the run folder, or choose another: "
+            "`--threshold robust` for the map, no slice score for slices."
+        )
+
+    def slice_scores(self, scan: Scan, anomaly: AnomalyMap) -> SliceScores:
+        """Return each score of axial slices that the model has, by name."""
+        scores = {MEAN_RESIDUAL: slice_scores(anomaly)}
+        network, codes = self.networks[0], self.fitted.codes
+        if isinstance(network, Family) and codes is not None:
+            distances = code_distances(network, scan, codes, device=self.device)
+            if distances is not None:
+                scores[MAHALANOBIS] = distances
+        return scores
+
+    def detect_scan(self, scan: Scan) -> Detection:
+        """Look at a prepared scan."""
+        own = self._detect_alone(of_contrasts(scan, self.recipe.contrasts))
+        if self.beside is None:
+            return own
+        return name_regions(own, self.beside.detect_scan(scan), scan, self.recipe.detection.regions)
+
+    def _detect_alone(self, scan: Scan) -> Detection:
+        """Look at a scan of this model's contrasts, without the model beside it."""
+        anomaly, regions = self._look(scan)
+        threshold = self.threshold(anomaly)
+        scores = self.slice_scores(scan, anomaly)
+        mask = self._blanked(decide(anomaly, threshold, self.recipe.detection), scores)
+        labels = None if regions is None else nested_labels(regions, threshold.value, mask)
+        return Detection(
+            anomaly=anomaly,
+            mask=mask,
+            threshold=threshold,
+            slice_scores=scores[MEAN_RESIDUAL],
+            scan_score=float(mask.sum() * scan.grid.voxel_ml),
+            findings=findings(mask, anomaly),
+            regions=labels,
+            code_distances=scores.get(MAHALANOBIS),
+            provenance=self.provenance() | {"reconstruction_mae": _error(anomaly)},
+        )
+
+    def _blanked(self, mask: Mask, scores: SliceScores) -> Mask:
+        """Empty the slices that the recipe's slice score calls healthy."""
+        name = self.recipe.detection.blank_slices
+        if name is None:
+            return mask
+        return without_healthy_slices(mask, scores.get(name), self._fitted_threshold(name))
+
+    def detect(self, images: Mapping[str, Any], *, brain: Any = None, name: str = "scan") -> Result:
+        """Look at one subject.
+
+        Args:
+            images: contrast name to a path or a nibabel image.
+            brain: brain mask, a path or a nibabel image; found from the background if left out.
+            name: what to call the subject.
+
+        Raises:
+            ScanError: an image cannot be used.
+        """
+        scan = prepare_images(
+            images, self.recipe.preparation, self.contrasts, brain=brain, name=name
+        )
+        return Result(self.detect_scan(scan))
+
+    def detect_many(
+        self,
+        subjects: Iterable[Mapping[str, Any]],
+        *,
+        on_error: Literal["raise", "collect"] = "raise",
+    ) -> Iterator[Result | ScanError]:
+        """Look at one subject after another; memory stays that of one.
+
+        Args:
+            subjects: one mapping of contrasts per subject, as for :meth:`detect`.
+            on_error: ``collect`` yields the error in the place of the result.
+        """
+        for number, images in enumerate(subjects, start=1):
+            try:
+                yield self.detect(images, name=_name_of(images, number))
+            except ScanError as error:
+                if on_error == "raise":
+                    raise
+                yield error
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what a sidecar says about this model."""
+        return {
+            "anomri_version": version("anomri"),
+            "recipe": self.recipe.name,
+            "family": self.recipe.family.name,
+            "weights_sha256": self.weights_hash,
+            "detection": self.recipe.detection.model_dump(mode="json"),
+            **({"beside": self.beside.provenance()} if self.beside else {}),
+        }
+
+
+def _error(anomaly: AnomalyMap) -> float:
+    """Mean absolute error of the reconstruction in the brain, in prepared intensity units."""
+    scan = anomaly.scan
+    difference = np.abs(scan.image - anomaly.reconstruction)[:, scan.brain]
+    return float(difference.mean()) if difference.size else float("nan")
+
+
+def _name_of(images: Mapping[str, Any], number: int) -> str:
+    """Name a subject after its first file, or by its place in the sequence."""
+    first = next(iter(images.values()), None)
+    if isinstance(first, str | Path):
+        return Path(first).name.split(".")[0]
+    return f"scan{number:04d}"
