@@ -14,6 +14,7 @@ EVERY = {
     "dice",
     "slice_dice_all",
     "slice_dice_lesion",
+    "slice_dice_empty",
     "sensitivity",
     "specificity",
     "precision",

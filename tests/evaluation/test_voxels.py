@@ -115,6 +115,10 @@ def test_slice_dice_by_hand() -> None:
     # 2/3 and 1 with lesion; two more slices of brain without; one slice without brain
     assert slice_dice(mask, truth, brain) == pytest.approx((2 / 3 + 1) / 4)
     assert slice_dice(mask, truth, brain, lesion_free="skip") == pytest.approx((2 / 3 + 1) / 2)
+    # of the two slices without lesion one is left empty
+    expected = pytest.approx((2 / 3 + 1 + 1 + 0) / 4)
+    assert slice_dice(mask, truth, brain, lesion_free="empty") == expected
+    assert slice_dice(truth, truth, brain, lesion_free="empty") == 1
     perfect = slice_dice(truth, truth, brain)
     assert perfect == 0.5  # the share of slices with lesion: the ceiling of Table 2
 

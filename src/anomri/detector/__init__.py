@@ -5,6 +5,7 @@ tables; :mod:`anomri.pipeline` does. Two models of different contrasts can work 
 one shows the whole tumour, one the enhancing tumour, and together they name its regions.
 """
 
+from anomri.detector.calibration import Calibration
 from anomri.detector.loading import (
     CODES,
     RECIPE,
@@ -24,6 +25,7 @@ __all__ = [
     "RECIPE",
     "THRESHOLDS",
     "WEIGHTS",
+    "Calibration",
     "Detector",
     "Fitted",
     "Result",

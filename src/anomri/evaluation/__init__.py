@@ -16,6 +16,7 @@ from anomri.evaluation.intervals import Interval, bootstrap, paired_difference
 from anomri.evaluation.lesions import LesionCounts, count_lesions
 from anomri.evaluation.ranking import CohortOracle, Ranking, rank
 from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
+from anomri.evaluation.slices import RankedSlices, pooled_slice_auroc, slice_auroc
 from anomri.evaluation.surfaces import SurfaceDistance, surface_distance
 from anomri.evaluation.tables import column, summarise, write_table
 from anomri.evaluation.voxels import (
@@ -33,6 +34,7 @@ __all__ = [
     "Confusion",
     "Interval",
     "LesionCounts",
+    "RankedSlices",
     "Ranking",
     "SurfaceDistance",
     "bootstrap",
@@ -45,9 +47,11 @@ __all__ = [
     "false_positive_ml",
     "mean_absolute_error",
     "paired_difference",
+    "pooled_slice_auroc",
     "precision",
     "rank",
     "sensitivity",
+    "slice_auroc",
     "slice_dice",
     "specificity",
     "summarise",

@@ -5,6 +5,7 @@ column                                          meaning
 =============================================== ==================================================
 dice, sensitivity, specificity, precision       of the mask's voxels
 slice_dice_all, slice_dice_lesion               mean over slices; lesion-free ones 0, or left out
+slice_dice_empty                                lesion-free ones 1 where nothing is marked, or 0
 auprc, auroc                                    of the map's ranking, before any threshold
 oracle_dice, oracle_threshold                   best Dice of any threshold of the map; no result
 hd95_mm, surface_distance_mm                    between the surfaces
@@ -135,6 +136,7 @@ def _voxels(case: _Case) -> Row:
         "dice": dice(counts),
         "slice_dice_all": slice_dice(*arrays, lesion_free="zero"),
         "slice_dice_lesion": slice_dice(*arrays, lesion_free="skip"),
+        "slice_dice_empty": slice_dice(*arrays, lesion_free="empty"),
         "sensitivity": sensitivity(counts),
         **spared,
         "precision": precision(counts),

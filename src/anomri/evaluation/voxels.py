@@ -75,7 +75,7 @@ def specificity(counts: Confusion, *, empty: float = float("nan")) -> float:
 
 
 def slice_dice(
-    mask: Mask, truth: Mask, brain: Mask, *, lesion_free: Literal["zero", "skip"] = "zero"
+    mask: Mask, truth: Mask, brain: Mask, *, lesion_free: Literal["zero", "skip", "empty"] = "zero"
 ) -> float:
     """Return the mean Dice over the axial slices that hold brain, NaN where no slice counts.
 
@@ -85,11 +85,14 @@ def slice_dice(
         brain: (I, J, K).
         lesion_free: what a slice without lesion counts as. ``zero`` is 0 whatever the mask, so
             that the best possible result is the share of slices with lesion, as in Table 2 of
-            Weninger et al.; ``skip`` leaves such slices out, as their section 5.3 must.
+            Weninger et al.; ``skip`` leaves such slices out; ``empty`` is 1 where nothing is
+            marked and 0 where something is. Their section 5.3 must have done one of the two.
     """
     marked, lesion = _per_slice(mask & brain), _per_slice(truth & brain)
     hits = _per_slice(mask & truth & brain)
     scores = np.divide(2 * hits, marked + lesion, out=np.zeros(hits.shape), where=lesion > 0)
+    if lesion_free == "empty":
+        scores = np.where((marked == 0) & (lesion == 0), 1.0, scores)
     counted = lesion > 0 if lesion_free == "skip" else brain.any(axis=AXIAL)
     return float(scores[counted].mean()) if counted.any() else float("nan")
 

@@ -5,7 +5,12 @@ input's own voxels with one interpolation.
 """
 
 from anomri.preprocessing.cache import PreparedFolder, is_prepared
-from anomri.preprocessing.home import labels_to_native, mask_to_native, to_native
+from anomri.preprocessing.home import (
+    labels_to_native,
+    mask_to_native,
+    slices_to_native,
+    to_native,
+)
 from anomri.preprocessing.intensities import INTENSITIES
 from anomri.preprocessing.preparing import prepare_images, prepare_scan
 from anomri.preprocessing.reading import read_labels, read_native
@@ -22,5 +27,6 @@ __all__ = [
     "read_labels",
     "read_native",
     "read_truth",
+    "slices_to_native",
     "to_native",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomri.preprocessing.resampling import index_map, sample
 from anomri.scan import Labels, Mask, Scan, Volume
@@ -18,6 +19,22 @@ def to_native(volume: Volume, scan: Scan) -> Volume:
 def mask_to_native(mask: Mask, scan: Scan) -> Mask:
     """Return a mask on ``scan.native``: True where its linear interpolation is at least 0.5."""
     return to_native(mask.astype(np.float32), scan) >= 0.5
+
+
+def slices_to_native(scores: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:
+    """Return (K,) numbers of axial slices as those of the axial slices of ``scan.native``.
+
+    Each native slice takes that of the nearest one at its centre, NaN where there is none. The
+    native axis is the last of ``scan.native.axial_last``.
+    """
+    native = scan.native
+    axis = native.axial_last[2]
+    centres = np.tile((np.array(native.shape) - 1) / 2, (native.shape[axis], 1))
+    centres[:, axis] = np.arange(native.shape[axis])
+    matrix = index_map(scan.grid, native)
+    nearest = np.rint(centres @ matrix[2, :3] + matrix[2, 3]).astype(int)
+    there = (nearest >= 0) & (nearest < scores.size)
+    return np.where(there, scores[nearest.clip(0, scores.size - 1)], np.nan)
 
 
 def labels_to_native(labels: Labels, scan: Scan) -> Labels:

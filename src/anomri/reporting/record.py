@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_pascal
 
 from anomri.errors import UsageError
+from anomri.preprocessing import slices_to_native
 from anomri.reporting.naming import RECORD, derivative
 from anomri.reporting.position import Places
 from anomri.scan import Detection, Finding, Scan
@@ -24,6 +25,7 @@ RESEARCH_USE = (
     "Research use only. Not a medical device, not for diagnosis or for decisions about treatment."
 )
 STANDARDISE = "standardise"
+MEAN_RESIDUAL, MAHALANOBIS = "mean_residual", "mahalanobis"
 MULTIPLES = tuple(quarter / 4 for quarter in range(1, 13))
 """Of the threshold: where the volume above it is told, to show what another one would have cost."""
 
@@ -60,11 +62,15 @@ class Record(_Entry):
         subject: the name the data set gives it: untrusted text.
         label: BIDS prefix of its files.
         contrasts: what was looked at.
+        shows: the region that each contrast's map shows, a name of ``REGIONS``; the whole lesion
+            where empty.
         units: of the anomaly map, the threshold and the peaks.
         threshold: the cut.
         lesion_volume_ml: all lesions together.
         scan_score: one number for the scan.
         highest_slice_score: the most abnormal axial slice.
+        slice_scores: each score of the input's axial slices, along its axis from feet to head or
+            head to feet; None where a slice was not looked at.
         volume_above_ml: of the map above each of :data:`MULTIPLES` of the threshold; empty where
             the threshold is not above 0.
         findings: lesions, largest first.
@@ -85,11 +91,13 @@ class Record(_Entry):
     subject: str
     label: str
     contrasts: tuple[str, ...]
+    shows: tuple[str, ...] = ()
     units: str
     threshold: ThresholdEntry
     lesion_volume_ml: float
     scan_score: float
     highest_slice_score: float
+    slice_scores: dict[str, tuple[float | None, ...]] = {}
     volume_above_ml: tuple[float, ...] = ()
     findings: tuple[FindingEntry, ...]
     healthy: bool | None = None
@@ -115,11 +123,13 @@ class Record(_Entry):
             subject=scan.subject,
             label=scan.label,
             contrasts=scan.contrasts,
+            shows=detection.anomaly.shows,
             units=unit_of(detection),
             threshold=_threshold_entry(detection),
             lesion_volume_ml=float(detection.mask.sum() * scan.grid.voxel_ml),
             scan_score=detection.scan_score,
             highest_slice_score=float(detection.slice_scores.max(initial=0.0)),
+            slice_scores=_slice_scores(detection),
             volume_above_ml=_volume_above_ml(detection),
             findings=tuple(_finding_entry(finding, places) for finding in detection.findings),
             healthy=scan.healthy,
@@ -198,6 +208,22 @@ def _threshold_entry(detection: Detection) -> ThresholdEntry:
         fitted_on=len(threshold.fitted_on),
         expected_false_positive_ml=threshold.false_positive_ml,
     )
+
+
+def _slice_scores(detection: Detection) -> dict[str, tuple[float | None, ...]]:
+    """Return the scores of the slices that hold brain, on the input's own slices."""
+    scan = detection.anomaly.scan
+    scores = {MEAN_RESIDUAL: detection.slice_scores}
+    if detection.code_distances is not None:
+        scores[MAHALANOBIS] = detection.code_distances
+    held = scan.brain.any(axis=(0, 1))
+    return {
+        name: tuple(
+            None if np.isnan(score) else float(score)
+            for score in slices_to_native(np.where(held, row, np.nan), scan)
+        )
+        for name, row in scores.items()
+    }
 
 
 def _volume_above_ml(detection: Detection) -> tuple[float, ...]:

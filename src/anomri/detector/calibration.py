@@ -1,0 +1,73 @@
+"""Fitting what a model needs to know of scans that it is not judged on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomri.detector.loading import CODES, RECIPE, THRESHOLDS, load_thresholds
+from anomri.detector.model import Detector
+from anomri.errors import UsageError
+from anomri.family import Family
+from anomri.postprocessing import ThresholdFits
+from anomri.scan import Scan, Threshold
+from anomri.scoring import SliceFits, encode_slices, slice_scores
+
+Indices = NDArray[np.intp]
+
+
+class Calibration:
+    """Thresholds of maps and of slice scores, and the statistics of healthy codes, in one pass.
+
+    Args:
+        detector: one model; two beside each other are calibrated one by one.
+        false_positive_ml: volume allowed on healthy tissue, in ml per scan.
+
+    Raises:
+        UsageError: there is another model beside it.
+    """
+
+    def __init__(self, detector: Detector, *, false_positive_ml: float = 5.0) -> None:
+        if detector.beside is not None:
+            raise UsageError(
+                f"{detector.recipe.name}: expected one model, got two that work beside each other. "
+                "Next: calibrate each of their run folders, on scans prepared with its recipe."
+            )
+        self._detector = detector
+        rule = detector.recipe.detection.threshold
+        candidates: Any = rule.options.get("candidates", ()) if rule.name == "labelled" else ()
+        self._maps = ThresholdFits(false_positive_ml=false_positive_ml, candidates=candidates)
+        self._slices = SliceFits()
+
+    def add(self, scan: Scan, healthy: Indices) -> None:
+        """Learn from one scan.
+
+        Args:
+            scan: with the model's contrasts.
+            healthy: (n,) ascending numbers of the axial slices to learn from; may be empty.
+        """
+        anomaly = self._detector.score(scan)
+        self._maps.add(anomaly)
+        codes, network = None, self._detector.networks[0]
+        if healthy.size and isinstance(network, Family):
+            encoded = encode_slices(network, scan, device=self._detector.device)
+            codes = None if encoded is None else encoded[1][np.isin(encoded[0], healthy)]
+        self._slices.add(scan.subject, slice_scores(anomaly)[healthy], codes)
+
+    def save(self, run: Path) -> dict[str, Threshold]:
+        """Write what was fitted beside what a run folder has; return all its thresholds."""
+        fitted = load_thresholds(run) | self._maps.thresholds() | self._slices.thresholds()
+        run.mkdir(parents=True, exist_ok=True)
+        if not (run / RECIPE).exists() and not any(run.glob(f"*/{RECIPE}")):
+            (run / RECIPE).write_text(self._detector.recipe.to_yaml(), encoding="utf-8")
+        statistics = self._slices.statistics()
+        if statistics is not None:
+            statistics.save(run / CODES)
+        entries = {rule: asdict(threshold) for rule, threshold in fitted.items()}
+        (run / THRESHOLDS).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+        return fitted
