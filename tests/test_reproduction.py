@@ -1,8 +1,9 @@
-"""A paper's rows on small phantoms: from recipes and a split to a measured table."""
+"""A paper's rows on small phantoms: from recipes and a protocol to a measured table."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,30 @@ from typer.testing import CliRunner
 from anomri.cli import app
 from anomri.datasets import find, make_phantoms
 from anomri.errors import UsageError
-from anomri.reproduction import SETTINGS, Protocol, reproduce
+from anomri.reproduction import Data, Plan, Protocol, Work, reproduce, setting_of, trial
 from anomri.tsv import read_tsv
 
 ROW = """
 name: tiny
 preparation: {spacing_mm: [4, 4, null], shape: [64, 64, null]}
 family: {vae: {reconstruction: mse}}
-training: {batch_size: 8, max_epochs: 1, validation_fraction: 0.4}
+training: {batch_size: 8, max_epochs: 9, validation_fraction: 0.4}
 detection: {clean: [{erode_brain: {mm: 4}}], decide: mixture}
 """
+PROTOCOL = """
+paper: A tiny paper
+train: [{folder: cohort, split: train}]
+test: [{name: phantoms, sources: [{folder: cohort, split: test}]}]
+settings: [recipe, robust, healthy, labelled, halves]
+sizes:
+  full: {about: nine epochs}
+  brief: {about: one epoch, change: {training: {max_epochs: 1}}}
+tables:
+  - title: Dice
+    columns: [{title: Dice, metric: dice, quantity: D, data: phantoms}]
+differences: [phantoms in place of patients]
+"""
+SETTINGS = ["recipe", "robust", "healthy", "labelled", "halves", "halves swapped", "halves both"]
 
 
 @pytest.fixture(scope="module")
@@ -29,53 +44,74 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("paper")
     (root / "rows").mkdir()
     (root / "rows" / "tiny.yaml").write_text(ROW)
-    cohort = make_phantoms(root / "cohort", healthy=2, gliomas=2, lesions=0, spacing_mm=4.0)
+    (root / "protocol.yaml").write_text(PROTOCOL)
+    cohort = make_phantoms(root / "cohort", healthy=1, gliomas=4, lesions=0, spacing_mm=4.0)
     names = [files.subject for files in find(cohort).scans]
-    lines = [f"{name}\t{part}" for name, part in zip(names, ["train"] * 3 + ["test"], strict=True)]
+    parts = ["train"] * 3 + ["test"] * 2
+    lines = [f"{name}\t{part}" for name, part in zip(names, parts, strict=True)]
     (root / "splits.tsv").write_text("\n".join(["subject\tsplit", *lines]) + "\n")
-    command = ["reproduce", root, "--data", cohort, "--split-file", root / "splits.tsv"]
-    result = CliRunner().invoke(
-        app, [*map(str, command), "-o", str(root / "work")], catch_exceptions=False
-    )
+    (root / "published.tsv").write_text("row\ttable\tquantity\tvalue\ntiny\t1\tD\t0.5\n")
+    command = ["reproduce", root, "--data", root, "--size", "brief", "-o", root / "work"]
+    result = CliRunner().invoke(app, [*map(str, command)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return root
+
+
+def _plan(paper: Path) -> Plan:
+    data = Data(paper, paper / "splits.tsv")
+    return Plan(Protocol.load(paper), data, Work(paper / "work" / "brief", device="cpu"), "brief")
 
 
 def test_each_row_is_measured_under_each_setting(paper: Path) -> None:
     table = read_tsv(paper / "measured.tsv")
     dice = [line for line in table if line["metric"] == "dice"]
-    assert {line["row"] for line in dice} == {"intensity", "tiny"}
+    assert {(line["row"], line["size"]) for line in dice} == {
+        ("intensity", "full"),
+        ("tiny", "brief"),
+    }
     for row in ("intensity", "tiny"):
-        assert [line["threshold"] for line in dice if line["row"] == row] == list(SETTINGS)
+        names = [setting_of(line["threshold"]) for line in dice if line["row"] == row]
+        assert names == SETTINGS
     assert all(0 <= float(line["mean"]) <= 1 for line in dice)
 
 
-def test_a_trained_row_names_its_weights(paper: Path) -> None:
+def test_a_trained_row_names_its_weights_and_keeps_its_curve(paper: Path) -> None:
     hashes = {line["row"]: line["weights_sha256"] for line in read_tsv(paper / "measured.tsv")}
     assert len(hashes["tiny"]) == 16
     assert hashes["intensity"] == "n/a"
+    curve = read_tsv(paper / "curves" / "brief" / "tiny.tsv")
+    assert [line["epoch"] for line in curve] == ["0"]
+
+
+def test_each_half_is_judged_by_the_other(paper: Path) -> None:
+    lines = [line for line in read_tsv(paper / "measured.tsv") if line["row"] == "tiny"]
+    dice = {
+        setting_of(line["threshold"]): line
+        for line in lines
+        if line["metric"] == "dice" and "halves" in line["threshold"]
+    }
+    assert [dice[name]["n"] for name in SETTINGS[-3:]] == ["1", "1", "2"]
+    one, other, both = (float(dice[name]["mean"]) for name in SETTINGS[-3:])
+    assert both == pytest.approx((one + other) / 2, abs=1e-5)
+    values = [float(line["mean"]) for line in lines if line["metric"] == "threshold"]
+    assert len(values) == 2
 
 
 def test_measuring_again_replaces_a_row_and_keeps_the_others(paper: Path) -> None:
     before = read_tsv(paper / "measured.tsv")
-    protocol = Protocol(
-        data=paper / "cohort",
-        layout="auto",
-        split_file=paper / "splits.tsv",
-        work=paper / "work",
-    )
-    reproduce(paper, protocol, rows=frozenset({"intensity"}), device="cpu")
+    reproduce(paper, replace(_plan(paper), rows=frozenset({"intensity"})))
     after = read_tsv(paper / "measured.tsv")
     assert len(after) == len(before)
     assert {line["row"] for line in after} == {"intensity", "tiny"}
 
 
-def test_an_unknown_row_is_named(paper: Path) -> None:
-    protocol = Protocol(
-        data=paper, layout="auto", split_file=paper / "splits.tsv", work=paper / "work"
-    )
-    with pytest.raises(UsageError, match="nonsense"):
-        reproduce(paper, protocol, rows=frozenset({"nonsense"}))
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [({"rows": frozenset({"nonsense"})}, "nonsense"), ({"size": "huge"}, "brief")],
+)
+def test_an_unknown_row_or_size_is_named(paper: Path, wrong: dict[str, str], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        reproduce(paper, replace(_plan(paper), **wrong))
 
 
 PAPERS = Path(__file__).parents[1] / "recipes"
@@ -83,14 +119,15 @@ ALL = [(path.parts[-3], path.stem) for path in sorted(PAPERS.glob("*/rows/*.yaml
 
 
 @pytest.fixture(scope="module")
-def trial(tmp_path_factory: pytest.TempPathFactory) -> Protocol:
-    """Phantoms to try every row on."""
-    return Protocol.smoke(tmp_path_factory.mktemp("trial"))
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the phantoms that every row is tried on."""
+    return tmp_path_factory.mktemp("trial")
 
 
 @pytest.mark.parametrize(("paper_name", "row"), ALL, ids=[f"{paper}-{row}" for paper, row in ALL])
-def test_every_row_of_every_paper_runs(trial: Protocol, paper_name: str, row: str) -> None:
-    path = reproduce(PAPERS / paper_name, trial, rows=frozenset({row}), device="cpu")
-    shutil.rmtree(trial.work / "runs")  # the largest networks have hundreds of megabytes
+def test_every_row_of_every_paper_runs(work: Path, paper_name: str, row: str) -> None:
+    plan = trial(PAPERS / paper_name, work)
+    path = reproduce(PAPERS / paper_name, replace(plan, rows=frozenset({row})))
+    shutil.rmtree(work / "runs")  # the largest networks have hundreds of megabytes
     lines = [line for line in read_tsv(path) if line["row"] == row]
     assert {"dice", "auprc", "hd95_mm"} <= {line["metric"] for line in lines}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +15,18 @@ from anomri.cli.options import (
     Contrasts,
     Device,
     DryRun,
+    Engine,
     Layout,
     Out,
+    Part,
+    Scheduler,
     Source,
     Split,
     SplitFile,
     Subjects,
+    Workers,
     chosen_subjects,
+    crew_of,
     with_contrasts,
     words,
 )
@@ -38,16 +44,22 @@ def prepare(
     subjects: Subjects = "",
     split_file: SplitFile = None,
     split: Split = "train",
+    workers: Workers = 1,
+    part: Part = "1/1",
+    engine: Engine = pipeline.PROCESSES,
+    scheduler: Scheduler = "",
     dry_run: DryRun = False,
 ) -> None:
     """Read, orient, crop, resample and scale scans into a folder that training reads from."""
+    crew, mine = crew_of(workers, engine, scheduler), pipeline.Part.parse(part)
     found = pipeline.survey(
         source, layout=layout, selection=chosen_subjects(subjects, split_file, split)
     )
-    show(found)
+    show(mine.found(found))
     if not dry_run:
         chosen = with_contrasts(Recipe.load(recipe), contrasts)
-        finish(pipeline.prepare(found, out, recipe=chosen, track=track), out)
+        outcome = pipeline.prepare(found, out, recipe=chosen, track=track, crew=crew, part=mine)
+        finish(outcome, out)
 
 
 def train(
@@ -110,24 +122,44 @@ def calibrate(
 
 
 def reproduce(
-    recipes: Annotated[Path, typer.Argument(help="Folder of a paper, with rows/*.yaml.")],
+    recipes: Annotated[Path, typer.Argument(help="Folder of a paper: rows/*.yaml, protocol.yaml.")],
     out: Out,
-    data: Annotated[Path | None, typer.Option(help="The data set, as published.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the data sets that the protocol names.")
+    ] = None,
     split_file: SplitFile = None,
+    size: Annotated[str, typer.Option(help="A size of the protocol.")] = "full",
     smoke: Annotated[bool, typer.Option(help="A few steps per row, on phantoms.")] = False,
     rows: Annotated[str, typer.Option(help="Only these rows, separated by commas.")] = "",
-    layout: Layout = "auto",
     device: Device = "auto",
 ) -> None:
-    """Train, calibrate, detect and evaluate every row of a paper; resumes where it stopped."""
+    """Measure every row of a paper beside its figures; resumes where it was stopped."""
     if smoke:
-        protocol = reproduction.Protocol.smoke(out)
-    elif data is None or split_file is None:
-        raise UsageError("reproduce: expected --data and --split-file, or --smoke")
+        plan = reproduction.trial(recipes, out)
+    elif data is None:
+        raise UsageError("reproduce: expected --data, or --smoke")
     else:
-        protocol = reproduction.Protocol(data=data, layout=layout, split_file=split_file, work=out)
-    table = reproduction.reproduce(recipes, protocol, rows=words(rows), device=device, track=track)
+        plan = reproduction.Plan(
+            reproduction.Protocol.load(recipes),
+            reproduction.Data(data, split_file or data / "splits.tsv"),
+            reproduction.Work(out / size),
+            size=size,
+        )
+    work = replace(plan.work, device=device, track=track)
+    plan = replace(plan, work=work, rows=words(rows))
+    table = reproduction.reproduce(recipes, plan)
     typer.echo(table)
+    if not smoke:
+        _show_tables(recipes, plan.protocol)
+        typer.echo(reproduction.write_page(recipes, plan.protocol))
+
+
+def _show_tables(folder: Path, protocol: reproduction.Protocol) -> None:
+    for one in reproduction.tables_of(folder, protocol):
+        table = Table(*one.headings, title=one.title)
+        for cells in one.rows:
+            table.add_row(*cells)
+        Console().print(table)
 
 
 def models(

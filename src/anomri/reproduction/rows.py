@@ -1,0 +1,99 @@
+"""The rows of a paper as recipes, at the size they are trained in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anomri.errors import UsageError
+from anomri.models import SEGMENTERS
+from anomri.recipe import Recipe
+from anomri.reproduction.protocol import FULL, Protocol, Size
+
+BASELINE = "intensity"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it is trained.
+
+    Attributes:
+        recipe: at its size; its name is the row's.
+        run: name of its run folder; rows that differ in detection alone share one.
+        members: seeds of an ensemble's networks; none for a single network.
+    """
+
+    recipe: Recipe
+    run: str
+    members: tuple[int, ...] = ()
+
+    @property
+    def supervised(self) -> bool:
+        """Whether it learns from labels."""
+        return self.recipe.family.name in SEGMENTERS
+
+
+def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str]) -> list[Row]:
+    """List the chosen rows, all where none is named, the row without a network first.
+
+    Raises:
+        UsageError: the folder has no rows, or a row or a size that is not there is named.
+    """
+    if size not in protocol.sizes:
+        sizes = ", ".join(protocol.sizes)
+        raise UsageError(f"{folder.name}: no size '{size}'; its protocol has {sizes}")
+    change = protocol.sizes[size]
+    files = {path.stem: Recipe.load(path) for path in sorted((folder / "rows").glob("*.yaml"))}
+    rows = _with_runs({name: resized(recipe, change) for name, recipe in files.items()})
+    for name, base in protocol.ensembles.items():
+        rows[name] = _ensemble(name, rows[base].recipe, change.members)
+    known = {BASELINE: Row(Recipe.load(BASELINE), BASELINE), **rows}
+    unknown = sorted(chosen - set(known))
+    if unknown or not files:
+        raise UsageError(f"{folder.name}: no row {unknown}; it has {', '.join(known)}")
+    return [row for name, row in known.items() if not chosen or name in chosen]
+
+
+def resized(recipe: Recipe, size: Size) -> Recipe:
+    """Return the recipe with the options that the size changes.
+
+    Raises:
+        RecipeError: the result is no recipe.
+    """
+    change = _merged(size.change, size.rows.get(recipe.name, {}))
+    changed = _merged(recipe.model_dump(mode="json"), change)
+    return Recipe.parse(yaml.safe_dump(changed), origin=recipe.name)
+
+
+def size_of(row: Row, size: str) -> str:
+    """Name the size of a row: what has no network is the same at each."""
+    return FULL if row.run == BASELINE else size
+
+
+def _with_runs(recipes: Mapping[str, Recipe]) -> dict[str, Row]:
+    """Give rows that train the same network the run folder of the first of them."""
+    rows: dict[str, Row] = {}
+    for name, recipe in recipes.items():
+        alike = (row.run for row in rows.values() if row.recipe.learns_like(recipe))
+        rows[name] = Row(recipe, next(alike, name))
+    return rows
+
+
+def _ensemble(name: str, recipe: Recipe, members: int) -> Row:
+    first = recipe.training.seed
+    seeds = tuple(range(first, first + members))
+    return Row(recipe.model_copy(update={"name": name}), name, seeds)
+
+
+def _merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``values`` with those of ``change``, sections merged and everything else replaced."""
+    return dict(values) | {
+        name: _merged(values[name], new)
+        if isinstance(new, Mapping) and isinstance(values.get(name), Mapping)
+        else new
+        for name, new in change.items()
+    }

@@ -1,0 +1,116 @@
+"""Training a row, and what is kept of how it went."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anomri import pipeline
+from anomri.datasets import Found
+from anomri.detector import build_family
+from anomri.recipe import Recipe
+from anomri.reproduction.protocol import Setting
+from anomri.reproduction.rows import BASELINE, Row
+from anomri.tsv import read_tsv, write_tsv
+
+METRICS = "metrics.tsv"
+LOSS = "val_loss"
+FITTED = ("healthy", "labelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Where the work is kept and on what it is done.
+
+    Attributes:
+        folder: prepared scans, runs and detections; a second call goes on from there.
+        device: as ``--device``.
+        max_steps: training steps per network; None trains as the recipe says.
+        track: shows progress.
+    """
+
+    folder: Path
+    device: str = "auto"
+    max_steps: int | None = None
+    track: pipeline.Track = pipeline.untracked
+
+    def prepared(self, recipe: Recipe) -> Path:
+        """Folder of the scans that were prepared as this recipe wants them."""
+        return self.folder / f"prepared-{'-'.join(recipe.contrasts)}-{recipe.preparation.key()}"
+
+    def run(self, row: Row) -> Path:
+        """Run folder of a row, or of the members of an ensemble."""
+        return self.folder / "runs" / row.run
+
+
+def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -> str:
+    """Prepare, train where there is anything to train, and fit thresholds where they are asked for.
+
+    Returns:
+        What :func:`anomri.pipeline.load_detector` takes.
+    """
+    recipe, run = row.recipe, work.run(row)
+    prepared = work.prepared(recipe)
+    learns = any(True for _ in build_family(recipe).parameters())
+    fits = recipe.detection.threshold.name in FITTED or bool(set(FITTED) & set(settings))
+    if learns or fits:
+        pipeline.prepare(scans, prepared, recipe=recipe, track=work.track)
+    if learns:
+        _train(row, prepared, run, work)
+    model = run if learns else Path(BASELINE)
+    if fits:
+        pipeline.calibrate(model, prepared, run, device=work.device, track=work.track)
+        model = run
+    return str(model)
+
+
+def _train(row: Row, prepared: Path, run: Path, work: Work) -> None:
+    machine = {"device": work.device, "max_steps": work.max_steps, "progress": False}
+    if not row.members:
+        pipeline.train(row.recipe, prepared, run, **machine)
+    for seed in row.members:
+        training = row.recipe.training.model_copy(update={"seed": seed})
+        member = row.recipe.model_copy(update={"training": training})
+        pipeline.train(member, prepared, _member(run, seed, member), **machine)
+
+
+def _member(run: Path, seed: int, member: Recipe) -> Path:
+    """Return the folder of one network of an ensemble; a single row's equal network is copied."""
+    folder = run / f"seed{seed}"
+    for other in [] if folder.exists() else sorted(run.parent.glob("*/weights.safetensors")):
+        recipe = Recipe.load(other.parent / "recipe.yaml")
+        if recipe.learns_like(member):
+            shutil.copytree(other.parent, folder)
+            break
+    return folder
+
+
+def keep_curve(row: Row, work: Work, path: Path) -> dict[str, Any]:
+    """Copy the learning curve beside the table, and say how the training ended.
+
+    Returns:
+        ``epochs``, ``best_epoch`` and ``ended``: by ``patience`` when the validation loss had
+        stopped improving, by ``limit`` when the epochs ran out before; nothing without a curve.
+    """
+    lines = read_tsv(work.run(row) / METRICS)
+    if not lines:
+        return {}
+    write_tsv(path, list(lines[0]), [list(line.values()) for line in lines])
+    return ending(lines, patience=row.recipe.training.patience)
+
+
+def ending(lines: Sequence[dict[str, str]], *, patience: int) -> dict[str, Any]:
+    """Read from a curve how its training ended; see :func:`keep_curve`.
+
+    >>> curve = [{"epoch": str(n), "val_loss": loss} for n, loss in enumerate(["3", "1", "2", "2"])]
+    >>> ending(curve, patience=2)
+    {'epochs': 4, 'best_epoch': 1, 'ended': 'patience'}
+    """
+    losses = [float(line[LOSS]) for line in lines]
+    best = losses.index(min(losses))
+    waited = len(losses) - 1 - best
+    ended = "patience" if waited >= patience else "limit"
+    return {"epochs": len(losses), "best_epoch": best, "ended": ended}
