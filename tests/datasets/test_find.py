@@ -19,6 +19,7 @@ EXAMPLES = {
     "phantom": ("phantoms.json", "sub-01/sub-01_flair.nii.gz", "sub-01/sub-01_seg.nii.gz"),
     "brats": ("BraTS_1/BraTS_1_flair.nii.gz", "BraTS_1/BraTS_1_seg.nii.gz"),
     "lgg": (f"{CASE}/{CASE}_1.tif", f"{CASE}/{CASE}_1_mask.tif"),
+    "brainmetshare": ("Mets_005/3/000.png", "Mets_005/seg/000.png"),
     "open_ms": ("patient01/FLAIR.nii.gz", "patient01/consensus_gt.nii.gz"),
     "bids": (
         "sub-1/anat/sub-1_FLAIR.nii.gz",

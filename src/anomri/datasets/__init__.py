@@ -1,7 +1,8 @@
 """Layouts on disk -> scans. Files are listed by name, nothing is computed.
 
 :func:`find` looks through a source with one layout of :data:`LAYOUTS`, or with the first that
-fits: phantom, brats, lgg, open_ms, bids, folder, in this order, the most particular first.
+fits: phantom, brats, lgg, brainmetshare, open_ms, bids, folder, in this order, the most particular
+first.
 :func:`make_phantoms` writes a digital cohort.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from anomri.datasets import bids, brats, folder, lgg, open_ms, phantom_layout
+from anomri.datasets import bids, brainmetshare, brats, folder, lgg, open_ms, phantom_layout
 from anomri.datasets.cases import Layout
 from anomri.datasets.found import Found, Skipped
 from anomri.datasets.phantom import make_phantoms
@@ -26,6 +27,7 @@ LAYOUTS: dict[str, Layout] = {
     "phantom": phantom_layout.LAYOUT,
     "brats": brats.LAYOUT,
     "lgg": lgg.LAYOUT,
+    "brainmetshare": brainmetshare.LAYOUT,
     "open_ms": open_ms.LAYOUT,
     "bids": bids.LAYOUT,
     "folder": folder.LAYOUT,

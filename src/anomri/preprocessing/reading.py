@@ -24,6 +24,7 @@ from anomri.preprocessing.native import (
     refuse_not_finite,
     spatial_shape,
 )
+from anomri.preprocessing.pictures import picture_files, read_picture_labels, read_pictures
 from anomri.preprocessing.slices import read_slice_labels, read_slices
 from anomri.scan import Affine, Grid, Labels
 
@@ -74,7 +75,7 @@ def read_image(source: ImageSource, contrast: str = "") -> Native:
     if isinstance(source, SpatialImage):
         native = _voxels(source, _name_in_memory(source, contrast))
     elif (path := Path(source)).is_dir():
-        native = read_slices(path, contrast)
+        native = read_pictures(path) if picture_files(path) else read_slices(path, contrast)
     else:
         native = _read_file(path)
     refuse_not_finite(native.values, native.name)
@@ -87,7 +88,7 @@ def read_segmentation(source: ImageSource) -> Native:
     if isinstance(source, SpatialImage):
         native = _voxels(source, _name_in_memory(source, "mask"))
     elif (path := Path(source)).is_dir():
-        return read_slice_labels(path)
+        return read_picture_labels(path) if picture_files(path) else read_slice_labels(path)
     else:
         native = _read_file(path)
     refuse_not_finite(native.values, native.name)
