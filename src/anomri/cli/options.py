@@ -24,6 +24,18 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Run folder, or a built-in name.")]
 Contrasts = Annotated[str, typer.Option(help="In place of the recipe's, separated by commas.")]
 
+Workers = Annotated[int, typer.Option(help="Processes that share the scans.", min=1)]
+Part = Annotated[
+    str, typer.Option(metavar="I/N", help="Of the scans only the I-th of N parts, for job arrays.")
+]
+Engine = Annotated[str, typer.Option(help=" or ".join(pipeline.ENGINES) + ".")]
+Scheduler = Annotated[str, typer.Option(help="Address of Dask's scheduler.")]
+
+
+def crew_of(workers: int, engine: str, scheduler: str) -> pipeline.Crew:
+    """Return who does the batch; the address of a scheduler alone means Dask."""
+    return pipeline.Crew(workers, "dask" if scheduler else engine, scheduler)
+
 
 def words(text: str) -> frozenset[str]:
     """Split a list that was typed with commas."""

@@ -14,14 +14,19 @@ from anomri import pipeline
 from anomri.cli.options import (
     Device,
     DryRun,
+    Engine,
     Layout,
     Model,
     Out,
+    Part,
+    Scheduler,
     Source,
     Split,
     SplitFile,
     Subjects,
+    Workers,
     chosen_subjects,
+    crew_of,
 )
 from anomri.cli.terminal import finish, show, track
 
@@ -40,21 +45,34 @@ def detect(
     threshold: Annotated[str, typer.Option(help="Another threshold rule, by name.")] = "",
     decide: Annotated[str, typer.Option(help="Another decision, by name.")] = "",
     device: Device = "auto",
+    workers: Workers = 1,
+    part: Part = "1/1",
+    engine: Engine = pipeline.PROCESSES,
+    scheduler: Scheduler = "",
     dry_run: DryRun = False,
     report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
 ) -> None:
     """Find what does not look healthy: maps, masks, tables and a page."""
+    crew, mine = crew_of(workers, engine, scheduler), pipeline.Part.parse(part)
     found = pipeline.survey(
         source, layout=layout, selection=chosen_subjects(subjects, split_file, split)
     )
-    show(found)
+    show(mine.found(found))
     if dry_run:
         return
     if brain_mask is not None:
         found = pipeline.with_brain_mask(found, brain_mask)
     detector = pipeline.load_detector(model, device=device, threshold=threshold, decide=decide)
-    outcome = pipeline.detect(found, detector, out, track=track, command=["anomri", *sys.argv[1:]])
-    if report:
+    outcome = pipeline.detect(
+        found,
+        detector,
+        out,
+        track=track,
+        command=["anomri", *sys.argv[1:]],
+        crew=crew,
+        part=mine,
+    )
+    if report and pipeline.all_there(out, "detect", mine):
         typer.echo(pipeline.report(out))
     finish(outcome, out)
 
@@ -65,11 +83,22 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
     layout: Layout = "auto",
     region: Annotated[str, typer.Option(help="whole, core or enhancing.")] = "whole",
+    workers: Workers = 1,
+    part: Part = "1/1",
+    engine: Engine = pipeline.PROCESSES,
+    scheduler: Scheduler = "",
 ) -> None:
     """Measure detections against expert masks, on the scans' own grid."""
+    crew = crew_of(workers, engine, scheduler)
     found = pipeline.survey(truth, layout=layout)
     summary, outcome = pipeline.evaluate(
-        detections, found, out or detections, region=region, track=track
+        detections,
+        found,
+        out or detections,
+        region=region,
+        track=track,
+        crew=crew,
+        part=pipeline.Part.parse(part),
     )
     table = Table("measure", "mean", "95 % interval", "median", "scans", "undefined")
     for row in summary:

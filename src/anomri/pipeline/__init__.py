@@ -7,17 +7,27 @@ again.
 """
 
 from anomri.pipeline.batch import Outcome, Track, untracked
+from anomri.pipeline.crew import ALONE, ENGINES, PROCESSES, Crew, WorkerLost
 from anomri.pipeline.demonstration import demo
 from anomri.pipeline.detection import detect, load_detector, with_brain_mask
 from anomri.pipeline.measurement import evaluate, measure_case, read_case
 from anomri.pipeline.model import calibrate, prepare, train
 from anomri.pipeline.pages import report, view
+from anomri.pipeline.parts import WHOLE, Part, all_there
 from anomri.pipeline.selection import Selection, survey
 
 __all__ = [
+    "ALONE",
+    "ENGINES",
+    "PROCESSES",
+    "WHOLE",
+    "Crew",
     "Outcome",
+    "Part",
     "Selection",
     "Track",
+    "WorkerLost",
+    "all_there",
     "calibrate",
     "demo",
     "detect",

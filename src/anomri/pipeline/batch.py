@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from anomri.errors import ScanError
+from anomri.pipeline.crew import ALONE, Crew
 from anomri.reporting import Failure
 from anomri.scan import ScanFiles
 
@@ -30,11 +32,14 @@ class Outcome:
         done: labels finished now.
         unchanged: labels that were finished before.
         failures: one entry per scan that could not be used.
+        values: what the work returned, one per label in ``done``.
+        exit_codes: of the failures.
     """
 
     done: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
     exit_codes: set[int] = field(default_factory=set)
 
     @property
@@ -44,30 +49,59 @@ class Outcome:
             return 0
         return 5 if self.exit_codes == {5} else 3
 
+    def add(self, label: str, value: Any) -> None:
+        """Note what an :class:`Attempt` made of a scan."""
+        if isinstance(value, tuple) and isinstance(value[0], Failure):
+            self.failures.append(value[0])
+            self.exit_codes.add(value[1])
+        elif value is False:
+            self.unchanged.append(label)
+        else:
+            self.done.append(label)
+            self.values.append(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One scan's piece of work, done where the scan was looked at; an error costs that scan.
+
+    Attributes:
+        work: returns False where nothing had to be done, and otherwise anything else.
+    """
+
+    work: Callable[[ScanFiles], Any]
+
+    def __call__(self, files: ScanFiles) -> Any:
+        """Do the work; return what it returns, or the failure with its exit code."""
+        try:
+            return self.work(files)
+        except ScanError as error:
+            return Failure.of(files.subject, error), error.exit_code
+        except (OSError, ValueError, MemoryError, RuntimeError) as error:
+            log.exception("%s: unexpected", files.subject)
+            return _unexpected(files, error), 3
+
 
 def each(
     items: Sequence[ScanFiles],
-    work: Callable[[ScanFiles], bool],
+    work: Callable[[ScanFiles], Any],
     track: Track,
     what: str,
+    crew: Crew = ALONE,
 ) -> Outcome:
     """Do ``work`` for each scan; an error costs that scan and no other."""
     outcome = Outcome()
-    for files in track(items, what):
-        try:
-            (outcome.done if work(files) else outcome.unchanged).append(files.label)
-        except ScanError as error:
-            outcome.exit_codes.add(error.exit_code)
-            outcome.failures.append(Failure.of(files.subject, error))
-        except (OSError, ValueError, MemoryError, RuntimeError) as error:
-            log.exception("%s: unexpected", files.subject)
-            outcome.exit_codes.add(3)
-            outcome.failures.append(
-                Failure(
-                    files.subject,
-                    "",
-                    f"unexpected {type(error).__name__}: {error}",
-                    "run again with --verbose and report it with the last lines",
-                )
-            )
+    # Closed whatever happens, so that no worker outlives an interrupted batch.
+    with closing(crew.run(Attempt(work), items)) as results:
+        for files in track(items, what):
+            outcome.add(files.label, next(results))
     return outcome
+
+
+def _unexpected(files: ScanFiles, error: Exception) -> Failure:
+    return Failure(
+        files.subject,
+        "",
+        f"unexpected {type(error).__name__}: {error}",
+        "run again with --verbose and report it with the last lines",
+    )

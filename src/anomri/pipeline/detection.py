@@ -5,23 +5,45 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from anomri.datasets import Found
 from anomri.detector import Detector, load
 from anomri.errors import UsageError
 from anomri.pipeline.batch import Outcome, Track, each, untracked
-from anomri.reporting import read_record, write_detection, write_run, write_tables
+from anomri.pipeline.crew import ALONE, Crew
+from anomri.pipeline.parts import WHOLE, Note, Part, joint
+from anomri.reporting import (
+    Failure,
+    read_record,
+    sweep,
+    write_detection,
+    write_run,
+    write_tables,
+)
 from anomri.scan import ScanFiles
 
+# Which arguments made a detector: another process makes it again from them, and loads its weights
+# from their own file, in place of receiving them with every scan.
+_ORIGINS: WeakKeyDictionary[Detector, tuple[str, ...]] = WeakKeyDictionary()
 
-def load_detector(model: str, *, device: str, threshold: str = "", decide: str = "") -> Detector:
-    """Load a model, with another threshold rule or decision where one is named."""
+
+def load_detector(
+    model: str, *, device: str, threshold: str = "", decide: str = "", blank_slices: str = ""
+) -> Detector:
+    """Load a model, with another threshold rule, decision or slice score where one is named."""
     detector = load(model, device=device)
-    if not threshold and not decide:
-        return detector
-    return detector.with_detection(threshold=threshold or None, decide=decide or None)
+    if threshold or decide or blank_slices:
+        detector = detector.with_detection(
+            threshold=threshold or None, decide=decide or None, blank_slices=blank_slices or None
+        )
+    home = str(Path(model).resolve()) if Path(model).is_dir() else model
+    _ORIGINS[detector] = (home, device, threshold, decide, blank_slices)
+    return detector
 
 
 def with_brain_mask(found: Found, mask: Path) -> Found:
@@ -35,6 +57,39 @@ def with_brain_mask(found: Found, mask: Path) -> Found:
     return replace(found, scans=(replace(found.scans[0], brain=mask),))
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is done with one scan; travels to a worker.
+
+    Attributes:
+        detector: looks at it.
+        out: folder of the results.
+    """
+
+    detector: Detector
+    out: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel without the weights, where they can be loaded there."""
+        origin = _ORIGINS.get(self.detector)
+        if origin is None:
+            return Look, (self.detector, self.out)
+        return _arrive, (origin, self.detector.fingerprint, self.out)
+
+    def __call__(self, files: ScanFiles) -> bool:
+        """Look at a scan and write what was found; False where that was done before."""
+        key = _key(files, self.detector)
+        before = read_record(self.out, files.label)
+        if before is not None and before.provenance.get("key") == key:
+            return False
+        start = time.perf_counter()
+        detection = self.detector.detect_scan(self.detector.prepare(files))
+        seconds = round(time.perf_counter() - start, 2)
+        facts = {**detection.provenance, "key": key, "seconds": seconds}
+        write_detection(replace(detection, provenance=facts), self.out)
+        return True
+
+
 def detect(
     found: Found,
     detector: Detector,
@@ -42,32 +97,66 @@ def detect(
     *,
     track: Track = untracked,
     command: Sequence[str] = (),
+    crew: Crew = ALONE,
+    part: Part = WHOLE,
 ) -> Outcome:
-    """Look at every scan, one in memory at a time, and write what was found below ``out``."""
+    """Look at every scan, one in memory at a time, and write what was found below ``out``.
 
-    def look(files: ScanFiles) -> bool:
-        key = _key(files, detector)
-        before = read_record(out, files.label)
-        if before is not None and before.provenance.get("key") == key:
-            return False
-        start = time.perf_counter()
-        detection = detector.detect_scan(detector.prepare(files))
-        seconds = round(time.perf_counter() - start, 2)
-        facts = {**detection.provenance, "key": key, "seconds": seconds}
-        write_detection(replace(detection, provenance=facts), out)
-        return True
-
+    Args:
+        found: the scans.
+        detector: the model.
+        out: folder of the results; several parts may write to it at the same time.
+        track: shows progress.
+        command: what was typed, for ``run.json``.
+        crew: who looks.
+        part: which of the scans.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    outcome = each(found.scans, look, track, "detecting")
-    write_tables(out, outcome.failures)
+    sweep(out)
+    try:
+        outcome = each(part.of(found.scans), Look(detector, out), track, "detecting", crew)
+    finally:
+        sweep(out)
+    note = {"failures": [asdict(failure) for failure in outcome.failures]}
+    with joint(out, "detect", part, note) as notes:
+        detection_tables(out, notes)
     write_run(out, command, device=str(detector.device), **detector.provenance())
     return outcome
 
 
+def detection_tables(out: Path, notes: Sequence[Note]) -> None:
+    """Write the tables of a folder of results; ``notes`` tell what failed."""
+    write_tables(out, [Failure(**entry) for note in notes for entry in note["failures"]])
+
+
+def _arrive(origin: tuple[str, ...], fingerprint: str, out: Path) -> Look:
+    """Make a :class:`Look` that came from another process; one model stays loaded.
+
+    Raises:
+        UsageError: the model is not the same any more.
+    """
+    if _kept(origin).fingerprint != fingerprint:
+        _kept.cache_clear()
+    detector = _kept(origin)
+    if detector.fingerprint != fingerprint:
+        raise UsageError(
+            f"{Path(origin[0]).name}: it changed while it was in use. Next: run the command again."
+        )
+    return Look(detector, out)
+
+
+@lru_cache(maxsize=1)
+def _kept(origin: tuple[str, ...]) -> Detector:
+    model, device, threshold, decide, blank_slices = origin
+    return load_detector(
+        model, device=device, threshold=threshold, decide=decide, blank_slices=blank_slices
+    )
+
+
 def _key(files: ScanFiles, detector: Detector) -> str:
-    """Hash what decides the result: the files as they are, the recipe, weights and thresholds."""
+    """Hash what decides the result: the files as they are, and the model."""
     paths = [*files.contrasts.values(), *(p for p in (files.brain, files.truth) if p)]
-    facts = [detector.recipe.to_yaml(), detector.weights_hash, repr(detector.thresholds)]
+    facts = [detector.fingerprint]
     for path in paths:
         if path.exists():
             stat = path.stat()

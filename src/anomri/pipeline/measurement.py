@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,44 @@ import numpy as np
 
 from anomri.datasets import Found
 from anomri.errors import UsageError
-from anomri.evaluation import case_metrics, curve_points, summarise, write_table
+from anomri.evaluation import (
+    case_metrics,
+    curve_points,
+    summarise,
+    summarise_slices,
+    write_table,
+)
 from anomri.family import REGIONS
 from anomri.pipeline.batch import Outcome, Track, each, untracked
+from anomri.pipeline.crew import ALONE, Crew
+from anomri.pipeline.parts import WHOLE, Note, Part, joint
 from anomri.preprocessing import read_labels, read_native, read_truth
-from anomri.reporting import derivative, read_record
+from anomri.reporting import Record, derivative, read_record
 from anomri.scan import Grid, Mask, ScanFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What is measured of one scan; travels to a worker.
+
+    Attributes:
+        detections: folder of the results.
+        region: as for :func:`read_case`.
+    """
+
+    detections: Path
+    region: str
+
+    def __call__(self, files: ScanFiles) -> dict[str, Any]:
+        """Return the scan's row and the points of its curves."""
+        case = read_case(self.detections, files, self.region)
+        error = {"reconstruction_mae": _reconstruction_mae(self.detections, files)}
+        points = curve_points(case["values"], case["truth"], case["brain"])
+        return {
+            "row": {"subject": files.subject, **case_metrics(**case), **error},
+            "points": [{"subject": files.subject, **point} for point in points],
+            "slices": _slices(self.detections, files, case),
+        }
 
 
 def evaluate(
@@ -22,62 +56,73 @@ def evaluate(
     found: Found,
     out: Path,
     *,
-    region: str = "whole",
+    region: str = "",
     track: Track = untracked,
+    crew: Crew = ALONE,
+    part: Part = WHOLE,
 ) -> tuple[list[dict[str, Any]], Outcome]:
     """Measure what was detected against the experts' masks, on the scans' own grid.
 
-    Writes ``evaluation.tsv``, a row per subject, ``evaluation_summary.tsv`` and
-    ``evaluation_curves.tsv``, points of each subject's precision-recall and ROC curves.
+    Writes ``evaluation.tsv``, a row per subject, ``evaluation_summary.tsv``,
+    ``evaluation_curves.tsv``, points of each subject's precision-recall and ROC curves, and
+    ``evaluation_slices.tsv``, a row per axial slice with its scores. The summary's
+    ``slice_auroc_...`` are over the slices of all subjects together.
 
     Raises:
         UsageError: none of the scans was detected.
     """
-    rows: list[dict[str, Any]] = []
-    curves: list[dict[str, Any]] = []
-
-    def measure(files: ScanFiles) -> bool:
-        case = read_case(detections, files, region)
-        error = {"reconstruction_mae": _reconstruction_mae(detections, files)}
-        rows.append({"subject": files.subject, **case_metrics(**case), **error})
-        points = curve_points(case["values"], case["truth"], case["brain"])
-        curves.extend({"subject": files.subject, **point} for point in points)
-        return True
-
     detected = [files for files in found.scans if read_record(detections, files.label)]
     if not detected:
         raise UsageError(f"{detections.name}: holds no detection of the {len(found.scans)} scans")
-    outcome = each(detected, measure, track, "evaluating")
-    summary = summarise(rows)
+    outcome = each(part.of(detected), Measure(detections, region), track, "evaluating", crew)
+    place = {files.label: number for number, files in enumerate(detected)}
+    entries = zip(outcome.done, outcome.values, strict=True)
+    note = {"measured": [{"place": place[label], **value} for label, value in entries]}
+    with joint(out, "evaluate", part, note) as notes:
+        return evaluation_tables(out, notes), outcome
+
+
+def evaluation_tables(out: Path, notes: Sequence[Note]) -> list[dict[str, Any]]:
+    """Write the tables of an evaluation, in the order of the scans; return the summary."""
+    measured = sorted(
+        (entry for note in notes for entry in note["measured"]), key=lambda entry: entry["place"]
+    )
+    rows = [entry["row"] for entry in measured]
+    slices = [row for entry in measured for row in entry["slices"]]
+    summary = [*summarise(rows), *summarise_slices(slices)]
     write_table(out / "evaluation.tsv", rows)
     write_table(out / "evaluation_summary.tsv", summary)
-    write_table(out / "evaluation_curves.tsv", curves)
-    return summary, outcome
+    write_table(out / "evaluation_curves.tsv", [p for entry in measured for p in entry["points"]])
+    write_table(out / "evaluation_slices.tsv", slices)
+    return summary
 
 
-def measure_case(detections: Path, files: ScanFiles, region: str = "whole") -> dict[str, float]:
+def measure_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str, float]:
     """Measure one detection on its scan's own grid; arguments as for :func:`read_case`."""
     metrics = case_metrics(**read_case(detections, files, region))
     return metrics | {"reconstruction_mae": _reconstruction_mae(detections, files)}
 
 
-def read_case(detections: Path, files: ScanFiles, region: str = "whole") -> dict[str, Any]:
+def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str, Any]:
     """Read a detection and its truth on the scan's own grid, as `case_metrics` wants them.
 
     Args:
         detections: folder written by :func:`detect`.
         files: the scan; without a truth it must be known to be healthy.
-        region: which labels of the truth count, by name of ``REGIONS``.
+        region: which labels of the truth count, by name of ``REGIONS``; empty is what the map of
+            the detection's mask shows. The values are those of the maps that show this region;
+            of all maps where none does.
 
     Raises:
         UsageError: there is no such region.
         ScanError: the truth cannot be used.
     """
-    if region not in REGIONS:
-        raise UsageError(f"region '{region}': expected one of {', '.join(REGIONS)}")
     record = read_record(detections, files.label)
     if record is None:
         raise UsageError(f"{files.label}: was not detected")
+    region = region or shown_in(record)
+    if region not in REGIONS:
+        raise UsageError(f"region '{region}': expected one of {', '.join(REGIONS)}")
 
     def path(name: str) -> Path:
         return derivative(detections, files.label, name)
@@ -88,7 +133,9 @@ def read_case(detections: Path, files: ScanFiles, region: str = "whole") -> dict
     )
     mask = np.isin(found, REGIONS[region])
     brain, _ = read_labels(path("desc-brain_mask.nii.gz"))
-    maps = [read_native(path(f"desc-anomaly_{name}.nii.gz"))[0] for name in record.contrasts]
+    shows = dict(zip(record.contrasts, record.shows, strict=False))
+    showing = [name for name in record.contrasts if shows.get(name) == region] or record.contrasts
+    maps = [read_native(path(f"desc-anomaly_{name}.nii.gz"))[0] for name in showing]
     truth = _truth(files, grid, region)
     order = grid.axial_last
     i, j, k = (grid.spacing[axis] for axis in order)
@@ -100,6 +147,28 @@ def read_case(detections: Path, files: ScanFiles, region: str = "whole") -> dict
         "spacing": (i, j, k),
         "voxel_ml": grid.voxel_ml,
     }
+
+
+def shown_in(record: Record) -> str:
+    """Return the region that the mask of a detection is of."""
+    return record.shows[0] if record.shows else "whole"
+
+
+def _slices(detections: Path, files: ScanFiles, case: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row per axial slice that holds brain: its lesion voxels and its scores."""
+    record = read_record(detections, files.label)
+    if record is None or case["truth"] is None:
+        return []
+    brain, lesion = (np.count_nonzero(case[name], axis=(0, 1)) for name in ("brain", "truth"))
+    return [
+        {
+            "subject": files.subject,
+            "slice": int(k),
+            "lesion_voxels": int(lesion[k]),
+            **{name: scores[k] for name, scores in record.slice_scores.items()},
+        }
+        for k in np.flatnonzero(brain)
+    ]
 
 
 def _reconstruction_mae(detections: Path, files: ScanFiles) -> float:

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from anomri.datasets import Found
-from anomri.detector import RECIPE, THRESHOLDS, load, load_thresholds
+from anomri.detector import Calibration, load
 from anomri.pipeline.batch import Outcome, Track, each, untracked
-from anomri.postprocessing import ThresholdFits
+from anomri.pipeline.crew import ALONE, Crew
+from anomri.pipeline.parts import WHOLE, Note, Part, joint
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.reporting import write_failures
+from anomri.reporting import Failure, write_failures
 from anomri.scan import Threshold
+from anomri.training import healthy_slices
 from anomri.training import train as fit
 
 
-def prepare(found: Found, out: Path, *, recipe: Recipe, track: Track = untracked) -> Outcome:
+def prepare(
+    found: Found,
+    out: Path,
+    *,
+    recipe: Recipe,
+    track: Track = untracked,
+    crew: Crew = ALONE,
+    part: Part = WHOLE,
+) -> Outcome:
     """Read, orient, crop, resample and scale every scan into ``out``, once."""
     prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts)
-
-    outcome = each(found.scans, prepared.add, track, "preparing")
-    write_failures(out, outcome.failures)
+    outcome = each(part.of(found.scans), prepared.add, track, "preparing", crew)
+    note = {"failures": [asdict(failure) for failure in outcome.failures]}
+    with joint(out, "prepare", part, note) as notes:
+        preparation_tables(out, notes)
     return outcome
+
+
+def preparation_tables(out: Path, notes: Sequence[Note]) -> None:
+    """Write what failed, of all parts."""
+    write_failures(out, [Failure(**entry) for note in notes for entry in note["failures"]])
 
 
 def train(recipe: Recipe, data: Path, run: Path, **machine: Any) -> Path:
@@ -44,19 +62,16 @@ def calibrate(
     """Fit the model's thresholds on prepared scans and keep them in the run folder.
 
     ``healthy`` needs tissue without lesions (healthy scans, or what lies outside the truth of the
-    others); ``labelled`` needs truth and is fitted only where there is some.
+    others); ``labelled`` needs truth and is fitted only where there is some. The slices that
+    training would learn from set the thresholds of the slice scores.
     """
     detector = load(model, device=device)
     prepared = PreparedFolder.open(data)
-    rule = detector.recipe.detection.threshold
-    candidates: Any = rule.options.get("candidates", ()) if rule.name == "labelled" else ()
-    fits = ThresholdFits(false_positive_ml=false_positive_ml, candidates=candidates)
+    calibration = Calibration(detector, false_positive_ml=false_positive_ml)
+    # Lesion-free slices, also where a network was taught with lesions masked.
+    lesion_free = detector.recipe.training.model_copy(update={"lesions": "drop"})
     for label in track(prepared.labels(), "calibrating"):
-        fits.add(detector.score(prepared.load(label)))
-    fitted = load_thresholds(run) | fits.thresholds()
-    run.mkdir(parents=True, exist_ok=True)
-    if not (run / RECIPE).exists():
-        (run / RECIPE).write_text(detector.recipe.to_yaml(), encoding="utf-8")
-    entries = {rule: asdict(threshold) for rule, threshold in fitted.items()}
-    (run / THRESHOLDS).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
-    return fitted
+        scan = prepared.load(label)
+        slices = [part.index for part in healthy_slices(scan, lesion_free)]
+        calibration.add(scan, np.array(slices, dtype=np.intp))
+    return calibration.save(run)

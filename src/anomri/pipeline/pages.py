@@ -6,11 +6,21 @@ from pathlib import Path
 
 from anomri.datasets import find
 from anomri.errors import UsageError
+from anomri.pipeline.detection import detection_tables
+from anomri.pipeline.measurement import evaluation_tables
+from anomri.pipeline.parts import finish
 from anomri.reporting import read_record, write_page, write_view
+
+TABLES = {"detect": detection_tables, "evaluate": evaluation_tables}
 
 
 def report(folder: Path, *, scores: Path | None = None) -> Path:
-    """Write one HTML page that shows everything in a folder of anomri's; see `write_page`."""
+    """Write one HTML page that shows everything in a folder of anomri's; see `write_page`.
+
+    Tables that the parts of a job array left unfinished are finished first.
+    """
+    for place in {folder, scores or folder}:
+        finish(place, TABLES)
     return write_page(folder, scores=scores)
 
 

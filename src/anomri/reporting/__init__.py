@@ -1,6 +1,7 @@
 """What a person gets to see and keep: images, tables, pictures and one page."""
 
 from anomri.reporting.derivatives import write_detection
+from anomri.reporting.drafts import sweep
 from anomri.reporting.figures import picture
 from anomri.reporting.images import native_images
 from anomri.reporting.naming import anat_folder, derivative
@@ -24,6 +25,7 @@ __all__ = [
     "picture",
     "read_record",
     "read_records",
+    "sweep",
     "write_detection",
     "write_failures",
     "write_page",

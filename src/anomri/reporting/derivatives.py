@@ -7,13 +7,10 @@ folder that is there is a folder that is finished.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from anomri.reporting.drafts import all_or_nothing
 from anomri.reporting.figures import picture
 from anomri.reporting.images import native_images, write_image
 from anomri.reporting.naming import BRAIN, MASK, PICTURE, PREVIEW, REGIONS, anat_folder
@@ -39,7 +36,7 @@ def write_detection(detection: Detection, folder: Path) -> Path:
     label = detection.anomaly.scan.label
     home = anat_folder(folder, label)
     record = Record.of(detection)
-    with _all_or_nothing(home, folder) as draft:
+    with all_or_nothing(home, folder) as draft:
         for name, image in native_images(detection).items():
             path = draft / f"{label}_{_file_name(name)}"
             write_image(image, path)
@@ -50,27 +47,6 @@ def write_detection(detection: Detection, folder: Path) -> Path:
         copy = preview_of(detection).model_dump_json()
         (draft / f"{label}_{PREVIEW}").write_text(copy, encoding="utf-8")
     return home
-
-
-@contextmanager
-def _all_or_nothing(home: Path, folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of ``home`` when the block ends well."""
-    folder.mkdir(parents=True, exist_ok=True)
-    # Beside its place, because a rename is atomic within one file system only.
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as name:
-        draft, old = Path(name) / "new", Path(name) / "old"
-        draft.mkdir()
-        yield draft
-        home.parent.mkdir(parents=True, exist_ok=True)
-        if home.exists():
-            home.rename(old)
-        try:
-            draft.rename(home)
-        except OSError:
-            if old.exists():
-                old.rename(home)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _sidecar_of(path: Path) -> Path:

@@ -1,0 +1,137 @@
+"""One cohort in the jobs of an array: which scans are whose, and tables that all of them share.
+
+Every job gets ``--part i/n`` and writes to the same folder. A scan's files are its own; tables
+are everybody's: each part leaves a note of what only it knows (failures, measured rows) in
+``.parts/`` and, one at a time behind a lock, writes the tables from all notes there are. So they
+are whole when the last part has finished, whichever that is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from anomri.datasets import Found
+from anomri.errors import UsageError
+from anomri.scan import ScanFiles
+from anomri.tsv import write_text
+
+NOTES = ".parts"
+LOCK = "lock"
+
+Note = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Part ``number`` of ``count``, counted from 1.
+
+    Attributes:
+        number: which of the parts.
+        count: how many there are.
+    """
+
+    number: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """Read ``i/n``.
+
+        >>> Part.parse("2/8")
+        Part(number=2, count=8)
+
+        Raises:
+            UsageError: it is nothing of the kind, or ``i`` is not within 1 to ``n``.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise UsageError(f"part '{text}': expected i/n with i from 1 to n, such as 2/8")
+        return cls(int(match[1]), int(match[2]))
+
+    @property
+    def whole(self) -> bool:
+        """Whether this part is all there is."""
+        return self.count == 1
+
+    def of(self, scans: Sequence[ScanFiles]) -> tuple[ScanFiles, ...]:
+        """Return this part's scans: every n-th by label, whatever the order of the listing."""
+        labels = sorted(files.label for files in scans)[self.number - 1 :: self.count]
+        mine = frozenset(labels)
+        return tuple(files for files in scans if files.label in mine)
+
+    def found(self, found: Found) -> Found:
+        """Return what was found, with this part's scans alone."""
+        return replace(found, scans=self.of(found.scans))
+
+
+WHOLE = Part()
+
+
+@contextmanager
+def joint(folder: Path, work: str, part: Part, note: Note) -> Iterator[list[Note]]:
+    """Leave a part's note and yield all parts' notes, while no other part writes tables.
+
+    Args:
+        folder: that the parts write to.
+        work: what was done, such as ``detect``; a folder holds the notes of several.
+        part: whose note it is; the whole supersedes the notes of parts, and leaves none.
+        note: what JSON can hold.
+    """
+    if part.whole and not (folder / NOTES).is_dir():
+        yield [note]
+        return
+    with _locked(folder):
+        _forget_other_counts(folder, work, part)
+        if not part.whole:
+            text = json.dumps(note, default=float)
+            write_text(folder / NOTES / f"{work}-{part.number}-of-{part.count}.json", text)
+        yield [note] if part.whole else notes(folder, work)
+
+
+def all_there(folder: Path, work: str, part: Part) -> bool:
+    """Whether every part has left its note."""
+    return part.whole or len(notes(folder, work)) == part.count
+
+
+def notes(folder: Path, work: str) -> list[Note]:
+    """Return the notes that parts have left of a work, by number."""
+    return [json.loads(path.read_text("utf-8")) for path in _paths(folder, work)]
+
+
+def finish(folder: Path, writers: Mapping[str, Callable[[Path, list[Note]], object]]) -> None:
+    """Write the tables of every work that parts have left notes of; nothing where none did."""
+    if not (folder / NOTES).is_dir():
+        return
+    with _locked(folder):
+        for work, write in writers.items():
+            if held := notes(folder, work):
+                write(folder, held)
+
+
+def _paths(folder: Path, work: str) -> list[Path]:
+    found = (folder / NOTES).glob(f"{work}-*-of-*.json")
+    return sorted(found, key=lambda path: int(path.stem.split("-")[-3]))
+
+
+def _forget_other_counts(folder: Path, work: str, part: Part) -> None:
+    for path in _paths(folder, work):
+        if part.whole or not path.stem.endswith(f"-of-{part.count}"):
+            path.unlink()
+    if part.whole and not any((folder / NOTES).glob("*.json")):
+        shutil.rmtree(folder / NOTES, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    (folder / NOTES).mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / NOTES / LOCK):
+        yield
