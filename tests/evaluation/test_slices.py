@@ -6,18 +6,16 @@ import math
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from anomri.evaluation import RankedSlices, pooled_slice_auroc, slice_auroc
+from anomri.evaluation import RankedSlices, pooled_slice_auroc, slice_auroc, summarise_slices
 
 
 def scan(seed: int, shift: float = 1.0, n: int = 40) -> RankedSlices:
     rng = np.random.default_rng(seed)
     lesion = rng.random(n) > 0.6
-    scores: NDArray[np.float64] = np.round(
-        rng.normal(size=n) + shift * lesion, 1
-    )  # rounded, so that there are ties
+    # in steps of a tenth, so that there are ties
+    scores = (10 * (rng.normal(size=n) + shift * lesion)).astype(np.int64) / 10
     return RankedSlices(scores, lesion)
 
 
@@ -54,10 +52,15 @@ def test_interval_holds_the_estimate_and_is_reproducible() -> None:
     assert math.isnan(pooled_slice_auroc(scans[:1]).lower)
 
 
-def test_only_slices_with_brain_and_score_count() -> None:
-    brain, truth = np.ones((2, 2, 4), bool), np.zeros((2, 2, 4), bool)
-    brain[..., 0] = False
-    truth[0, 0, 2] = True
-    slices = RankedSlices.of([5.0, None, 3.0, float("nan")], truth, brain)
-    assert slices.scores.tolist() == [3.0]
-    assert slices.lesion.tolist() == [True]
+def test_a_table_of_slices_is_summed_up_per_score() -> None:
+    scores: dict[str, list[float | None]] = {"a": [1.0, 2.0], "b": [11.0, 12.0], "c": [None, 5.0]}
+    rows = [
+        {"subject": name, "slice": k, "lesion_voxels": 7 * k, "mean_residual": score}
+        for name, pair in scores.items()
+        for k, score in enumerate(pair)
+    ]
+    (summary,) = summarise_slices(rows)
+    assert summary["metric"] == "slice_auroc_mean_residual"
+    # 2 above 1; 5 above 1; 12 above both; 2 and 5 below 11
+    assert summary["mean"] == pytest.approx(4 / 6)
+    assert (summary["median"], summary["n"], summary["undefined"]) == (1.0, 2, 1)

@@ -16,7 +16,12 @@ from anomri.evaluation.intervals import Interval, bootstrap, paired_difference
 from anomri.evaluation.lesions import LesionCounts, count_lesions
 from anomri.evaluation.ranking import CohortOracle, Ranking, rank
 from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
-from anomri.evaluation.slices import RankedSlices, pooled_slice_auroc, slice_auroc
+from anomri.evaluation.slices import (
+    RankedSlices,
+    pooled_slice_auroc,
+    slice_auroc,
+    summarise_slices,
+)
 from anomri.evaluation.surfaces import SurfaceDistance, surface_distance
 from anomri.evaluation.tables import column, summarise, write_table
 from anomri.evaluation.voxels import (
@@ -55,6 +60,7 @@ __all__ = [
     "slice_dice",
     "specificity",
     "summarise",
+    "summarise_slices",
     "surface_distance",
     "volume_ml",
     "write_table",

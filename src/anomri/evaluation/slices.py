@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from anomri.evaluation.intervals import Interval
-from anomri.scan import Mask
 
 RESAMPLES = 2000
+NOT_SCORES = ("subject", "slice", "lesion_voxels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +27,6 @@ class RankedSlices:
 
     scores: NDArray[np.float64]
     lesion: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, scores: Sequence[float | None], truth: Mask, brain: Mask) -> RankedSlices:
-        """Take the slices that hold brain and have a score.
-
-        Args:
-            scores: one per slice along K, None or NaN where there is none.
-            truth: (I, J, K).
-            brain: (I, J, K).
-        """
-        numbers = np.array([np.nan if score is None else score for score in scores], np.float64)
-        held, lesion = (np.asarray(mask.any(axis=(0, 1))) for mask in (brain, truth))
-        counted = held & ~np.isnan(numbers)
-        return cls(numbers[counted], lesion[counted])
 
 
 def slice_auroc(slices: RankedSlices) -> float:
@@ -71,6 +58,51 @@ def pooled_slice_auroc(scans: Sequence[RankedSlices], *, seed: int = 0) -> Inter
     drawn = [slice_auroc(_together([scans[n] for n in draw])) for draw in draws]
     lower, upper = np.nanpercentile(drawn, [2.5, 97.5])
     return Interval(estimate, float(lower), float(upper))
+
+
+def summarise_slices(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row like those of :func:`summarise` for each score of slices.
+
+    Args:
+        rows: one per slice, with ``subject``, ``slice``, ``lesion_voxels`` and the scores; None
+            where a slice has none.
+
+    Returns:
+        ``slice_auroc_<score>``, with the pooled value as ``mean`` and its interval; ``median`` and
+        ``sd`` are those of the scans that have slices of both kinds, ``n`` is how many these are.
+    """
+    names = dict.fromkeys(name for row in rows for name in row if name not in NOT_SCORES)
+    return [{"metric": f"slice_auroc_{name}", **_summary(_of_scans(rows, name))} for name in names]
+
+
+def _of_scans(rows: Sequence[Mapping[str, Any]], name: str) -> list[RankedSlices]:
+    """Sort the slices that have a score by their scan."""
+    scans: dict[str, list[tuple[float, bool]]] = {}
+    for row in rows:
+        if row.get(name) is not None:
+            entry = float(row[name]), row["lesion_voxels"] > 0
+            scans.setdefault(row["subject"], []).append(entry)
+    return [
+        RankedSlices(np.array([score for score, _ in one]), np.array([lesion for _, lesion in one]))
+        for one in scans.values()
+    ]
+
+
+def _summary(scans: Sequence[RankedSlices]) -> dict[str, Any]:
+    pooled = pooled_slice_auroc(scans)
+    each = np.array([slice_auroc(one) for one in scans])
+    defined = each[~np.isnan(each)]
+    nothing = float("nan")
+    return {
+        "mean": pooled.estimate,
+        "lower": pooled.lower,
+        "upper": pooled.upper,
+        "median": float(np.median(defined)) if defined.size else nothing,
+        "sd": float(defined.std(ddof=1)) if defined.size > 1 else nothing,
+        "n": int(defined.size),
+        "undefined": int(each.size - defined.size),
+        "absent": 0,
+    }
 
 
 def _together(scans: Sequence[RankedSlices]) -> RankedSlices:
