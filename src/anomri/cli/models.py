@@ -31,8 +31,9 @@ from anomri.cli.options import (
     words,
 )
 from anomri.cli.terminal import finish, show, track
+from anomri.detector import builtin_models
 from anomri.errors import UsageError
-from anomri.recipe import Recipe, builtin_names
+from anomri.recipe import Recipe
 
 
 def prepare(
@@ -178,4 +179,4 @@ def models(
     for entry in catalogue.rows(recipes) if recipes else catalogue.families():
         table.add_row(*entry.cells())
     Console().print(table)
-    typer.echo("ready to use, without training: " + ", ".join(builtin_names()))
+    typer.echo("ready to use, without training: " + ", ".join(builtin_models()))

@@ -44,6 +44,9 @@ def detect(
     ] = None,
     threshold: Annotated[str, typer.Option(help="Another threshold rule, by name.")] = "",
     decide: Annotated[str, typer.Option(help="Another decision, by name.")] = "",
+    blank_slices: Annotated[
+        str, typer.Option(help="Empty healthy slices: mean_residual or mahalanobis.")
+    ] = "",
     device: Device = "auto",
     workers: Workers = 1,
     part: Part = "1/1",
@@ -62,7 +65,9 @@ def detect(
         return
     if brain_mask is not None:
         found = pipeline.with_brain_mask(found, brain_mask)
-    detector = pipeline.load_detector(model, device=device, threshold=threshold, decide=decide)
+    detector = pipeline.load_detector(
+        model, device=device, threshold=threshold, decide=decide, blank_slices=blank_slices
+    )
     outcome = pipeline.detect(
         found,
         detector,
@@ -82,7 +87,9 @@ def evaluate(
     truth: Annotated[Path, typer.Option(help="Data set with expert masks.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the tables.")] = None,
     layout: Layout = "auto",
-    region: Annotated[str, typer.Option(help="whole, core or enhancing.")] = "whole",
+    region: Annotated[
+        str, typer.Option(help="whole, core or enhancing; what the model shows if left out.")
+    ] = "",
     workers: Workers = 1,
     part: Part = "1/1",
     engine: Engine = pipeline.PROCESSES,

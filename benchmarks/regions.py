@@ -1,0 +1,101 @@
+"""From residuals to regions beside the networks' own time, on a whole 240 x 240 x 155 volume.
+
+Paper A's path for two contrasts: the mixture, an opening and a closing of each map at 1 mm, then
+the region step. It should take no longer than the forward passes of the two networks that made
+the residuals (155 slices of 128 x 128 pixels each). Both are timed in turn, in one run, on as many
+threads as ``OMP_NUM_THREADS`` says. Run ``OMP_NUM_THREADS=2 python benchmarks/regions.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from anomri.models import build
+from anomri.postprocessing import DECISIONS, MASK_STEPS, REGION_STEPS, Candidate, Regions, call
+from anomri.recipe import Step
+
+SHAPE = (240, 240, 155)
+FAMILIES = ("vae", "dvae")
+REPEATS = 3
+MIXTURE = Step(name="mixture")
+MORPHOLOGY = (Step(name="open", options={"mm": 1.5}), Step(name="close", options={"mm": 1.5}))
+
+
+def maps() -> list[Candidate]:
+    """Return smooth noise with a tumour: a ball in one map, the shell around its core in one."""
+    grid = np.indices(SHAPE, dtype=np.float32)
+    centre = np.array([120, 120, 77], np.float32)[:, None, None, None]
+    half = np.array([68, 82, 66], np.float32)[:, None, None, None]
+    brain = (((grid - centre) / half) ** 2).sum(axis=0) < 1
+    distance = np.sqrt(((grid - centre - 20) ** 2).sum(axis=0))
+    empty = np.zeros(SHAPE, np.float32)
+    found = []
+    for seed, shape in enumerate((distance < 30, (distance < 20) & (distance > 14))):
+        noise = np.random.default_rng(seed).normal(size=SHAPE).astype(np.float32)
+        values = ndimage.gaussian_filter(noise, 1) * 6 + 5 * shape
+        found.append(Candidate(empty, brain, (1.0, 1.0, 1.0), 1e-3).with_values(values))
+    return found
+
+
+def masked(candidate: Candidate) -> Candidate:
+    decided = call(DECISIONS, MIXTURE, candidate, 0.0)
+    for step in MORPHOLOGY:
+        decided = call(MASK_STEPS, step, decided)
+    return decided
+
+
+def named(whole: Candidate, enhancing: Candidate) -> Regions:
+    return call(REGION_STEPS, Step(name="hull"), whole, enhancing)
+
+
+def reconstruct(name: str) -> Callable[[], object]:
+    """Return the work of taking all slices through an untrained network."""
+    family = build(Step(name=name), channels=1, size=(128, 128)).eval()
+    family.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = torch.randn(SHAPE[2], 1, 128, 128)
+
+    def work() -> None:
+        with torch.inference_mode():
+            for batch in images.split(32):
+                family.reconstruct(batch)
+
+    return work
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    whole, enhancing = maps()
+    decided = [masked(whole), masked(enhancing)]
+    decided[1] = replace(decided[1], values=enhancing.values)
+    networks = {name: reconstruct(name) for name in FAMILIES}
+    work: dict[str, Callable[[], object]] = {
+        "mixture": lambda: [call(DECISIONS, MIXTURE, one, 0.0) for one in (whole, enhancing)],
+        "mixture and morphology": lambda: [masked(one) for one in (whole, enhancing)],
+        "regions": lambda: named(decided[0], decided[1]),
+    }
+    work |= {f"forward, {name}": lambda run=run: [run(), run()] for name, run in networks.items()}
+    best = dict.fromkeys(work, float("inf"))
+    for _ in range(REPEATS):
+        for name, one in work.items():
+            best[name] = min(best[name], seconds(one))
+    together = best["mixture and morphology"] + best["regions"]
+    for name, took in best.items():
+        print(f"{name:28}{took:8.2f} s")
+    print(f"{'from residual to regions':28}{together:8.2f} s")
+    for name in FAMILIES:
+        print(f"{'  over forward, ' + name:28}{together / best[f'forward, {name}']:8.2f}")
+
+
+if __name__ == "__main__":
+    main()
