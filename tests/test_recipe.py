@@ -71,5 +71,17 @@ def test_detection_does_not_change_what_is_learnt() -> None:
     recipe = Recipe.parse(MINIMAL, origin="x")
     other = Recipe.parse(MINIMAL + "detection: {threshold: healthy}", origin="x")
     slower = Recipe.parse(MINIMAL + "training: {learning_rate: 0.1}", origin="x")
+    volumes = Recipe.parse(MINIMAL + "axes: 3", origin="x")
     assert recipe.learns_like(other)
     assert not recipe.learns_like(slower)
+    assert not recipe.learns_like(volumes)
+
+
+def test_a_crop_is_what_the_network_sees() -> None:
+    text = MINIMAL + "axes: 3\npreparation: {shape: [null, 48, 128]}\n"
+    whole = Recipe.parse(text, origin="x")
+    cropped = Recipe.parse(text + "training: {crop: [160, 192, 64]}", origin="x")
+    assert whole.size == ()
+    assert cropped.size == (160, 48, 64)  # no longer than the image
+    with pytest.raises(RecipeError, match=r"crop: expected 3 numbers of voxels, got \(160, 192\)"):
+        Recipe.parse(text + "training: {crop: [160, 192]}", origin="x")

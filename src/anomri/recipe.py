@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from anomri.errors import RecipeError
 
@@ -135,6 +135,8 @@ class Training(_Section):
         augmentation: random geometry; null for none.
         noise_squares: hidden squares; null for none.
         perturbation: what a segmenter's volumes go through instead of these two; null for none.
+        crop: voxels that the network sees at once, at a random place in each epoch (paper D,
+            section 4); null for all of the image. An axis that is shorter is taken whole.
         seed: of every random number in the run.
     """
 
@@ -152,6 +154,7 @@ class Training(_Section):
     augmentation: Augmentation | None = Augmentation()
     noise_squares: NoiseSquares | None = NoiseSquares()
     perturbation: Perturbation | None = Perturbation()
+    crop: tuple[int, ...] | None = None
     seed: int = 0
 
 
@@ -200,9 +203,19 @@ class Recipe(_Section):
 
     @property
     def size(self) -> tuple[int, ...]:
-        """Voxels of one image along the network's axes; empty where the preparation leaves any."""
+        """Voxels that the network sees at once, along its axes; empty where any number will do."""
         lengths = self.preparation.shape[: self.axes]
-        return () if None in lengths else tuple(n for n in lengths if n is not None)
+        crop = self.training.crop or lengths
+        pairs = zip(lengths, crop, strict=True)
+        known = [min(n for n in pair if n is not None) for pair in pairs if pair != (None, None)]
+        return tuple(known) if len(known) == self.axes else ()
+
+    @model_validator(mode="after")
+    def _crop_has_the_axes_of_the_network(self) -> Recipe:
+        crop = self.training.crop
+        if crop is not None and (len(crop) != self.axes or min(crop) < 1):
+            raise ValueError(f"training.crop: expected {self.axes} numbers of voxels, got {crop}")
+        return self
 
     @classmethod
     def load(cls, source: str | Path) -> Recipe:
@@ -241,7 +254,7 @@ class Recipe(_Section):
         How a map becomes a mask may differ: weights do not depend on it.
         """
         mine, theirs = (
-            recipe.model_dump(include={"contrasts", "preparation", "family", "training"})
+            recipe.model_dump(include={"contrasts", "axes", "preparation", "family", "training"})
             for recipe in (self, other)
         )
         return mine == theirs

@@ -123,6 +123,18 @@ def test_the_target_has_no_noise_and_moves_with_the_input() -> None:
     assert torch.equal(batch.weight, torch.ones(8, 1, 64, 64))
 
 
+def test_an_image_that_is_not_moved_keeps_every_bit() -> None:
+    images = picture(30, 30).repeat(6, 1, 1, 1)
+    augmenter = Augmenter(Augmentation(probability=0.5), None)
+    draw = augmenter.draw(images, seed=0)
+    batch = augmenter.apply(images, torch.zeros_like(images), draw)
+    assert draw.geometry is not None
+    still = (draw.geometry == torch.eye(2)).all(2).all(1)
+    assert 0 < int(still.sum()) < 6
+    assert torch.equal(batch.target[still], images[still])
+    assert not any(torch.equal(one, images[0]) for one in batch.target[~still])
+
+
 def test_what_is_excluded_moves_with_the_image_and_loses_no_pixel() -> None:
     excluded = torch.zeros(1, 1, 33, 33)
     excluded[..., 10:14, 20:24] = 1

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.training.loading import EpochShuffle, PartReader, Place, make_loaders, place
+from anomri.training.loading import (
+    EpochShuffle,
+    PartReader,
+    Place,
+    Visit,
+    make_loaders,
+    middle,
+    place,
+)
 from anomri.training.parts import Part, pack, split_parts
 
 MakeRecipe = Callable[..., Recipe]
@@ -74,7 +82,7 @@ def test_either_voxel_order_is_read(tmp_path_factory: pytest.TempPathFactory) ->
 def test_placing_keeps_the_centre(length: int, wanted: int) -> None:
     source = np.arange(1, length + 1, dtype=np.float32)[:, None]
     target = np.zeros((wanted, 1), np.float32)
-    place(source, target)
+    place(source, target, (middle(length - wanted), 0))
     kept = target[target > 0]
     assert len(kept) == min(length, wanted)
     assert (np.diff(kept) == 1).all()
@@ -84,14 +92,15 @@ def test_placing_keeps_the_centre(length: int, wanted: int) -> None:
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
-    def order(seed: int, epoch: int) -> list[int]:
+    def order(seed: int, epoch: int) -> list[Visit]:
         sampler = EpochShuffle(50, seed=seed)
         sampler.set_epoch(epoch)
         return list(sampler)
 
     assert order(0, 3) == order(0, 3)
-    assert sorted(order(0, 3)) == list(range(50))
-    assert order(0, 3) != order(0, 4) != order(1, 4)
+    assert sorted(order(0, 3)) == [Visit(position, 3) for position in range(50)]
+    numbers = [[visit.position for visit in order(*of)] for of in [(0, 3), (0, 4), (1, 4)]]
+    assert numbers[0] != numbers[1] != numbers[2]
 
 
 def test_loaders_give_whole_batches(prepared: PreparedFolder, recipe: MakeRecipe) -> None:
@@ -100,3 +109,65 @@ def test_loaders_give_whole_batches(prepared: PreparedFolder, recipe: MakeRecipe
     train, validation = make_loaders(split, prepared, chosen, workers=0)
     assert [len(images) for images, _ in train] == [8] * (len(split.train) // 8)
     assert sum(len(images) for images, _ in validation) == len(split.validation)
+
+
+def test_a_random_crop_is_a_piece_of_the_volume_and_follows_from_seed_and_epoch(
+    prepared: PreparedFolder,
+) -> None:
+    volume = prepared.volume("sub-s0", "flair")
+    marks = np.asarray(volume) > 5  # what the crop must move together with the image
+    parts, depth = [Part("sub-s0", None, pack(marks))], volume.shape[2]
+    size = (20, 32, depth + 16)
+
+    def reader(seed: int) -> PartReader:
+        return PartReader(prepared, parts, contrasts=["flair"], size=size, seed=seed)
+
+    seen = set()
+    for epoch in range(20):
+        visit = Visit(0, epoch)
+        i, j, k = reader(0).first(visit)
+        seen.add(i)
+        assert j == 0
+        assert -16 <= k <= 0 <= i <= 12
+        image, excluded = reader(0).__getitems__([visit])
+        np.testing.assert_array_equal(image[0, 0, :, :, -k : depth - k], volume[i : i + 20])
+        np.testing.assert_array_equal(excluded[0, 0, :, :, -k : depth - k], marks[i : i + 20])
+        assert int(image.count_nonzero()) == np.count_nonzero(volume[i : i + 20])
+        assert torch.equal(image, reader(0).__getitems__([visit])[0])
+    assert len(seen) > 5
+    places = [[reader(seed).first(Visit(0, e)) for e in range(5)] for seed in (0, 1)]
+    assert places[0] != places[1]
+
+
+def test_crops_are_random_in_training_and_centred_in_validation(
+    prepared: PreparedFolder, recipe: MakeRecipe
+) -> None:
+    whole, cropped = recipe(batch_size=2), recipe(batch_size=2, crop=(16, 64))
+    assert cropped.size == (16, 32)  # an axis that is shorter than the crop is taken whole
+    split = split_parts(prepared, cropped.training)
+    seeds = [
+        [loader.dataset.seed for loader in make_loaders(split, prepared, one, workers=0)]
+        for one in (whole, cropped)
+    ]
+    assert seeds == [[None, None], [cropped.training.seed, None]]
+    images, _ = next(iter(make_loaders(split, prepared, cropped, workers=0)[1]))
+    first = split.validation[0]
+    expected = prepared.volume(first.label, "flair")[8:24, :, first.index]
+    np.testing.assert_array_equal(images[0, 0], expected)
+
+
+def test_workers_crop_where_this_process_would(
+    prepared: PreparedFolder, recipe: MakeRecipe
+) -> None:
+    chosen = recipe(batch_size=8, crop=(16, 16))
+    split = split_parts(prepared, chosen.training)
+    given = []
+    for workers in (0, 1):
+        train, _ = make_loaders(split, prepared, chosen, workers=workers)
+        epochs = []
+        for epoch in range(2):
+            train.sampler.set_epoch(epoch)
+            epochs.append(torch.cat([images for images, _ in train]))
+        given.append(epochs)
+    assert torch.equal(given[0][1], given[1][1])
+    assert not torch.equal(given[0][0], given[0][1])

@@ -15,7 +15,7 @@ from anomri.models import build_segmenter
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Perturbation, Recipe, Training
 from anomri.training import train
-from anomri.training.loading import RegionReader
+from anomri.training.loading import RegionReader, Visit
 from anomri.training.module import FamilyTraining
 from anomri.training.parts import Part
 from anomri.training.perturbation import Change, Perturber, mirror
@@ -59,6 +59,21 @@ def test_a_segmenter_is_trained_into_a_run_folder(labelled: PreparedFolder, tmp_
     parts = ("loss", "dice", "reconstruction", "kl")
     assert set(table) == {"epoch", *(f"{side}_{n}" for side in ("train", "val") for n in parts)}
     assert (run / "weights.safetensors").is_file()
+
+
+def test_regions_are_cropped_where_their_image_is(labelled: PreparedFolder) -> None:
+    part = Part("sub-s0", None)
+    reader = RegionReader(labelled, [part], contrasts=["flair"], size=(16, 16, 8), seed=4)
+    truth = labelled.truth("sub-s0")
+    assert truth is not None
+    for epoch in range(3):
+        visit = Visit(0, epoch)
+        image, regions = reader.__getitems__([visit])
+        box = tuple(
+            slice(n, n + side) for n, side in zip(reader.first(visit), (16, 16, 8), strict=True)
+        )
+        np.testing.assert_array_equal(image[0, 0], labelled.volume("sub-s0", "flair")[box])
+        np.testing.assert_array_equal(regions[0, 0], truth[box] > 0)
 
 
 def test_scans_without_truth_are_not_enough(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 
 from anomri.family import Batch
 from anomri.recipe import Augmentation, NoiseSquares
@@ -68,12 +68,23 @@ class Augmenter:
             draw: what to do.
         """
         if draw.geometry is not None:
-            moved = move(torch.cat((images, excluded), 1), draw.geometry)
-            images, excluded = moved[:, :-1], (moved[:, -1:] > 0).to(images.dtype)
+            images, excluded = self._moved(images, excluded, draw.geometry)
         disturbed = images
         if draw.squares is not None and draw.noise is not None:
             disturbed = hide(images, draw.squares, draw.noise)
         return Batch(image=disturbed, target=images, weight=1 - excluded)
+
+    def _moved(self, images: Tensor, excluded: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor]:
+        """Move the images that change; what is excluded loses no pixel of its rim."""
+        changed = (geometry != torch.eye(2)).any(2).any(1).nonzero().flatten()
+        there = changed.to(images.device)
+        both = torch.cat((images, excluded), 1)
+        moved = move(both.index_select(0, there), geometry[changed])
+        marks = (moved[:, -1:] > 0).to(images.dtype)
+        return (
+            images.index_copy(0, there, moved[:, :-1]),
+            excluded.index_copy(0, there, marks),
+        )
 
     def undisturbed(self, images: Tensor, excluded: Tensor) -> Batch:
         """Return the batch as it was read."""
@@ -115,15 +126,28 @@ def move(images: Tensor, geometry: Tensor) -> Tensor:
 
     0 comes in from outside.
     """
-    axes = images.ndim - 2
-    matrix = torch.eye(axes).repeat(len(images), 1, 1)
-    matrix[:, :2, :2] = geometry
-    half = torch.tensor(images.shape[2:]) / 2
-    relative = matrix * half / half[:, None]  # pixels to the [-1, 1] of each axis
-    theta = torch.zeros(len(images), axes, axes + 1)
-    theta[:, :, :axes] = relative.flip(1, 2)  # affine_grid wants the last axis first
-    grid = affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
+    grid = _looked_up(geometry.to(images.device), images.shape[2:])
     return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _looked_up(geometry: Tensor, space: torch.Size) -> Tensor:
+    """Return where each voxel looks, (N, *space, axes), last axis first, in units of half a side.
+
+    Each coordinate is a sum of one term per axis, which is many times faster to add up than
+    ``affine_grid`` multiplies.
+    """
+    axes, device = len(space), geometry.device
+    matrix = torch.eye(axes, device=device).repeat(len(geometry), 1, 1)
+    matrix[:, :2, :2] = geometry
+    half = [length / 2 for length in space]
+    grid = torch.empty(len(geometry), *space, axes, device=device)
+    for to in range(axes):
+        terms = grid[..., axes - 1 - to].zero_()
+        for along, length in enumerate(space):
+            voxels = torch.arange(length, device=device) + 0.5 - half[along]
+            shape = [len(geometry)] + [length if n == along else 1 for n in range(axes)]
+            terms += (matrix[:, to, along, None] * voxels / half[to]).reshape(shape)
+    return grid
 
 
 def hide(images: Tensor, squares: Tensor, noise: Tensor) -> Tensor:

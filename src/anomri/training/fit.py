@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from lightning.pytorch import Trainer
 
 from anomri.errors import UsageError
 from anomri.family import Network, Segmenter
@@ -35,6 +36,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
     device: str = "auto",
     processes: int = 1,
     workers: int = 0,
+    precision: str = "auto",
     resume: bool = True,
     subjects: Sequence[str] | None = None,
     max_steps: int | None = None,
@@ -54,6 +56,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
             batches of ``batch_size``. They import the calling script anew, which must therefore
             start its work under ``if __name__ == "__main__"``.
         workers: processes that read slices; 0 reads them in this one.
+        precision: ``float32``, ``bfloat16``, or ``auto``; see :class:`.trainer.Machine`.
         resume: go on with an unfinished run; False starts it anew.
         subjects: names or labels to train and validate on; all where None.
         max_steps: stop after so many steps, for a trial.
@@ -89,10 +92,10 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
             workers=workers,
             reader=RegionReader if supervised else PartReader,
         )
-        machine = Machine(device, processes, phases=len(family.phases()))
+        machine = Machine(device, processes, len(family.phases()), precision)
         limits = limits_of(max_steps, batches=len(loaders[0]) // processes, phases=machine.phases)
         trainer = make_trainer(recipe.training, run, machine, progress=progress, **limits)
-        _describe(run, recipe, split, machine, kind=trainer.strategy.root_device.type)
+        _describe(run, recipe, split, machine, trainer)
         if not resume:
             forget(run)
         fit(trainer, FamilyTraining(family, recipe.training), loaders, run / STATE)
@@ -141,7 +144,7 @@ def _check_prepared(recipe: Recipe, prepared: PreparedFolder) -> None:
         )
 
 
-def _describe(run: Path, recipe: Recipe, split: Split, machine: Machine, *, kind: str) -> None:
+def _describe(run: Path, recipe: Recipe, split: Split, machine: Machine, trainer: Trainer) -> None:
     """Write down what is about to be trained, on what and where."""
     run.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -150,7 +153,8 @@ def _describe(run: Path, recipe: Recipe, split: Split, machine: Machine, *, kind
         "lightning": version("lightning"),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": kind,
+        "device": trainer.strategy.root_device.type,
+        "precision": str(trainer.precision),
         "processes": machine.processes,
         "seed": recipe.training.seed,
         "subjects": split.subjects,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -30,7 +30,11 @@ def make_loaders(
     workers: int,
     reader: type[PartReader] | None = None,
 ) -> list[DataLoader[Sample]]:
-    """Return a loader to train and one to validate; ``reader`` is ``PartReader`` where None."""
+    """Return a loader to train and one to validate; ``reader`` is ``PartReader`` where None.
+
+    Where the recipe asks for crops, those of training lie at random, those of validation in the
+    middle.
+    """
     options: dict[str, Any] = {
         "batch_size": recipe.training.batch_size,
         "num_workers": workers,
@@ -38,9 +42,12 @@ def make_loaders(
         "pin_memory": torch.cuda.is_available(),
         "collate_fn": _as_read,
     }
+    seed = None if recipe.training.crop is None else recipe.training.seed
     train, validation = (
-        (reader or PartReader)(prepared, parts, contrasts=recipe.contrasts, size=recipe.size)
-        for parts in (split.train, split.validation)
+        (reader or PartReader)(
+            prepared, parts, contrasts=recipe.contrasts, size=recipe.size, seed=seed_of_side
+        )
+        for parts, seed_of_side in ((split.train, seed), (split.validation, None))
     )
     order = EpochShuffle(len(train), seed=recipe.training.seed)
     # A last batch of a few images would have poor batch statistics.
@@ -54,6 +61,18 @@ def make_loaders(
 def _as_read(sample: Sample) -> Sample:
     """Collate nothing: the reader gives out whole batches."""
     return sample
+
+
+class Visit(NamedTuple):
+    """One look at one part: a crop at random is another one in each epoch.
+
+    Attributes:
+        position: of the part.
+        epoch: counted from 0.
+    """
+
+    position: int
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +114,8 @@ class PartReader(Dataset[Sample]):
         prepared: where the scans are.
         parts: what to read.
         contrasts: channels, in order.
-        size: (I, J) or (I, J, K) of what is given out; parts are padded with 0 or cropped around
-            the centre.
+        size: (I, J) or (I, J, K) of what is given out; parts are padded with 0 or cropped.
+        seed: of where that happens, together with part and epoch; around the centre where None.
     """
 
     def __init__(
@@ -106,9 +125,11 @@ class PartReader(Dataset[Sample]):
         *,
         contrasts: Sequence[str],
         size: tuple[int, ...],
+        seed: int | None = None,
     ) -> None:
         self.parts = parts
         self.size = size
+        self.seed = seed
         self.places = {
             label: [Place.of(prepared.volume(label, contrast)) for contrast in contrasts]
             for label in sorted({one.label for one in parts})
@@ -122,19 +143,44 @@ class PartReader(Dataset[Sample]):
         """Return one part as a batch of one."""
         return self.__getitems__([position])
 
-    def __getitems__(self, positions: Sequence[int]) -> Sample:
+    def __getitems__(self, positions: Sequence[int | Visit]) -> Sample:
         """Return a batch; the loader calls this once for all of its positions."""
-        images = np.zeros((len(positions), self.channels, *self.size), np.float32)
-        excluded = np.zeros((len(positions), 1, *self.size), np.float32)
-        for n, position in enumerate(positions):
-            one = self.parts[position]
-            places = self.places[one.label]
-            for c, volume in enumerate(places):
-                place(volume.part(one.index), images[n, c])
+        visits = [Visit(one) if isinstance(one, int) else one for one in positions]
+        images = np.zeros((len(visits), self.channels, *self.size), np.float32)
+        for n, visit in enumerate(visits):
+            first = self.first(visit)
+            for c, volume in enumerate(self.places[self.parts[visit.position].label]):
+                place(volume.part(self.parts[visit.position].index), images[n, c], first)
+        return torch.from_numpy(images), torch.from_numpy(self.marks(visits))
+
+    def marks(self, visits: Sequence[Visit]) -> NDArray[np.float32]:
+        """Return (N, 1, *space), 1 where nothing may be learnt."""
+        excluded = np.zeros((len(visits), 1, *self.size), np.float32)
+        for n, visit in enumerate(visits):
+            one = self.parts[visit.position]
             if one.excluded is not None:
-                shape = places[0].shape[: len(self.size)]
-                place(unpack(one.excluded, shape), excluded[n, 0])
-        return torch.from_numpy(images), torch.from_numpy(excluded)
+                marked = unpack(one.excluded, self.shape(one))
+                place(marked, excluded[n, 0], self.first(visit))
+        return excluded
+
+    def shape(self, part: Part) -> tuple[int, ...]:
+        """Return the voxels of a part as it lies on disk."""
+        return self.places[part.label][0].shape[: len(self.size)]
+
+    def first(self, visit: Visit) -> tuple[int, ...]:
+        """Return the voxel of the part that comes first in what is given out, for each axis.
+
+        A crop lies anywhere inside the part. Along an axis that is too short for it, the part lies
+        anywhere inside the crop, and the number is negative.
+        """
+        spare = [
+            n - wanted
+            for n, wanted in zip(self.shape(self.parts[visit.position]), self.size, strict=True)
+        ]
+        if self.seed is None:
+            return tuple(middle(length) for length in spare)
+        draw = np.random.default_rng((self.seed, visit.epoch, visit.position))
+        return tuple(int(draw.integers(min(n, 0), max(n, 0) + 1)) for n in spare)
 
 
 class RegionReader(PartReader):
@@ -145,6 +191,7 @@ class RegionReader(PartReader):
         parts: what to read.
         contrasts: channels, in order.
         size: (I, J, K) of what is given out.
+        seed: as in :class:`PartReader`.
     """
 
     def __init__(
@@ -154,25 +201,27 @@ class RegionReader(PartReader):
         *,
         contrasts: Sequence[str],
         size: tuple[int, ...],
+        seed: int | None = None,
     ) -> None:
-        super().__init__(prepared, parts, contrasts=contrasts, size=size)
+        super().__init__(prepared, parts, contrasts=contrasts, size=size, seed=seed)
         truths = {label: prepared.truth(label) for label in self.places}
         self.truths = {label: Place.of(t) for label, t in truths.items() if t is not None}
 
-    def __getitems__(self, positions: Sequence[int]) -> Sample:
-        """Return a batch; the loader calls this once for all of its positions."""
-        images, _ = super().__getitems__(positions)
-        masks = np.zeros((len(positions), len(REGIONS), *self.size), np.float32)
-        for n, position in enumerate(positions):
-            part = self.parts[position]
+    def marks(self, visits: Sequence[Visit]) -> NDArray[np.float32]:
+        """Return (N, R, *space), the masks of the regions."""
+        masks = np.zeros((len(visits), len(REGIONS), *self.size), np.float32)
+        for n, visit in enumerate(visits):
+            part = self.parts[visit.position]
             labels = self.truths[part.label].part(part.index)
             for region, numbers in enumerate(REGIONS.values()):
-                place(np.isin(labels, numbers), masks[n, region])
-        return images, torch.from_numpy(masks)
+                place(np.isin(labels, numbers), masks[n, region], self.first(visit))
+        return masks
 
 
-class EpochShuffle(Sampler[int]):
+class EpochShuffle(Sampler[Visit]):
     """A new order each epoch that depends on seed and epoch alone, so that it can be resumed.
+
+    The epoch goes along with each position, into whichever process reads it.
 
     Processes that train together each take their share of it; all have the same number of steps.
     """
@@ -190,10 +239,11 @@ class EpochShuffle(Sampler[int]):
         _, processes = _rank()
         return self.length // processes
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[Visit]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
         first, step = _rank()
-        return iter(order[first::step][: len(self)].tolist())
+        mine = order[first::step][: len(self)].tolist()
+        return iter([Visit(position, self.epoch) for position in mine])
 
 
 def _rank() -> tuple[int, int]:
@@ -202,16 +252,21 @@ def _rank() -> tuple[int, int]:
     return (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
 
 
-def place(source: NDArray[Any], target: NDArray[np.float32]) -> None:
-    """Copy ``source`` into ``target``, centre on centre, as far as both reach."""
-    pairs = [_overlap(n, m) for n, m in zip(source.shape, target.shape, strict=True)]
+def middle(spare: int) -> int:
+    """Return where a crop begins that leaves ``spare`` voxels; negative where they are missing.
+
+    An odd one is at the far end.
+    """
+    return spare // 2 if spare > 0 else -(-spare // 2)
+
+
+def place(source: NDArray[Any], target: NDArray[np.float32], first: Sequence[int]) -> None:
+    """Copy ``source`` into ``target``, whose first voxel is ``source``'s ``first``, may be < 0."""
+    pairs = [_overlap(*of) for of in zip(source.shape, target.shape, first, strict=True)]
     target[tuple(there for _, there in pairs)] = source[tuple(here for here, _ in pairs)]
 
 
-def _overlap(length: int, wanted: int) -> tuple[slice, slice]:
-    both, crop, pad = (
-        min(length, wanted),
-        max(length - wanted, 0) // 2,
-        max(wanted - length, 0) // 2,
-    )
-    return slice(crop, crop + both), slice(pad, pad + both)
+def _overlap(length: int, wanted: int, first: int) -> tuple[slice, slice]:
+    """Return which voxels of the source are copied, and which of the target they become."""
+    start, stop = max(first, 0), min(first + wanted, length)
+    return slice(start, stop), slice(start - first, stop - first)

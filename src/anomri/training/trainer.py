@@ -6,7 +6,7 @@ import logging
 import signal
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,7 +28,10 @@ from anomri.training.module import FamilyTraining
 from anomri.training.record import LOGS, RunRecord
 from anomri.training.resume import SafetensorsIO
 
-LOG_INTERVAL = 10  # steps
+PRECISIONS: Mapping[str, Literal["32-true", "bf16-mixed"]] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+}
 
 
 class RunProgress(RichProgressBar):
@@ -73,11 +76,14 @@ class Machine:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         processes: that train together, each with a device of its own and its share of each epoch.
         phases: turns in a training step. With several, some parameters have no gradient in each.
+        precision: ``float32``, ``bfloat16`` for the layers that bear it, or ``auto``: bfloat16
+            where a CUDA device computes in it.
     """
 
     device: str = "auto"
     processes: int = 1
     phases: int = 1
+    precision: str = "auto"
 
     @property
     def kind(self) -> str:
@@ -98,7 +104,22 @@ class Machine:
         """
         if self.processes == 1:
             return "auto"
-        return DDPStrategy(start_method="spawn", find_unused_parameters=self.phases > 1)
+        return QuietDDP(start_method="spawn", find_unused_parameters=self.phases > 1)
+
+    def computes_in(self) -> Literal["32-true", "bf16-mixed"]:
+        """Return Lightning's word for the precision.
+
+        Raises:
+            UsageError: there is no such precision.
+        """
+        if self.precision in PRECISIONS:
+            return PRECISIONS[self.precision]
+        if self.precision != "auto":
+            raise UsageError(
+                f"precision '{self.precision}': expected one of auto, {', '.join(PRECISIONS)}."
+            )
+        short = on_cuda(self.kind) and torch.cuda.is_bf16_supported(including_emulation=False)
+        return PRECISIONS["bfloat16" if short else "float32"]
 
 
 def make_trainer(
@@ -116,8 +137,8 @@ def make_trainer(
             devices=machine.devices,
             strategy=machine.strategy(),
             use_distributed_sampler=False,  # the loader's own order is resumed exactly
-            sync_batchnorm=machine.processes > 1 and _on_cuda(kind),
-            precision=_precision(kind),
+            sync_batchnorm=machine.processes > 1 and on_cuda(kind),
+            precision=machine.computes_in(),
             max_epochs=training.max_epochs,
             default_root_dir=run,
             logger=TensorBoardLogger(run, name=LOGS, version=""),
@@ -127,7 +148,7 @@ def make_trainer(
             ],
             plugins=[SafetensorsIO()],
             num_sanity_val_steps=0,
-            log_every_n_steps=LOG_INTERVAL,
+            log_every_n_steps=0,  # each epoch is logged, no step is
             enable_progress_bar=progress,
             enable_model_summary=False,
             **limits,
@@ -139,13 +160,8 @@ def make_trainer(
         ) from error
 
 
-def _precision(kind: str) -> Literal["bf16-mixed", "32-true"]:
-    """Return bfloat16 where the hardware computes in it."""
-    short = _on_cuda(kind) and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16-mixed" if short else "32-true"
-
-
-def _on_cuda(kind: str) -> bool:
+def on_cuda(kind: str) -> bool:
+    """Tell whether a device of this kind is a CUDA device."""
     return kind in ("auto", "cuda", "gpu") and torch.cuda.is_available()
 
 
@@ -169,17 +185,34 @@ def fit(
         raise KeyboardInterrupt from stop
 
 
+class QuietDDP(DDPStrategy):
+    """Processes that train together and say nothing about it; each begins with Lightning's ways."""
+
+    def setup_environment(self) -> None:
+        """Be quiet, then meet the others."""
+        hush()
+        super().setup_environment()
+
+
+def hush() -> None:
+    """Keep Lightning's remarks about itself from the user, for as long as this process lives."""
+    for logger in _loggers():
+        logger.setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep Lightning's remarks about itself from the user."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    levels = [(logger, logger.level) for logger in _loggers()]
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
+            hush()
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
+        for logger, level in levels:
             logger.setLevel(level)
+
+
+def _loggers() -> list[logging.Logger]:
+    return [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
