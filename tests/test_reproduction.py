@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -109,7 +110,7 @@ def test_measuring_again_replaces_a_row_and_keeps_the_others(paper: Path) -> Non
     ("wrong", "named"),
     [({"rows": frozenset({"nonsense"})}, "nonsense"), ({"size": "huge"}, "brief")],
 )
-def test_an_unknown_row_or_size_is_named(paper: Path, wrong: dict[str, str], named: str) -> None:
+def test_an_unknown_row_or_size_is_named(paper: Path, wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         reproduce(paper, replace(_plan(paper), **wrong))
 

@@ -11,6 +11,7 @@ import torch
 from anomri.detector import build_family
 from anomri.postprocessing import DECISIONS, MAP_STEPS, MASK_STEPS, RULES
 from anomri.recipe import Recipe
+from anomri.reproduction import Protocol
 from anomri.scoring import SCORES, SEGMENTATIONS
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -48,6 +49,7 @@ def test_every_published_row_has_a_recipe(path: Path) -> None:
     published = pd.read_csv(path, sep="\t")
     assert list(published) == ["row", "table", "quantity", "value"]
     rows = {recipe.stem for recipe in path.parent.glob("rows/*.yaml")}
+    rows |= set(Protocol.load(path.parent).ensembles)
     assert set(published["row"]) <= rows
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 from math import isnan
 from pathlib import Path
 
-from anomri.reproduction.protocol import Column, Protocol, Table
+from anomri.reproduction.protocol import FULL, Column, Protocol, Table
 from anomri.reproduction.rows import BASELINE
 from anomri.reproduction.table import MEASURED, PUBLISHED, setting_of
 from anomri.tsv import read_tsv
@@ -47,12 +47,12 @@ class Figures:
         }
         return list(lines.values())
 
-    def published_value(self, row: str, quantity: str) -> float | None:
-        """Return a figure of the paper; None where it gives none."""
+    def published_value(self, row: str, quantity: str) -> str:
+        """Return a figure of the paper as it prints it; empty where it gives none."""
         for line in self.published:
             if (line["row"], line["quantity"]) == (row, quantity):
-                return float(line["value"])
-        return None
+                return line["value"]
+        return ""
 
     def measured_line(self, row: str, size: str, column: Column) -> Line | None:
         """Return our line for a column; None where it is not measured."""
@@ -66,10 +66,8 @@ class Figures:
     def published_cell(self, row: str, column: Column) -> str:
         """Return the paper's figure as text; empty where it gives none."""
         value = self.published_value(row, column.quantity)
-        spread = self.published_value(row, column.spread) if column.spread else None
-        if value is None:
-            return ""
-        return f"{value:g}" if spread is None else f"{value:.3f} ± {spread:.3f}"
+        spread = self.published_value(row, column.spread) if column.spread else ""
+        return f"{value} ± {spread}" if value and spread else value
 
     def measured_cell(self, row: str, size: str, column: Column) -> str:
         """Return our figure as text; empty where it is not measured."""
@@ -87,37 +85,52 @@ class Figures:
 
 
 def order_of(protocol: Protocol, figures: Figures) -> Iterator[str]:
-    """Say, for each compared column and size, whether the paper's order of models comes out."""
+    """Say of the first column of each table, at each size, what comes of the order of models."""
     for table in protocol.tables:
-        for column in table.columns:
-            for size in protocol.sizes if column.quantity else ():
-                sentence = _order(column, size, figures)
-                if sentence:
-                    yield sentence
+        column = table.columns[0]
+        for size in protocol.sizes:
+            ours = {
+                name: line
+                for name, _ in figures.rows_of(table)
+                if name != BASELINE and (line := figures.measured_line(name, size, column))
+            }
+            about = f"{table.title}, {column.title}, size `{size}`"
+            sentences = [_order(column, ours, figures), _baseline(column, ours, figures)]
+            said = " ".join(sentence for sentence in sentences if sentence)
+            if said:
+                yield f"{about}: {said}"
 
 
-def _order(column: Column, size: str, figures: Figures) -> str:
+def _order(column: Column, ours: Mapping[str, Line], figures: Figures) -> str:
     """Compare every pair of models that the paper ranks; empty where fewer than two are there."""
-    ours: dict[str, Line] = {}
-    theirs: dict[str, float] = {}
-    for line in figures.published:
-        mine = figures.measured_line(line["row"], size, column)
-        if line["quantity"] == column.quantity and mine is not None:
-            theirs[line["row"]], ours[line["row"]] = float(line["value"]), mine
+    printed = {name: figures.published_value(name, column.quantity) for name in ours}
+    theirs = {name: float(value) for name, value in printed.items() if value}
     pairs = [(a, b) for a, b in combinations(theirs, 2) if theirs[a] != theirs[b]]
     if not pairs:
         return ""
-    means = {name: float(line["mean"]) for name, line in ours.items()}
+    means = {name: float(ours[name]["mean"]) for name in theirs}
     same = sum((theirs[a] - theirs[b]) * (means[a] - means[b]) > 0 for a, b in pairs)
     apart = sum(_apart(ours[a], ours[b]) for a, b in pairs)
-    best, first = max(theirs, key=theirs.__getitem__), max(means, key=means.__getitem__)
-    lowest = _is_error(column)
-    if lowest:
-        best, first = min(theirs, key=theirs.__getitem__), min(means, key=means.__getitem__)
+    best = min if _is_error(column) else max
     return (
-        f"{column.title}, size `{size}`, {len(theirs)} models: {_verdict(same, len(pairs))}: "
-        f"{same} of {len(pairs)} pairs are in the paper's order (our 95 % intervals are apart in "
-        f"{apart}). Best in the paper: `{best}`; here: `{first}`{_beside(column, figures)}."
+        f"{_verdict(same, len(pairs))}: {same} of {len(pairs)} pairs of models are in the paper's "
+        f"order, and our 95 % intervals are apart in {apart}. Best in the paper of these "
+        f"{len(theirs)}: `{best(theirs, key=theirs.__getitem__)}`; "
+        f"here: `{best(means, key=means.__getitem__)}`."
+    )
+
+
+def _baseline(column: Column, ours: Mapping[str, Line], figures: Figures) -> str:
+    """Say how many models are better than the row without a network; empty without that row."""
+    line = figures.measured_line(BASELINE, FULL, column)
+    if line is None or not ours:
+        return ""
+    sign = -1 if _is_error(column) else 1
+    bar = float(line["mean"])
+    better = sum(sign * (float(one["mean"]) - bar) > 0 for one in ours.values())
+    return (
+        f"{better} of {len(ours)} models {'is' if better == 1 else 'are'} better than "
+        f"`{BASELINE}`, which has no network ({bar:.3f})."
     )
 
 
@@ -125,12 +138,6 @@ def _verdict(same: int, pairs: int) -> str:
     if same == pairs:
         return "the order comes out"
     return "the order does not come out" if 2 * same <= pairs else "the order comes out in part"
-
-
-def _beside(column: Column, figures: Figures) -> str:
-    """Say what the row without a network reaches."""
-    line = figures.measured_line(BASELINE, "full", column)
-    return "" if line is None else f"; `{BASELINE}`, without a network: {float(line['mean']):.3f}"
 
 
 def _is_error(column: Column) -> bool:

@@ -82,10 +82,10 @@ def _command(folder: Path, protocol: Protocol) -> str:
     return (
         "One command makes the table again; a second call goes on where the first was stopped:\n\n"
         f"```\nanomri reproduce recipes/{folder.name} --data DATA -o work/{option}\n```\n\n"
-        "`DATA` holds the data sets and `splits.tsv` (columns `subject` and `split`). Ours: mean "
-        "over scans with its bootstrap 95 % interval, or ± standard deviation over scans where "
-        "the paper gives that. What a threshold was allowed to see stands in `measured.tsv`, "
-        "with every other measure."
+        "`DATA` holds the data sets and `splits.tsv` (columns `subject` and `split`).\n"
+        "Ours: mean over scans with its bootstrap 95 % interval, or ± standard deviation over\n"
+        "scans where the paper gives that. What a threshold was allowed to see stands in\n"
+        "`measured.tsv`, with every other measure."
     )
 
 
