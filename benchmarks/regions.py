@@ -62,10 +62,14 @@ def reconstruct(name: str) -> Callable[[], object]:
 
     def work() -> None:
         with torch.inference_mode():
-            for batch in images.split(32):
+            for batch in torch.split(images, 32):
                 family.reconstruct(batch)
 
     return work
+
+
+def twice(work: Callable[[], object]) -> Callable[[], object]:
+    return lambda: (work(), work())
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -84,7 +88,7 @@ def main() -> None:
         "mixture and morphology": lambda: [masked(one) for one in (whole, enhancing)],
         "regions": lambda: named(decided[0], decided[1]),
     }
-    work |= {f"forward, {name}": lambda run=run: [run(), run()] for name, run in networks.items()}
+    work |= {f"forward, {name}": twice(run) for name, run in networks.items()}
     best = dict.fromkeys(work, float("inf"))
     for _ in range(REPEATS):
         for name, one in work.items():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomri.detector.beside import of_contrasts
 from anomri.detector.loading import CODES, RECIPE, THRESHOLDS, load_thresholds
 from anomri.detector.model import Detector
 from anomri.errors import UsageError
@@ -48,9 +49,10 @@ class Calibration:
         """Learn from one scan.
 
         Args:
-            scan: with the model's contrasts.
+            scan: with the model's contrasts, and perhaps others.
             healthy: (n,) ascending numbers of the axial slices to learn from; may be empty.
         """
+        scan = of_contrasts(scan, self._detector.recipe.contrasts)
         anomaly = self._detector.score(scan)
         self._maps.add(anomaly)
         codes, network = None, self._detector.networks[0]
