@@ -17,8 +17,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What made a gate refuse.
+
+    Attributes:
+        volume: (I, J, K), RAS+.
+        mask: (I, J, K) bool, what was found in it.
+        spacing: mm along I, J, K.
+    """
+
+    volume: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    spacing: tuple[float, float, float]
 
 
 class AnomriError(Exception):
@@ -86,6 +105,26 @@ class MissingPiece(AnomriError):
 
 
 class QualityRefused(ScanError):
-    """A quality gate refused the scan: a result would not deserve trust."""
+    """A quality gate refused the scan: a result would not deserve trust.
+
+    Args:
+        file: as for :class:`ScanError`.
+        expected: likewise.
+        got: likewise.
+        next_step: likewise.
+        evidence: what a picture of the refusal shows; it does not travel to another process.
+    """
 
     exit_code = 5
+
+    def __init__(
+        self,
+        file: str | PathLike[str],
+        *,
+        expected: str,
+        got: str,
+        next_step: str,
+        evidence: Evidence | None = None,
+    ) -> None:
+        super().__init__(file, expected=expected, got=got, next_step=next_step)
+        self.evidence = evidence

@@ -1,0 +1,70 @@
+"""Gates for a brain mask that anomri found in a whole head by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anomri.errors import Evidence, QualityRefused
+from anomri.preprocessing.grids import brain_box
+from anomri.scan import Grid, Mask, Volume
+
+FOUND_ML = (700.0, 2000.0)
+CUT_ML = 200.0  # the least, where the field of view ends inside the brain
+CUT_SHARE = 0.05  # of the brain's largest section, on a face of the volume
+LONGEST_MM = (100.0, 230.0)
+SHORTEST_MM = (50.0, 190.0)
+
+_NEXT = "give a brain mask with --brain-mask, or try --brain hdbet"
+
+
+def check_found(mask: Mask, grid: Grid, volume: Volume, *, name: str) -> list[str]:
+    """Return what a reader must know of a brain that was found in a whole head.
+
+    Args:
+        mask: (I, J, K), one piece.
+        grid: where it lies.
+        volume: (I, J, K), for the picture of a refusal.
+        name: of the scan, for the error.
+
+    Raises:
+        QualityRefused: there is no brain, it has under 700 or over 2000 ml (under 200 ml where
+            the field of view cuts it), or its box is no brain's: the longest side 100-230 mm, the
+            shortest 50-190 mm.
+    """
+    evidence = Evidence(volume, mask, grid.spacing)
+    if not mask.any():
+        raise _refused(name, "a brain in this head", "nothing like one", evidence)
+    cut = _is_cut(mask)
+    ml = float(np.count_nonzero(mask) * grid.voxel_ml)
+    least = CUT_ML if cut else FOUND_ML[0]
+    if not least <= ml <= FOUND_ML[1]:
+        expected = f"a brain of {least:.0f} to {FOUND_ML[1]:.0f} ml"
+        raise _refused(name, expected, f"{ml:.0f} ml", evidence)
+    sides = _sides_mm(mask, grid)
+    shortest = SHORTEST_MM[0] if not cut else 0.0
+    if (
+        not LONGEST_MM[0] <= sides[-1] <= LONGEST_MM[1]
+        or not shortest <= sides[0] <= SHORTEST_MM[1]
+    ):
+        expected = "a brain of 100-230 mm by 50-190 mm"
+        raise _refused(name, expected, " x ".join(f"{mm:.0f}" for mm in sides) + " mm", evidence)
+    return [f"the field of view cuts the brain: {ml:.0f} ml of it are seen"] if cut else []
+
+
+def _refused(name: str, expected: str, got: str, evidence: Evidence) -> QualityRefused:
+    return QualityRefused(name, expected=expected, got=got, next_step=_NEXT, evidence=evidence)
+
+
+def _is_cut(mask: Mask) -> bool:
+    """Say whether a face of the volume shows more than 5 % of the brain's largest section."""
+    for axis in range(3):
+        areas = np.count_nonzero(mask, axis=tuple(a for a in range(3) if a != axis))
+        if max(areas[0], areas[-1]) > CUT_SHARE * areas.max():
+            return True
+    return False
+
+
+def _sides_mm(mask: Mask, grid: Grid) -> list[float]:
+    box = brain_box(mask)
+    sides = ((s.stop - s.start) * mm for s, mm in zip(box, grid.spacing, strict=True))
+    return sorted(sides)

@@ -1,0 +1,66 @@
+"""The picture of a scan that a gate refused: three planes, and the outline of what was found."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from anomri.errors import Evidence, QualityRefused
+from anomri.reporting.naming import derivative
+
+REFUSED = "desc-refused_qc.png"
+WIDE, HIGH = 9.0, 3.4  # inches
+OUTLINE = "#ff6a13"
+BRIGHT = 99.5  # percentile that is white
+
+
+def write_refusal(error: QualityRefused, folder: Path, label: str) -> bool:
+    """Write the picture beside where results would be, and name it in the error's next step.
+
+    Args:
+        error: of the gate; without evidence nothing is written.
+        folder: where detections are written.
+        label: BIDS prefix of the scan.
+
+    Returns:
+        Whether there is a picture.
+    """
+    if error.evidence is None:
+        return False
+    path = derivative(folder, label, REFUSED)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_bytes(refusal_picture(error.evidence, error.reason))
+    draft.replace(path)
+    error.next_step = f"look at {path.name}, then {error.next_step}"
+    return True
+
+
+def refusal_picture(evidence: Evidence, reason: str) -> bytes:
+    """Draw the sagittal, coronal and axial plane through the middle of what was found, as PNG."""
+    figure = Figure(figsize=(WIDE, HIGH), facecolor="black", layout="constrained")
+    figure.suptitle(f"Refused: {reason}", color="white", fontsize=9, wrap=True)
+    grey = float(np.percentile(evidence.volume, BRIGHT)) or 1.0
+    for axis, panel in enumerate(figure.subplots(1, 3)):
+        across, down = (a for a in range(3) if a != axis)
+        index = _middle(evidence, axis)
+        plane = np.take(evidence.volume, index, axis).T
+        found = np.take(evidence.mask, index, axis).T
+        side = evidence.spacing[down] / evidence.spacing[across]
+        panel.imshow(plane, cmap="gray", origin="lower", aspect=side, vmin=0, vmax=grey)
+        if found.any() and not found.all():
+            panel.contour(found, [0.5], colors=OUTLINE, linewidths=1)
+        panel.invert_xaxis()  # the patient's right on the left; sagittal slices look to the left
+        panel.set_axis_off()
+    stream = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(stream)
+    return stream.getvalue()
+
+
+def _middle(evidence: Evidence, axis: int) -> int:
+    where = np.flatnonzero(evidence.mask.any(axis=tuple(a for a in range(3) if a != axis)))
+    return int(where[len(where) // 2]) if where.size else evidence.volume.shape[axis] // 2
