@@ -59,13 +59,16 @@ def test_two_processes_end_with_equal_weights(
     (tmp_path / "recipe.yaml").write_text(RECIPE.replace("FAMILY", family))
     (tmp_path / "together.py").write_text(SCRIPT)
     words = ["together.py", "recipe.yaml", prepared.folder, "run"]
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=True,
         timeout=300,
+        capture_output=True,
+        text=True,
     )
+    assert (done.stdout, done.stderr) == ("", "")  # neither process talks about itself
     run = tmp_path / "run"
     first, second = (load_file(run / f"process{n}.safetensors") for n in (0, 1))
     learnt = [name for name in first if "running" not in name]
