@@ -7,7 +7,7 @@ millimetres, volumes millilitres. Arrays are NumPy arrays; tensors begin where n
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class ScanFiles:
         brain: a brain mask, anything above zero is brain.
         truth: expert lesion labels.
         healthy: True or False where the data set says so, None where it does not.
+        slices: contrast to the DICOM files that it has to be converted from first; its entry in
+            ``contrasts`` is then the folder of the first.
     """
 
     subject: str
@@ -55,6 +57,7 @@ class ScanFiles:
     brain: Path | None = None
     truth: Path | None = None
     healthy: bool | None = None
+    slices: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -120,6 +123,8 @@ class Scan:
         truth: (I, J, K) expert labels on this grid, if there are any.
         healthy: what the data set says of the subject.
         notes: what a reader must know, such as "spacing unknown, 1 mm assumed".
+        to_template: (4, 4) native world mm to mm of the MNI152 template, where the scan was
+            registered to it.
     """
 
     subject: str
@@ -132,6 +137,14 @@ class Scan:
     truth: Labels | None = None
     healthy: bool | None = None
     notes: tuple[str, ...] = ()
+    to_template: Affine | None = None
+
+    def template_mm(self, point_mm: Sequence[float]) -> tuple[float, float, float] | None:
+        """Return where a point of native world mm lies in the template; None unregistered."""
+        if self.to_template is None:
+            return None
+        i, j, k = self.to_template[:3, :3] @ np.asarray(point_mm) + self.to_template[:3, 3]
+        return float(i), float(j), float(k)
 
     @property
     def affine(self) -> Affine:

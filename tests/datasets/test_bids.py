@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,3 +106,49 @@ def test_participants_say_who_is_healthy(lay: Lay, table: str, expected: list[bo
 @pytest.mark.parametrize("name", ["flair", "sub-01", "ses-1_T1w", "sub-01_extra_T1w", "sub-_T1w"])
 def test_names_of_another_form_are_not_parsed(name: str) -> None:
     assert Name.parse(name) is None
+
+
+def test_what_the_data_set_ignores_is_left_out(lay: Lay) -> None:
+    root = lay(
+        "sub-01/anat/sub-01_FLAIR.nii.gz", "sub-02/anat/sub-02_FLAIR.nii.gz", "x/sub-3_T1w.nii"
+    )
+    (root / ".bidsignore").write_text("# comment\nsub-02/**\n/x/\n", encoding="utf-8")
+    found = find(root)
+    assert [scan.label for scan in found.scans] == ["sub-01"]
+    assert {item.reason for item in found.skipped} == {"left out by .bidsignore"}
+    assert len(found.skipped) == 2
+
+
+def test_phase_images_are_not_scans(lay: Lay) -> None:
+    root = lay("sub-01/anat/sub-01_part-mag_T2w.nii.gz", "sub-01/anat/sub-01_part-phase_T2w.nii.gz")
+    found = find(root)
+    assert found.scans[0].contrasts["t2"].name == "sub-01_part-mag_T2w.nii.gz"
+    assert "part-phase" in found.skipped[0].reason
+
+
+def test_duplicated_runs_are_listed_for_each_session(lay: Lay) -> None:
+    names = [f"sub-01/ses-{s}/anat/sub-01_ses-{s}_run-{r}_FLAIR.nii.gz" for s in "ab" for r in "12"]
+    root = lay(*names, "sub-01/ses-b/anat/sub-01_ses-b_T1w.nii.gz")
+    found = find(root)
+    assert [(scan.label, list(scan.contrasts)) for scan in found.scans] == [
+        ("sub-01_ses-b", ["t1"])
+    ]
+    ambiguous = [item for item in found.skipped if "more than one file" in item.reason]
+    assert [item.name for item in ambiguous] == ["sub-01_ses-a flair", "sub-01_ses-b flair"]
+    assert all("run-1" in item.reason and "run-2" in item.reason for item in ambiguous)
+
+
+def test_five_thousand_files_are_listed_in_one_walk(
+    lay: Lay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suffixes = ("FLAIR.nii.gz", "FLAIR.json", "T1w.nii.gz", "T1w.json", "T2w.nii.gz")
+    stems = [f"sub-{n:03d}/ses-{s}/anat/sub-{n:03d}_ses-{s}" for n in range(500) for s in "ab"]
+    root = lay(*(f"{stem}_{suffix}" for stem in stems for suffix in suffixes))
+    folders, opened = [], []
+    scandir, read = os.scandir, Path.open
+    monkeypatch.setattr(os, "scandir", lambda path: folders.append(path) or scandir(path))
+    monkeypatch.setattr(Path, "open", lambda *a, **k: opened.append(a) or read(*a, **k))
+    found = find(root)
+    assert len(found.scans) == 1000
+    assert len(folders) == 1 + 500 + 1000 + 1000  # each folder once
+    assert opened == []

@@ -39,6 +39,8 @@ for command in (
     models.models,
 ):
     app.command()(command)
+# Labels may follow one option in a row, as the convention of BIDS Apps has it.
+app.command("bids-app", context_settings={"allow_extra_args": True})(scans.bids_app)
 
 
 @app.callback(invoke_without_command=True)

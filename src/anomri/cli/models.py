@@ -19,12 +19,15 @@ from anomri.cli.options import (
     Layout,
     Out,
     Part,
+    ParticipantLabel,
     Scheduler,
+    SeriesChoice,
     Source,
     Split,
     SplitFile,
     Subjects,
     Workers,
+    choices,
     chosen_subjects,
     crew_of,
     with_contrasts,
@@ -42,7 +45,9 @@ def prepare(
     recipe: Annotated[str, typer.Option(help="Whose preparation: a file or a name.")] = "intensity",
     contrasts: Contrasts = "",
     layout: Layout = "auto",
+    series: SeriesChoice = None,
     subjects: Subjects = "",
+    participant_label: ParticipantLabel = None,
     split_file: SplitFile = None,
     split: Split = "train",
     workers: Workers = 1,
@@ -54,7 +59,10 @@ def prepare(
     """Read, orient, crop, resample and scale scans into a folder that training reads from."""
     crew, mine = crew_of(workers, engine, scheduler), pipeline.Part.parse(part)
     found = pipeline.survey(
-        source, layout=layout, selection=chosen_subjects(subjects, split_file, split)
+        source,
+        layout=layout,
+        selection=chosen_subjects(subjects, split_file, split, participant_label),
+        series=choices(series),
     )
     show(mine.found(found))
     if not dry_run:

@@ -9,6 +9,7 @@ import typer
 
 from anomri import pipeline
 from anomri.datasets import LAYOUTS
+from anomri.errors import UsageError
 from anomri.recipe import Recipe
 
 Source = Annotated[Path, typer.Argument(help="A scan, a folder of scans or a data set.")]
@@ -30,6 +31,36 @@ Part = Annotated[
 ]
 Engine = Annotated[str, typer.Option(help=" or ".join(pipeline.ENGINES) + ".")]
 Scheduler = Annotated[str, typer.Option(help="Address of Dask's scheduler.")]
+ParticipantLabel = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--participant-label", help="Only this participant, with or without sub-; repeatable."
+    ),
+]
+SeriesChoice = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--series",
+        metavar="CONTRAST=WHICH",
+        help="Number or description of a DICOM series; once per contrast.",
+    ),
+]
+
+
+def choices(series: list[str] | None) -> dict[str, str]:
+    """Read ``contrast=series`` pairs.
+
+    Raises:
+        UsageError: one has no ``=``.
+    """
+    pairs = [text.partition("=") for text in series or []]
+    for contrast, equals, which in pairs:
+        if not (contrast and equals and which):
+            raise UsageError(
+                f"series '{contrast}{equals}{which}': expected a contrast and a series, "
+                "such as flair=5"
+            )
+    return {contrast.strip(): which for contrast, _, which in pairs}
 
 
 def crew_of(workers: int, engine: str, scheduler: str) -> pipeline.Crew:
@@ -43,11 +74,13 @@ def words(text: str) -> frozenset[str]:
 
 
 def chosen_subjects(
-    subjects: str, split_file: Path | None, split: str
+    subjects: str, split_file: Path | None, split: str, labels: list[str] | None = None
 ) -> pipeline.Selection | None:
-    """Return the subjects of a split or of a list; None where all are meant."""
+    """Return the subjects of a split, of a list, or of labels; None where all are meant."""
     if split_file is not None:
         return pipeline.Selection.of_split(split_file, split)
+    if labels:
+        return pipeline.Selection.of_labels([*labels, *words(subjects)])
     return pipeline.Selection(words(subjects)) if subjects else None
 
 

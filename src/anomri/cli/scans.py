@@ -19,16 +19,21 @@ from anomri.cli.options import (
     Model,
     Out,
     Part,
+    ParticipantLabel,
     Scheduler,
+    SeriesChoice,
     Source,
     Split,
     SplitFile,
     Subjects,
     Workers,
+    choices,
     chosen_subjects,
     crew_of,
 )
 from anomri.cli.terminal import finish, show, track
+from anomri.datasets import Found
+from anomri.errors import UsageError
 
 
 def detect(
@@ -36,7 +41,9 @@ def detect(
     out: Out,
     model: Model = "intensity",
     layout: Layout = "auto",
+    series: SeriesChoice = None,
     subjects: Subjects = "",
+    participant_label: ParticipantLabel = None,
     split_file: SplitFile = None,
     split: Split = "test",
     brain_mask: Annotated[
@@ -47,6 +54,9 @@ def detect(
     blank_slices: Annotated[
         str, typer.Option(help="Empty healthy slices: mean_residual or mahalanobis.")
     ] = "",
+    space: Annotated[
+        str, typer.Option(help="template: write results on the MNI152 grid too, beside native.")
+    ] = "native",
     device: Device = "auto",
     workers: Workers = 1,
     part: Part = "1/1",
@@ -58,7 +68,10 @@ def detect(
     """Find what does not look healthy: maps, masks, tables and a page."""
     crew, mine = crew_of(workers, engine, scheduler), pipeline.Part.parse(part)
     found = pipeline.survey(
-        source, layout=layout, selection=chosen_subjects(subjects, split_file, split)
+        source,
+        layout=layout,
+        selection=chosen_subjects(subjects, split_file, split, participant_label),
+        series=choices(series),
     )
     show(mine.found(found))
     if dry_run:
@@ -66,20 +79,59 @@ def detect(
     if brain_mask is not None:
         found = pipeline.with_brain_mask(found, brain_mask)
     detector = pipeline.load_detector(
-        model, device=device, threshold=threshold, decide=decide, blank_slices=blank_slices
+        model,
+        device=device,
+        threshold=threshold,
+        decide=decide,
+        blank_slices=blank_slices,
+        space=space,
     )
     outcome = pipeline.detect(
         found,
         detector,
         out,
         track=track,
-        command=["anomri", *sys.argv[1:]],
+        command=_typed(source, found),
         crew=crew,
         part=mine,
     )
     if report and pipeline.all_there(out, "detect", mine):
         typer.echo(pipeline.report(out))
     finish(outcome, out)
+
+
+def bids_app(
+    context: typer.Context,
+    bids_dir: Annotated[Path, typer.Argument(help="A BIDS data set.", exists=True)],
+    output_dir: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    analysis_level: Annotated[str, typer.Argument(help="participant or group.")],
+    participant_label: Annotated[
+        list[str] | None,
+        typer.Option("--participant-label", "--participant_label", help="Only these; repeatable."),
+    ] = None,
+    model: Model = "intensity",
+    device: Device = "auto",
+    workers: Workers = 1,
+) -> None:
+    """Run as a BIDS App: detect in each participant, or finish tables and page of the group."""
+    labels = [*(participant_label or ()), *context.args]
+    if analysis_level == "group":
+        found = pipeline.survey(bids_dir, layout="bids")
+        outcome = pipeline.gather(found, output_dir)
+        typer.echo(pipeline.report(output_dir))
+    elif analysis_level == "participant":
+        selection = pipeline.Selection.of_labels(labels) if labels else None
+        found = pipeline.survey(bids_dir, layout="bids", selection=selection)
+        show(found)
+        detector = pipeline.load_detector(model, device=device)
+        command = ["anomri", *sys.argv[1:]]
+        crew = pipeline.Crew(workers)
+        outcome = pipeline.detect(
+            found, detector, output_dir, track=track, command=command, crew=crew
+        )
+    else:
+        raise UsageError(f"analysis level '{analysis_level}': expected participant or group")
+    finish(outcome, output_dir)
 
 
 def evaluate(
@@ -143,3 +195,10 @@ def demo(
 ) -> None:
     """Run the whole path on a cohort of digital phantoms, from files to page."""
     typer.echo(pipeline.demo(out, device=device, track=track))
+
+
+def _typed(source: Path, found: Found) -> list[str]:
+    """Return the words of the command; a folder of DICOM files may be called after a patient."""
+    private = found.layout == "dicom"
+    words = ("DICOM" if private and Path(word) == source else word for word in sys.argv[1:])
+    return ["anomri", *words]

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from anomri import pipeline
 from anomri.datasets import Found
@@ -31,7 +33,16 @@ def show(found: Found) -> None:
         extras = [name for name in ("brain", "truth") if getattr(files, name)]
         what = ", ".join([*files.contrasts, *extras])
         console.print(f"  {files.label}: {what}", markup=False, highlight=False)
+    if found.recognised:
+        table = Table("scan", "series", "description", "images", "contrast", "reason")
+        for item in found.recognised:
+            cells = [item.scan, item.number, item.description, str(item.images)]
+            table.add_row(*(escape(cell) for cell in (*cells, item.taken_for, item.reason)))
+        console.print(table)
+    listed = {item.reason for item in found.recognised}
     for skipped in found.skipped:
+        if skipped.reason in listed:
+            continue
         console.print(f"  left out {skipped.name}: {skipped.reason}", markup=False, style="yellow")
 
 

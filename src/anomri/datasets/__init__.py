@@ -1,23 +1,35 @@
 """Layouts on disk -> scans. Files are listed by name, nothing is computed.
 
 :func:`find` looks through a source with one layout of :data:`LAYOUTS`, or with the first that
-fits: phantom, brats, lgg, brainmetshare, open_ms, bids, folder, in this order, the most particular
-first.
+fits: phantom, brats, lgg, brainmetshare, open_ms, bids, dicom, folder, in this order, the most
+particular first. :func:`converted` lends DICOM series as NIfTI files while a scan is worked on.
 :func:`make_phantoms` writes a digital cohort.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from anomri.datasets import bids, brainmetshare, brats, folder, lgg, open_ms, phantom_layout
+from anomri.datasets import bids, brainmetshare, brats, dicom, folder, lgg, open_ms, phantom_layout
 from anomri.datasets.cases import Layout
-from anomri.datasets.found import Found, Skipped
+from anomri.datasets.dicom import choosing, converted
+from anomri.datasets.found import Found, Recognised, Skipped
 from anomri.datasets.phantom import make_phantoms
 from anomri.datasets.tree import Tree
 from anomri.errors import UsageError
 
-__all__ = ["AUTO", "LAYOUTS", "Found", "Layout", "Skipped", "find", "make_phantoms"]
+__all__ = [
+    "AUTO",
+    "LAYOUTS",
+    "Found",
+    "Layout",
+    "Recognised",
+    "Skipped",
+    "converted",
+    "find",
+    "make_phantoms",
+]
 
 AUTO = "auto"
 SKIPPED_NAMED = 3
@@ -30,22 +42,24 @@ LAYOUTS: dict[str, Layout] = {
     "brainmetshare": brainmetshare.LAYOUT,
     "open_ms": open_ms.LAYOUT,
     "bids": bids.LAYOUT,
+    "dicom": dicom.LAYOUT,
     "folder": folder.LAYOUT,
 }
 
 
-def find(source: Path, layout: str = AUTO) -> Found:
+def find(source: Path, layout: str = AUTO, *, series: Mapping[str, str] | None = None) -> Found:
     """List the scans under ``source``.
 
     Args:
         source: a folder, or one scan.
         layout: a name of :data:`LAYOUTS`, or ``auto`` for the first whose signature is there.
+        series: contrast to the number or description of the DICOM series that shows it.
 
     Raises:
         UsageError: there is no such source or layout, no layout fits, or no scan was found.
     """
     tree = Tree.of(source)
-    found = _choose(tree, layout).read(tree)
+    found = (choosing(series) if series else _choose(tree, layout)).read(tree)
     if not found.scans:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in found.skipped[:SKIPPED_NAMED])
         raise UsageError(
@@ -70,5 +84,5 @@ def _choose(tree: Tree, name: str) -> Layout:
     looked_for = "; ".join(f"{item.name}: {item.looks_for}" for item in LAYOUTS.values())
     raise UsageError(
         f"{tree.root.name}: no layout fits its {len(tree.files)} files. Looked for {looked_for}. "
-        "Next: convert DICOM with dcm2niix, or check the path."
+        "Next: check the path."
     )

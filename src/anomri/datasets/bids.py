@@ -9,11 +9,14 @@ Entities are read from the file names; the folders above them only tell raw from
 ``derivatives/**/*_desc-brain_mask``       brain mask
 ``derivatives/**/*_label-lesion_mask``     truth
 ``participants.tsv``                       healthy, from ``healthy``, ``group``, ``diagnosis``
+``.bidsignore``                            what the data set leaves out, as for git
 =========================================  ==================================================
 
 Two files for one contrast (runs, acquisitions) are not guessed between: both are named as skipped
 and the subject's other contrasts stay. A mask that names no session serves a subject without
-sessions only. Images in another space (``space-<label>``) are skipped, but for ``space-orig``.
+sessions only. Images in another space (``space-<label>``) are skipped, but for ``space-orig``, and
+so are phase images (``part-phase``). A subject without the contrast that a model needs is a scan
+like any other here; the model refuses it. Only names are looked at: no image is opened.
 """
 
 from __future__ import annotations
@@ -22,12 +25,21 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathspec import GitIgnoreSpec
+
 from anomri.datasets.cases import BRAIN, TRUTH, Cases, Layout
 from anomri.datasets.participants import read_healthy
 from anomri.datasets.tree import Tree, stem
 
 CONTRASTS = {"FLAIR": "flair", "T1w": "t1", "T2w": "t2"}
-MASKS = {("desc", "brain"): BRAIN, ("label", "lesion"): TRUTH}
+MASKS = {
+    ("desc", "brain"): BRAIN,
+    ("label", "brain"): BRAIN,
+    ("label", "lesion"): TRUTH,
+    ("desc", "lesion"): TRUTH,
+}
+MAGNITUDE = ("mag", "")  # of the entity `part`
+IGNORE = ".bidsignore"
 DERIVATIVES = "derivatives"
 SOURCES = "sourcedata"
 ENTITY = re.compile(r"([a-zA-Z]+)-([0-9a-zA-Z+]+)")
@@ -86,8 +98,11 @@ def gather(tree: Tree) -> Cases:
     cases = Cases(tree)
     healthy = read_healthy(tree.root / "participants.tsv")
     masks = []
+    ignored = _ignored(tree)
     for path in tree.images():
-        if _derived(tree, path):
+        if ignored.match_file(tree.name(path)):
+            cases.skip(path, f"left out by {IGNORE}")
+        elif _derived(tree, path):
             masks.append(path)
         else:
             _add_raw(cases, path, healthy)
@@ -106,6 +121,8 @@ def _add_raw(cases: Cases, path: Path, healthy: dict[str, bool]) -> None:
         cases.skip(path, f"its suffix {name.suffix} is none of {', '.join(CONTRASTS)}")
     elif _elsewhere(name):
         cases.skip(path, f"lies in the space {name.entities['space']}")
+    elif name.entities.get("part", "") not in MAGNITUDE:
+        cases.skip(path, f"not the magnitude but part-{name.entities['part']}")
     else:
         subject, session = key = name.entities["sub"], name.entities.get("ses")
         where = f"sub-{subject}" + (f"_ses-{session}" if session else "")
@@ -127,6 +144,13 @@ def _add_mask(cases: Cases, path: Path) -> None:
             cases[key].add(role, path)
         else:
             cases.skip(path, "a mask without a raw scan of the same subject and session")
+
+
+def _ignored(tree: Tree) -> GitIgnoreSpec:
+    """Return the patterns of the data set's own list of files that are not BIDS."""
+    path = tree.root / IGNORE
+    lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
+    return GitIgnoreSpec.from_lines(lines)
 
 
 def _derived(tree: Tree, path: Path) -> bool:

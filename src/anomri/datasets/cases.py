@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anomri.datasets.found import Found, Skipped
+from anomri.datasets.found import Found, Recognised, Skipped
 from anomri.datasets.tree import Tree
 from anomri.scan import ScanFiles, bids_label
 
@@ -30,6 +30,7 @@ class Case:
         session: the session's name, if there are several.
         healthy: what the data set says of the subject.
         files: role (a contrast, ``brain`` or ``truth``) to the files that claim it.
+        slices: contrast to the DICOM series that claim it, by name, each with its files.
     """
 
     subject: str
@@ -37,6 +38,7 @@ class Case:
     session: str | None = None
     healthy: bool | None = None
     files: dict[str, list[Path]] = field(default_factory=dict)
+    slices: dict[str, list[tuple[str, tuple[Path, ...]]]] = field(default_factory=dict)
 
     def add(self, role: str, path: Path) -> None:
         """Let ``path`` claim ``role``."""
@@ -53,6 +55,7 @@ class Cases:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.skipped: list[Skipped] = list(tree.skipped)
+        self.recognised: list[Recognised] = []
         self._cases: dict[Hashable, Case] = {}
 
     def case(
@@ -95,7 +98,7 @@ class Cases:
                 self.skip(case.where, _taken(scan.label, places[scan.label]))
                 continue
             scans[scan.label], places[scan.label] = scan, case.where
-        return Found(tuple(scans.values()), tuple(self.skipped), layout)
+        return Found(tuple(scans.values()), tuple(self.skipped), layout, tuple(self.recognised))
 
     def _scan(self, case: Case, layout: str) -> ScanFiles | None:
         roles = self._unambiguous(case)
@@ -114,6 +117,7 @@ class Cases:
             brain=roles.get(BRAIN),
             truth=roles.get(TRUTH),
             healthy=case.healthy,
+            slices={name: claims[0][1] for name, claims in case.slices.items()},
         )
 
     def _unambiguous(self, case: Case) -> dict[str, Path]:

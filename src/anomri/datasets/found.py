@@ -22,6 +22,27 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a series was taken for, and why.
+
+    Attributes:
+        scan: the scan that it belongs to.
+        number: of the series.
+        description: what the scanner's operator called it.
+        images: how many.
+        taken_for: a contrast, or that it is not used.
+        reason: why.
+    """
+
+    scan: str
+    number: str
+    description: str
+    images: int
+    taken_for: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """The result of looking through a source.
 
@@ -29,11 +50,13 @@ class Found:
         scans: in the order of their paths; no two share a label.
         skipped: what was left out.
         layout: the layout that was used, which ``auto`` chose for itself.
+        recognised: what was made of each series, where headers decided.
     """
 
     scans: tuple[ScanFiles, ...]
     skipped: tuple[Skipped, ...]
     layout: str
+    recognised: tuple[Recognised, ...] = ()
 
     def describe(self) -> str:
         """One line for a person: how many scans, which contrasts, which masks.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from anomri.datasets import Found
+from anomri.datasets import Found, converted
 from anomri.detector import Detector, load
 from anomri.errors import UsageError
 from anomri.pipeline.batch import Outcome, Track, each, untracked
@@ -33,16 +33,30 @@ _ORIGINS: WeakKeyDictionary[Detector, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def load_detector(
-    model: str, *, device: str, threshold: str = "", decide: str = "", blank_slices: str = ""
+    model: str,
+    *,
+    device: str,
+    threshold: str = "",
+    decide: str = "",
+    blank_slices: str = "",
+    space: str = "",
 ) -> Detector:
-    """Load a model, with another threshold rule, decision or slice score where one is named."""
+    """Load a model, with another threshold rule, decision or slice score where one is named.
+
+    Raises:
+        UsageError: there is no such space.
+    """
     detector = load(model, device=device)
     if threshold or decide or blank_slices:
         detector = detector.with_detection(
             threshold=threshold or None, decide=decide or None, blank_slices=blank_slices or None
         )
+    if space not in ("", "native", "template"):
+        raise UsageError(f"space '{space}': expected native or template")
+    if space == "template":
+        detector = detector.in_template()
     home = str(Path(model).resolve()) if Path(model).is_dir() else model
-    _ORIGINS[detector] = (home, device, threshold, decide, blank_slices)
+    _ORIGINS[detector] = (home, device, threshold, decide, blank_slices, space)
     return detector
 
 
@@ -83,10 +97,13 @@ class Look:
         if before is not None and before.provenance.get("key") == key:
             return False
         start = time.perf_counter()
-        detection = self.detector.detect_scan(self.detector.prepare(files))
+        with converted(files) as images:
+            scan = self.detector.prepare(images)
+        detection = self.detector.detect_scan(scan)
         seconds = round(time.perf_counter() - start, 2)
         facts = {**detection.provenance, "key": key, "seconds": seconds}
-        write_detection(replace(detection, provenance=facts), self.out)
+        slices = files.slices.get(scan.contrasts[0], ())
+        write_detection(replace(detection, provenance=facts), self.out, slices=slices)
         return True
 
 
@@ -124,6 +141,20 @@ def detect(
     return outcome
 
 
+def gather(found: Found, out: Path) -> Outcome:
+    """Write the tables of scans that were looked at one by one; name those without a result."""
+    outcome = Outcome()
+    for files in found.scans:
+        if read_record(out, files.label) is not None:
+            outcome.unchanged.append(files.label)
+            continue
+        step = "look at it again, and see what is said"
+        outcome.failures.append(Failure(files.subject, "", f"no result of {files.label}", step))
+        outcome.exit_codes.add(3)
+    write_tables(out, outcome.failures)
+    return outcome
+
+
 def detection_tables(out: Path, notes: Sequence[Note]) -> None:
     """Write the tables of a folder of results; ``notes`` tell what failed."""
     write_tables(out, [Failure(**entry) for note in notes for entry in note["failures"]])
@@ -147,15 +178,22 @@ def _arrive(origin: tuple[str, ...], fingerprint: str, out: Path) -> Look:
 
 @lru_cache(maxsize=1)
 def _kept(origin: tuple[str, ...]) -> Detector:
-    model, device, threshold, decide, blank_slices = origin
+    model, device, threshold, decide, blank_slices, space = origin
     return load_detector(
-        model, device=device, threshold=threshold, decide=decide, blank_slices=blank_slices
+        model,
+        device=device,
+        threshold=threshold,
+        decide=decide,
+        blank_slices=blank_slices,
+        space=space,
     )
 
 
 def _key(files: ScanFiles, detector: Detector) -> str:
     """Hash what decides the result: the files as they are, and the model."""
-    paths = [*files.contrasts.values(), *(p for p in (files.brain, files.truth) if p)]
+    paths = [path for name, path in files.contrasts.items() if name not in files.slices]
+    paths += [path for slices in files.slices.values() for path in slices]
+    paths += [path for path in (files.brain, files.truth) if path]
     facts = [detector.fingerprint]
     for path in paths:
         if path.exists():

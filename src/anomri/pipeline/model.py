@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anomri.datasets import Found
+from anomri.datasets import Found, converted
 from anomri.detector import Calibration, load
 from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
@@ -17,9 +17,25 @@ from anomri.pipeline.parts import WHOLE, Note, Part, joint
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.reporting import Failure, write_failures
-from anomri.scan import Threshold
+from anomri.scan import ScanFiles, Threshold
 from anomri.training import healthy_slices
 from anomri.training import train as fit
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is done with one scan; travels to a worker.
+
+    Attributes:
+        prepared: where it is kept.
+    """
+
+    prepared: PreparedFolder
+
+    def __call__(self, files: ScanFiles) -> bool:
+        """Prepare a scan; False where that was done before."""
+        with converted(files) as images:
+            return self.prepared.add(images)
 
 
 def prepare(
@@ -33,7 +49,7 @@ def prepare(
 ) -> Outcome:
     """Read, orient, crop, resample and scale every scan into ``out``, once."""
     prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts)
-    outcome = each(part.of(found.scans), prepared.add, track, "preparing", crew)
+    outcome = each(part.of(found.scans), Keep(prepared), track, "preparing", crew)
     note = {"failures": [asdict(failure) for failure in outcome.failures]}
     with joint(out, "prepare", part, note) as notes:
         preparation_tables(out, notes)

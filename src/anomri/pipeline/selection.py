@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,8 +23,17 @@ class Selection:
 
     def __contains__(self, files: ScanFiles) -> bool:
         """Tell whether the subject is one of the chosen."""
+        # A participant means all of its sessions.
+        participant = files.label.partition("_ses-")[0]
         names = {files.subject, files.label, files.label.removeprefix("sub-")}
+        names |= {participant, participant.removeprefix("sub-")}
         return not self.subjects or bool(names & self.subjects)
+
+    @classmethod
+    def of_labels(cls, labels: Iterable[str]) -> Selection:
+        """Choose participants by BIDS label, each with or without ``sub-``, commas allowed."""
+        names = (name.strip() for text in labels for name in text.split(","))
+        return cls(frozenset(name.removeprefix("sub-") for name in names if name))
 
     @classmethod
     def of_split(cls, path: Path, split: str) -> Selection:
@@ -43,13 +53,19 @@ class Selection:
         return cls(chosen)
 
 
-def survey(source: Path, *, layout: str = "auto", selection: Selection | None = None) -> Found:
-    """List the scans below ``source`` without computing anything.
+def survey(
+    source: Path,
+    *,
+    layout: str = "auto",
+    selection: Selection | None = None,
+    series: Mapping[str, str] | None = None,
+) -> Found:
+    """List the scans below ``source`` without computing anything; arguments as for `find`.
 
     Raises:
         UsageError: nothing there looks like a scan, or nobody of the selection is there.
     """
-    found = find(source, layout)
+    found = find(source, layout, series=series)
     if selection is None:
         return found
     chosen = tuple(files for files in found.scans if files in selection)

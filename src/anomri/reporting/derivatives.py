@@ -7,25 +7,40 @@ folder that is there is a folder that is finished.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+
+from anomri.preprocessing import SPACE
 from anomri.reporting.drafts import all_or_nothing
 from anomri.reporting.figures import picture
-from anomri.reporting.images import native_images, write_image
-from anomri.reporting.naming import BRAIN, MASK, PICTURE, PREVIEW, REGIONS, anat_folder
+from anomri.reporting.images import native_images, template_images, write_image
+from anomri.reporting.naming import (
+    BRAIN,
+    MASK,
+    PICTURE,
+    PREVIEW,
+    REGIONS,
+    SEGMENTATION,
+    anat_folder,
+)
 from anomri.reporting.preview import preview_of
 from anomri.reporting.record import RESEARCH_USE, Record
 from anomri.reporting.regions import REGION_NAMES
+from anomri.reporting.segmentation import write_segmentation
 from anomri.scan import Detection, bids_label
 
 
-def write_detection(detection: Detection, folder: Path) -> Path:
+def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path] = ()) -> Path:
     """Write the images, sidecars and picture of one scan, replacing an earlier result.
 
     Args:
         detection: what was found.
         folder: where the detections of a run are written; made where it is missing.
+        slices: the DICOM files that the scan was made from; the lesions become a DICOM
+            segmentation that refers to them.
 
     Returns:
         The scan's own folder, ``sub-<label>[/ses-<label>]/anat``.
@@ -41,12 +56,25 @@ def write_detection(detection: Detection, folder: Path) -> Path:
             path = draft / f"{label}_{_file_name(name)}"
             write_image(image, path)
             _sidecar_of(path).write_text(_sidecar(name, record), encoding="utf-8")
+        for name, image in template_images(detection).items():
+            path = draft / f"{label}_space-{SPACE}_{_file_name(name)}"
+            write_image(image, path)
+            _sidecar_of(path).write_text(_in_template(_sidecar(name, record)), encoding="utf-8")
         if detection.regions is not None:
             (draft / f"{label}_desc-regions_dseg.tsv").write_text(_region_table(), encoding="utf-8")
         (draft / f"{label}_{PICTURE}").write_bytes(picture(detection))
+        if slices:
+            mask = nib.load(draft / f"{label}_{MASK}")
+            key = str(detection.provenance.get("key", ""))
+            write_segmentation(mask, slices, draft / f"{label}_{SEGMENTATION}", identity=key)
         copy = preview_of(detection).model_dump_json()
         (draft / f"{label}_{PREVIEW}").write_text(copy, encoding="utf-8")
     return home
+
+
+def _in_template(sidecar: str) -> str:
+    """Say that the image beside this sidecar lies on the template's grid."""
+    return json.dumps({**json.loads(sidecar), "SpatialReference": SPACE}, indent=2) + "\n"
 
 
 def _sidecar_of(path: Path) -> Path:

@@ -15,6 +15,7 @@ REGIONS = "desc-regions_dseg.nii.gz"
 PICTURE = "desc-qc.png"
 RECORD = "label-lesion_mask.json"
 PREVIEW = "desc-preview.json"
+SEGMENTATION = "label-lesion_seg.dcm"
 
 
 def anat_folder(folder: Path, label: str) -> Path:

@@ -22,6 +22,19 @@ SUMMARY = "summary.tsv"
 FAILURES = "failures.tsv"
 RUN = "run.json"
 DATASET = "dataset_description.json"
+IGNORE = ".bidsignore"
+NOT_BIDS = (
+    "/*.tsv",
+    "/*.html",
+    "/report/",
+    f"/{RUN}",
+    "*_desc-anomaly_*",
+    "*_desc-reconstruction_*",
+    "*_desc-qc.png",
+    "*_desc-preview.json",
+    "*_seg.dcm",
+)
+"""What BIDS has no name for: tables of the whole, pages, pictures, maps, DICOM. The masks have."""
 
 LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
 
@@ -67,6 +80,7 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
     if failures is not None or not (folder / FAILURES).exists():
         write_failures(folder, failures or ())
     write_text(folder / DATASET, _json(_dataset_description()))
+    write_text(folder / IGNORE, "".join(f"{pattern}\n" for pattern in NOT_BIDS))
 
 
 def write_failures(folder: Path, failures: Sequence[Failure]) -> None:

@@ -1,0 +1,191 @@
+"""One series of DICOM files: what its headers say, and whether it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from anomri.errors import MissingPiece
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+EXTRA = 'reading DICOM needs pydicom and dcm2niix. Next: `pip install "anomri[dicom]"`.'
+PREAMBLE, MAGIC = 128, b"DICM"
+TAGS = (
+    *("SOPClassUID", "Modality", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber"),
+    *("SeriesDescription", "ProtocolName", "ImageType", "SequenceName", "ScanningSequence"),
+    *("SequenceVariant", "EchoTime", "RepetitionTime", "InversionTime", "ContrastBolusAgent"),
+    *("DiffusionBValue", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated"),
+    *("ImagePositionPatient", "ImageOrientationPatient"),
+)
+TRUNCATED = "truncated"
+GAP = 1.5  # times the usual distance: a slice is missing between two
+SAME_MM = 0.01
+UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+
+
+@dataclass(slots=True)
+class Series:
+    """The files of one series and the header of the first.
+
+    Attributes:
+        uid: its SeriesInstanceUID.
+        header: tags of :data:`TAGS`; nothing that names a patient.
+        files: in the order in which they were met.
+        positions: where each slice lies along the normal, in mm; shorter where headers do not say.
+        planes: directions of rows and columns that occur, rounded.
+        faults: why single files cannot be used.
+    """
+
+    uid: str
+    header: Dataset
+    files: list[Path] = field(default_factory=list)
+    positions: list[float] = field(default_factory=list)
+    planes: set[tuple[float, ...]] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, path: Path, header: Dataset, fault: str = "") -> None:
+        """Take in one more file."""
+        self.files.append(path)
+        if fault:
+            self.faults.append(fault)
+        plane = header.get("ImageOrientationPatient")
+        position = header.get("ImagePositionPatient")
+        if plane is None or position is None or len(plane) != 6 or len(position) != 3:
+            return
+        directions = np.asarray(plane, dtype=np.float64)
+        normal = np.cross(directions[:3], directions[3:])
+        self.planes.add(tuple(float(value) for value in np.round(directions, 2)))
+        self.positions.append(float(np.dot(normal, np.asarray(position, dtype=np.float64))))
+
+    def text(self, tag: str) -> str:
+        """Return a tag as one line of text; empty where it is not there."""
+        value = self.header.get(tag)
+        parts = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        return " ".join(" ".join(str(part).split()) for part in parts if part is not None)
+
+    def number(self, tag: str) -> float | None:
+        """Return a tag as a number; None where it is not there or is none."""
+        try:
+            return float(self.header.get(tag))
+        except (TypeError, ValueError):
+            return None
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: its number."""
+        return f"series {self.text('SeriesNumber') or '?'}"
+
+    @property
+    def description(self) -> str:
+        """What the scanner's operator called it."""
+        return self.text("SeriesDescription") or self.text("ProtocolName")
+
+    @property
+    def slices(self) -> int:
+        """Images in it, frames of multi-frame files included."""
+        return max(len(self.files), int(self.number("NumberOfFrames") or 1))
+
+    def fault(self) -> str | None:
+        """Say why the series is not a whole volume; None where it is."""
+        if self.faults:
+            return f"{len(self.faults)} of {len(self.files)} files are truncated; copy them again"
+        if len(self.positions) != len(self.files) or len(self.planes) != 1:
+            return None
+        places = np.unique(np.round(np.asarray(self.positions) / SAME_MM)) * SAME_MM
+        if len(places) < len(self.positions):
+            times = len(self.positions) / len(places)
+            return f"{times:g} images at each place: several volumes in one series"
+        steps = np.diff(places)
+        if len(steps) > 1 and steps.max() > GAP * np.median(steps):
+            where = int(np.argmax(steps)) + 1
+            return f"a slice is missing after slice {where}; copy the series again"
+        return None
+
+
+def read_series(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, str]]]:
+    """Sort DICOM files into series by their headers; no pixel is read.
+
+    Args:
+        paths: files of any kind.
+
+    Returns:
+        The series, by their numbers; and files that are DICOM but not to be used, with the reason.
+
+    Raises:
+        MissingPiece: pydicom is not installed.
+    """
+    found: dict[str, Series] = {}
+    left: list[tuple[Path, str]] = []
+    for path, header, reason in _headers(paths):
+        if header is None:
+            left.append((path, reason))
+            continue
+        uid = str(header.get("SeriesInstanceUID") or "")
+        if uid not in found:
+            found[uid] = Series(uid, header)
+        found[uid].add(path, header, reason)
+    order = sorted(found.values(), key=lambda series: series.number("SeriesNumber") or 0.0)
+    return order, left
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file begins as DICOM files do, whatever its name."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(PREAMBLE)
+            return stream.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def _headers(paths: Iterable[Path]) -> Iterator[tuple[Path, Dataset | None, str]]:
+    try:
+        import pydicom
+    except ImportError as error:
+        raise MissingPiece(EXTRA) from error
+    broken: tuple[type[Exception], ...] = (
+        pydicom.errors.InvalidDicomError, EOFError, OSError, ValueError, KeyError, AttributeError,
+        NotImplementedError, TypeError,
+    )  # fmt: skip
+    for path in paths:
+        if path.name == "DICOMDIR":
+            continue
+        try:
+            header, cut = _header(path)
+        except broken:
+            yield path, None, "truncated or no DICOM file"
+            continue
+        if not header.get("SOPClassUID") or not header.get("SeriesInstanceUID"):
+            yield path, None, "truncated or no DICOM file"
+        elif not header.get("Rows"):
+            yield path, None, "DICOM without an image, such as a report"
+        else:
+            yield path, header, TRUNCATED if cut else ""
+
+
+def _header(path: Path) -> tuple[Any, bool]:
+    """Return the tags of a file, and whether it ends before its pixels do."""
+    import pydicom
+
+    with path.open("rb") as stream:
+        header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
+        return header, path.stat().st_size - stream.tell() < _pixel_bytes(header)
+
+
+def _pixel_bytes(header: Dataset) -> int:
+    """Return the bytes that the pixels take; 0 where they are compressed or there are none."""
+    if str(header.file_meta.get("TransferSyntaxUID", "")) not in UNCOMPRESSED:
+        return 0
+    tags = ("Rows", "Columns", "BitsAllocated")
+    if any(header.get(tag) is None for tag in tags):
+        return 0
+    bits = int(np.prod([int(header.get(tag)) for tag in tags], dtype=object))
+    return (
+        bits * int(header.get("NumberOfFrames") or 1) * int(header.get("SamplesPerPixel") or 1) // 8
+    )

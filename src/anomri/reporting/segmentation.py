@@ -1,0 +1,134 @@
+"""The lesions as a DICOM segmentation that refers to the images it was made from.
+
+A SEG object says of which patient and study it is, and must: it takes these tags from the source
+images. No other file that is written holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from anomri.errors import GridMismatch, MissingPiece
+from anomri.scan import Affine
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+SERIES_NUMBER = 9000
+TOLERANCE = 0.02  # voxels that a position may lie off the mask's own grid
+TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # NIfTI's world points right, anterior; DICOM's does not
+
+
+def write_segmentation(
+    mask: nib.Nifti1Image, slices: Sequence[Path], path: Path, *, identity: str
+) -> None:
+    """Write a mask as DICOM SEG.
+
+    Args:
+        mask: lesions, on the grid of the series, whichever way its axes point.
+        slices: the files of the series.
+        path: of the file to write.
+        identity: what decides the result; the same makes the same object.
+
+    Raises:
+        MissingPiece: highdicom is not installed.
+        GridMismatch: the mask lies on another grid than the slices.
+    """
+    try:
+        import highdicom
+        import pydicom
+    except ImportError as error:
+        raise MissingPiece(
+            'writing DICOM needs highdicom. Next: `pip install "anomri[dicom]"`.'
+        ) from error
+    sources = sorted((pydicom.dcmread(item) for item in slices), key=_place)
+    frames = np.stack([frame_of(mask, source) for source in sources])
+    seeds = [str(sources[0].SeriesInstanceUID), identity]
+    release = version("anomri")
+    segmentation = highdicom.seg.Segmentation(
+        source_images=sources,
+        pixel_array=frames,
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_description(release)],
+        series_instance_uid=pydicom.uid.generate_uid(entropy_srcs=["series", *seeds]),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=pydicom.uid.generate_uid(entropy_srcs=["instance", *seeds]),
+        instance_number=1,
+        manufacturer="anomri",
+        manufacturer_model_name="anomri",
+        software_versions=release,
+        device_serial_number="0",
+        series_description="Abnormal tissue, research only",
+        content_label="LESIONS",
+        omit_empty_frames=bool(frames.any()),
+    )
+    segmentation.save_as(path)
+
+
+def frame_of(mask: nib.Nifti1Image, source: Dataset) -> NDArray[np.bool_]:
+    """Return the (rows, columns) part of a mask that lies on one slice.
+
+    Raises:
+        GridMismatch: the slice's pixels do not lie on the mask's voxels.
+    """
+    rows, columns = int(source.Rows), int(source.Columns)
+    to_index = np.linalg.inv(mask.affine) @ TO_LPS @ slice_affine(source)
+    pixels = np.indices((rows, columns)).reshape(2, -1)
+    points = np.stack([*pixels, np.zeros(rows * columns), np.ones(rows * columns)])
+    exact = (to_index @ points)[:3]
+    index = np.rint(exact).astype(int)
+    inside = ((index >= 0) & (mask.shape > index.T).T).all()
+    if not inside or np.abs(exact - index).max() > TOLERANCE:
+        raise GridMismatch(
+            "DICOM series",
+            expected="slices whose pixels lie on the voxels of the result",
+            got="another grid",
+            next_step="take the NIfTI mask; it lies right in the patient's space",
+        )
+    values: Any = np.asarray(mask.dataobj)
+    frame: NDArray[np.bool_] = values[tuple(index)].reshape(rows, columns) > 0
+    return frame
+
+
+def slice_affine(source: Dataset) -> Affine:
+    """Return (4, 4): (row, column, 0, 1) of a slice to the patient's space (LPS) in mm.
+
+    DICOM PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1. The first three values of the orientation are
+    the direction in which the column index grows; the first spacing is that between rows.
+    """
+    directions = np.asarray(source.ImageOrientationPatient, dtype=np.float64)
+    between_rows, between_columns = (float(value) for value in source.PixelSpacing)
+    affine = np.eye(4)
+    affine[:3, 0] = directions[3:] * between_rows
+    affine[:3, 1] = directions[:3] * between_columns
+    affine[:3, 2] = np.cross(directions[:3], directions[3:])
+    affine[:3, 3] = np.asarray(source.ImagePositionPatient, dtype=np.float64)
+    return affine
+
+
+def _place(source: Dataset) -> float:
+    affine = slice_affine(source)
+    return float(affine[:3, 2] @ affine[:3, 3])
+
+
+def _description(release: str) -> Any:
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    return highdicom.seg.SegmentDescription(
+        segment_number=1,
+        segment_label="Lesion",
+        segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
+        segmented_property_type=codes.SCT.Lesion,
+        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            name="anomri", version=release, family=codes.DCM.ArtificialIntelligence
+        ),
+    )

@@ -1,0 +1,160 @@
+"""Series are recognised by their headers, and what is not used is told with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anomri.datasets import find
+from anomri.datasets.dicom.recognition import recognise
+from anomri.datasets.dicom.series import Series
+from anomri.errors import MissingPiece, UsageError
+
+MakeSeries = Callable[..., list[Path]]
+VOLUME = np.ones((10, 6, 6))
+MR = "1.2.840.10008.5.1.4.1.1.4"
+
+
+def series(slices: int = 30, **tags: Any) -> Series:
+    pydicom = pytest.importorskip("pydicom", reason="the extra anomri[dicom] is not here")
+    header = pydicom.Dataset()
+    for name, value in {"Modality": "MR", "SOPClassUID": MR, **tags}.items():
+        setattr(header, name, value)
+    return Series("1.2", header, files=[Path("x.dcm")] * slices)
+
+
+@pytest.mark.parametrize(
+    ("tags", "contrast"),
+    [
+        ({"SeriesDescription": "t2_tirm_tra_dark-fluid_FS"}, "flair"),
+        ({"SeriesDescription": "Sag CUBE FLAIR"}, "flair"),
+        ({"SeriesDescription": "t2_space_flair_sag_p2"}, "flair"),
+        ({"SeriesDescription": "Ax T1 FLAIR", "InversionTime": 800}, "t1"),
+        ({"SeriesDescription": "t1_mprage_sag"}, "t1"),
+        ({"SeriesDescription": "t1_mprage_sag_KM"}, "t1ce"),
+        ({"SeriesDescription": "AX T1 POST GD"}, "t1ce"),
+        ({"SeriesDescription": "Ax T1 +C"}, "t1ce"),
+        ({"SeriesDescription": "T1 tra", "ContrastBolusAgent": "Gadovist"}, "t1ce"),
+        ({"SeriesDescription": "T1 tra", "ContrastBolusAgent": "NONE"}, "t1"),
+        ({"SeriesDescription": "T1 pre", "ContrastBolusAgent": "Gadovist"}, "t1"),
+        ({"SeriesDescription": "AXIAL T2 FSE"}, "t2"),
+        ({"ProtocolName": "T2W_TSE"}, "t2"),
+        ({"EchoTime": 120, "RepetitionTime": 9000, "InversionTime": 2500}, "flair"),
+        ({"EchoTime": 95, "RepetitionTime": 4500}, "t2"),
+        ({"EchoTime": 3, "RepetitionTime": 2300, "InversionTime": 900}, "t1"),
+        ({"EchoTime": 12, "RepetitionTime": 550, "ContrastBolusAgent": "Gd"}, "t1ce"),
+        ({"EchoTime": 20, "RepetitionTime": 3000}, None),
+        ({}, None),
+        ({"SeriesDescription": "localizer"}, None),
+        ({"SeriesDescription": "AX DWI b1000"}, None),
+        ({"SeriesDescription": "T2 FLAIR", "ImageType": ["DERIVED", "PRIMARY", "ADC"]}, None),
+        ({"SeriesDescription": "ADC map"}, None),
+        ({"SeriesDescription": "t2_fl2d_tra_hemo"}, None),
+        ({"SeriesDescription": "T2* GRE"}, None),
+        ({"SeriesDescription": "COR STIR"}, None),
+        ({"SeriesDescription": "t1 mpr reformat"}, None),
+        ({"SeriesDescription": "FLAIR", "Modality": "CT"}, None),
+        ({"SeriesDescription": "FLAIR", "slices": 3}, None),
+    ],
+)
+def test_headers_decide(tags: dict[str, Any], contrast: str | None) -> None:
+    decision = recognise(series(**tags))
+    assert decision.contrast == contrast, decision
+    assert decision.reason
+
+
+def study(root: Path, make_series: MakeSeries) -> None:
+    make_series(root, VOLUME, number=2, SeriesDescription="t2 flair tra")
+    make_series(root / "deep" / "er", VOLUME, number=3, SeriesDescription="t1 tra")
+    make_series(root, VOLUME[:3], number=1, SeriesDescription="scout")
+
+
+def test_a_nested_and_mixed_folder_becomes_one_scan(
+    tmp_path: Path, make_series: MakeSeries
+) -> None:
+    study(tmp_path, make_series)
+    found = find(tmp_path)
+    (scan,) = found.scans
+    assert (found.layout, set(scan.contrasts)) == ("dicom", {"flair", "t1"})
+    assert [len(files) for files in scan.slices.values()] == [10, 10]
+    assert [item.taken_for for item in found.recognised] == ["not used", "flair", "t1"]
+    assert "localiser" in found.skipped[0].reason
+
+
+def test_two_of_a_contrast_are_listed_and_one_can_be_chosen(
+    tmp_path: Path, make_series: MakeSeries
+) -> None:
+    study(tmp_path, make_series)
+    make_series(tmp_path, VOLUME, number=7, SeriesDescription="FLAIR again")
+    found = find(tmp_path)
+    assert set(found.scans[0].contrasts) == {"t1"}
+    assert any("--series flair=2" in item.reason for item in found.skipped)
+    for which in ("7", "flair AGAIN"):
+        chosen = find(tmp_path, series={"flair": which}).scans[0].slices["flair"]
+        assert {path.name[:3] for path in chosen} == {"007"}
+    with pytest.raises(UsageError, match="found 0: series 1 'scout'"):
+        find(tmp_path, series={"flair": "12"})
+    with pytest.raises(UsageError, match="no contrast"):
+        find(tmp_path, series={"pet": "7"})
+
+
+def test_studies_are_scans_of_their_own(tmp_path: Path, make_series: MakeSeries) -> None:
+    for number in (1, 2):
+        make_series(tmp_path / str(number), VOLUME, study=number, SeriesDescription="FLAIR")
+    labels = {scan.label for scan in find(tmp_path).scans}
+    assert len(labels) == 2
+
+
+@pytest.mark.parametrize("fault", ["truncated", "a slice is missing", "2 images at each place"])
+def test_a_series_that_is_not_whole_is_refused(
+    tmp_path: Path, make_series: MakeSeries, fault: str
+) -> None:
+    study(tmp_path, make_series)
+    third = tmp_path / "002_0003.dcm"
+    if fault == "truncated":
+        third.write_bytes(third.read_bytes()[:-20])
+    elif fault == "a slice is missing":
+        third.unlink()
+    else:
+        for path in make_series(tmp_path / "x", VOLUME, number=2, SeriesDescription="t2 flair"):
+            path.rename(tmp_path / f"again{path.name}")
+    found = find(tmp_path)
+    assert "flair" not in found.scans[0].contrasts
+    assert any(fault in item.reason for item in found.skipped)
+
+
+def test_what_is_no_image_is_named(tmp_path: Path, make_series: MakeSeries) -> None:
+    study(tmp_path, make_series)
+    report = make_series(tmp_path / "report", VOLUME[:1], number=9)[0]
+    import pydicom
+
+    data = pydicom.dcmread(report)
+    for tag in ("Rows", "Columns", "PixelData"):
+        delattr(data, tag)
+    data.save_as(report)
+    (tmp_path / "torn.dcm").write_bytes(report.read_bytes()[:140])
+    reasons = {item.name: item.reason for item in find(tmp_path).skipped}
+    assert "report" in reasons["report/009_0000.dcm"]
+    assert "truncated" in reasons["torn.dcm"]
+
+
+def test_nothing_usable_is_an_error(tmp_path: Path, make_series: MakeSeries) -> None:
+    with pytest.raises(UsageError, match="no layout fits"):
+        find(tmp_path)
+    make_series(tmp_path, VOLUME, SeriesDescription="localizer")
+    with pytest.raises(UsageError, match="a localiser"):
+        find(tmp_path)
+
+
+def test_without_pydicom_the_extra_is_named(
+    tmp_path: Path, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_series(tmp_path, VOLUME, SeriesDescription="FLAIR")
+    monkeypatch.setitem(__import__("sys").modules, "pydicom", None)
+    with pytest.raises(MissingPiece, match=r"anomri\[dicom\]") as caught:
+        find(tmp_path)
+    assert caught.value.exit_code == 4

@@ -1,0 +1,122 @@
+"""From slices to NIfTI and back into a DICOM segmentation, in the same places."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from anomri.datasets import converted, find
+from anomri.errors import GridMismatch, MissingPiece
+from anomri.reporting.segmentation import slice_affine, write_segmentation
+
+pytest.importorskip("highdicom", reason="the extra anomri[dicom] is not here")
+pytest.importorskip("dcm2niix", reason="the extra anomri[dicom] is not here")
+
+MakeSeries = Callable[..., list[Path]]
+AXES = [(0, 1, 2), (1, 0, 2), (2, 1, 0)]
+
+
+def volume() -> NDArray[Any]:
+    """No two voxels alike, so that a wrong axis or direction shows."""
+    return (np.arange(10 * 12 * 14).reshape(10, 12, 14) * 7 + 100).astype(np.uint16)
+
+
+@pytest.mark.parametrize("axes", AXES)
+def test_a_mask_comes_back_in_the_same_voxels_and_places(
+    tmp_path: Path, make_series: MakeSeries, oblique: NDArray[np.float64], axes: tuple[int, ...]
+) -> None:
+    import highdicom
+    import pydicom
+
+    turned = oblique.copy()
+    turned[:3, :3] = (oblique[:3, :3] / np.linalg.norm(oblique[:3, :3], axis=0))[:, axes]
+    turned[:3, 0] *= 3.0 * np.sign(np.linalg.det(turned[:3, :3]))  # right-handed, 3 mm apart
+    paths = make_series(tmp_path / "in", volume(), affine=turned, SeriesDescription="flair")
+    wanted = (volume() > 4000) & (volume() % 3 == 0)
+    (files,) = find(tmp_path / "in").scans
+    with converted(files) as images:
+        image: Any = nib.load(images.contrasts["flair"])
+        values = np.asarray(image.dataobj)
+        lesions = (values > 4000) & (values % 3 == 0)
+        mask = nib.Nifti1Image(lesions.astype(np.uint8), image.affine)
+        temporary = images.contrasts["flair"]
+    assert not temporary.parent.exists()
+    out = tmp_path / "seg.dcm"
+    write_segmentation(mask, paths[::-1], out, identity="key")
+    seg = highdicom.seg.segread(out)
+    uids = [str(pydicom.dcmread(path).SOPInstanceUID) for path in paths]
+    held = seg.get_pixels_by_source_instance(
+        uids, ignore_spatial_locations=True, assert_missing_frames_are_empty=True
+    )
+    np.testing.assert_array_equal(held[..., 0] > 0, wanted)
+    geometry = seg.get_volume_geometry()
+    points = geometry.map_indices_to_reference(
+        np.argwhere(seg.get_volume(combine_segments=True).array)
+    )
+    truth = (np.c_[np.argwhere(wanted), np.ones(wanted.sum())] @ turned.T)[:, :3]
+    order = [np.lexsort(np.round(each, 3).T) for each in (points, truth)]
+    np.testing.assert_allclose(points[order[0]], truth[order[1]], atol=2e-3)
+    assert (seg.PatientID, seg.Modality) == ("ID-77431", "SEG")
+    assert str(seg.StudyInstanceUID) == str(pydicom.dcmread(paths[0]).StudyInstanceUID)
+
+
+def test_a_slice_lies_where_the_standard_says(tmp_path: Path, make_series: MakeSeries) -> None:
+    import pydicom
+
+    path = make_series(tmp_path, np.ones((1, 4, 5)), affine=np.diag([4.0, 2.0, 3.0, 1.0]))[0]
+    data = pydicom.dcmread(path)
+    # The axes of the array are slice, row, column: columns run along z here, rows along y.
+    point = slice_affine(data) @ [2, 1, 0, 1]
+    np.testing.assert_allclose(point, [0, 2 * 2.0, 1 * 3.0, 1])
+
+
+def test_an_empty_mask_is_written_too(tmp_path: Path, make_series: MakeSeries) -> None:
+    import highdicom
+
+    paths = make_series(tmp_path / "in", volume(), SeriesDescription="flair")
+    (files,) = find(tmp_path / "in").scans
+    with converted(files) as images:
+        image: Any = nib.load(images.contrasts["flair"])
+        mask = nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine)
+    write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
+    assert not highdicom.seg.segread(tmp_path / "seg.dcm").pixel_array.any()
+
+
+def test_a_mask_of_another_grid_is_refused(tmp_path: Path, make_series: MakeSeries) -> None:
+    paths = make_series(tmp_path, volume(), SeriesDescription="flair")
+    mask = nib.Nifti1Image(np.ones((5, 5, 5), np.uint8), np.eye(4))
+    with pytest.raises(GridMismatch, match="another grid"):
+        write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
+    assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_nothing_stays_behind_when_the_work_fails(
+    tmp_path: Path, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_series(tmp_path / "in", volume(), SeriesDescription="flair")
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (files,) = find(tmp_path / "in").scans
+    held = converted(files)
+    held.__enter__()
+    assert any((tmp_path / "tmp").iterdir())
+    assert not held.__exit__(RuntimeError, RuntimeError(), None)
+    assert not any((tmp_path / "tmp").iterdir())
+
+
+def test_without_dcm2niix_the_extra_is_named(
+    tmp_path: Path, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_series(tmp_path, volume(), SeriesDescription="flair")
+    (files,) = find(tmp_path).scans
+    monkeypatch.setitem(__import__("sys").modules, "dcm2niix", None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(MissingPiece, match=r"anomri\[dicom\]"), converted(files):
+        pass
