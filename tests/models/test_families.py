@@ -180,6 +180,33 @@ def test_bfloat16_agrees_with_float32(name: str) -> None:
     assert float((plain - short).abs().mean()) < 0.05 * spread
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_phase_trains_in_bfloat16(name: str) -> None:
+    family = family_of(name, context_weight=1.0)
+    batch = Batch.of(images(name))
+    for phase in family.phases():
+        family.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = phase.losses(batch)["loss"]
+        assert loss.dtype == torch.float32
+        torch.autograd.backward(loss)
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in phase.parameters())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("loss", ["plain", "collapse_robust"])
+def test_nothing_is_made_on_another_device(name: str, loss: str) -> None:
+    """A tensor that is made on the CPU cannot meet those of the device named "meta"."""
+    terms = {"context_weight": 1, "loss": loss, "reconstruction": "l1"}  # autocast has no meta
+    step = Step(name=name, options=terms)
+    with torch.device("meta"):
+        family = build(step, channels=2, size=size_of(name))
+        batch = Batch.of(torch.empty(2, 2, *size_of(name)))
+    for phase in family.phases():
+        assert {value.device.type for value in phase.losses(batch).values()} == {"meta"}
+    assert family.reconstruct(batch.image).device.type == "meta"
+
+
 LOADER = """
 import sys
 from pathlib import Path
