@@ -14,6 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from anomri.codes import SMALLEST_VARIANCE
 from anomri.errors import RecipeError, UsageError
 from anomri.family import REGIONS, TOTAL, Batch, Losses, Segmenter
 
@@ -21,7 +22,6 @@ BLOCKS = (1, 2, 2, 4)  # residual blocks per level of the encoder, from Figure 1
 GROUPS = 8  # of each group norm
 BOTTLENECK = 16  # channels of the branch's first layer, "Conv (16)" in Table 1
 REDUCTION = 16  # voxels of the image along an axis to one of the branch's smallest image
-SMALLEST_VARIANCE = 1e-6
 EPSILON = 1e-5  # of eq. (2), "to avoid zero division"
 
 
