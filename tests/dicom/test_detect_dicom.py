@@ -57,7 +57,7 @@ def test_no_tag_of_the_patient_reaches_another_output(
     sources = {str(pydicom.dcmread(path).SOPInstanceUID) for path in paths}
     assert {str(uids[2]) for uids in seg.get_source_image_uids()} <= sources
     # The ball comes back where it was put: at (20 + 80, 10 + 80) mm in rows and columns.
-    held = seg.get_volume(combine_segments=True, rescale=False)
+    held = seg.get_volume(combine_segments=True)
     points = held.map_indices_to_reference(np.argwhere(held.array))
     np.testing.assert_allclose(points.mean(axis=0), [80, 100, 90], atol=2.0)
     again = CliRunner().invoke(app, words, catch_exceptions=False)

@@ -1,0 +1,34 @@
+"""Optional extras: each imports when it is installed, and the tests' own extra brings them."""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+# What has to import where an extra is installed. The messages without one stand beside the code:
+# tests/dicom (pydicom, dcm2niix) and tests/pipeline/test_crew.py (distributed).
+MODULES = {"dicom": ("pydicom", "highdicom", "dcm2niix"), "dask": ("dask", "distributed")}
+
+
+def extras() -> dict[str, list[str]]:
+    held: dict[str, list[str]] = tomllib.loads(PROJECT.read_text("utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    return held
+
+
+@pytest.mark.parametrize("extra", sorted(MODULES))
+@pytest.mark.filterwarnings("ignore")
+def test_an_extra_imports(extra: str) -> None:
+    for module in MODULES[extra]:
+        pytest.importorskip(module, reason=f"the extra anomri[{extra}] is not here")
+        importlib.import_module(module)
+
+
+def test_the_tests_bring_the_extras_that_they_need() -> None:
+    assert set(MODULES) <= set(extras())
+    assert f"anomri[{','.join(sorted(MODULES))}]" in extras()["test"]
