@@ -29,6 +29,7 @@ app = typer.Typer(
 for command in (
     models.prepare,
     models.train,
+    models.train_brain,
     models.calibrate,
     scans.detect,
     scans.evaluate,

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from anomri import catalogue, pipeline, reproduction
+from anomri import catalogue, extraction, pipeline, reproduction
 from anomri.cli.options import (
     Contrasts,
     Device,
@@ -36,6 +36,7 @@ from anomri.cli.options import (
 from anomri.cli.terminal import finish, show, track
 from anomri.detector import builtin_models
 from anomri.errors import UsageError
+from anomri.extraction import Lesson
 from anomri.recipe import Recipe
 
 
@@ -96,6 +97,17 @@ def train(
         progress=True,
     )
     typer.echo(run)
+
+
+def train_brain(
+    heads: Annotated[
+        Path, typer.Argument(help="Folder with t1/ and dlmuse_seg/, as IXI's.", exists=True)
+    ],
+    out: Out,
+    steps: Annotated[int, typer.Option(help="Images to learn from.")] = Lesson().steps,
+) -> None:
+    """Train the network that finds brains in whole heads; resumes where it was stopped."""
+    typer.echo(extraction.train_brain(heads, out, Lesson(steps=steps), track=track))
 
 
 def calibrate(

@@ -20,6 +20,7 @@ from anomri.pipeline.parts import WHOLE, Note, Part, joint
 from anomri.reporting import (
     Failure,
     read_record,
+    refusals_shown,
     sweep,
     write_detection,
     write_run,
@@ -97,7 +98,7 @@ class Look:
         if before is not None and before.provenance.get("key") == key:
             return False
         start = time.perf_counter()
-        with converted(files) as images:
+        with converted(files) as images, refusals_shown(self.out, files.label):
             scan = self.detector.prepare(images)
         detection = self.detector.detect_scan(scan)
         seconds = round(time.perf_counter() - start, 2)

@@ -16,7 +16,7 @@ from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.parts import WHOLE, Note, Part, joint
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.reporting import Failure, write_failures
+from anomri.reporting import Failure, refusals_shown, write_failures
 from anomri.scan import ScanFiles, Threshold
 from anomri.training import healthy_slices
 from anomri.training import train as fit
@@ -28,13 +28,15 @@ class Keep:
 
     Attributes:
         prepared: where it is kept.
+        out: where the picture of a refused one is written.
     """
 
     prepared: PreparedFolder
+    out: Path
 
     def __call__(self, files: ScanFiles) -> bool:
         """Prepare a scan; False where that was done before."""
-        with converted(files) as images:
+        with converted(files) as images, refusals_shown(self.out, files.label):
             return self.prepared.add(images)
 
 
@@ -49,7 +51,7 @@ def prepare(
 ) -> Outcome:
     """Read, orient, crop, resample and scale every scan into ``out``, once."""
     prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts)
-    outcome = each(part.of(found.scans), Keep(prepared), track, "preparing", crew)
+    outcome = each(part.of(found.scans), Keep(prepared, out), track, "preparing", crew)
     note = {"failures": [asdict(failure) for failure in outcome.failures]}
     with joint(out, "prepare", part, note) as notes:
         preparation_tables(out, notes)

@@ -7,6 +7,7 @@ from anomri.reporting.images import native_images
 from anomri.reporting.naming import anat_folder, derivative
 from anomri.reporting.page import write_page
 from anomri.reporting.record import RESEARCH_USE, Record, read_record, read_records
+from anomri.reporting.refusals import refusals_shown
 from anomri.reporting.tables import (
     Failure,
     write_failures,
@@ -25,6 +26,7 @@ __all__ = [
     "picture",
     "read_record",
     "read_records",
+    "refusals_shown",
     "sweep",
     "write_detection",
     "write_failures",

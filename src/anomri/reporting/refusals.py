@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,16 @@ REFUSED = "desc-refused_qc.png"
 WIDE, HIGH = 9.0, 3.4  # inches
 OUTLINE = "#ff6a13"
 BRIGHT = 99.5  # percentile that is white
+
+
+@contextmanager
+def refusals_shown(folder: Path, label: str) -> Iterator[None]:
+    """Let a gate's refusal pass, with its picture written by :func:`write_refusal`."""
+    try:
+        yield
+    except QualityRefused as error:
+        write_refusal(error, folder, label)
+        raise
 
 
 def write_refusal(error: QualityRefused, folder: Path, label: str) -> bool:
