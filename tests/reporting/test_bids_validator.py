@@ -32,7 +32,7 @@ def detection(scan: Scan) -> Detection:
         anomaly=anomaly,
         mask=values[0] > 2,
         threshold=Threshold(value=2.0, rule="fixed"),
-        slice_scores=np.ones(3),
+        slice_scores=np.ones(scan.grid.shape[2]),
         scan_score=1.0,
         findings=(),
         regions=(values[0] > 2).astype(np.uint8),
