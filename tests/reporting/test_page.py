@@ -5,9 +5,11 @@ import hashlib
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image as Picture
 
@@ -19,6 +21,7 @@ from anomri.reporting import (
     page,
     read_records,
     write_detection,
+    write_failures,
     write_page,
     write_tables,
 )
@@ -262,3 +265,65 @@ def test_only_the_measures_worth_a_look_are_shown(out: Path) -> None:
     text = write_page(out).read_text(encoding="utf-8")
     assert "AUPRC" in text
     assert "Surface distance" not in text
+
+
+def words_of(page: Path) -> str:
+    text = re.sub(
+        r"<style>.*?</style>|<script.*?</script>", " ", page.read_text("utf-8"), flags=re.S
+    )
+    return " ".join(re.sub("<[^>]+>", " ", text).split())
+
+
+def test_every_scan_says_whether_it_passed_the_gates(out: Path) -> None:
+    text = words_of(write_page(out))
+    assert text.count("passed") == 2
+    assert "passed ; spacing unknown" in text
+    assert text.count("not used") == 1  # the scan that failed has a row too
+
+
+def test_a_scan_score_of_its_own_has_a_column(out: Path) -> None:
+    assert "The scan score is the lesion volume" in words_of(write_page(out))
+    path = out / "sub-evil" / "anat" / "sub-evil_label-lesion_mask.json"
+    path.write_text(re.sub(r'"ScanScore": [\d.]+', '"ScanScore": 77.7', path.read_text()))
+    text = words_of(write_page(out))
+    assert "Scan score (ml)" in text
+    assert "77.7" in text
+
+
+def test_regions_have_a_legend_with_volumes(detect: Detect, tmp_path: Path) -> None:
+    found = detect()
+    regions = found.mask.astype(np.uint8) * 2
+    regions[30, 26, 22] = 4
+    write_detection(replace(found, regions=regions), tmp_path)
+    text = words_of(write_page(tmp_path))
+    oedema = (found.mask.sum() - 1) * 0.008  # voxels of 2 mm
+    assert f"Peritumoural edema (ED): {oedema:.1f} ml" in text
+    assert "Enhancing tumour (ET): 0.0 ml" in text
+    assert read_records(tmp_path)[0].region_volumes_ml == pytest.approx({1: 0, 2: oedema, 4: 0.008})
+
+
+def test_a_run_in_which_all_failed_says_so(tmp_path: Path) -> None:
+    write_failures(tmp_path, [Failure(EVIL, "x" * 300, "expected numbers, got NaN", "Export.")])
+    text = words_of(write_page(tmp_path))
+    assert "No scan could be used" in text
+    assert "All other scans" not in text
+    assert text.count("not used") == 1
+
+
+def test_forty_lesions_are_folded(detect: Detect, tmp_path: Path) -> None:
+    found = detect()
+    many = tuple(replace(found.findings[0], number=n) for n in range(1, 41))
+    write_detection(replace(found, findings=many), tmp_path)
+    tags = Tags(write_page(tmp_path).read_text("utf-8")).seen
+    assert [a for tag, a in tags if tag == "details"] == [{}]
+    assert sum("data-centre" in a for _, a in tags) == 40
+
+
+def test_measured_rows_are_summed_up_first(tmp_path: Path) -> None:
+    write_tsv(tmp_path / "published.tsv", ("row", "value"), [("a", 0.5)])
+    columns = ("row", "threshold", "metric", "mean", "lower", "upper", "n")
+    rows = [("a", "robust", "dice", 0.5, 0.4, 0.6, 8), ("a", "robust", "hd95_mm", 7, 7, 7, 8)]
+    write_tsv(tmp_path / "measured.tsv", columns, rows)
+    text = words_of(write_page(tmp_path))
+    assert "0.500 (0.400 to 0.600) 7.0" in text
+    assert "AUPRC" not in text

@@ -44,7 +44,7 @@ def test_an_axis_holds_its_values_between_round_marks() -> None:
 
 def test_groups_are_told_apart_in_dots_and_in_words(detect: Detect) -> None:
     volume, _, calibration, agreement = cohort_charts(cohort(detect))
-    assert volume.words.startswith("healthy (2): median 3.88 ml;")
+    assert volume.words.startswith("healthy (2): median 3.9 ml;")
     assert "patients (2)" in volume.words
     assert drawn(volume).count("<circle") == 4
     assert [line.name for line in calibration.legend] == ["healthy (2)", "patients (2)"]
@@ -125,3 +125,9 @@ def test_a_paper_has_a_page_of_its_own(tmp_path: Path, measured: bool) -> None:
     assert "0.410" in text
     assert ("No row has been measured yet" in text) != measured
     assert text.count("f00") == 2 * measured  # once shown, once to sort by
+
+
+def test_one_epoch_is_a_dot_on_whole_epochs() -> None:
+    (chart,) = learning_charts([{"epoch": "0", "train_loss": "0.5", "val_loss": "0.6"}])
+    assert [line.drawn for line in chart.series] == ["dots", "dots"]
+    assert [text for _, text in chart.across.ticks] == ["0", "1"]

@@ -39,7 +39,9 @@ class Axis:
         """Return an axis with round marks that holds all values."""
         low = min(0.0, *values) if from_zero else min(values)
         high = max(max(values), low + 1e-9)
-        marks = [float(mark) for mark in MaxNLocator(5).tick_values(low, high)]
+        marks = [
+            float(mark) for mark in MaxNLocator(5, integer=title == "epoch").tick_values(low, high)
+        ]
         ticks = tuple((mark, f"{mark:g}".replace("-", "\N{MINUS SIGN}")) for mark in marks)
         return cls(title, marks[0], marks[-1], ticks)
 

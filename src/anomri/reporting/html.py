@@ -17,6 +17,7 @@ from markupsafe import Markup
 from anomri.reporting.niivue import LICENCE, niivue
 from anomri.reporting.preview import Preview
 from anomri.reporting.record import RESEARCH_USE
+from anomri.reporting.regions import REGION_NAMES
 from anomri.reporting.words import FILTERS
 
 TEMPLATES = resources.files("anomri.reporting") / "templates"
@@ -61,6 +62,7 @@ def environment() -> Environment:
         niivue=build,
         niivue_licence=LICENCE,
         notice=RESEARCH_USE,
+        region_names=REGION_NAMES,
     )
     return made
 

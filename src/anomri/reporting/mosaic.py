@@ -151,7 +151,10 @@ class Mosaic:
             volume = self.truth.sum() * self.scan.grid.voxel_ml
             entries.append((TRUTH, f"expert: {volume:.1f} ml"))
         if self.detection.regions is not None:
-            entries += [(colour, short) for _, _, short, colour in REGION_NAMES]
+            voxel_ml = self.scan.grid.voxel_ml
+            for label, _, short, colour in REGION_NAMES:
+                volume = np.count_nonzero(self.detection.regions == label) * voxel_ml
+                entries.append((colour, f"{short}: {volume:.1f} ml"))
         for number, (colour, text) in enumerate(entries):
             x = LEFT + number * 170
             axes.plot((x, x + 22), (y, y), color=colour, linewidth=2)

@@ -80,7 +80,7 @@ def _strips(
         dots = tuple((x, row + 0.5 + 0.11 * (number % 5 - 2)) for number, x in enumerate(values))
         series.append(Series("", dots, look, "dots"))
         ticks.append((row + 0.5, name))
-        middle = f"{median(values):.2f} {unit}".strip()
+        middle = f"{median(values):.1f} ml" if unit == "ml" else f"{median(values):.2f}"
         words.append(f"{name} ({len(values)}): median {middle}")
     across = Axis.around(f"{title.lower()}{f' ({unit})' if unit else ''}", _all_x(series))
     up = Axis("", 0, len(there), tuple(ticks))
@@ -136,13 +136,13 @@ def _learning(metrics: Table, part: str) -> Chart:
         ("val", "validation", "found"),
     )
     series = tuple(
-        Series(name, _line(metrics, "epoch", f"{split}_{part}"), look, "line")
+        _curve(name, _line(metrics, "epoch", f"{split}_{part}"), look)
         for split, name, look in looks
         if f"{split}_{part}" in metrics[0]
     )
     heights = [point[1] for line in series for point in line.points] or [0.0]
     last = "; ".join(f"{line.name} {line.points[-1][1]:.4g}" for line in series if line.points)
-    epochs = Axis.around("epoch", _all_x(series) or [0.0])
+    epochs = Axis.around("epoch", [1.0, *_all_x(series)])
     return Chart(
         capitalise(heading(part)),
         f"Last epoch: {last}.",
@@ -150,6 +150,11 @@ def _learning(metrics: Table, part: str) -> Chart:
         Axis.around(heading(part), heights),
         series,
     )
+
+
+def _curve(name: str, points: tuple[Point, ...], look: Look) -> Series:
+    """Return a line; a dot where there is one point alone, of which no line can be drawn."""
+    return Series(name, points, look, "line" if len(points) > 1 else "dots")
 
 
 def _line(rows: Table, across: str, up: str) -> tuple[Point, ...]:

@@ -19,6 +19,7 @@ from anomri.errors import UsageError
 from anomri.preprocessing import slices_to_native
 from anomri.reporting.naming import RECORD, derivative
 from anomri.reporting.position import Places
+from anomri.reporting.regions import REGION_NAMES
 from anomri.scan import Detection, Finding, Scan
 
 RESEARCH_USE = (
@@ -79,6 +80,7 @@ class Record(_Entry):
         brain_volume_ml: the brain that was looked at.
         spacing_mm: of the input's own grid.
         regions: whether the lesion's regions were named.
+        region_volumes_ml: BraTS number of each region to its volume; empty without regions.
         notes: what a reader must know.
         seconds: how long the scan took, where the caller measured it.
         provenance: model, recipe and version.
@@ -105,6 +107,7 @@ class Record(_Entry):
     brain_volume_ml: float
     spacing_mm: tuple[float, float, float]
     regions: bool = False
+    region_volumes_ml: dict[int, float] = {}
     notes: tuple[str, ...] = ()
     seconds: float | None = None
     provenance: dict[str, Any] = {}
@@ -137,6 +140,7 @@ class Record(_Entry):
             brain_volume_ml=float(scan.brain.sum() * scan.grid.voxel_ml),
             spacing_mm=scan.native.spacing,
             regions=detection.regions is not None,
+            region_volumes_ml=_region_volumes_ml(detection),
             notes=scan.notes,
             seconds=provenance.pop("seconds", None),
             provenance=provenance,
@@ -224,6 +228,14 @@ def _slice_scores(detection: Detection) -> dict[str, tuple[float | None, ...]]:
         )
         for name, row in scores.items()
     }
+
+
+def _region_volumes_ml(detection: Detection) -> dict[int, float]:
+    if detection.regions is None:
+        return {}
+    voxel_ml = detection.anomaly.scan.grid.voxel_ml
+    numbers = [number for number, *_ in REGION_NAMES]
+    return {k: float(np.count_nonzero(detection.regions == k) * voxel_ml) for k in numbers}
 
 
 def _volume_above_ml(detection: Detection) -> tuple[float, ...]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anomri.tsv import read_tsv
+from anomri.reporting.words import cell
+from anomri.tsv import NOTHING, read_tsv
 
 PUBLISHED = "published.tsv"
 MEASURED = "measured.tsv"
 QUIET = ("commit", "anomri", "seed", "weights_sha256")
 """Columns that say where a row comes from, shown once at the end."""
+WHAT = ("row", "size", "data", "contrasts", "region", "threshold")
+"""Columns that say what was measured; a line of the page's first table for each."""
+HEADLINES = ("dice", "auprc", "oracle_dice", "sensitivity", "precision", "hd95_mm")
+"""Metrics that this table shows; the others follow, folded."""
 
 
 def reproduction_contents(folder: Path) -> dict[str, Any]:
@@ -25,6 +31,30 @@ def reproduction_contents(folder: Path) -> dict[str, Any]:
     return {
         "name": folder.name,
         "published": read_tsv(folder / PUBLISHED),
+        "headlines": _headlines(measured),
         "measured": shown,
         "origins": [dict(pairs) for pairs in dict.fromkeys(tuple(o.items()) for o in origins)],
     }
+
+
+def _headlines(measured: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return one line per measurement: its headline metrics as ``mean (lower to upper)``."""
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in measured:
+        what = {name: row[name] for name in WHAT if name in row}
+        empty = {**what, "n": row.get("n", NOTHING), **dict.fromkeys(HEADLINES, NOTHING)}
+        line = lines.setdefault(tuple(what.values()), empty)
+        if row.get("metric") in HEADLINES:
+            line[row["metric"]] = _interval(row)
+    there = [name for name in HEADLINES if any(line[name] != NOTHING for line in lines.values())]
+    return [
+        {name: text for name, text in line.items() if name not in HEADLINES or name in there}
+        for line in lines.values()
+    ]
+
+
+def _interval(row: Mapping[str, str]) -> str:
+    mean, low, high = (
+        cell(row.get(part, NOTHING), part, row["metric"]) for part in ("mean", "lower", "upper")
+    )
+    return mean if low == high else f"{mean} ({low} to {high})"

@@ -10,7 +10,7 @@ from typing import Any
 from anomri.reporting.plots import learning_charts
 from anomri.reporting.view import Tile
 from anomri.reporting.words import as_number, number
-from anomri.tsv import read_tsv
+from anomri.tsv import NOTHING, read_tsv
 
 METRICS = "metrics.tsv"
 ENVIRONMENT = "environment.json"
@@ -41,15 +41,23 @@ def run_contents(run: Path) -> dict[str, Any]:
 def _tiles(metrics: list[dict[str, str]], environment: Mapping[str, Any]) -> list[Tile]:
     losses = [as_number(row.get(VALIDATION, "")) for row in metrics]
     known = [loss for loss in losses if loss is not None]
-    tiles = [Tile(str(len(metrics)), "", "epochs")]
+    tiles = [Tile(str(len(metrics)), "", _many(len(metrics), "epoch"))]
     if known:
         best = min(known)
         tiles.append(Tile(number(best), "", f"best validation loss, epoch {losses.index(best)}"))
     for split, subjects in environment.get("subjects", {}).items():
-        tiles.append(Tile(str(len(subjects)), "", f"{split} subjects"))
+        tiles.append(Tile(str(len(subjects)), "", _many(len(subjects), f"{_spelt(split)} subject")))
     for split, slices in environment.get("slices", {}).items():
-        tiles.append(Tile(str(slices), "", f"{split} slices"))
+        tiles.append(Tile(str(slices), "", _many(slices, f"{_spelt(split)} slice")))
     return tiles
+
+
+def _many(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+def _spelt(split: str) -> str:
+    return "training" if split == "train" else split
 
 
 def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -63,7 +71,9 @@ def _threshold(entry: Mapping[str, Any]) -> dict[str, str]:
         "rule": str(entry["rule"]),
         "value": f"{entry['value']:.4g}",
         "scans_fitted_on": str(len(entry["fitted_on"])),
-        "expected_false_positive_ml": str(entry["false_positive_ml"]),
+        "expected_false_positive_ml": NOTHING
+        if entry["false_positive_ml"] is None
+        else str(entry["false_positive_ml"]),
     }
 
 

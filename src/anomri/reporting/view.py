@@ -86,13 +86,21 @@ def contents(out: Path, scores: Path, records: Sequence[Record]) -> dict[str, An
         "cases": _cases(records, evaluation),
         "failures": failures,
         "evaluation": [_chosen(row) for row in evaluation],
-        "evaluation_summary": summary,
+        "evaluation_summary": _best_known_first(summary),
+        "scan_score_apart": any(r.scan_score != r.lesion_volume_ml for r in records),
+        "with_expert": any(record.truth_volume_ml is not None for record in records),
         "charts": cohort_charts(records),
         "curves": curve_charts(read_tsv(scores / EVALUATION_CURVES)),
         "geometric": GEOMETRIC,
         "methods": methods_text(records),
         "citations": citations(records),
     }
+
+
+def _best_known_first(summary: Table) -> Table:
+    """Put the measures that a reader looks for before the others, which keep their order."""
+    order = {name: place for place, name in enumerate(MEASURES)}
+    return sorted(summary, key=lambda row: order.get(row.get("metric", ""), len(order)))
 
 
 def _chosen(row: Mapping[str, str]) -> Mapping[str, str]:

@@ -13,11 +13,15 @@ NAMES = {
     "auprc": "AUPRC",
     "auroc": "AUROC",
     "dice": "Dice",
+    "f1": "F1",
     "hd95": "HD95",
     "kl": "KL",
     "mae": "MAE",
+    "sd": "SD",
 }
 """Words of a column's name that are written otherwise."""
+STATISTICS = (("mean",), ("lower",), ("upper",), ("median",), ("sd",))
+"""Columns whose whole numbers are written like the others below and above them."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -47,6 +51,16 @@ def capitalise(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def sentence(text: str) -> str:
+    """Write a message as a sentence: a capital and a full stop.
+
+    >>> sentence("expected numbers, got NaN"), sentence("Look at it.")
+    ('Expected numbers, got NaN.', 'Look at it.')
+    """
+    text = capitalise(text.strip())
+    return text if text.endswith((".", "!", "?")) or not text else f"{text}."
+
+
 def as_number(text: str) -> float | None:
     """Return the number in a cell of a table; None where there is none."""
     try:
@@ -71,15 +85,17 @@ def cell(text: str, *names: str) -> str:
 
     >>> cell("0.51", "dice"), cell("8.12", "hd95_mm"), cell("12"), cell("n/a"), cell("scan_3")
     ('0.510', '8.1', '12', '–', 'scan_3')
+    >>> cell("1", "mean", "lesion_f1"), cell("1", "mean", "lesion_count"), cell("1", "n")
+    ('1.000', '1.0', '1')
     """
     value = as_number(text)
     if value is None:
         return _name(text, *names[:1]) if is_words(text) else "–"
     if names[:1] == ("table",):  # of a paper: its name, not a number
         return text
-    if re.fullmatch(r"[-+]?\d+", text):
+    if re.fullmatch(r"[-+]?\d+", text) and names[:1] not in STATISTICS:
         return text.replace("-", MINUS)
-    digits = 1 if any(name.endswith(("_mm", "_ml")) for name in names) else 3
+    digits = 1 if any(name.endswith(("_mm", "_ml", "_count")) for name in names) else 3
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
@@ -103,6 +119,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "millilitres": millilitres,
     "millimetres": millimetres,
     "capitalise": capitalise,
+    "sentence": sentence,
     "as_number": as_number,
     "cell": cell,
     "heading": heading,

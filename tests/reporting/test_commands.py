@@ -1,0 +1,75 @@
+"""`anomri report` and `anomri view`, as a user types them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from anomri.cli import app
+from anomri.reporting import derivatives, write_detection
+from anomri.scan import Detection
+from anomri.tsv import write_tsv
+
+Detect = Callable[..., Detection]
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def scan(detect: Detect, tmp_path: Path) -> Path:
+    """A folder with one scan."""
+    folder = tmp_path / "ball_01"
+    folder.mkdir()
+    image = detect().anomaly.scan.image[0]
+    nib.save(nib.Nifti1Image(image, np.diag([2.0, 2, 2, 1])), folder / "flair.nii.gz")
+    return folder
+
+
+@pytest.fixture
+def out(detect: Detect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(derivatives, "picture", lambda _: b"")
+    write_detection(detect(), tmp_path / "out")
+    (tmp_path / "out" / "sub-ball01" / "anat" / "sub-ball01_desc-qc.png").unlink()
+    return tmp_path / "out"
+
+
+def test_report_of_results_and_of_an_evaluation_elsewhere(out: Path, tmp_path: Path) -> None:
+    assert run("report", out).exit_code == 0
+    text = (out / "report.html").read_text("utf-8")
+    assert "ball_01" in text
+    assert "Evaluation against" not in text
+    write_tsv(tmp_path / "scores" / "evaluation.tsv", ("subject", "dice"), [("ball_01", 0.5)])
+    assert run("report", out, "--scores", tmp_path / "scores").exit_code == 0
+    assert "Evaluation against" in (out / "report.html").read_text("utf-8")
+
+
+def test_report_of_a_run_folder_and_of_a_table(tmp_path: Path) -> None:
+    for file, words in (("metrics.tsv", "Learning curves"), ("published.tsv", "Reproduction of")):
+        folder = tmp_path / file.partition(".")[0]
+        write_tsv(folder / file, ("epoch", "train_loss"), [(0, 1.0), (1, 0.5)])
+        assert run("report", folder).exit_code == 0
+        assert words in (folder / "report.html").read_text("utf-8")
+
+
+def test_view_alone_and_with_a_result(
+    scan: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("view", scan / "flair.nii.gz").exit_code == 0
+    assert [path.name for path in tmp_path.glob("*_view.html")] != []
+    answer = run("view", scan, out)
+    assert answer.exit_code == 0, answer.output
+    assert "1 lesion" in (out / "sub-ball01_view.html").read_text("utf-8")
+
+
+def test_what_is_not_there_is_an_error_of_use(scan: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for words in (("report", tmp_path / "nowhere"), ("view", scan, tmp_path / "empty")):
+        assert run(*words).exit_code == 2
