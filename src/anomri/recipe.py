@@ -50,22 +50,58 @@ def _as_step(value: object) -> object:
 NamedStep = Annotated[Step, BeforeValidator(_as_step)]
 
 
+class Template(_Section):
+    """A registration to the MNI152 template, folded into the scan's affine.
+
+    Attributes:
+        transform: ``rigid`` keeps sizes, ``affine`` fits them too.
+        resample: work along the template's axes, around a fixed place of it; without it the scan
+            keeps its own axes and slices, and the template only says where a lesion lies.
+        centre_mm: the middle of the working grid in template mm, with ``resample``; null is the
+            middle of the template's brain.
+    """
+
+    transform: Literal["rigid", "affine"] = "rigid"
+    resample: bool = False
+    centre_mm: tuple[float, float, float] | None = None
+
+
 class Preparation(_Section):
     """How files become a scan.
 
     Attributes:
-        spacing_mm: voxel size along I, J, K; null keeps the scan's own.
+        spacing_mm: voxel size along I, J, K; null keeps the scan's own (1 mm on the template).
         shape: voxels along I, J, K around the centre of the brain; null is as many as it needs.
         intensity: the scaling inside the brain, by name, with its options.
+        brain: where the brain mask comes from. ``auto`` takes a given one, recognises a stripped
+            scan, and otherwise asks the network; the other words force one way.
+        thick_slices: ``keep`` leaves slices of 3 mm and more as they are where ``spacing_mm`` is
+            finer and ``shape`` is null, so that no resolution is invented; ``resample`` does not.
+        align: how contrasts on another grid than the first one's are registered to it; null
+            trusts the headers.
+        bias_field: the correction of slow changes of brightness, by name, with its options.
+        template: registration to a template; null for none.
     """
 
     spacing_mm: tuple[float | None, float | None, float | None] = (None, None, None)
     shape: tuple[int | None, int | None, int | None] = (None, None, None)
     intensity: NamedStep = Step(name="zscore")
+    brain: Literal["auto", "given", "network", "hdbet", "stripped"] = "auto"
+    thick_slices: Literal["keep", "resample"] = "keep"
+    align: Literal["rigid"] | None = "rigid"
+    bias_field: NamedStep | None = None
+    template: Template | None = None
 
     def key(self) -> str:
-        """Short hash of the whole section: two equal preparations share their cache."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """Short hash of the section: two equal preparations share their cache.
+
+        Beside spacing, shape and intensity only what is not at its default counts, so that a
+        cache survives a new option.
+        """
+        first = {"spacing_mm", "shape", "intensity"}
+        section = self.model_dump(mode="json", include=first)
+        section |= self.model_dump(mode="json", exclude=first, exclude_defaults=True)
+        text = json.dumps(section, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -173,6 +209,8 @@ class Detection(_Section):
             before regions are named; null keeps every slice.
         regions: function of ``REGION_STEPS`` that names regions, where a model that shows the
             enhancing tumour stands beside this one.
+        space: ``native`` writes results on the input's own grid; ``template`` writes them on the
+            MNI152 template's grid too.
     """
 
     score: NamedStep = Step(name="residual")
@@ -183,6 +221,7 @@ class Detection(_Section):
     shows: Literal["whole", "core", "enhancing"] = "whole"
     blank_slices: Literal["mean_residual", "mahalanobis"] | None = None
     regions: NamedStep = Step(name="hull")
+    space: Literal["native", "template"] = "native"
 
 
 class Recipe(_Section):
@@ -247,6 +286,17 @@ class Recipe(_Section):
         except ValidationError as error:
             raise RecipeError(f"{self.name}: {_in_words(error)}") from error
         return self.model_copy(update={"detection": section})
+
+    def in_template(self) -> Recipe:
+        """Return the same recipe that writes results in template space too.
+
+        Without a registration of its own it gets an affine one, which moves no voxel that the
+        network sees.
+        """
+        template = self.preparation.template or Template(transform="affine")
+        preparation = self.preparation.model_copy(update={"template": template})
+        recipe = self.with_detection(space="template")
+        return recipe.model_copy(update={"preparation": preparation})
 
     def learns_like(self, other: Recipe) -> bool:
         """Tell whether both recipes train the same network on the same images.

@@ -130,6 +130,10 @@ class Detector:
         beside = self.beside and self.beside.with_detection(threshold=threshold, decide=decide)
         return self._with(self.recipe.with_detection(**changes), beside)
 
+    def in_template(self) -> Detector:
+        """Return the same model that writes results in the template's space too."""
+        return self._with(self.recipe.in_template(), self.beside)
+
     def _with(self, recipe: Recipe, beside: Detector | None) -> Detector:
         return Detector(
             recipe,

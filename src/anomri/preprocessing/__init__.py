@@ -15,9 +15,11 @@ from anomri.preprocessing.intensities import INTENSITIES
 from anomri.preprocessing.preparing import prepare_images, prepare_scan
 from anomri.preprocessing.reading import read_labels, read_native
 from anomri.preprocessing.subject import read_truth
+from anomri.preprocessing.template import SPACE, template_grid
 
 __all__ = [
     "INTENSITIES",
+    "SPACE",
     "PreparedFolder",
     "is_prepared",
     "labels_to_native",
@@ -28,5 +30,6 @@ __all__ = [
     "read_native",
     "read_truth",
     "slices_to_native",
+    "template_grid",
     "to_native",
 ]

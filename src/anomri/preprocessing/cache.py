@@ -40,7 +40,7 @@ from anomri.preprocessing.storage import (
 )
 from anomri.preprocessing.subject import read_subject
 from anomri.recipe import Preparation
-from anomri.scan import Grid, Labels, Mask, Scan, ScanFiles, Volume
+from anomri.scan import Affine, Grid, Labels, Mask, Scan, ScanFiles, Volume
 
 HEADER = "prepared.json"
 SCAN = "scan.json"
@@ -136,6 +136,7 @@ class PreparedFolder:
             truth=self.truth(label),
             healthy=entry["healthy"],
             notes=tuple(entry["notes"]),
+            to_template=_matrix(entry.get("to_template")),
         )
 
     def volume(self, label: str, contrast: str) -> Volume:
@@ -199,6 +200,7 @@ class PreparedFolder:
             "notes": list(scan.notes),
             "grid": grid_entry(scan.grid),
             "native": grid_entry(scan.native),
+            "to_template": None if scan.to_template is None else scan.to_template.tolist(),
             "files": fingerprints(files, self.contrasts),
         }
 
@@ -218,9 +220,16 @@ class PreparedFolder:
         return True
 
 
+def _matrix(rows: list[list[float]] | None) -> Affine | None:
+    return None if rows is None else np.array(rows)
+
+
 def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
     held = read_json(folder / HEADER)
     parts = {"format": "format", "contrasts": "contrasts", "preparation": "preparation"}
+    # Options that did not exist when the folder was made stand at their defaults.
+    section = Preparation(**held["preparation"]).model_dump(mode="json")
+    held = {**held, "preparation": section}
     differing = [
         f"{name}: {held.get(part)} there, {wanted[part]} now"
         for part, name in parts.items()

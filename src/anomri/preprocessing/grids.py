@@ -16,6 +16,7 @@ from anomri.scan import Grid, Mask
 Kind = TypeVar("Kind", bound=np.generic)
 
 MARGIN = 4  # voxels of the working grid around the brain where no shape is asked for
+THICK_MM = 3.0  # a slice of this thickness and more is not cut into thinner ones
 SAME_SPACING = 1e-3  # relative difference under which a spacing is the scan's own
 
 
@@ -55,7 +56,8 @@ def working_grid(oriented: Grid, box: tuple[slice, ...], preparation: Preparatio
     Along each axis, with own spacing d, the brain from voxel a to b and target spacing t: steps
     of s = t/d voxels, N as asked or the whole number above (b − a + 1)/s, plus a margin of four
     on both sides; the middle of the grid is the middle of the brain. A step of one voxel starts
-    on a voxel, so that nothing is interpolated.
+    on a voxel, so that nothing is interpolated. Slices of 3 mm and more stay as they are where
+    finer ones are asked for in no fixed number, unless the preparation resamples thick slices.
 
     Args:
         oriented: RAS+ grid of the native voxels.
@@ -64,7 +66,8 @@ def working_grid(oriented: Grid, box: tuple[slice, ...], preparation: Preparatio
     """
     steps, starts, shape = np.ones(3), np.zeros(3), [0, 0, 0]
     for axis, own in enumerate(oriented.spacing):
-        steps[axis] = _step(preparation.spacing_mm[axis], own)
+        target = preparation.spacing_mm[axis]
+        steps[axis] = 1 if _stays_thick(preparation, axis, own) else _step(target, own)
         first, past = box[axis].start, box[axis].stop
         needed = int(np.ceil((past - first) / steps[axis])) + 2 * MARGIN
         shape[axis] = preparation.shape[axis] or needed
@@ -73,6 +76,32 @@ def working_grid(oriented: Grid, box: tuple[slice, ...], preparation: Preparatio
     local = np.diag([*steps, 1.0])
     local[:3, 3] = starts
     return Grid(shape=_triple(shape), affine=oriented.affine @ local)
+
+
+def template_working_grid(
+    low: NDArray[np.float64], high: NDArray[np.float64], preparation: Preparation
+) -> Grid:
+    """Return the grid along the template's axes that ``preparation`` asks for, in template mm.
+
+    Args:
+        low: (3,) mm where the template's brain begins.
+        high: (3,) mm where it ends.
+        preparation: spacing (1 mm where it is null), shape and the middle.
+    """
+    spacing = np.array([mm or 1.0 for mm in preparation.spacing_mm])
+    wanted = preparation.template.centre_mm if preparation.template else None
+    centre = (low + high) / 2 if wanted is None else np.array(wanted)
+    needed = np.ceil((high - low) / spacing).astype(int) + 1 + 2 * MARGIN
+    shape = [n or int(m) for n, m in zip(preparation.shape, needed, strict=True)]
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = centre - spacing * (np.array(shape) - 1) / 2
+    return Grid(shape=_triple(shape), affine=affine)
+
+
+def _stays_thick(preparation: Preparation, axis: int, own: float) -> bool:
+    target, free = preparation.spacing_mm[axis], preparation.shape[axis] is None
+    keep = preparation.thick_slices == "keep"
+    return keep and free and target is not None and own >= max(THICK_MM, target)
 
 
 def _step(target: float | None, own: float) -> float:

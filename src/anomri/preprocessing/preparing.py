@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
-from anomri.preprocessing.brain import Spacing, find_brain
+from anomri.errors import QualityRefused
+from anomri.preprocessing.alignment import align
+from anomri.preprocessing.bias import correct
+from anomri.preprocessing.brain import Method, find_brain
+from anomri.preprocessing.coarse import within
 from anomri.preprocessing.frame import Frame
-from anomri.preprocessing.grids import brain_box, orient, to_ras, working_grid
+from anomri.preprocessing.grids import (
+    SAME_SPACING,
+    THICK_MM,
+    brain_box,
+    orient,
+    template_working_grid,
+    to_ras,
+    working_grid,
+)
 from anomri.preprocessing.intensities import scale_in_brain
 from anomri.preprocessing.native import Native
 from anomri.preprocessing.quality import check_brain
 from anomri.preprocessing.reading import ImageSource, read_segmentation
 from anomri.preprocessing.resampling import index_map, place
 from anomri.preprocessing.subject import Subject, read_contrasts, read_subject
+from anomri.preprocessing.template import Placement, locate, template_box
 from anomri.recipe import Preparation
 from anomri.scan import Grid, Labels, Mask, Scan, ScanFiles, Volume, bids_label
 
@@ -63,17 +78,18 @@ def prepare_images(
 
 
 def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
-    """Orient, mask, check, crop, resample and scale what was read."""
+    """Orient, mask, check, align, correct, place, resample and scale what was read."""
     first = subject.first
-    volumes = [_ras(image, first.grid, linear=True) for image in subject.images.values()]
-    brain, notes = _brain_of(subject, volumes[0])
     oriented = orient(first.grid)
+    brain, notes = _brain_of(subject, _ras(first, first.grid, linear=True), preparation.brain)
     known = first.spacing_known
     notes += check_brain(brain, oriented, name=subject.name, spacing_known=known)
-    grid = working_grid(oriented, brain_box(brain), preparation)
+    volumes, told = _volumes(subject, brain, preparation)
+    placement = _placement(volumes[0], brain, oriented, preparation, subject)
+    grid = _grid(brain, oriented, preparation, placement)
     frame = Frame.around(brain, oriented, grid)
     working_brain = frame.mask(brain)
-    notes += _lost(brain, oriented, grid)
+    notes += [*told, *_lost(brain, oriented, grid), *_cut_thin(oriented, grid)]
     image = np.stack([frame.image(volume, brain) for volume in volumes])
     names = [native.name for native in subject.images.values()]
     scale_in_brain(image, working_brain, preparation.intensity, names)
@@ -88,7 +104,61 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
         truth=_truth(subject, frame, first.grid),
         healthy=subject.healthy,
         notes=tuple(dict.fromkeys(notes)),
+        to_template=None if placement is None else placement.to_template,
     )
+
+
+def _volumes(
+    subject: Subject, brain: Mask, preparation: Preparation
+) -> tuple[list[Volume], list[str]]:
+    """Return each contrast on the oriented native grid, aligned and corrected, and notes."""
+    first = subject.first
+    volumes: list[Volume] = []
+    notes: list[str] = []
+    for image in subject.images.values():
+        moved = image
+        if preparation.align and volumes:
+            moved, told = align(image, first, volumes[0], brain)
+            notes += told
+        volumes.append(_ras(moved, first.grid, linear=True))
+    if preparation.bias_field is None:
+        return volumes, notes
+    spacing, step = orient(first.grid).spacing, preparation.bias_field
+    for place_of, image in enumerate(subject.images.values()):
+        volumes[place_of], told = correct(volumes[place_of], brain, spacing, step, image.name)
+        notes += told
+    return volumes, notes
+
+
+def _placement(
+    volume: Volume, brain: Mask, oriented: Grid, preparation: Preparation, subject: Subject
+) -> Placement | None:
+    """Return where the scan lies in the template; None where no recipe asks for it.
+
+    Raises:
+        QualityRefused: the file holds no voxel size, or a gate refuses the registration.
+    """
+    if preparation.template is None:
+        return None
+    if not subject.first.spacing_known:
+        raise QualityRefused(
+            subject.first.name,
+            expected="a scan whose voxel size is known, to register it to the template",
+            got="one without",
+            next_step="give NIfTI or DICOM files, or leave `template` out of the recipe",
+        )
+    return locate(volume, brain, oriented, preparation.template.transform, subject.first.name)
+
+
+def _grid(
+    brain: Mask, oriented: Grid, preparation: Preparation, placement: Placement | None
+) -> Grid:
+    """Return the working grid; that on the template lies in native world mm too."""
+    section = preparation.template
+    if placement is None or section is None or not section.resample:
+        return working_grid(oriented, brain_box(brain), preparation)
+    grid = template_working_grid(*template_box(), preparation)
+    return replace(grid, affine=np.linalg.inv(placement.to_template) @ grid.affine)
 
 
 def _ras(image: Native, native: Grid, *, linear: bool) -> Volume:
@@ -96,14 +166,19 @@ def _ras(image: Native, native: Grid, *, linear: bool) -> Volume:
     return to_ras(place(image, native, linear=linear).values, native)
 
 
-def _brain_of(subject: Subject, volume: Volume) -> tuple[Mask, list[str]]:
+def _brain_of(subject: Subject, volume: Volume, method: Method) -> tuple[Mask, list[str]]:
     """Return the brain on the oriented native grid, and the notes of the first image."""
     first = subject.first
-    if subject.brain is not None:
+    if subject.brain is not None and method in ("auto", "given"):
         placed = place(subject.brain.holding(subject.brain.mask()), first.grid, linear=False)
         return to_ras(placed.mask(), first.grid), list(first.notes)
-    spacing: Spacing | None = orient(first.grid).spacing if first.spacing_known else None
-    brain, notes = find_brain(volume, spacing)
+    brain, notes = find_brain(
+        volume,
+        orient(first.grid),
+        method=method,
+        spacing_known=first.spacing_known,
+        name=first.name,
+    )
     return brain, [*first.notes, *notes]
 
 
@@ -114,12 +189,21 @@ def _truth(subject: Subject, frame: Frame, native: Grid) -> Labels | None:
 
 def _lost(brain: Mask, oriented: Grid, grid: Grid) -> list[str]:
     """Say how much of the brain lies beyond a working grid of fixed shape."""
-    matrix = index_map(oriented, grid)
-    steps, first = np.diag(matrix)[:3], matrix[:3, 3]
-    low = np.ceil(first - steps / 2).astype(int).clip(0)
-    past = np.floor(first + steps * (np.array(grid.shape) - 0.5)).astype(int) + 1
-    kept = brain[tuple(slice(a, b) for a, b in zip(low, past.clip(0), strict=True))]
-    share = 1 - np.count_nonzero(kept) / np.count_nonzero(brain)
+    corners = np.array(list(product(*((p.start, p.stop - 1) for p in brain_box(brain)))), float)
+    matrix = index_map(grid, oriented)
+    reached = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    if ((reached >= 0) & (reached <= np.array(grid.shape) - 1)).all():
+        return []  # seen without looking at a voxel
+    share = 1 - np.count_nonzero(brain & within(grid, oriented)) / np.count_nonzero(brain)
     if share <= OUTSIDE_SHARE:
         return []
     return [f"{share:.0%} of the brain lies outside the model's field of view"]
+
+
+def _cut_thin(oriented: Grid, grid: Grid) -> list[str]:
+    """Say where thick slices were interpolated to finer ones."""
+    thick = max(oriented.spacing)
+    finest = grid.spacing[int(np.argmax(oriented.spacing))]
+    if thick < THICK_MM or finest > thick * (1 - SAME_SPACING):
+        return []
+    return [f"slices of {thick:.1f} mm were interpolated to {finest:.1f} mm"]

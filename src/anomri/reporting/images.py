@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.preprocessing import labels_to_native, mask_to_native, to_native
+from anomri.preprocessing import labels_to_native, mask_to_native, template_grid, to_native
 from anomri.scan import Detection, Grid
 
 # Noise in float32 maps hardly compresses: level 1 is four times faster than the default and
@@ -42,6 +43,23 @@ def native_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
     if detection.regions is not None:
         arrays["regions"] = labels_to_native(detection.regions, scan).astype(np.uint8)
     return {name: image_on(array, scan.native) for name, array in arrays.items()}
+
+
+def template_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
+    """Return what :func:`native_images` does, on the 1 mm grid of the MNI152 template.
+
+    Each is one interpolation away from the model's working grid. Empty where the scan was not
+    registered, or where the recipe does not ask for it.
+    """
+    scan = detection.anomaly.scan
+    asked = detection.provenance.get("detection", {}).get("space") == "template"
+    if scan.to_template is None or not asked:
+        return {}
+    grid = template_grid()
+    there = replace(grid, affine=np.linalg.inv(scan.to_template) @ grid.affine)
+    anomaly = replace(detection.anomaly, scan=replace(scan, native=there))
+    images = native_images(replace(detection, anomaly=anomaly))
+    return {name: image_on(np.asarray(image.dataobj), grid) for name, image in images.items()}
 
 
 def reconstructs(detection: Detection, channel: int) -> bool:

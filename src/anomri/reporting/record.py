@@ -38,13 +38,17 @@ class _Entry(BaseModel):
 
 
 class FindingEntry(_Entry):
-    """One lesion, see :class:`anomri.scan.Finding`; its position as in :class:`Places`."""
+    """One lesion, see :class:`anomri.scan.Finding`; its position as in :class:`Places`.
+
+    ``template_mm`` is its centre in the MNI152 template, where the scan was registered to it.
+    """
 
     number: int
     volume_ml: float
     centre_mm: tuple[float, float, float]
     peak: float
     position: str = ""
+    template_mm: tuple[float, float, float] | None = None
 
 
 class ThresholdEntry(_Entry):
@@ -134,7 +138,7 @@ class Record(_Entry):
             highest_slice_score=float(detection.slice_scores.max(initial=0.0)),
             slice_scores=_slice_scores(detection),
             volume_above_ml=_volume_above_ml(detection),
-            findings=tuple(_finding_entry(finding, places) for finding in detection.findings),
+            findings=tuple(_finding_entry(finding, places, scan) for finding in detection.findings),
             healthy=scan.healthy,
             truth_volume_ml=_truth_ml(scan),
             brain_volume_ml=float(scan.brain.sum() * scan.grid.voxel_ml),
@@ -173,7 +177,8 @@ def read_records(folder: Path) -> list[Record]:
     """
     # Hidden folders are scans that are being written.
     paths = [*folder.glob(f"sub-*/anat/*_{RECORD}"), *folder.glob(f"sub-*/ses-*/anat/*_{RECORD}")]
-    return [_parse(path) for path in sorted(paths)]
+    # The template's images have sidecars of their own, which hold the same.
+    return [_parse(path) for path in sorted(paths) if "_space-" not in path.name]
 
 
 def unit_of(detection: Detection) -> str:
@@ -247,13 +252,14 @@ def _volume_above_ml(detection: Detection) -> tuple[float, ...]:
     return tuple(float(np.count_nonzero(highest > cut) * voxel_ml) for cut in cuts)
 
 
-def _finding_entry(finding: Finding, places: Places) -> FindingEntry:
+def _finding_entry(finding: Finding, places: Places, scan: Scan) -> FindingEntry:
     return FindingEntry(
         number=finding.number,
         volume_ml=finding.volume_ml,
         centre_mm=finding.centre_mm,
         peak=finding.peak,
         position=places.name(finding.centre_mm),
+        template_mm=scan.template_mm(finding.centre_mm),
     )
 
 
