@@ -29,14 +29,14 @@ class Scanner:
         cut_mm: how much of a side is lost at most, from the border of the volume.
     """
 
-    thick: float = 0.5
+    thick: float = 0.4
     slice_mm: tuple[float, float] = (3.0, 9.0)
-    bias: float = 0.4
-    noise: float = 0.1
-    blur_mm: float = 2.0
+    bias: float = 0.3
+    noise: float = 0.06
+    blur_mm: float = 1.5
     gain: float = 0.06
-    cut: float = 0.45
-    cut_mm: float = 70.0
+    cut: float = 0.3
+    cut_mm: float = 50.0
 
 
 def measure(

@@ -8,7 +8,7 @@ from scipy import ndimage
 from anomri.scan import Mask, Volume
 from anomri.synthesis.heads import LabelledHead, smooth_field, tissues
 
-REMAPPED = 0.45  # share of images that keep the real scan's texture
+REMAPPED = 0.6  # share of images that keep the real scan's texture
 STRIPPED = 0.08  # share of images of a brain alone
 LESIONS = 0.4  # share of images with lesions
 

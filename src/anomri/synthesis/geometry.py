@@ -26,11 +26,11 @@ class Placing:
         bend_mm: standard deviation of the elastic displacement, at most.
     """
 
-    rotation_deg: float = 25.0
-    scale: float = 0.2
-    shear: float = 0.08
-    shift_mm: float = 25.0
-    bend_mm: float = 3.0
+    rotation_deg: float = 15.0
+    scale: float = 0.15
+    shear: float = 0.05
+    shift_mm: float = 15.0
+    bend_mm: float = 2.5
 
     def matrix(self, draw: np.random.Generator) -> Matrix:
         """Return (3, 3): mm from the image's middle to mm from the brain's middle."""
