@@ -287,6 +287,18 @@ class Recipe(_Section):
             raise RecipeError(f"{self.name}: {_in_words(error)}") from error
         return self.model_copy(update={"detection": section})
 
+    def with_brain(self, method: str) -> Recipe:
+        """Return the same recipe with another way to the brain mask.
+
+        Raises:
+            RecipeError: there is no such way.
+        """
+        try:
+            section = Preparation.model_validate({**dict(self.preparation), "brain": method})
+        except ValidationError as error:
+            raise RecipeError(f"{self.name}: {_in_words(error)}") from error
+        return self.model_copy(update={"preparation": section})
+
     def in_template(self) -> Recipe:
         """Return the same recipe that writes results in template space too.
 

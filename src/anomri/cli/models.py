@@ -12,6 +12,7 @@ from rich.table import Table
 
 from anomri import catalogue, extraction, pipeline, reproduction
 from anomri.cli.options import (
+    Brain,
     Contrasts,
     Device,
     DryRun,
@@ -45,6 +46,7 @@ def prepare(
     out: Out,
     recipe: Annotated[str, typer.Option(help="Whose preparation: a file or a name.")] = "intensity",
     contrasts: Contrasts = "",
+    brain: Brain = "",
     layout: Layout = "auto",
     series: SeriesChoice = None,
     subjects: Subjects = "",
@@ -68,6 +70,7 @@ def prepare(
     show(mine.found(found))
     if not dry_run:
         chosen = with_contrasts(Recipe.load(recipe), contrasts)
+        chosen = chosen.with_brain(brain) if brain else chosen
         outcome = pipeline.prepare(found, out, recipe=chosen, track=track, crew=crew, part=mine)
         finish(outcome, out)
 

@@ -25,6 +25,11 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Run folder, or a built-in name.")]
 Contrasts = Annotated[str, typer.Option(help="In place of the recipe's, separated by commas.")]
 
+Brain = Annotated[
+    str,
+    typer.Option(help="Where the brain mask is from: auto, given, network, hdbet or stripped."),
+]
+
 Workers = Annotated[int, typer.Option(help="Processes that share the scans.", min=1)]
 Part = Annotated[
     str, typer.Option(metavar="I/N", help="Of the scans only the I-th of N parts, for job arrays.")

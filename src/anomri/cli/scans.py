@@ -12,6 +12,7 @@ from rich.table import Table
 
 from anomri import pipeline
 from anomri.cli.options import (
+    Brain,
     Device,
     DryRun,
     Engine,
@@ -54,6 +55,7 @@ def detect(
     blank_slices: Annotated[
         str, typer.Option(help="Empty healthy slices: mean_residual or mahalanobis.")
     ] = "",
+    brain: Brain = "",
     space: Annotated[
         str, typer.Option(help="template: write results on the MNI152 grid too, beside native.")
     ] = "native",
@@ -85,6 +87,7 @@ def detect(
         decide=decide,
         blank_slices=blank_slices,
         space=space,
+        brain=brain,
     )
     outcome = pipeline.detect(
         found,

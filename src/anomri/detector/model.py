@@ -130,6 +130,10 @@ class Detector:
         beside = self.beside and self.beside.with_detection(threshold=threshold, decide=decide)
         return self._with(self.recipe.with_detection(**changes), beside)
 
+    def with_brain(self, method: str) -> Detector:
+        """Return the same model with another way to the brain mask; see ``Preparation.brain``."""
+        return self._with(self.recipe.with_brain(method), self.beside)
+
     def in_template(self) -> Detector:
         """Return the same model that writes results in the template's space too."""
         return self._with(self.recipe.in_template(), self.beside)

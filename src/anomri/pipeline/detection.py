@@ -41,8 +41,9 @@ def load_detector(
     decide: str = "",
     blank_slices: str = "",
     space: str = "",
+    brain: str = "",
 ) -> Detector:
-    """Load a model, with another threshold rule, decision or slice score where one is named.
+    """Load a model, with what is named in place of the recipe's own.
 
     Raises:
         UsageError: there is no such space.
@@ -56,8 +57,10 @@ def load_detector(
         raise UsageError(f"space '{space}': expected native or template")
     if space == "template":
         detector = detector.in_template()
+    if brain:
+        detector = detector.with_brain(brain)
     home = str(Path(model).resolve()) if Path(model).is_dir() else model
-    _ORIGINS[detector] = (home, device, threshold, decide, blank_slices, space)
+    _ORIGINS[detector] = (home, device, threshold, decide, blank_slices, space, brain)
     return detector
 
 
@@ -179,7 +182,7 @@ def _arrive(origin: tuple[str, ...], fingerprint: str, out: Path) -> Look:
 
 @lru_cache(maxsize=1)
 def _kept(origin: tuple[str, ...]) -> Detector:
-    model, device, threshold, decide, blank_slices, space = origin
+    model, device, threshold, decide, blank_slices, space, brain = origin
     return load_detector(
         model,
         device=device,
@@ -187,6 +190,7 @@ def _kept(origin: tuple[str, ...]) -> Detector:
         decide=decide,
         blank_slices=blank_slices,
         space=space,
+        brain=brain,
     )
 
 
