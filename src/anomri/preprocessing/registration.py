@@ -133,9 +133,12 @@ def _one_thread() -> Iterator[None]:
 
 
 def _transform(kind: Kind, start: Affine, centre: NDArray[np.float64]) -> Any:
-    """Return the start as a transform that turns about a centre."""
+    """Return the start as a transform that turns about a centre.
+
+    Euler's angles, because a versor cannot be refined around half a turn.
+    """
     rigid = kind == "rigid"
-    transform = SimpleITK.VersorRigid3DTransform() if rigid else SimpleITK.AffineTransform(3)
+    transform = SimpleITK.Euler3DTransform() if rigid else SimpleITK.AffineTransform(3)
     transform.SetCenter([float(mm) for mm in centre])
     matrix = [float(value) for value in start[:3, :3].ravel()]
     # A rotation that went through single precision is one only within a tolerance.
