@@ -27,7 +27,8 @@ PROTOCOL = """
 paper: A tiny paper
 train: [{folder: cohort, split: train}]
 test: [{name: phantoms, sources: [{folder: cohort, split: test}]}]
-settings: [recipe, robust, healthy, labelled, halves]
+settings: [recipe, slices, labelled, halves]
+pairs: {regions: [intensity, intensity_t1ce]}
 sizes:
   full: {about: nine epochs}
   brief: {about: one epoch, change: {training: {max_epochs: 1}}}
@@ -36,7 +37,7 @@ tables:
     columns: [{title: Dice, metric: dice, quantity: D, data: phantoms}]
 differences: [phantoms in place of patients]
 """
-SETTINGS = ["recipe", "robust", "healthy", "labelled", "halves", "halves swapped", "halves both"]
+SETTINGS = ["recipe", "slices", "labelled", "halves", "halves swapped", "halves both"]
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,7 @@ def test_each_row_is_measured_under_each_setting(paper: Path) -> None:
     assert {(line["row"], line["size"]) for line in dice} == {
         ("intensity", "full"),
         ("tiny", "brief"),
+        ("regions", "full"),
     }
     for row in ("intensity", "tiny"):
         names = [setting_of(line["threshold"]) for line in dice if line["row"] == row]
@@ -103,7 +105,22 @@ def test_measuring_again_replaces_a_row_and_keeps_the_others(paper: Path) -> Non
     reproduce(paper, replace(_plan(paper), rows=frozenset({"intensity"})))
     after = read_tsv(paper / "measured.tsv")
     assert len(after) == len(before)
-    assert {line["row"] for line in after} == {"intensity", "tiny"}
+    assert {line["row"] for line in after} == {"intensity", "regions", "tiny"}
+
+
+def test_a_pair_names_regions_before_and_after_the_slice_score(paper: Path) -> None:
+    lines = [line for line in read_tsv(paper / "measured.tsv") if line["row"] == "regions"]
+    assert {line["contrasts"] for line in lines} == {"flair+t1ce"}
+    measured = [
+        (line["region"], setting_of(line["threshold"]))
+        for line in lines
+        if line["metric"] == "dice"
+    ]
+    assert measured == [
+        (region, setting)
+        for setting in ("recipe", "slices")
+        for region in ("whole", "core", "enhancing")
+    ]
 
 
 @pytest.mark.parametrize(

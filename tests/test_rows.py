@@ -49,7 +49,8 @@ def test_every_published_row_has_a_recipe(path: Path) -> None:
     published = pd.read_csv(path, sep="\t")
     assert list(published) == ["row", "table", "quantity", "value"]
     rows = {recipe.stem for recipe in path.parent.glob("rows/*.yaml")}
-    rows |= set(Protocol.load(path.parent).ensembles)
+    protocol = Protocol.load(path.parent)
+    rows |= {*protocol.ensembles, *protocol.pairs}
     assert set(published["row"]) <= rows
 
 

@@ -130,9 +130,8 @@ def trial(folder: Path, work: Path) -> Plan:
 def _shrunk(folder: Path) -> dict[str, object]:
     """Return what makes a paper's rows small."""
     recipes = [Recipe.load(path) for path in (folder / "rows").glob("*.yaml")]
-    change: dict[str, object] = {
-        "training": {"batch_size": min([8, *(r.training.batch_size for r in recipes)])}
-    }
+    training = {"batch_size": min([8, *(r.training.batch_size for r in recipes)])}
+    change: dict[str, object] = {"training": {**training, "crop": None}}
     if any("filters" in recipe.family.options for recipe in recipes):
         change["preparation"] = {"spacing_mm": [4.0, 4.0, 4.0], "shape": [48, 48, 48]}
         change["family"] = {"options": {"filters": 8}}

@@ -20,17 +20,21 @@ from anomri.reproduction.scans import halves
 from anomri.reproduction.training import Work
 from anomri.tsv import NOTHING, read_tsv
 
-# "The enhancing tumor area is specifically highlighted in the T1CE image" (Weninger et al., 4)
-REGION_SHOWN: Mapping[tuple[str, ...], str] = {("t1ce",): "enhancing"}
-
 # setting -> threshold rule, decision, and what the rule was allowed to see
 RULES: Mapping[Setting, tuple[str, str, str]] = {
     "recipe": ("", "", "label-free"),
+    "slices": (
+        "",
+        "",
+        "label-free; slices emptied by a score fitted on lesion-free slices of train",
+    ),
     "robust": ("robust", "above", "label-free"),
     "healthy": ("healthy", "above", "fitted on lesion-free tissue of train"),
     "labelled": ("labelled", "above", "fitted on train labels"),
 }
 SUPERVISED = "supervised"
+# The better of the two of Table 3 of Weninger et al.; section 5.3 does not say which one it used.
+SLICE_SCORE = "mean_residual"
 HALVES = {
     "halves": "chosen on the labels of the first half, measured on the second",
     "halves swapped": "chosen on the labels of the second half, measured on the first",
@@ -60,14 +64,14 @@ class Trial:
 
     def measure(self, setting: Setting) -> Iterator[Line]:
         """Yield one line per threshold, region and measure."""
+        regions = regions_of(self.row)
+        if setting in ("labelled", "halves") and regions != ("whole",):
+            return  # thresholds are fitted to every label, as lesion
         if setting == "halves":
             yield from self._halves()
             return
         rule, decide, sees = RULES[setting]
-        regions = regions_of(self.row)
-        if rule == "labelled" and "whole" not in regions:
-            return  # calibration takes every label for a lesion
-        detector = self._detector(rule, decide)
+        detector = self._detector(rule, decide, SLICE_SCORE if setting == "slices" else "")
         out = self.out / setting
         pipeline.detect(self.scans, detector, out, track=self.work.track)
         named = f"{setting} ({_seen(self.row, setting, sees)})"
@@ -101,9 +105,13 @@ class Trial:
         named = f"halves both ({HALVES['halves both']})"
         yield from self._lines(summarise(cases), "whole", named, detector)
 
-    def _detector(self, rule: str, decide: str) -> Detector:
+    def _detector(self, rule: str, decide: str, blank_slices: str = "") -> Detector:
         return pipeline.load_detector(
-            self.model, device=self.work.device, threshold=rule, decide=decide
+            self.model,
+            device=self.work.device,
+            threshold=rule,
+            decide=decide,
+            blank_slices=blank_slices,
         )
 
     def _evaluate(self, detections: Path, scans: Found, out: Path, region: str) -> list[Line]:
@@ -125,9 +133,9 @@ class Trial:
 
 def regions_of(row: Row) -> tuple[str, ...]:
     """Return the regions that a row is measured on."""
-    if row.supervised:
+    if row.supervised or row.parts:
         return tuple(REGIONS)
-    return (REGION_SHOWN.get(row.recipe.contrasts, "whole"),)
+    return (row.recipe.detection.shows,)
 
 
 def fitted_on(detector: Detector, scans: Found, work: Work) -> tuple[Detector, float]:

@@ -17,7 +17,7 @@ from anomri.errors import RecipeError
 PROTOCOL = "protocol.yaml"
 FULL = "full"
 
-Setting = Literal["recipe", "robust", "healthy", "labelled", "halves"]
+Setting = Literal["recipe", "slices", "robust", "healthy", "labelled", "halves"]
 
 
 class _Section(BaseModel):
@@ -116,6 +116,8 @@ class Protocol(_Section):
         settings: thresholds to measure under.
         sizes: by name; ``full`` is as the recipes say.
         ensembles: row to average, by the name of the row that the ensemble is.
+        pairs: row of the whole and row of the enhancing tumour, by the name of the row that names
+            regions with both.
         tables: of the page; the first column of the first one decides the order of models.
         differences: between the paper's protocol and this one, a sentence each.
     """
@@ -126,6 +128,7 @@ class Protocol(_Section):
     settings: tuple[Setting, ...] = ("recipe",)
     sizes: dict[str, Size] = Field(default_factory=lambda: {FULL: Size()})
     ensembles: dict[str, str] = Field(default_factory=dict)
+    pairs: dict[str, tuple[str, str]] = Field(default_factory=dict)
     tables: tuple[Table, ...] = ()
     differences: tuple[str, ...] = ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import yaml
 
 from anomri.errors import UsageError
 from anomri.models import SEGMENTERS
-from anomri.recipe import Recipe
+from anomri.recipe import Recipe, builtin_names
 from anomri.reproduction.protocol import FULL, Protocol, Size
 
 BASELINE = "intensity"
@@ -25,11 +25,13 @@ class Row:
         recipe: at its size; its name is the row's.
         run: name of its run folder; rows that differ in detection alone share one.
         members: seeds of an ensemble's networks; none for a single network.
+        parts: rows of a pair, of the whole and of the enhancing tumour; none for a single row.
     """
 
     recipe: Recipe
     run: str
     members: tuple[int, ...] = ()
+    parts: tuple[Row, ...] = ()
 
     @property
     def supervised(self) -> bool:
@@ -51,7 +53,9 @@ def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str])
     rows = _with_runs({name: resized(recipe, change) for name, recipe in files.items()})
     for name, base in protocol.ensembles.items():
         rows[name] = _ensemble(name, rows[base].recipe, change.members)
-    known = {BASELINE: Row(Recipe.load(BASELINE), BASELINE), **rows}
+    for name, (whole, enhancing) in protocol.pairs.items():
+        rows[name] = _pair(name, [rows.get(n) or _built_in(n) for n in (whole, enhancing)])
+    known = {BASELINE: _built_in(BASELINE), **rows}
     unknown = sorted(chosen - set(known))
     if unknown or not files:
         raise UsageError(f"{folder.name}: no row {unknown}; it has {', '.join(known)}")
@@ -71,7 +75,8 @@ def resized(recipe: Recipe, size: Size) -> Recipe:
 
 def size_of(row: Row, size: str) -> str:
     """Name the size of a row: what has no network is the same at each."""
-    return FULL if row.run == BASELINE else size
+    named = [part.run for part in row.parts] or [row.run]
+    return FULL if set(named) <= set(builtin_names()) else size
 
 
 def _with_runs(recipes: Mapping[str, Recipe]) -> dict[str, Row]:
@@ -87,6 +92,19 @@ def _ensemble(name: str, recipe: Recipe, members: int) -> Row:
     first = recipe.training.seed
     seeds = tuple(range(first, first + members))
     return Row(recipe.model_copy(update={"name": name}), name, seeds)
+
+
+def _pair(name: str, parts: Sequence[Row]) -> Row:
+    """Return the row of two models beside each other, called by the recipe of the first."""
+    recipe = parts[0].recipe
+    contrasts = tuple(c for part in parts for c in part.recipe.contrasts)
+    named = recipe.model_copy(update={"name": name, "contrasts": contrasts})
+    return Row(named, name, parts=tuple(parts))
+
+
+def _built_in(name: str) -> Row:
+    """Return a row that ships with anomri and needs no training."""
+    return Row(Recipe.load(name), name)
 
 
 def _merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,15 +10,16 @@ from typing import Any
 
 from anomri import pipeline
 from anomri.datasets import Found
-from anomri.detector import build_family
+from anomri.detector import RECIPE, build_family
 from anomri.recipe import Recipe
 from anomri.reproduction.protocol import Setting
-from anomri.reproduction.rows import BASELINE, Row
-from anomri.tsv import read_tsv, write_tsv
+from anomri.reproduction.rows import Row
+from anomri.tsv import read_tsv, write_text, write_tsv
 
 METRICS = "metrics.tsv"
 LOSS = "val_loss"
 FITTED = ("healthy", "labelled")
+FITTING: frozenset[Setting] = frozenset({"healthy", "labelled", "slices"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +53,24 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     Returns:
         What :func:`anomri.pipeline.load_detector` takes.
     """
-    recipe, run = row.recipe, work.run(row)
-    prepared = work.prepared(recipe)
+    run = work.run(row)
+    if row.parts:
+        for part in row.parts:
+            train_row(part, scans, settings, work)
+            shutil.copytree(work.run(part), run / part.run, dirs_exist_ok=True)
+        return str(run)
+    recipe, prepared = row.recipe, work.prepared(row.recipe)
     learns = any(True for _ in build_family(recipe).parameters())
-    fits = recipe.detection.threshold.name in FITTED or bool(set(FITTED) & set(settings))
+    fits = recipe.detection.threshold.name in FITTED or bool(FITTING & set(settings))
     if learns or fits:
         pipeline.prepare(scans, prepared, recipe=recipe, track=work.track)
     if learns:
         _train(row, prepared, run, work)
-    model = run if learns else Path(BASELINE)
-    if fits:
-        pipeline.calibrate(model, prepared, run, device=work.device, track=work.track)
-        model = run
-    return str(model)
+    else:
+        write_text(run / RECIPE, recipe.to_yaml())
+    if fits and not row.supervised:
+        pipeline.calibrate(run, prepared, run, device=work.device, track=work.track)
+    return str(run)
 
 
 def _train(row: Row, prepared: Path, run: Path, work: Work) -> None:
@@ -81,7 +87,7 @@ def _member(run: Path, seed: int, member: Recipe) -> Path:
     """Return the folder of one network of an ensemble; a single row's equal network is copied."""
     folder = run / f"seed{seed}"
     for other in [] if folder.exists() else sorted(run.parent.glob("*/weights.safetensors")):
-        recipe = Recipe.load(other.parent / "recipe.yaml")
+        recipe = Recipe.load(other.parent / RECIPE)
         if recipe.learns_like(member):
             shutil.copytree(other.parent, folder)
             break
