@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from anomri.cli import app
+from anomri.errors import UsageError
 from anomri.reporting import derivatives, write_detection
 from anomri.scan import Detection
 from anomri.tsv import write_tsv
@@ -72,4 +73,4 @@ def test_view_alone_and_with_a_result(
 def test_what_is_not_there_is_an_error_of_use(scan: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for words in (("report", tmp_path / "nowhere"), ("view", scan, tmp_path / "empty")):
-        assert run(*words).exit_code == 2
+        assert isinstance(run(*words).exception, UsageError)  # `main` turns it into exit code 2
