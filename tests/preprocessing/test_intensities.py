@@ -14,6 +14,7 @@ from anomri.preprocessing.intensities import (
     equalised,
     percentile,
     scale_in_brain,
+    standardised,
     zscore,
 )
 from anomri.recipe import Step
@@ -85,3 +86,11 @@ def test_unknown_names_and_options_are_the_recipes_fault() -> None:
         bind(INTENSITIES, Step(name="percentil"))
     with pytest.raises(RecipeError, match="low, high, clip"):
         bind(INTENSITIES, Step(name="percentile", options={"upper": 3}))
+
+
+def test_standardised_by_hand() -> None:
+    values = np.arange(101, dtype=np.float32)  # median 50, P10 10, P90 90
+    scaled = standardised(values, high=1.4)
+    np.testing.assert_allclose(scaled[[50, 90, 100]], [0, 40 * 2.563 / 80, 1.4], rtol=1e-5)
+    normal = np.random.default_rng(0).normal(7, 3, 100_000).astype(np.float32)
+    assert standardised(normal).std() == pytest.approx(1, abs=0.01)

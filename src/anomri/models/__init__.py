@@ -21,6 +21,7 @@ from anomri.models.convolutional import (
     QuantisedAutoencoder,
     VariationalAutoencoder,
 )
+from anomri.models.folded import FoldedSegmenter
 from anomri.models.intensity import Intensity
 from anomri.models.myronenko import RegularisedSegmenter
 from anomri.models.plans import DENSE, DVAE, LARGE, SMALL, SPATIAL, VAE, VAE1PX, VECTORS
@@ -46,7 +47,10 @@ FAMILIES: dict[str, Callable[..., Family]] = {
     "dense_vae": partial(VariationalAutoencoder, plan=DENSE),
 }
 
-SEGMENTERS: dict[str, Callable[..., Segmenter]] = {"regularised_segmenter": RegularisedSegmenter}
+SEGMENTERS: dict[str, Callable[..., Segmenter]] = {
+    "regularised_segmenter": RegularisedSegmenter,
+    "folded_segmenter": FoldedSegmenter,
+}
 
 # What a family minimises where its code is not a normal distribution.
 OBJECTIVES: dict[str, Callable[..., Loss]] = {"ae": PlainObjective, "vqvae": CodebookObjective}

@@ -5,13 +5,14 @@ input's own voxels with one interpolation.
 """
 
 from anomri.preprocessing.cache import PreparedFolder, is_prepared
+from anomri.preprocessing.coarser import at_spacing, onto
 from anomri.preprocessing.home import (
     labels_to_native,
     mask_to_native,
     slices_to_native,
     to_native,
 )
-from anomri.preprocessing.intensities import INTENSITIES
+from anomri.preprocessing.intensities import INTENSITIES, standardised
 from anomri.preprocessing.preparing import prepare_images, prepare_scan
 from anomri.preprocessing.reading import read_labels, read_native
 from anomri.preprocessing.subject import read_truth
@@ -21,15 +22,18 @@ __all__ = [
     "INTENSITIES",
     "SPACE",
     "PreparedFolder",
+    "at_spacing",
     "is_prepared",
     "labels_to_native",
     "mask_to_native",
+    "onto",
     "prepare_images",
     "prepare_scan",
     "read_labels",
     "read_native",
     "read_truth",
     "slices_to_native",
+    "standardised",
     "template_grid",
     "to_native",
 ]

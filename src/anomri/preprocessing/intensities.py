@@ -19,6 +19,8 @@ from anomri.scan import Image, Mask
 Values = NDArray[np.float32]  # (N,)
 Scaling = Callable[..., Values]
 
+NORMAL_DECILES = 2.563  # standard deviations between P10 and P90 of a normal distribution
+
 
 def zscore(values: Values) -> Values:
     """Return (v − mean) / standard deviation.
@@ -61,10 +63,29 @@ def equalised(values: Values) -> Values:
     return ranks
 
 
+def standardised(values: Values, *, low: float = -4, high: float = 8) -> Values:
+    """Return (v − median) / s, cut at ``low`` and ``high``; s is (P90 − P10) / 2.563.
+
+    For a normal distribution s is its standard deviation; a lesion moves it less.
+
+    Args:
+        values: (N,) inside the brain.
+        low: smallest result.
+        high: largest result.
+
+    Raises:
+        ValueError: the 10th and the 90th percentile are the same.
+    """
+    bottom, middle, top = np.percentile(values, [10, 50, 90])
+    spread = (top - bottom) / NORMAL_DECILES
+    return _scale(values, float(middle), float(middle + spread)).clip(low, high)
+
+
 INTENSITIES: dict[str, Scaling] = {
     "zscore": zscore,
     "percentile": percentile,
     "equalised": equalised,
+    "standardised": standardised,
 }
 
 

@@ -20,6 +20,7 @@ from anomri.family import Family
 from anomri.options import bind
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Scan
+from anomri.scoring.coarse import network_input, segment_coarsely
 from anomri.scoring.codes import CodeStatistics, code_distances, encode_slices
 from anomri.scoring.passes import score_and_reconstruct
 from anomri.scoring.residual import residual
@@ -29,7 +30,10 @@ from anomri.scoring.slices import MAHALANOBIS, MEAN_RESIDUAL, SliceFits, slice_s
 SCORES: Mapping[str, Callable[..., Tensor]] = {"residual": residual}
 
 # What stands in the place of a score where a network names regions itself.
-SEGMENTATIONS: Mapping[str, Callable[..., NDArray[np.float32]]] = {"segment": segment_scan}
+SEGMENTATIONS: Mapping[str, Callable[..., NDArray[np.float32]]] = {
+    "segment": segment_scan,
+    "segment_coarsely": segment_coarsely,
+}
 
 
 def score_scan(
@@ -72,7 +76,9 @@ __all__ = [
     "SliceFits",
     "code_distances",
     "encode_slices",
+    "network_input",
     "score_scan",
+    "segment_coarsely",
     "segment_scan",
     "slice_scores",
     "tumour_map",
