@@ -150,7 +150,7 @@ class Pupil:
     def start(cls, state: Path, lesson: Lesson) -> Pupil:
         """Begin, or go on from a saved state."""
         torch.manual_seed(lesson.seed)
-        network = BrainNetwork().to(memory_format=torch.channels_last_3d)
+        network = BrainNetwork()
         optimiser = torch.optim.Adam(network.parameters(), lesson.rate)
         average = {k: v.clone() for k, v in network.state_dict().items()}
         pupil = cls(network, average, optimiser, lesson)
@@ -165,7 +165,7 @@ class Pupil:
         self.optimiser.param_groups[0]["lr"] = self.lesson.rate * warm * (1 - progress) ** 0.9
         value = loss(self.network(image), brain)
         self.optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         keep = min(self.lesson.average, self.step / (self.step + 10))

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -69,7 +70,8 @@ def refusal_picture(evidence: Evidence, reason: str) -> bytes:
         panel.invert_xaxis()  # the patient's right on the left; sagittal slices look to the left
         panel.set_axis_off()
     stream = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(stream)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods are not typed
+    canvas.print_png(stream)
     return stream.getvalue()
 
 

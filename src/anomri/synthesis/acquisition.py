@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.scan import Mask, Volume
@@ -130,7 +131,7 @@ def cut(
     return np.where(seen, image, np.float32(0)), seen
 
 
-def _at(volume: Volume, where: np.ndarray, axis: int) -> Volume:  # type: ignore[type-arg]
+def _at(volume: Volume, where: NDArray[np.float64], axis: int) -> Volume:
     """Return ``volume`` at fractional slices along ``axis``, linearly, held at the ends."""
     low = np.clip(np.floor(where), 0, volume.shape[axis] - 1).astype(int)
     high = np.minimum(low + 1, volume.shape[axis] - 1)

@@ -24,6 +24,7 @@ class Placing:
         shear: mm per mm.
         shift_mm: of the brain's middle from the image's middle.
         bend_mm: standard deviation of the elastic displacement, at most.
+        mirror: share of heads whose left and right are exchanged.
     """
 
     rotation_deg: float = 15.0
@@ -31,6 +32,7 @@ class Placing:
     shear: float = 0.05
     shift_mm: float = 15.0
     bend_mm: float = 2.5
+    mirror: float = 0.5
 
     def matrix(self, draw: np.random.Generator) -> Matrix:
         """Return (3, 3): mm from the image's middle to mm from the brain's middle."""
@@ -44,7 +46,7 @@ class Placing:
             turn = turn @ step
         size = 1 + self.scale * draw.uniform(-1, 1) + self.scale / 2 * draw.uniform(-1, 1, 3)
         shear = np.eye(3) + np.triu(draw.uniform(-1, 1, (3, 3)) * self.shear, 1)
-        mirror = np.diag([draw.choice([-1.0, 1.0]), 1.0, 1.0])
+        mirror = np.diag([-1.0 if draw.random() < self.mirror else 1.0, 1.0, 1.0])
         matrix: Matrix = mirror @ turn @ shear @ np.diag(1 / size)
         return matrix
 

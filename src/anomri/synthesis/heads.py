@@ -48,10 +48,10 @@ class LabelledHead:
     ) -> LabelledHead:
         """Do as :meth:`of` on voxels of ``to`` mm, which are quicker to draw on."""
         steps = [to / mm for mm in spacing]
-        shape = [int((n - 1) / s) + 1 for n, s in zip(scan.shape, steps, strict=True)]
+        i, j, k = (int((n - 1) / s) + 1 for n, s in zip(scan.shape, steps, strict=True))
         smooth = ndimage.gaussian_filter(scan, [max(s * s - 1, 0) ** 0.5 / 2.355 for s in steps])
-        values = ndimage.affine_transform(smooth, steps, output_shape=shape, order=1)
-        labels = ndimage.affine_transform(anatomy, steps, output_shape=shape, order=0)
+        values = ndimage.affine_transform(smooth, np.array(steps), output_shape=(i, j, k), order=1)
+        labels = ndimage.affine_transform(anatomy, np.array(steps), output_shape=(i, j, k), order=0)
         return cls.of(values.astype(np.float32), labels, (to, to, to))
 
     @classmethod
