@@ -3,20 +3,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomri.errors import QualityRefused
+from anomri.errors import QualityRefused, ScanError
 from anomri.preprocessing.brain import WHOLE_HEAD, find_brain
 from anomri.preprocessing.components import solid
 from anomri.preprocessing.quality import check_brain
-from anomri.preprocessing.whole_head import rough_brain
 from anomri.scan import Grid, Mask, Volume
 
-SPACING = (2.0, 2.0, 2.0)
+
+def grid_of(volume: np.ndarray) -> Grid:
+    """2 mm voxels, RAS+."""
+    return Grid(shape=volume.shape, affine=np.diag([2.0, 2.0, 2.0, 1.0]))
 
 
 def test_a_stripped_brain_is_exactly_what_is_not_background(
     stripped: Volume, brain_ball: Mask
 ) -> None:
-    mask, notes = find_brain(stripped, SPACING)
+    mask, notes = find_brain(stripped, grid_of(stripped))
     np.testing.assert_array_equal(mask, brain_ball)
     assert notes == ()
 
@@ -25,13 +27,13 @@ def test_holes_are_brain_and_islands_are_not(stripped: Volume, brain_ball: Mask)
     volume = stripped.copy()
     volume[28:31, 30:33, 26:29] = 0
     volume[1:3, 1:3, 1:3] = 400
-    np.testing.assert_array_equal(find_brain(volume, SPACING)[0], brain_ball)
+    np.testing.assert_array_equal(find_brain(volume, grid_of(volume))[0], brain_ball)
 
 
 @pytest.mark.parametrize("level", [-1.5, 20.0])
 def test_the_background_need_not_be_zero(stripped: Volume, brain_ball: Mask, level: float) -> None:
     volume = np.where(brain_ball, stripped, level).astype(np.float32)
-    np.testing.assert_array_equal(find_brain(volume, SPACING)[0], brain_ball)
+    np.testing.assert_array_equal(find_brain(volume, grid_of(volume))[0], brain_ball)
 
 
 def test_ringing_and_values_below_zero_around_the_brain_are_background(
@@ -40,7 +42,7 @@ def test_ringing_and_values_below_zero_around_the_brain_are_background(
     rng = np.random.default_rng(1)
     ringing = rng.normal(0, 0.05, stripped.shape) * (rng.random(stripped.shape) < 0.1)
     volume = np.where(brain_ball, stripped, ringing).astype(np.float32)
-    np.testing.assert_array_equal(find_brain(volume, SPACING)[0], brain_ball)
+    np.testing.assert_array_equal(find_brain(volume, grid_of(volume))[0], brain_ball)
 
 
 def test_a_scan_that_was_z_scored_before_is_still_stripped(
@@ -48,7 +50,7 @@ def test_a_scan_that_was_z_scored_before_is_still_stripped(
 ) -> None:
     scaled = (stripped - stripped[brain_ball].mean()) / stripped[brain_ball].std()
     volume = np.where(brain_ball, scaled, 0).astype(np.float32)
-    mask, notes = find_brain(volume, SPACING)
+    mask, notes = find_brain(volume, grid_of(volume))
     assert np.count_nonzero(mask != brain_ball) < 0.001 * brain_ball.sum()
     assert notes == ()
 
@@ -63,25 +65,35 @@ def head() -> tuple[Volume, Mask]:
     return values.astype(np.float32), radius < 1
 
 
-@pytest.mark.parametrize("spacing", [SPACING, None])
-def test_a_whole_head_gives_a_rough_brain_and_says_so(
-    head: tuple[Volume, Mask], spacing: tuple[float, float, float] | None
+@pytest.mark.parametrize("known", [True, False])
+def test_a_whole_head_gives_the_brain_in_it_and_says_so(
+    head: tuple[Volume, Mask], known: bool
 ) -> None:
-    mask, notes = find_brain(head[0], spacing)
-    assert notes == (WHOLE_HEAD,)
+    mask, notes = find_brain(head[0], grid_of(head[0]), spacing_known=known)
+    assert WHOLE_HEAD in notes
     overlap = 2 * np.count_nonzero(mask & head[1]) / (mask.sum() + head[1].sum())
-    assert overlap > 0.9
+    assert overlap > 0.85
 
 
 def test_a_whole_head_without_noise_is_told_by_its_volume(head: tuple[Volume, Mask]) -> None:
     volume = np.where(head[0] > 20, head[0], 0)
-    assert find_brain(volume, SPACING)[1] == (WHOLE_HEAD,)
+    assert WHOLE_HEAD in find_brain(volume, grid_of(volume))[1]
+
+
+def test_a_head_may_be_called_stripped_and_a_mask_be_demanded(head: tuple[Volume, Mask]) -> None:
+    volume = np.where(head[0] > 60, head[0], 0)
+    mask, notes = find_brain(volume, grid_of(volume), method="stripped")
+    np.testing.assert_array_equal(mask, solid(volume > 0))
+    assert notes == ()
+    with pytest.raises(ScanError, match="brain mask"):
+        find_brain(volume, grid_of(volume), method="given")
 
 
 @pytest.mark.filterwarnings("error")
-def test_noise_alone_gives_no_brain() -> None:
+def test_noise_alone_is_refused() -> None:
     noise = np.abs(np.random.default_rng(3).normal(0, 1, (40, 40, 40))).astype(np.float32)
-    assert rough_brain(noise, SPACING).sum() < 500
+    with pytest.raises(QualityRefused):
+        find_brain(noise, grid_of(noise))
 
 
 def test_the_largest_component_is_kept_whole() -> None:

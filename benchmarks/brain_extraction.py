@@ -1,0 +1,133 @@
+"""Measure the brains that anomri finds in whole heads against reference masks.
+
+    python benchmarks/brain_extraction.py DATA [-o FOLDER] [--method network|hdbet]
+
+``DATA`` holds ``ixi_t1``, ``nichart`` and ``ms3seg_bids`` (whole heads with masks) and the
+stripped sets ``brats2018``, ``wmh`` and ``open_ms_data``. Prints one row per data set and contrast:
+Dice, volume ratio, refusals and seconds; with ``-o`` also writes a row per scan.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from anomri.errors import QualityRefused
+from anomri.preprocessing.brain import find_brain
+from anomri.preprocessing.grids import orient, to_ras
+from anomri.preprocessing.reading import read_image, read_segmentation
+from anomri.preprocessing.resampling import place
+from anomri.scan import Mask
+from anomri.tsv import write_tsv
+
+HELD_OUT = slice(5, None, 6)
+Case = tuple[str, Path, Path]
+
+
+def whole_heads(data: Path) -> Iterator[Case]:
+    """Name, scan and mask of every whole head; of ``ixi_t1`` only those held out of training."""
+    for name, folder, pattern in (
+        ("ixi_t1 T1 (held out)", data / "ixi_t1", "t1/*_T1.nii.gz"),
+        ("nichart T1", data / "nichart", "t1/*_T1.nii.gz"),
+        ("nichart FLAIR", data / "nichart", "fl/*_FL.nii.gz"),
+    ):
+        scans = sorted(folder.glob(pattern))
+        for scan in scans[HELD_OUT] if folder.name == "ixi_t1" else scans:
+            subject = scan.name.rsplit("_", 1)[0]
+            yield name, scan, folder / "dlmuse_seg" / f"{subject}_T1_DLMUSE.nii.gz"
+    for contrast in ("T1w", "FLAIR"):
+        root = data / "ms3seg_bids"
+        for scan in sorted(root.glob(f"sub-*/anat/*_{contrast}.nii.gz")):
+            label = scan.name.split("_")[0]
+            mask = root / "derivatives/manual" / label / "anat" / f"{label}_desc-brain_mask.nii.gz"
+            yield f"ms3seg {contrast} (test)", scan, mask
+
+
+def stripped(data: Path) -> Iterator[tuple[str, Path]]:
+    """Name and scan of every stripped one."""
+    for name, pattern in (
+        ("brats2018 FLAIR", "brats2018/*/*/*_flair.nii*"),
+        ("wmh FLAIR", "wmh/*/flair.nii.gz"),
+        ("open_ms FLAIR", "open_ms_data/cross_sectional/MNI/*/FLAIR*.nii.gz"),
+        ("open_ms T1CE", "open_ms_data/cross_sectional/MNI/*/T1POST*.nii.gz"),
+    ):
+        for scan in sorted(data.glob(pattern)):
+            yield name, scan
+
+
+def measure(scan: Path, mask: Path, method: str) -> dict[str, float | str]:
+    """Return Dice, volume ratio, ml and seconds of one whole head."""
+    image, truth = read_image(scan), read_segmentation(mask)
+    held = truth.holding((truth.values > 0).astype(np.float32))
+    expected = to_ras(place(held, image.grid, linear=True).values >= 0.5, image.grid)
+    volume, grid = to_ras(image.values, image.grid), orient(image.grid)
+    start = time.perf_counter()
+    refused, found = "", np.zeros(volume.shape, bool)
+    try:
+        found = find_brain(volume, grid, method=method, name=scan.name)[0]  # type: ignore[arg-type]
+    except QualityRefused as error:
+        refused = error.reason
+    seconds = time.perf_counter() - start
+    return {
+        "scan": scan.name,
+        "dice": dice(found, expected),
+        "volume_ratio": np.count_nonzero(found) / np.count_nonzero(expected),
+        "ml": np.count_nonzero(found) * grid.voxel_ml,
+        "seconds": seconds,
+        "refused": refused,
+    }
+
+
+def dice(a: Mask, b: Mask) -> float:
+    """Overlap of two masks."""
+    return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))
+
+
+def row(name: str, results: list[dict[str, float | str]]) -> str:
+    """Return one line of the table."""
+    kept = [r for r in results if not r["refused"]]
+
+    def of(key: str) -> list[float]:
+        return [float(r[key]) for r in kept] or [float("nan")]
+
+    return (
+        f"| {name} | {len(results)} | {np.mean(of('dice')):.3f} | {np.min(of('dice')):.3f} "
+        f"| {np.mean(of('volume_ratio')):.2f} | {len(results) - len(kept)} "
+        f"| {np.median(of('seconds')):.1f} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("-o", "--out", type=Path)
+    parser.add_argument("--method", default="network", choices=("network", "hdbet"))
+    options = parser.parse_args()
+    results = defaultdict(list)
+    for name, scan, mask in whole_heads(options.data):
+        results[name].append(measure(scan, mask, options.method))
+    print("| whole heads | scans | Dice, mean | least | volume ratio | refused | seconds, median |")
+    print("|---|---|---|---|---|---|---|")
+    for name, found in results.items():
+        print(row(name, found))
+    kept = defaultdict(list)
+    for name, scan in stripped(options.data):
+        image = read_image(scan)
+        notes = find_brain(to_ras(image.values, image.grid), orient(image.grid))[1]
+        kept[name].append(not notes)
+    print("\n| stripped | scans | recognised |\n|---|---|---|")
+    for name, known in kept.items():
+        print(f"| {name} | {len(known)} | {sum(known)} |")
+    if options.out:
+        rows = [[name, *r.values()] for name, found in results.items() for r in found]
+        columns = ["set", "scan", "dice", "volume_ratio", "ml", "seconds", "refused"]
+        write_tsv(options.out / "brain_extraction.tsv", columns, rows)
+
+
+if __name__ == "__main__":
+    main()
