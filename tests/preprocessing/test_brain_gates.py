@@ -51,3 +51,8 @@ def test_nothing_is_refused() -> None:
 def test_a_brain_that_the_field_of_view_cuts_may_be_smaller_and_says_so() -> None:
     (note,) = check(box((30, 40, 6), start=0))
     assert "461 ml" in note
+
+
+def test_where_the_voxel_size_is_a_guess_the_limits_are_wider() -> None:
+    mask = box((40, 40, 25))  # 2560 ml
+    assert check_found(mask, GRID, mask.astype(np.float32), name="head", slack=2.0) == []

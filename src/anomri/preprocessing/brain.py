@@ -33,6 +33,7 @@ from anomri.scan import ML_PER_MM3, Grid, Mask, Volume
 MAX_STRIPPED_ML = 2000.0
 MAX_DARK_SHARE = 0.12
 DARK = 0.1  # of the brightest percentile above the background
+ASSUMED_SLACK = 2.0  # millilitres of an assumed voxel size may be wrong by this factor
 BELOW_SHARE = 0.05  # this share below the background means that zero is not the darkest value
 NOISE_SIGMAS = 5.0
 RINGING = 1e-3  # interpolation leaves values of this size around a stripped brain
@@ -115,8 +116,9 @@ def find_brain(
 
 
 def _gated(mask: Mask, grid: Grid, volume: Volume, *, name: str, spacing_known: bool) -> list[str]:
-    where = grid if spacing_known else assumed_grid(grid.shape)
-    return check_found(mask, where, volume, name=name)
+    if spacing_known:
+        return check_found(mask, grid, volume, name=name)
+    return check_found(mask, assumed_grid(grid.shape), volume, name=name, slack=ASSUMED_SLACK)
 
 
 def is_stripped(

@@ -17,7 +17,9 @@ SHORTEST_MM = (50.0, 190.0)
 _NEXT = "give a brain mask with --brain-mask, or try --brain hdbet"
 
 
-def check_found(mask: Mask, grid: Grid, volume: Volume, *, name: str) -> list[str]:
+def check_found(
+    mask: Mask, grid: Grid, volume: Volume, *, name: str, slack: float = 1.0
+) -> list[str]:
     """Return what a reader must know of a brain that was found in a whole head.
 
     Args:
@@ -25,6 +27,7 @@ def check_found(mask: Mask, grid: Grid, volume: Volume, *, name: str) -> list[st
         grid: where it lies.
         volume: (I, J, K), for the picture of a refusal.
         name: of the scan, for the error.
+        slack: factor by which every limit is widened, where the voxel size is a guess.
 
     Raises:
         QualityRefused: there is no brain, it has under 700 or over 2000 ml (under 200 ml where
@@ -36,16 +39,14 @@ def check_found(mask: Mask, grid: Grid, volume: Volume, *, name: str) -> list[st
         raise _refused(name, "a brain in this head", "nothing like one", evidence)
     cut = _is_cut(mask)
     ml = float(np.count_nonzero(mask) * grid.voxel_ml)
-    least = CUT_ML if cut else FOUND_ML[0]
-    if not least <= ml <= FOUND_ML[1]:
-        expected = f"a brain of {least:.0f} to {FOUND_ML[1]:.0f} ml"
+    least, most = (CUT_ML if cut else FOUND_ML[0]) / slack, FOUND_ML[1] * slack
+    if not least <= ml <= most:
+        expected = f"a brain of {least:.0f} to {most:.0f} ml"
         raise _refused(name, expected, f"{ml:.0f} ml", evidence)
     sides = _sides_mm(mask, grid)
-    shortest = SHORTEST_MM[0] if not cut else 0.0
-    if (
-        not LONGEST_MM[0] <= sides[-1] <= LONGEST_MM[1]
-        or not shortest <= sides[0] <= SHORTEST_MM[1]
-    ):
+    shortest = 0.0 if cut else SHORTEST_MM[0] / slack
+    long_enough = LONGEST_MM[0] / slack <= sides[-1] <= LONGEST_MM[1] * slack
+    if not long_enough or not shortest <= sides[0] <= SHORTEST_MM[1] * slack:
         expected = "a brain of 100-230 mm by 50-190 mm"
         raise _refused(name, expected, " x ".join(f"{mm:.0f}" for mm in sides) + " mm", evidence)
     return [f"the field of view cuts the brain: {ml:.0f} ml of it are seen"] if cut else []
