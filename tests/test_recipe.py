@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from anomri.errors import RecipeError
-from anomri.models import FAMILIES
+from anomri.models import FAMILIES, SEGMENTERS
 from anomri.postprocessing import DECISIONS, MAP_STEPS, MASK_STEPS, RULES
 from anomri.preprocessing import INTENSITIES
 from anomri.recipe import Recipe, Step, builtin_names
-from anomri.scoring import SCORES
+from anomri.scoring import SCORES, SEGMENTATIONS
 
 MINIMAL = "name: one\nfamily: vae\n"
 
@@ -18,9 +18,9 @@ MINIMAL = "name: one\nfamily: vae\n"
 def test_every_builtin_recipe_names_what_exists(source: str) -> None:
     recipe = Recipe.load(source)
     detection = recipe.detection
-    assert recipe.family.name in FAMILIES
+    assert recipe.family.name in FAMILIES | SEGMENTERS
     assert recipe.preparation.intensity.name in INTENSITIES
-    assert detection.score.name in SCORES
+    assert detection.score.name in {*SCORES, *SEGMENTATIONS}
     assert detection.threshold.name in RULES
     assert detection.decide.name in DECISIONS
     assert {step.name for step in detection.clean} <= set(MAP_STEPS)

@@ -228,12 +228,15 @@ class Recipe(_Section):
     """One model, from files to masks.
 
     Attributes:
+        contrasts: what the network sees, in order; the first one's grid is the native grid.
+        optional: contrasts that a scan may lack; the network then sees 0 in their place.
         axes: 2 where the network sees axial slices, 3 where it sees whole volumes.
     """
 
     name: str
     about: str = ""
     contrasts: tuple[str, ...] = Field(("flair",), min_length=1)
+    optional: tuple[str, ...] = ()
     axes: Literal[2, 3] = 2
     preparation: Preparation = Preparation()
     family: NamedStep
@@ -248,6 +251,12 @@ class Recipe(_Section):
         pairs = zip(lengths, crop, strict=True)
         known = [min(n for n in pair if n is not None) for pair in pairs if pair != (None, None)]
         return tuple(known) if len(known) == self.axes else ()
+
+    @model_validator(mode="after")
+    def _optional_contrasts_are_contrasts(self) -> Recipe:
+        if not set(self.optional) <= set(self.contrasts[1:]):
+            raise ValueError(f"optional: expected some of {self.contrasts[1:]}, got {self.optional}")
+        return self
 
     @model_validator(mode="after")
     def _crop_has_the_axes_of_the_network(self) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,22 +14,32 @@ from anomri.postprocessing import REGION_STEPS, Candidate, findings
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Detection, Mask, Scan, Threshold
 
+WITH_MEDIUM = ("t1ce",)  # contrasts after contrast medium
 
-def of_contrasts(scan: Scan, contrasts: tuple[str, ...]) -> Scan:
-    """Return the scan with these of its contrasts, in this order.
+
+def of_contrasts(scan: Scan, contrasts: tuple[str, ...], optional: Sequence[str] = ()) -> Scan:
+    """Return the scan with these contrasts, in this order; 0 where an optional one is missing.
 
     Raises:
-        UsageError: it lacks one.
+        UsageError: it lacks one that is not optional.
     """
     if scan.contrasts == contrasts:
         return scan
-    if not set(contrasts) <= set(scan.contrasts):
+    if not set(contrasts) <= {*scan.contrasts, *optional}:
         raise UsageError(
             f"{scan.subject}: expected the contrasts {', '.join(contrasts)}, got "
             f"{', '.join(scan.contrasts)}. Next: prepare the scan with the model's recipe."
         )
-    chosen = [scan.contrasts.index(name) for name in contrasts]
-    return replace(scan, image=scan.image[chosen], contrasts=contrasts)
+    volumes = dict(zip(scan.contrasts, scan.image, strict=True))
+    nothing = np.zeros(scan.brain.shape, np.float32)
+    image = np.stack([volumes.get(name, nothing) for name in contrasts])
+    return replace(scan, image=image, contrasts=contrasts)
+
+
+def shows_enhancement(scan: Scan) -> bool:
+    """Tell whether a contrast is there that shows enhancing tumour: no region is named without."""
+    volumes = dict(zip(scan.contrasts, scan.image, strict=True))
+    return any(name in volumes and volumes[name].any() for name in WITH_MEDIUM)
 
 
 def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step) -> Detection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -21,6 +22,8 @@ RECIPE = "recipe.yaml"
 WEIGHTS = "weights.safetensors"
 THRESHOLDS = "thresholds.json"
 CODES = "codes.safetensors"
+
+SHIPPED = resources.files("anomri") / "weights"
 
 WHOLE, ENHANCING = "whole", "enhancing"
 
@@ -43,7 +46,7 @@ def load(model: str | Path, *, device: str = "auto") -> Detector:
     chosen = choose_device(device)
     if str(model) in builtin_models() and not Path(model).is_dir():
         recipes = [Recipe.load(name) for name in SEVERAL.get(str(model), (str(model),))]
-        return _beside([Detector(one, [build_family(one)], device=chosen) for one in recipes])
+        return _beside([_builtin(recipe, chosen) for recipe in recipes])
     folder = Path(model)
     groups: dict[tuple[str, ...], list[Path]] = {}
     for run in _runs(folder):
@@ -54,6 +57,14 @@ def load(model: str | Path, *, device: str = "auto") -> Detector:
 def builtin_models() -> list[str]:
     """Names of the models that ship with anomri: of one recipe, or of several."""
     return sorted([*builtin_names(), *SEVERAL])
+
+
+def _builtin(recipe: Recipe, device: torch.device) -> Detector:
+    """Load a recipe that ships with anomri, with its weights if it has a network."""
+    network = build_family(recipe)
+    with resources.as_file(SHIPPED / f"{recipe.name}.safetensors") as path:
+        digest = _load_weights(network, path)
+    return Detector(recipe, [network], device=device, weights_hash=digest)
 
 
 def _of_runs(runs: Sequence[Path], folder: Path, device: torch.device) -> Detector:

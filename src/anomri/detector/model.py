@@ -7,7 +7,7 @@ tables; :mod:`anomri.pipeline` does.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anomri.detector.beside import name_regions, of_contrasts, without_healthy_slices
+from anomri.detector.beside import (
+    name_regions,
+    of_contrasts,
+    shows_enhancement,
+    without_healthy_slices,
+)
 from anomri.detector.result import Result
 from anomri.errors import ScanError, UsageError
 from anomri.family import Family, Network
@@ -150,11 +155,20 @@ class Detector:
 
     def prepare(self, files: ScanFiles) -> Scan:
         """Read one scan as the recipe wants it."""
-        return prepare_scan(files, self.recipe.preparation, self.contrasts)
+        return prepare_scan(files, self.recipe.preparation, self._held(files.contrasts))
+
+    def _held(self, available: Container[str]) -> tuple[str, ...]:
+        """Return the contrasts to read: all, without the optional ones that are not there."""
+        optional = self.recipe.optional
+        return tuple(c for c in self.contrasts if c in available or c not in optional)
+
+    def _own(self, scan: Scan) -> Scan:
+        """Return the scan with the contrasts of this model alone."""
+        return of_contrasts(scan, self.recipe.contrasts, self.recipe.optional)
 
     def score(self, scan: Scan) -> AnomalyMap:
         """Return the cleaned map: what thresholds are compared with."""
-        return self._look(of_contrasts(scan, self.recipe.contrasts))[0]
+        return self._look(self._own(scan))[0]
 
     def _look(self, scan: Scan) -> tuple[AnomalyMap, Regions]:
         """Return the cleaned map and, from segmenters, the probabilities of the regions."""
@@ -199,7 +213,7 @@ class Detector:
 
     def detect_scan(self, scan: Scan) -> Detection:
         """Look at a prepared scan."""
-        own = self._detect_alone(of_contrasts(scan, self.recipe.contrasts))
+        own = self._detect_alone(self._own(scan))
         if self.beside is None:
             return own
         return name_regions(own, self.beside.detect_scan(scan), scan, self.recipe.detection.regions)
@@ -210,7 +224,8 @@ class Detector:
         threshold = self.threshold(anomaly)
         scores = self.slice_scores(scan, anomaly)
         mask = self._blanked(decide(anomaly, threshold, self.recipe.detection), scores)
-        labels = None if regions is None else nested_labels(regions, threshold.value, mask)
+        named = regions is not None and shows_enhancement(scan)
+        labels = nested_labels(regions, threshold.value, mask) if named else None
         return Detection(
             anomaly=anomaly,
             mask=mask,
@@ -242,7 +257,7 @@ class Detector:
             ScanError: an image cannot be used.
         """
         scan = prepare_images(
-            images, self.recipe.preparation, self.contrasts, brain=brain, name=name
+            images, self.recipe.preparation, self._held(images), brain=brain, name=name
         )
         return Result(self.detect_scan(scan))
 

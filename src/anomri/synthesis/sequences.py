@@ -22,6 +22,12 @@ LEVELS: Mapping[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "t1": ((0.55, 0.9), (0.1, 0.5)),
     "t2": ((1.05, 1.6), (1.5, 3.0)),
 }
+SCRAPS: Mapping[str, tuple[float, float]] = {
+    "flair": (0.8, 3.0),
+    "t1ce": (0.5, 2.5),
+    "t1": (0.4, 1.5),
+    "t2": (0.8, 2.5),
+}
 NUMBERS = 256  # of labels
 
 
@@ -83,6 +89,7 @@ def draw_healthy(tissue: Tissue, draw: np.random.Generator) -> Images:
     images = Images(values, {name: levels[name][0] for name in SEQUENCES})
     _brighten_flair(images.values, tissue, draw)
     _enhance_vessels(images.values, tissue, draw)
+    _leave_scraps(images.values, tissue, draw)
     return images
 
 
@@ -110,6 +117,26 @@ def _brighten_flair(values: dict[str, Volume], tissue: Tissue, draw: np.random.G
     if draw.random() < 0.5:
         near = np.exp(-(tissue.ventricle_mm - 1).clip(0) / np.float32(draw.uniform(0.8, 2.2)))
         flair *= 1 + np.float32(draw.uniform(0.03, 0.3)) * near * ~tissue.lateral
+
+
+def _leave_scraps(values: dict[str, Volume], tissue: Tissue, draw: np.random.Generator) -> None:
+    """Draw what skull stripping leaves at the base, and fluid that flows there: both very bright.
+
+    The base is the lower part of the image, with a border that is drawn at random.
+    """
+    shape, mm = tissue.brain.shape, tissue.spacing
+    height = np.arange(shape[2], dtype=np.float32) / shape[2]
+    low = (height < draw.uniform(0.3, 0.6))[None, None, :]
+    if draw.random() < 0.5:
+        flow = waves(shape, draw.uniform(8, 24) / mm, draw) + draw.uniform(-0.8, 0.8)
+        values["flair"] += low * tissue.fluid * flow.clip(0, 1.5) * np.float32(draw.uniform(0.4, 2))
+    if draw.random() < 0.6:
+        where = (tissue.edge_mm < draw.uniform(2, 7)) & (low | (draw.random() < 0.3))
+        scraps = where & (waves(shape, draw.uniform(6, 24) / mm, draw) > draw.uniform(0.2, 1.4))
+        share = soften(scraps, 0.5)
+        for name, (least, most) in SCRAPS.items():
+            level = np.float32(draw.uniform(least, most))
+            values[name] += share * (level - values[name])
 
 
 def _enhance_vessels(values: dict[str, Volume], tissue: Tissue, draw: np.random.Generator) -> None:
