@@ -255,7 +255,8 @@ class Recipe(_Section):
     @model_validator(mode="after")
     def _optional_contrasts_are_contrasts(self) -> Recipe:
         if not set(self.optional) <= set(self.contrasts[1:]):
-            raise ValueError(f"optional: expected some of {self.contrasts[1:]}, got {self.optional}")
+            others = self.contrasts[1:]
+            raise ValueError(f"optional: expected some of {others}, got {self.optional}")
         return self
 
     @model_validator(mode="after")

@@ -57,7 +57,7 @@ def test_it_learns_one_image() -> None:
     for _ in range(10):
         loss = network.losses(batch)["loss"]
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     assert float(loss.detach()) < 0.85 * first
 

@@ -146,7 +146,7 @@ def test_crops_are_random_in_training_and_centred_in_validation(
     assert cropped.size == (16, 32)  # an axis that is shorter than the crop is taken whole
     split = split_parts(prepared, cropped.training)
     seeds = [
-        [loader.dataset.seed for loader in make_loaders(split, prepared, one, workers=0)]
+        [vars(loader.dataset)["seed"] for loader in make_loaders(split, prepared, one, workers=0)]
         for one in (whole, cropped)
     ]
     assert seeds == [[None, None], [cropped.training.seed, None]]
@@ -166,7 +166,7 @@ def test_workers_crop_where_this_process_would(
         train, _ = make_loaders(split, prepared, chosen, workers=workers)
         epochs = []
         for epoch in range(2):
-            train.sampler.set_epoch(epoch)
+            train.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
             epochs.append(torch.cat([images for images, _ in train]))
         given.append(epochs)
     assert torch.equal(given[0][1], given[1][1])

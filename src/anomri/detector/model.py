@@ -224,8 +224,9 @@ class Detector:
         threshold = self.threshold(anomaly)
         scores = self.slice_scores(scan, anomaly)
         mask = self._blanked(decide(anomaly, threshold, self.recipe.detection), scores)
-        named = regions is not None and shows_enhancement(scan)
-        labels = nested_labels(regions, threshold.value, mask) if named else None
+        labels = None
+        if regions is not None and shows_enhancement(scan):
+            labels = nested_labels(regions, threshold.value, mask)
         return Detection(
             anomaly=anomaly,
             mask=mask,

@@ -7,8 +7,6 @@ stands MONAI's ``SegResNet``, the encoder-decoder of Myronenko 2018 without its 
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -48,7 +46,7 @@ class FoldedSegmenter(Segmenter):
         from monai.networks.utils import pixelshuffle, pixelunshuffle  # takes seconds to import
 
         blocks = self.body(pixelunshuffle(images, 3, SIDE))
-        return cast(Tensor, pixelshuffle(blocks, 3, SIDE))
+        return pixelshuffle(blocks, 3, SIDE)
 
     def losses(self, batch: Batch) -> Losses:
         """Return cross entropy and 1 - soft Dice, each summed over the regions with their weights.
@@ -68,8 +66,10 @@ class FoldedSegmenter(Segmenter):
         missing = [-n % MULTIPLE for n in lengths]
         margins = [part for n in reversed(missing) for part in (n // 2, n - n // 2)]
         found = self.logits(nn.functional.pad(images, margins)).sigmoid()
-        inner = [slice(n // 2, n // 2 + length) for n, length in zip(missing, lengths, strict=True)]
-        return found[(..., *inner)]
+        i, j, k = (
+            slice(n // 2, n // 2 + length) for n, length in zip(missing, lengths, strict=True)
+        )
+        return found[:, :, i, j, k]
 
 
 def missed_overlap(probabilities: Tensor, masks: Tensor) -> Tensor:

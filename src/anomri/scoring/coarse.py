@@ -36,8 +36,8 @@ def segment_coarsely(
     coarse = at_spacing(scan, spacing_mm)
     image = torch.from_numpy(network_input(coarse.image, coarse.brain))
     both = torch.stack([image, image.flip(1)]).to(device)
-    total = sum(_segment(segmenter.to(device).eval(), both) for segmenter in segmenters)
-    found = (total / len(segmenters)).cpu().numpy()
+    each = [_segment(segmenter.to(device).eval(), both) for segmenter in segmenters]
+    found = torch.stack(each).mean(0).cpu().numpy()
     return onto(found, coarse.grid, scan.grid) * scan.brain
 
 
@@ -54,4 +54,5 @@ def _segment(segmenter: Segmenter, both: Tensor) -> Tensor:
     """Return (R, I, J, K), the mean over an image and its mirror image."""
     with torch.inference_mode():
         straight, mirrored = segmenter.segment(both)
-    return (straight + mirrored.flip(1)) / 2
+    mean: Tensor = (straight + mirrored.flip(1)) / 2
+    return mean

@@ -7,7 +7,8 @@ detail that labels of 2 mm have lost.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from scipy import ndimage
 
 from anomri.errors import UsageError
 from anomri.scan import Labels, Mask, Volume
+
+Kind = TypeVar("Kind", bound=np.generic)
 
 # Label numbers of the MUSE atlas, which DLMUSE gives out.
 LATERAL = (51, 52)
@@ -68,12 +71,14 @@ class Anatomy:
         lateral = np.isin(labels, LATERAL)
         far = ndimage.distance_transform_edt(~lateral, sampling=spacing).clip(max=FARTHEST_MM)
         middle = _middle(brain)
-        volumes = (brain, fluid * brain, white * brain, far, labels)
-        cropped = [_around(volume, middle, shape) for volume in volumes]
-        names = [one.name for one in fields(cls)][: len(cropped)]
-        types = [np.float32] * 4 + [np.uint8]
-        arrays = {n: c.astype(t) for n, c, t in zip(names, cropped, types, strict=True)}
-        return cls(**arrays, spacing=spacing)
+        return cls(
+            brain=_around(brain.astype(np.float32), middle, shape),
+            fluid=_around((fluid * brain).astype(np.float32), middle, shape),
+            white=_around((white * brain).astype(np.float32), middle, shape),
+            ventricle_mm=_around(far.astype(np.float32), middle, shape),
+            labels=_around(labels, middle, shape),
+            spacing=spacing,
+        )
 
     def where(self, numbers: tuple[int, ...]) -> Mask:
         """Return the voxels with these labels."""
@@ -114,8 +119,8 @@ def _middle(brain: Mask) -> NDArray[np.intp]:
 
 
 def _around(
-    volume: NDArray[np.generic], middle: NDArray[np.intp], shape: tuple[int, int, int]
-) -> NDArray[np.generic]:
+    volume: NDArray[Kind], middle: NDArray[np.intp], shape: tuple[int, int, int]
+) -> NDArray[Kind]:
     """Return a block of ``shape`` around ``middle``, 0 beyond the volume."""
     room = [(n, n) for n in shape]
     padded = np.pad(volume, room)

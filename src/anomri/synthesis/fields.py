@@ -26,7 +26,7 @@ def waves(shape: tuple[int, ...], width: float, draw: np.random.Generator) -> Vo
         int(draw.integers(0, have - n + 1)) for have, n in zip(wide.shape, shape, strict=True)
     ]
     part = wide.numpy()[tuple(slice(s, s + n) for s, n in zip(starts, shape, strict=True))]
-    result: Volume = part / np.float32(part.std() + 1e-6)
+    result: Volume = (part / (part.std() + 1e-6)).astype(np.float32)
     return result
 
 

@@ -77,8 +77,9 @@ def draw_patient(anatomies: Sequence[Anatomy], draw: np.random.Generator) -> Pat
 def _positions(anatomy: Anatomy, draw: np.random.Generator) -> NDArray[np.float32]:
     """Return (I, J, K, 3), for each voxel where in the anatomy it comes from, from the middle."""
     shape = anatomy.brain.shape
-    middle = (np.array(shape, np.float32) - 1) / 2
-    positions = (indices(shape) - middle) @ PLACING.matrix(draw).T.astype(np.float32)
+    middle = (np.array(shape, np.float32) - np.float32(1)) / np.float32(2)
+    turn = PLACING.matrix(draw).T.astype(np.float32)
+    positions: NDArray[np.float32] = (indices(shape) - middle) @ turn
     bend = draw.uniform(0, BEND_MM) / anatomy.spacing
     for axis in range(3):
         width = draw.uniform(50, 90) / anatomy.spacing

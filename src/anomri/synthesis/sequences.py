@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from anomri.scan import Mask, Volume
+from anomri.scan import Labels, Mask, Volume
 from anomri.synthesis.fields import soften, waves
 
 SEQUENCES = ("flair", "t1ce", "t1", "t2")
@@ -54,7 +55,7 @@ class Tissue:
     edge_mm: Volume
     lateral: Mask
     lobar: Mask
-    labels: Mask
+    labels: Labels
     spacing: float
 
     @property
@@ -78,14 +79,14 @@ class Images:
 
 def draw_healthy(tissue: Tissue, draw: np.random.Generator) -> Images:
     """Return FLAIR, T1CE, T1 and T2 of a healthy brain."""
-    levels = {name: [draw.uniform(*pair) for pair in pairs] for name, pairs in LEVELS.items()}
+    levels = {name: (draw.uniform(*g), draw.uniform(*f)) for name, (g, f) in LEVELS.items()}
     grey, fluid = levels["t1"]
-    levels["t1ce"] = [
+    levels["t1ce"] = (
         float(np.clip(grey + draw.uniform(-0.06, 0.1), 0.5, 0.98)),
         float(np.clip(fluid + draw.uniform(-0.06, 0.1), 0.05, 0.6)),
-    ]
+    )
     common = draw.standard_normal(NUMBERS)
-    values = {name: _paint(tissue, *levels[name], common, draw) for name in SEQUENCES}
+    values = {name: _paint(tissue, levels[name], common, draw) for name in SEQUENCES}
     images = Images(values, {name: levels[name][0] for name in SEQUENCES})
     _brighten_flair(images.values, tissue, draw)
     _enhance_vessels(images.values, tissue, draw)
@@ -94,11 +95,15 @@ def draw_healthy(tissue: Tissue, draw: np.random.Generator) -> Images:
 
 
 def _paint(
-    tissue: Tissue, grey: float, fluid: float, common: Volume, draw: np.random.Generator
+    tissue: Tissue,
+    levels: tuple[float, float],
+    common: NDArray[np.float64],
+    draw: np.random.Generator,
 ) -> Volume:
     """Mix the tissues; each label is up to 22 % brighter or darker, partly so in all contrasts."""
     own = 0.5 * common + 0.8 * draw.standard_normal(NUMBERS)
     gain = 1 + np.clip(draw.uniform(0.02, 0.1) * own, -0.22, 0.22)
+    grey, fluid = levels
     local = soften(gain.astype(np.float32)[tissue.labels], 0.9)
     image = (tissue.white + tissue.grey * grey) * local + tissue.fluid * fluid
     return image.astype(np.float32)
@@ -143,8 +148,8 @@ def _enhance_vessels(values: dict[str, Volume], tissue: Tissue, draw: np.random.
     """Draw what enhances in healthy brains: choroid plexus, vessels, dura."""
     bright, shape, mm = values["t1ce"], tissue.brain.shape, tissue.spacing
     if draw.random() < 0.7:
-        plexus = tissue.lateral & (waves(shape, 6 / mm, draw) > draw.uniform(0.6, 1.6))
-        plexus = soften(plexus, 0.5)
+        where = tissue.lateral & (waves(shape, 6 / mm, draw) > draw.uniform(0.6, 1.6))
+        plexus = soften(where, 0.5)
         bright += plexus * np.float32(draw.uniform(0.3, 1.6))
         values["flair"] += plexus * np.float32(draw.uniform(0, 0.6))
     crossing = sum(np.abs(waves(shape, draw.uniform(8, 16) / mm, draw)) for _ in range(2))

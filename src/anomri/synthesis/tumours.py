@@ -109,8 +109,8 @@ def _enhancing(
 
 def paint_tumour(images: Images, tissue: Tissue, tumour: Tumour, draw: np.random.Generator) -> None:
     """Draw a tumour into all contrasts, in place; edema fades with the distance to the core."""
-    rest = tumour.core & ~tumour.enhancing
-    shares = [soften(part, BLUR) for part in (tumour.edema, tumour.enhancing, rest)]
+    parts = (tumour.edema, tumour.enhancing, tumour.core & ~tumour.enhancing)
+    shares = [soften(part, BLUR) for part in parts]
     too_much = np.maximum(sum(shares), 1)
     edema, enhancing, rest = (share / too_much for share in shares)
     fade = np.exp(-tumour.depth_mm / max(tumour.reach_mm, 1) * np.float32(draw.uniform(0, 0.6)))

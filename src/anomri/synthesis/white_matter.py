@@ -24,7 +24,8 @@ def draw_white_matter_lesions(images: Images, tissue: Tissue, draw: np.random.Ge
     images.values["t2"] += share * np.float32(draw.uniform(0.2, 1.2))
     for name in ("t1", "t1ce"):
         images.values[name] *= 1 - share * np.float32(draw.uniform(0, 0.4))
-    return share > 0.45
+    found: Mask = share > 0.45
+    return found
 
 
 def _caps(tissue: Tissue, fine: Volume, draw: np.random.Generator) -> Volume:
@@ -35,7 +36,8 @@ def _caps(tissue: Tissue, fine: Volume, draw: np.random.Generator) -> Volume:
 
 def _spots(tissue: Tissue, fine: Volume, draw: np.random.Generator) -> Volume:
     """Return shares of lesion of one to 45 spots, mostly in the lobes' white matter."""
-    shares = np.zeros(tissue.brain.shape, np.float32)
+    shares: Volume = np.zeros(tissue.brain.shape, np.float32)
+    ends: list[int] = list(tissue.brain.shape)
     near = tissue.ventricle_mm < draw.uniform(10, 40)
     usual = tissue.lobar & near if draw.random() < 0.8 else tissue.brain & (tissue.fluid < 0.3)
     count = int(np.exp(draw.uniform(0, np.log(MOST_SPOTS))))
@@ -46,8 +48,8 @@ def _spots(tissue: Tissue, fine: Volume, draw: np.random.Generator) -> Volume:
         radius = np.exp(draw.uniform(*np.log(SPOT_MM))) / tissue.spacing
         reach = int(np.ceil(radius * 2.2)) + 2
         box = tuple(
-            slice(max(c - reach, 0), min(c + reach + 1, n))
-            for c, n in zip(centre, shares.shape, strict=True)
+            slice(max(int(c) - reach, 0), min(int(c) + reach + 1, length))
+            for c, length in zip(centre, ends, strict=True)
         )
         stretch = np.exp(draw.uniform(-0.4, 0.4, 3))
         offsets = np.ogrid[box]
