@@ -27,6 +27,7 @@ from anomri.reporting import (
 )
 from anomri.reporting.html import environment
 from anomri.reporting.niivue import niivue
+from anomri.reporting.refusals import REFUSED
 from anomri.reporting.view import Case, contents
 from anomri.scan import Detection
 from anomri.tsv import write_tsv
@@ -187,7 +188,7 @@ def test_memory_does_not_grow_with_the_cohort(out: Path) -> None:
         order.append("read")
         return page.embed(out, case)
 
-    shown |= {"embed": noted, "preview": lambda _: None}
+    shown |= {"embed": noted, "preview": lambda _: None, "refusal": lambda _: None}
     for chunk in environment().get_template("page.html.j2").generate(**shown):
         order += ["sent"] if "<img" in chunk else []
     assert order == ["read", "sent"] * len(records) * 2
@@ -328,3 +329,30 @@ def test_measured_rows_are_summed_up_first(tmp_path: Path) -> None:
     text = words_of(write_page(tmp_path))
     assert "0.500 (0.400 to 0.600) 7.0" in text
     assert "AUPRC" not in text
+
+
+def test_a_registered_lesion_has_its_place_in_the_template(detect: Detect, tmp_path: Path) -> None:
+    write_detection(detect(subject="plain"), tmp_path)
+    assert "MNI152" not in words_of(write_page(tmp_path))
+    shift = np.eye(4)
+    shift[:3, 3] = 29, -40, -35.75  # of the centre at -60, 52, 44
+    write_detection(detect(subject="moved", to_template=shift), tmp_path)
+    text = words_of(write_page(tmp_path))
+    assert text.count("MNI152 x, y, z (mm)") == 1  # not in the table of the other scan
+    assert "\N{MINUS SIGN}31.0, 12.0, 8.2" in text
+
+
+def test_a_refused_scan_is_shown_where_it_failed(tmp_path: Path) -> None:
+    picture = tmp_path / "sub-head" / "anat" / f"sub-head_{REFUSED}"
+    picture.parent.mkdir(parents=True)
+    Picture.new("RGB", (90, 34), "navy").save(picture)
+    step = f"look at {picture.name}, then give a mask"
+    failures = [
+        Failure("head", "head.nii.gz", "expected a brain, got 12 ml", step),
+        Failure(EVIL, "x", "expected a brain", f"look at ../sub-gone_{REFUSED}"),
+    ]
+    write_failures(tmp_path, failures)
+    tags = Tags(write_page(tmp_path).read_text("utf-8")).seen
+    (shown,) = [attributes for tag, attributes in tags if tag == "img"]
+    assert (shown["width"], shown["height"]) == ("90", "34")
+    assert "slice of head" in (shown["alt"] or "")

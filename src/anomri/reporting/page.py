@@ -21,6 +21,7 @@ from anomri.reporting.html import write_html
 from anomri.reporting.naming import PICTURE, PREVIEW, derivative
 from anomri.reporting.preview import Preview, read_preview
 from anomri.reporting.record import Record, read_records
+from anomri.reporting.refusals import refusal_named
 from anomri.reporting.reproduction_page import PUBLISHED, reproduction_contents
 from anomri.reporting.run_page import METRICS, run_contents
 from anomri.reporting.view import Case, contents
@@ -86,8 +87,16 @@ KINDS: Mapping[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
 def embed(out: Path, case: Case) -> Embedded | None:
     """Return a scan's picture as part of the page; None where the file is missing."""
     path = derivative(out, case.record.label, PICTURE)
-    if not path.is_file():
-        return None
+    return _embedded(path) if path.is_file() else None
+
+
+def embed_refusal(out: Path, failure: Mapping[str, str]) -> Embedded | None:
+    """Return the picture of a scan that a gate refused; None where it was something else."""
+    path = refusal_named(out, failure.get("next_step", ""))
+    return _embedded(path) if path else None
+
+
+def _embedded(path: Path) -> Embedded:
     with Picture.open(path) as image:
         stream = io.BytesIO()
         image.convert("RGB").save(stream, "webp", quality=QUALITY)
@@ -105,7 +114,11 @@ def _write_results(out: Path, scores: Path) -> Path:
     def preview(case: Case) -> Preview | None:
         return read_preview(out, case.record.label)
 
-    shown = contents(out, scores, records) | {"embed": embedded, "preview": preview}
+    def refusal(failure: Mapping[str, str]) -> Embedded | None:
+        return embed_refusal(out, failure)
+
+    shown = contents(out, scores, records)
+    shown |= {"embed": embedded, "preview": preview, "refusal": refusal}
     if apart:
         for case in shown["cases"]:
             page = out / PAGES / f"{case.record.label}.html"

@@ -20,7 +20,7 @@ FORWARD = ("posterior", "middle", "anterior")
 UPWARD = ("lower", "central", "upper")
 GEOMETRIC = (
     "Positions are geometric, in world mm: the side of the brain's own midline and thirds of the "
-    "brain's own extent. No atlas was registered."
+    "brain's own extent. They come from no atlas."
 )
 
 

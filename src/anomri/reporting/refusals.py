@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from anomri.errors import Evidence, QualityRefused
-from anomri.reporting.naming import derivative
+from anomri.reporting.naming import LABEL, derivative
 
 REFUSED = "desc-refused_qc.png"
+NAMED = re.compile(rf"\b(?P<label>{LABEL.pattern})_{re.escape(REFUSED)}")
+"""The picture, as :func:`write_refusal` names it in the next step."""
 WIDE, HIGH = 9.0, 3.4  # inches
 OUTLINE = "#ff6a13"
 BRIGHT = 99.5  # percentile that is white
@@ -51,6 +54,18 @@ def write_refusal(error: QualityRefused, folder: Path, label: str) -> bool:
     draft.replace(path)
     error.next_step = f"look at {path.name}, then {error.next_step}"
     return True
+
+
+def refusal_named(folder: Path, next_step: str) -> Path | None:
+    """Return the picture that a failure's next step names; None where there is none.
+
+    Args:
+        folder: where detections were written.
+        next_step: of the failure, untrusted: only a scan's own label is taken from it.
+    """
+    named = NAMED.search(next_step)
+    path = derivative(folder, named["label"], REFUSED) if named else None
+    return path if path is not None and path.is_file() else None
 
 
 def refusal_picture(evidence: Evidence, reason: str) -> bytes:

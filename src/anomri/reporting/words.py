@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from anomri.tsv import NOTHING
@@ -44,6 +44,15 @@ def millilitres(value: float | None) -> str:
 def millimetres(value: float) -> str:
     """Write a position to the tenth of a millimetre, signs and points aligned."""
     return f"{value:.1f}".replace("-", MINUS)
+
+
+def millimetre_point(point: Sequence[float] | None) -> str:
+    """Write the coordinates of a point; a dash where there is none.
+
+    >>> millimetre_point((-31.04, 12.0, 8.25)), millimetre_point(None)
+    ('−31.0, 12.0, 8.2', '–')
+    """
+    return "–" if point is None else ", ".join(millimetres(value) for value in point)
 
 
 def capitalise(text: str) -> str:
@@ -118,6 +127,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "millilitres": millilitres,
     "millimetres": millimetres,
+    "millimetre_point": millimetre_point,
     "capitalise": capitalise,
     "sentence": sentence,
     "as_number": as_number,
