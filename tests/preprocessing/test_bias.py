@@ -24,7 +24,8 @@ def tissue(brain_ball: Mask) -> Volume:
 @pytest.fixture(scope="module")
 def field() -> Volume:
     i, j, _ = np.indices(SHAPE) / 60
-    return np.exp(0.5 * (i - 0.5) - 0.4 * (j - 0.5) ** 2).astype(np.float32)
+    bright: Volume = np.exp(0.5 * (i - 0.5) - 0.4 * (j - 0.5) ** 2).astype(np.float32)
+    return bright
 
 
 def test_a_field_that_was_put_in_is_taken_out(

@@ -45,8 +45,8 @@ class Match:
     @property
     def scales(self) -> NDArray[np.float64]:
         """(3,) singular values: how much larger the moving one is along its main axes."""
-        scales: NDArray[np.float64] = np.linalg.svd(self.matrix[:3, :3], compute_uv=False)
-        return scales
+        scales = np.linalg.svd(self.matrix[:3, :3], compute_uv=False)
+        return np.asarray(scales, dtype=np.float64)
 
     @property
     def turn_deg(self) -> float:
@@ -138,7 +138,7 @@ def _transform(kind: Kind, start: Affine, centre: NDArray[np.float64]) -> Any:
     Euler's angles, because a versor cannot be refined around half a turn.
     """
     rigid = kind == "rigid"
-    transform = SimpleITK.Euler3DTransform() if rigid else SimpleITK.AffineTransform(3)
+    transform: Any = SimpleITK.Euler3DTransform() if rigid else SimpleITK.AffineTransform(3)
     transform.SetCenter([float(mm) for mm in centre])
     matrix = [float(value) for value in start[:3, :3].ravel()]
     # A rotation that went through single precision is one only within a tolerance.

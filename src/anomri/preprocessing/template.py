@@ -95,8 +95,8 @@ def locate(volume: Volume, brain: Mask, grid: Grid, kind: Kind, name: str) -> Pl
     match = register(fixed, moving, kind, centred(fixed, moving))
     overlap, covered = overlap_of(fixed, moving, match.matrix)
     _refuse_misfit(match, overlap, covered, kind, name)
-    to_template: Affine = np.linalg.inv(match.matrix)
-    return Placement(to_template, overlap, covered)
+    to_template = np.linalg.inv(match.matrix)
+    return Placement(np.asarray(to_template, dtype=np.float64), overlap, covered)
 
 
 def overlap_of(fixed: Coarse, moving: Coarse, matrix: Affine) -> tuple[float, float]:
