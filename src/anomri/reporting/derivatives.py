@@ -64,7 +64,7 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
             (draft / f"{label}_desc-regions_dseg.tsv").write_text(_region_table(), encoding="utf-8")
         (draft / f"{label}_{PICTURE}").write_bytes(picture(detection))
         if slices:
-            mask = nib.load(draft / f"{label}_{MASK}")
+            mask = nib.Nifti1Image.from_filename(draft / f"{label}_{MASK}")
             key = str(detection.provenance.get("key", ""))
             write_segmentation(mask, slices, draft / f"{label}_{SEGMENTATION}", identity=key)
         copy = preview_of(detection).model_dump_json()
