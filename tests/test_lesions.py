@@ -12,7 +12,7 @@ import pytest
 
 from anomri.datasets import find, make_phantoms
 from anomri.detector import Detector, load
-from anomri.detector.beside import of_contrasts, shows_enhancement
+from anomri.detector.beside import lacks_contrast_medium, of_contrasts
 from anomri.errors import MissingContrast, RecipeError, UsageError
 from anomri.recipe import Recipe
 from anomri.scan import Scan, ScanFiles
@@ -73,7 +73,8 @@ def test_a_missing_contrast_is_zero_in_its_place(ball_scan: Scan) -> None:
     assert both.contrasts == ("flair", "t1ce")
     np.testing.assert_array_equal(both.image[0], ball_scan.image[0])
     assert not both.image[1].any()
-    assert not shows_enhancement(both)
+    assert lacks_contrast_medium(both)
+    assert not lacks_contrast_medium(ball_scan)
     with pytest.raises(UsageError, match="t1ce"):
         of_contrasts(ball_scan, ("flair", "t1ce"))
 

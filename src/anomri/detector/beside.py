@@ -36,10 +36,10 @@ def of_contrasts(scan: Scan, contrasts: tuple[str, ...], optional: Sequence[str]
     return replace(scan, image=image, contrasts=contrasts)
 
 
-def shows_enhancement(scan: Scan) -> bool:
-    """Tell whether a contrast is there that shows enhancing tumour: no region is named without."""
+def lacks_contrast_medium(scan: Scan) -> bool:
+    """Tell whether the contrast that shows enhancing tumour was asked for and is missing."""
     volumes = dict(zip(scan.contrasts, scan.image, strict=True))
-    return any(name in volumes and volumes[name].any() for name in WITH_MEDIUM)
+    return any(name in volumes and not volumes[name].any() for name in WITH_MEDIUM)
 
 
 def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step) -> Detection:

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from anomri.detector.beside import (
+    lacks_contrast_medium,
     name_regions,
     of_contrasts,
-    shows_enhancement,
     without_healthy_slices,
 )
 from anomri.detector.result import Result
@@ -225,7 +225,7 @@ class Detector:
         scores = self.slice_scores(scan, anomaly)
         mask = self._blanked(decide(anomaly, threshold, self.recipe.detection), scores)
         labels = None
-        if regions is not None and shows_enhancement(scan):
+        if regions is not None and not lacks_contrast_medium(scan):
             labels = nested_labels(regions, threshold.value, mask)
         return Detection(
             anomaly=anomaly,
