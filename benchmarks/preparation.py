@@ -64,7 +64,8 @@ def n4(image: SimpleITK.Image) -> SimpleITK.Image:
     correction = SimpleITK.N4BiasFieldCorrectionImageFilter()
     correction.SetNumberOfThreads(1)
     correction.Execute(small, small_mask)
-    return image / SimpleITK.Exp(correction.GetLogBiasFieldAsImage(image))
+    corrected: SimpleITK.Image = image / SimpleITK.Exp(correction.GetLogBiasFieldAsImage(image))
+    return corrected
 
 
 def resampled(image: SimpleITK.Image, spacing: tuple[float, ...]) -> SimpleITK.Image:

@@ -146,8 +146,8 @@ def test_five_thousand_files_are_listed_in_one_walk(
     root = lay(*(f"{stem}_{suffix}" for stem in stems for suffix in suffixes))
     folders, opened = [], []
     scandir, read = os.scandir, Path.open
-    monkeypatch.setattr(os, "scandir", lambda path: folders.append(path) or scandir(path))
-    monkeypatch.setattr(Path, "open", lambda *a, **k: opened.append(a) or read(*a, **k))
+    monkeypatch.setattr(os, "scandir", lambda path: folders.append(path) or scandir(path))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(Path, "open", lambda *a, **k: opened.append(a) or read(*a, **k))  # type: ignore[func-returns-value]
     found = find(root)
     assert len(found.scans) == 1000
     assert len(folders) == 1 + 500 + 1000 + 1000  # each folder once

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -50,7 +50,8 @@ def test_no_tag_of_the_patient_reaches_another_output(
         assert not any(secret in name for secret in SECRETS)
         if path.is_file() and path != segmentation:
             content = path.read_bytes()
-            plain = nib.load(path).to_bytes() if path.name.endswith(".nii.gz") else b""
+            zipped = path.name.endswith(".nii.gz")
+            plain = gzip.decompress(content) if zipped else b""
             found = [secret for secret in SECRETS[:-1] if secret in content + plain]
             assert not found, (path.name, found)
     seg = highdicom.seg.segread(segmentation)

@@ -57,6 +57,7 @@ def test_a_mask_comes_back_in_the_same_voxels_and_places(
     )
     np.testing.assert_array_equal(held[..., 0] > 0, wanted)
     geometry = seg.get_volume_geometry()
+    assert geometry is not None
     points = geometry.map_indices_to_reference(
         np.argwhere(seg.get_volume(combine_segments=True).array)
     )

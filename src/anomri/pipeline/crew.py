@@ -105,7 +105,7 @@ ALONE = Crew()
 
 def fair_share(workers: int) -> int:
     """Return the threads of each of ``workers`` processes: the cores divided, at least one."""
-    share = max(1, joblib.cpu_count() // workers)
+    share: int = max(1, joblib.cpu_count() // workers)
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(asked)) if asked.isdigit() and int(asked) > 0 else share
 
@@ -147,7 +147,9 @@ def _client(address: str) -> AbstractContextManager[Any]:
             'Next: `pip install "anomri[dask]"`, or use --workers on one machine.'
         ) from error
     try:
-        client: AbstractContextManager[Any] = Client(address, timeout=REACH_SECONDS)
+        client: AbstractContextManager[Any] = Client(  # type: ignore[no-untyped-call]
+            address, timeout=REACH_SECONDS
+        )
     except (OSError, TimeoutError, ValueError) as error:
         raise UsageError(
             f"scheduler '{address}': expected a Dask scheduler, found none in "
