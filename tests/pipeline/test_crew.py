@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
 
+import cloudpickle
 import pytest
 
 from anomri.errors import MissingPiece, UsageError
 from anomri.pipeline import Crew, WorkerLost
 from anomri.pipeline.crew import fair_share
+
+# pytest imports this file under a name that no other process can import.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 def square(number: int) -> tuple[int, int, str]:
@@ -28,6 +33,14 @@ def refuse(number: int) -> int:
     raise UsageError(f"number {number} is not wanted")
 
 
+def test_a_killed_worker_is_an_error_and_no_hang() -> None:
+    # First in this file: the workers that it starts anew serve the tests below, which saves starts.
+    with pytest.raises(WorkerLost, match="same command again"):
+        list(Crew(2).run(die, list(range(8))))
+    # The next batch gets new workers.
+    assert [value for value, *_ in Crew(2).run(square, [2, 3])] == [4, 9]
+
+
 def test_two_workers_give_what_one_gives_in_the_same_order() -> None:
     items = list(range(12))
     alone = [value for value, _, _ in Crew().run(square, items)]
@@ -37,13 +50,6 @@ def test_two_workers_give_what_one_gives_in_the_same_order() -> None:
     assert os.getpid() not in processes
     assert len(processes) <= 2
     assert {threads for _, _, threads in two} == {str(fair_share(2))}
-
-
-def test_a_killed_worker_is_an_error_and_no_hang() -> None:
-    with pytest.raises(WorkerLost, match="same command again"):
-        list(Crew(2).run(die, list(range(8))))
-    # The next batch gets new workers.
-    assert [value for value, *_ in Crew(2).run(square, [2, 3])] == [4, 9]
 
 
 def test_what_is_meant_for_the_user_arrives_as_it_is() -> None:

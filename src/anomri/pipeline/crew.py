@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import joblib
 import torch
-from joblib.externals.loky.process_executor import BrokenProcessPool
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from anomri.errors import AnomriError, MissingPiece, UsageError
 
@@ -122,7 +122,8 @@ def _do(work: Callable[[Item], Value], item: Item, threads: int | None) -> Value
 def _worker_losses() -> Iterator[None]:
     try:
         yield
-    except BrokenProcessPool as error:
+    except TerminatedWorkerError as error:
+        # Its base class also means work that cannot be pickled: a fault of ours, no lost worker.
         raise _lost("a worker process") from error
     except Exception as error:
         # Dask's class is not at hand where Dask is not.
