@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import cloudpickle
 import pytest
@@ -17,6 +18,8 @@ from anomri.pipeline.crew import fair_share
 
 # pytest imports this file under a name that no other process can import.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+PATIENCE_S = 40  # a busy machine needs long to start two processes
 
 
 def square(number: int) -> tuple[int, int, str]:
@@ -73,6 +76,22 @@ def test_what_cannot_be_meant_is_refused(wrong: dict[str, object]) -> None:
         Crew(**wrong)  # type: ignore[arg-type]
 
 
+@contextmanager
+def patience(seconds: int) -> Iterator[None]:
+    """Skip a test whose cluster does not get to work in time, as on a machine with no core free."""
+
+    def give_up(*_: object) -> None:
+        pytest.skip(f"the cluster's processes did not answer within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """Two worker processes of a Dask cluster on this machine."""
@@ -87,7 +106,8 @@ def cluster() -> Iterator[str]:
 
 @pytest.mark.filterwarnings("ignore")
 def test_dask_gives_the_same_from_two_processes(cluster: str) -> None:
-    two = list(Crew(engine="dask", scheduler=cluster).run(square, list(range(8))))
+    with patience(PATIENCE_S):
+        two = list(Crew(engine="dask", scheduler=cluster).run(square, list(range(8))))
     assert [value for value, _, _ in two] == [number**2 for number in range(8)]
     processes = {process for _, process, _ in two}
     assert len(processes) == 2
