@@ -29,7 +29,8 @@ EXAMPLES = {
 }
 
 
-@pytest.fixture(params=sorted(LAYOUTS))
+# DICOM series cannot be laid out by their names alone: tests/dicom writes them.
+@pytest.fixture(params=sorted(set(LAYOUTS) - {"dicom"}))
 def example(request: pytest.FixtureRequest, lay: Lay) -> tuple[str, Path]:
     """Name of a layout and a small source in it, with hidden files and a broken link."""
     name = str(request.param)
@@ -80,7 +81,7 @@ def test_a_layout_that_finds_nothing_says_what_it_skipped(lay: Lay) -> None:
 
 def test_an_unknown_layout_is_refused(lay: Lay) -> None:
     with pytest.raises(UsageError, match="expected auto or one of phantom, brats"):
-        find(lay("a.nii"), "dicom")
+        find(lay("a.nii"), "minc")
 
 
 @pytest.mark.parametrize("layout", ["auto", *LAYOUTS])
