@@ -12,6 +12,7 @@ import pytest
 from anomri.errors import UsageError
 from anomri.reporting import anat_folder, read_record, write_detection
 from anomri.reporting import derivatives as room
+from anomri.reporting.record import unit_from
 from anomri.scan import Detection, Grid
 
 Detect = Callable[..., Detection]
@@ -122,3 +123,8 @@ def test_a_damaged_sidecar_is_named(detect: Detect, tmp_path: Path) -> None:
     (home / "sub-ball01_label-lesion_mask.json").write_text('{"Subject": 3')
     with pytest.raises(UsageError, match=r"sub-ball01_label-lesion_mask\.json"):
         read_record(tmp_path, "sub-ball01")
+
+
+def test_a_probability_is_its_own_unit() -> None:
+    assert unit_from({}, "tumour probability") == "tumour probability"
+    assert unit_from({}, "residual") == "residual, prepared intensity units"

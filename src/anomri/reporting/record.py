@@ -26,6 +26,7 @@ RESEARCH_USE = (
     "Research use only. Not a medical device, not for diagnosis or for decisions about treatment."
 )
 STANDARDISE = "standardise"
+PROBABILITY = "probability"  # the end of the name of a score that is one, and its own unit
 MEAN_RESIDUAL, MAHALANOBIS = "mean_residual", "mahalanobis"
 MULTIPLES = tuple(quarter / 4 for quarter in range(1, 13))
 """Of the threshold: where the volume above it is told, to show what another one would have cost."""
@@ -196,6 +197,8 @@ def unit_from(provenance: Mapping[str, Any], score: str) -> str:
     steps = provenance.get("detection", {}).get("clean", [])
     if any(step.get("name") == STANDARDISE for step in steps):
         return "robust standard deviations of the scan"
+    if score.endswith(PROBABILITY):
+        return score
     return f"{score}, prepared intensity units"
 
 
