@@ -51,12 +51,14 @@ class Found:
         skipped: what was left out.
         layout: the layout that was used, which ``auto`` chose for itself.
         recognised: what was made of each series, where headers decided.
+        chosen: whether ``scans`` are some of those that were found, and not all of them.
     """
 
     scans: tuple[ScanFiles, ...]
     skipped: tuple[Skipped, ...]
     layout: str
     recognised: tuple[Recognised, ...] = ()
+    chosen: bool = False
 
     def describe(self) -> str:
         """One line for a person: how many scans, which contrasts, which masks.

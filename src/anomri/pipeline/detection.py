@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from anomri.detector import Detector, load
 from anomri.errors import UsageError
 from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
-from anomri.pipeline.parts import WHOLE, Note, Part, joint
+from anomri.pipeline.failing import failures_of, known, replace_all, replace_for
+from anomri.pipeline.parts import WHOLE, Note, Part, joint, locked
 from anomri.reporting import (
     Failure,
     read_record,
@@ -135,12 +136,15 @@ def detect(
     out.mkdir(parents=True, exist_ok=True)
     sweep(out)
     try:
-        outcome = each(part.of(found.scans), Look(detector, out), track, "detecting", crew)
+        scans = part.of(found.scans)
+        outcome = each(scans, Look(detector, out), track, "detecting", crew)
     finally:
         sweep(out)
-    note = {"failures": [asdict(failure) for failure in outcome.failures]}
-    with joint(out, "detect", part, note) as notes:
-        detection_tables(out, notes)
+    failed = failures_of(scans, outcome)
+    everybody = part.whole and not found.chosen
+    with joint(out, "detect", part, {}, chosen=found.chosen or bool(failed)):
+        replace_for(out, known(out) if everybody else [files.label for files in scans], failed)
+        detection_tables(out)
     write_run(out, command, device=str(detector.device), **detector.provenance())
     return outcome
 
@@ -148,20 +152,27 @@ def detect(
 def gather(found: Found, out: Path) -> Outcome:
     """Write the tables of scans that were looked at one by one; name those without a result."""
     outcome = Outcome()
-    for files in found.scans:
-        if read_record(out, files.label) is not None:
-            outcome.unchanged.append(files.label)
-            continue
-        step = "look at it again, and see what is said"
-        outcome.failures.append(Failure(files.subject, "", f"no result of {files.label}", step))
-        outcome.exit_codes.add(3)
-    write_tables(out, outcome.failures)
+    with locked(out):
+        before = known(out)
+        for files in found.scans:
+            if read_record(out, files.label) is not None:
+                outcome.unchanged.append(files.label)
+            else:
+                outcome.failures.append(before.get(files.label) or _not_looked_at(files))
+                outcome.exit_codes.add(3)
+        replace_all(out, failures_of(found.scans, outcome))
+        detection_tables(out)
     return outcome
 
 
-def detection_tables(out: Path, notes: Sequence[Note]) -> None:
-    """Write the tables of a folder of results; ``notes`` tell what failed."""
-    write_tables(out, [Failure(**entry) for note in notes for entry in note["failures"]])
+def detection_tables(out: Path, _: Sequence[Note] = ()) -> None:
+    """Write the tables of a folder of results."""
+    write_tables(out, list(known(out).values()))
+
+
+def _not_looked_at(files: ScanFiles) -> Failure:
+    step = "look at it, and see what is said"
+    return Failure(files.subject, "", f"no result of {files.label}", step)
 
 
 def _arrive(origin: tuple[str, ...], fingerprint: str, out: Path) -> Look:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from anomri.datasets import find
 from anomri.errors import UsageError
 from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.measurement import evaluation_tables
-from anomri.pipeline.parts import finish
+from anomri.pipeline.parts import Note, finish
 from anomri.reporting import read_record, write_page, write_view
 
-TABLES = {"detect": detection_tables, "evaluate": evaluation_tables}
+TABLES: dict[str, Callable[[Path, list[Note]], object]] = {
+    "detect": detection_tables,
+    "evaluate": evaluation_tables,
+}
 
 
 def report(folder: Path, *, scores: Path | None = None) -> Path:

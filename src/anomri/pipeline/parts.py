@@ -1,9 +1,9 @@
 """One cohort in the jobs of an array: which scans are whose, and tables that all of them share.
 
-Every job gets ``--part i/n`` and writes to the same folder. A scan's files are its own; tables
-are everybody's: each part leaves a note of what only it knows (failures, measured rows) in
-``.parts/`` and, one at a time behind a lock, writes the tables from all notes there are. So they
-are whole when the last part has finished, whichever that is.
+Every job gets ``--part i/n`` and writes to the same folder. A scan's files are its own; tables are
+everybody's: each part leaves a note of what only it knows in ``.parts/`` and, one at a time behind
+a lock, writes the tables from all that was left there. So they are whole when the last part has
+finished, whichever that is. Jobs for chosen scans share the lock and leave no note.
 """
 
 from __future__ import annotations
@@ -77,20 +77,24 @@ WHOLE = Part()
 
 
 @contextmanager
-def joint(folder: Path, work: str, part: Part, note: Note) -> Iterator[list[Note]]:
-    """Leave a part's note and yield all parts' notes, while no other part writes tables.
+def joint(
+    folder: Path, work: str, part: Part, note: Note, *, chosen: bool = False
+) -> Iterator[list[Note]]:
+    """Leave a part's note and yield all parts' notes, while no other job writes tables.
 
     Args:
         folder: that the parts write to.
         work: what was done, such as ``detect``; a folder holds the notes of several.
         part: whose note it is; the whole supersedes the notes of parts, and leaves none.
         note: what JSON can hold.
+        chosen: the job looks at some scans only, and may meet others of its kind.
     """
-    if part.whole and not (folder / NOTES).is_dir():
+    if part.whole and not chosen and not (folder / NOTES).is_dir():
         yield [note]
         return
-    with _locked(folder):
-        _forget_other_counts(folder, work, part)
+    with locked(folder):
+        if not (part.whole and chosen):
+            _forget_other_counts(folder, work, part)
         if not part.whole:
             text = json.dumps(note, default=float)
             write_text(folder / NOTES / f"{work}-{part.number}-of-{part.count}.json", text)
@@ -111,7 +115,7 @@ def finish(folder: Path, writers: Mapping[str, Callable[[Path, list[Note]], obje
     """Write the tables of every work that parts have left notes of; nothing where none did."""
     if not (folder / NOTES).is_dir():
         return
-    with _locked(folder):
+    with locked(folder):
         for work, write in writers.items():
             if held := notes(folder, work):
                 write(folder, held)
@@ -131,7 +135,8 @@ def _forget_other_counts(folder: Path, work: str, part: Part) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Let one job at a time write what all of them share."""
     (folder / NOTES).mkdir(parents=True, exist_ok=True)
     with FileLock(folder / NOTES / LOCK):
         yield

@@ -74,4 +74,4 @@ def survey(
             f"{source.name}: none of the {len(found.scans)} subjects found is among those asked "
             f"for. Next: `--dry-run` lists what is there."
         )
-    return replace(found, scans=chosen)
+    return replace(found, scans=chosen, chosen=True)
