@@ -11,7 +11,9 @@ from matplotlib.colors import to_rgb
 from PIL import Image as Picture
 
 from anomri.reporting import picture
+from anomri.reporting.figures import _palette
 from anomri.reporting.mosaic import FOUND, TRUTH, Mosaic, contours
+from anomri.reporting.regions import paint
 from anomri.reporting.rows import grey_window, rows_of, scale_of
 from anomri.scan import Detection, Threshold
 
@@ -52,6 +54,13 @@ def test_one_colour_scale_for_every_scan(detect: Detect) -> None:
     found = detect()
     brighter = replace(found, anomaly=replace(found.anomaly, values=found.anomaly.values * 5))
     assert scale_of(found) == scale_of(brighter) == 6.0
+
+
+def test_a_probability_ends_at_one(detect: Detect) -> None:
+    found = detect()
+    anomaly = replace(found.anomaly, score="tumour probability")
+    likely = replace(found, anomaly=anomaly, threshold=Threshold(value=0.5, rule="fixed"))
+    assert scale_of(likely) == 1.0
 
 
 def test_a_threshold_below_zero_still_gives_a_scale(detect: Detect) -> None:
@@ -109,3 +118,14 @@ def test_panels_do_not_overlap(detect: Detect) -> None:
         assert all(a[1] < b[0] for a, b in pairwise(extents))
         assert all(e[3] >= mosaic.top(row) - 1e-6 for e in extents)
         assert all(e[2] <= mosaic.top(row) + mosaic.row_height + 1e-6 for e in extents)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_region_keeps_its_colour_over_every_grey(number: int) -> None:
+    """The picture has 256 colours; a region over light tissue must not become another one."""
+    red, green, blue, share = paint(np.array([[number]], np.uint8))[0, 0]
+    greys = np.linspace(0, 0.95, 40)[:, None]
+    blends = np.rint(255 * (share * np.array((red, green, blue)) + (1 - share) * greys))
+    strip = Picture.fromarray(blends[None].astype(np.uint8))
+    few = strip.quantize(palette=_palette(), dither=Picture.Dither.NONE).convert("RGB")
+    assert np.abs(np.asarray(few).astype(int)[0] - blends).max() <= 12

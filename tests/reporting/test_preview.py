@@ -16,17 +16,17 @@ from anomri.errors import UsageError
 from anomri.reporting import niivue, write_detection
 from anomri.reporting.html import inert
 from anomri.reporting.preview import (
-    CUT,
     Copy,
     Layer,
     Preview,
     anomaly_levels,
     grey_levels,
+    level_scale,
     preview_of,
     read_preview,
 )
 from anomri.reporting.slices import Box
-from anomri.scan import Detection, Grid
+from anomri.scan import Detection, Grid, Threshold
 
 Detect = Callable[..., Detection]
 
@@ -37,13 +37,15 @@ def voxels(preview: Preview, name: str) -> np.ndarray:
     return np.frombuffer(data, np.uint8).reshape(preview.shape, order="F")
 
 
-@given(st.floats(0.01, 50), st.integers(0, 2**32 - 1))
-def test_the_cut_is_exactly_the_threshold(threshold: float, seed: int) -> None:
+@given(st.floats(0.01, 50), st.sampled_from((1.01, 2.0, 3.0)), st.integers(0, 2**32 - 1))
+def test_the_cut_is_exactly_the_threshold(threshold: float, times: float, seed: int) -> None:
     values = np.random.default_rng(seed).uniform(-1, 4, 200).astype(np.float32) * threshold
     near = np.abs(values / threshold - 1) < 1e-5
-    levels = anomaly_levels(values, 3 * threshold)
-    np.testing.assert_array_equal((levels > CUT)[~near], (values > threshold)[~near])
-    assert anomaly_levels(np.array([threshold]), 3 * threshold)[0] == CUT
+    cut, high = level_scale(threshold, times * threshold)
+    assert times * threshold * (1 - 1 / 127) < high < times * threshold * (1 + 1e-6)
+    levels = anomaly_levels(values, high)
+    np.testing.assert_array_equal((levels > cut)[~near], (values > threshold)[~near])
+    assert anomaly_levels(np.array([threshold]), high)[0] == cut
 
 
 def test_greys_span_the_window() -> None:
@@ -59,8 +61,21 @@ def test_layers_hold_what_was_found(detect: Detect) -> None:
     ]
     mask = voxels(preview, "Found")
     assert mask.sum() == found.mask.sum()
-    assert (voxels(preview, "FLAIR anomaly") > CUT).sum() == (found.anomaly.values[0] > 2).sum()
+    assert (voxels(preview, "FLAIR anomaly") > preview.cut).sum() == (
+        found.anomaly.values[0] > 2
+    ).sum()
     assert preview.mask_ml == pytest.approx(mask.sum() * preview.voxel_ml)
+
+
+def test_the_levels_of_a_probability_end_at_one(detect: Detect) -> None:
+    found = detect()
+    anomaly = replace(found.anomaly, score="tumour probability", values=found.anomaly.values / 4)
+    likely = replace(found, anomaly=anomaly, threshold=Threshold(value=0.5, rule="fixed"))
+    preview = preview_of(likely)
+    heat = next(layer for layer in preview.layers if layer.kind == "anomaly")
+    assert (preview.cut, heat.unit) == (128, "tumour probability")
+    assert 0.99 < heat.high <= 1
+    assert (voxels(preview, heat.name) > 128).sum() == (anomaly.values[0] > 0.5).sum()
 
 
 def test_a_voxel_of_the_copy_lies_where_it_lay(detect: Detect) -> None:

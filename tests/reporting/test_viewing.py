@@ -14,7 +14,7 @@ import pytest
 
 from anomri.errors import BadIntensities
 from anomri.reporting import write_detection, write_view
-from anomri.reporting.preview import CUT, Preview
+from anomri.reporting.preview import Preview
 from anomri.scan import Detection, ScanFiles
 
 Detect = Callable[..., Detection]
@@ -78,9 +78,9 @@ def test_a_result_is_shown_on_the_grid_of_the_scan(
     found = detect()
     write_detection(found, tmp_path / "out")
     shown = preview(write_view(named, tmp_path / "view.html", result=tmp_path / "out"))
-    assert (shown.cut, shown.threshold) == (CUT, 2.0)
+    assert (shown.cut, shown.threshold) == (85, 2.0)
     assert voxels(shown, "mask").sum() == found.mask.sum()
-    assert (voxels(shown, "anomaly") > CUT).sum() == (found.anomaly.values[0] > 2).sum()
+    assert (voxels(shown, "anomaly") > shown.cut).sum() == (found.anomaly.values[0] > 2).sum()
     assert shown.mask_ml == pytest.approx(found.mask.sum() * shown.voxel_ml)
 
 

@@ -1,8 +1,8 @@
 """The picture of one scan: what went in, what the model expected, what stands out, what was cut.
 
 Columns are slices, rows are images. The anomaly map has one colour scale for every scan of every
-run, from 0 to three times the threshold, so that the same colour always means the same distance
-from being called a lesion.
+run, from 0 to three times the threshold (a probability to 1), so that the same colour always means
+the same distance from being called a lesion.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from anomri.reporting.mosaic import FOUND, HEAT, TRUTH, Mosaic
-from anomri.reporting.regions import REGION_NAMES
+from anomri.reporting.regions import FILL, REGION_NAMES
 from anomri.scan import Detection
 
-GREY_STEPS, HEAT_STEPS, LINE_STEPS, REGION_STEPS = 72, 106, 24, 10
+GREY_STEPS, HEAT_STEPS, LINE_STEPS, REGION_STEPS, KEY_STEPS = 64, 96, 20, 15, 3
 
 
 def picture(detection: Detection) -> bytes:
@@ -49,8 +49,13 @@ def _palette() -> Picture.Image:
     greys = [f"{shade:.4f}" for shade in np.linspace(0, 1, GREY_STEPS)]
     heat = colormaps[HEAT](np.linspace(0, 1, HEAT_STEPS))[:, :3]
     lines = [_shades(colour, LINE_STEPS) for colour in (FOUND, TRUTH)]
-    regions = [_shades(colour, REGION_STEPS) for _, _, _, colour in REGION_NAMES]
-    colours = np.concatenate([to_rgba_array(greys)[:, :3], heat, *lines, *regions])
+    # Over every grey that a slice may have, or a light one would be taken for another colour.
+    over = np.linspace(0, 1, REGION_STEPS)[:, None]
+    keys = [_shades(colour, KEY_STEPS) for _, _, _, colour in REGION_NAMES]
+    regions = [
+        FILL * np.array(to_rgb(colour)) + (1 - FILL) * over for _, _, _, colour in REGION_NAMES
+    ]
+    colours = np.concatenate([to_rgba_array(greys)[:, :3], heat, *lines, *keys, *regions])
     palette = Picture.new("P", (1, 1))
     palette.putpalette(np.round(colours * 255).astype(np.uint8).ravel().tolist())
     return palette

@@ -2,13 +2,14 @@
 
 It is made from arrays alone, so nothing of a patient's header can reach a page. Levels of an
 anomaly map are laid out so that the threshold falls exactly between two of them: counting voxels
-above level :data:`CUT` is comparing the map with the threshold.
+above level ``cut`` is comparing the map with the threshold.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,14 +23,13 @@ from anomri.errors import UsageError
 from anomri.reporting.images import reconstructs
 from anomri.reporting.naming import PREVIEW, derivative
 from anomri.reporting.record import RESEARCH_USE, unit_of
-from anomri.reporting.rows import TOP, grey_window, scale_of
+from anomri.reporting.rows import grey_window, scale_of
 from anomri.reporting.slices import Box, box_around
 from anomri.scan import Affine, Detection, Grid, Mask, Volume
 
 VOXEL_MM = 2.0
 """Voxels on the page are at least this long; 20 brains of such voxels fit one page."""
 LEVELS = 255
-CUT = round(LEVELS / TOP)
 
 Kind = Literal["image", "reconstruction", "anomaly", "mask", "truth", "regions"]
 
@@ -144,12 +144,12 @@ def preview_of(detection: Detection, *, voxel_mm: float = VOXEL_MM) -> Preview:
     """Return the copy of a scan and of what was found in it."""
     scan = detection.anomaly.scan
     copy = Copy(scan.grid, box_around(scan.brain, scan.grid.spacing), voxel_mm)
-    positive = detection.threshold.value > 0
+    cut, _ = level_scale(detection.threshold.value, scale_of(detection))
     return copy.preview(
         scan.label,
         [*_levels(detection, copy), *_labels(detection, copy)],
         threshold=detection.threshold.value,
-        cut=CUT if positive else 0,
+        cut=cut,
         mask_ml=float(detection.mask.sum() * scan.grid.voxel_ml),
     )
 
@@ -179,6 +179,21 @@ def grey_levels(volume: Volume, low: float, high: float) -> NDArray[np.uint8]:
     return levels
 
 
+def level_scale(threshold: float, top: float) -> tuple[int, float]:
+    """Return the level that the threshold equals, and the value of level 255.
+
+    The value is ``top`` or, so that the threshold is a whole level, up to a level less.
+
+    Args:
+        threshold: the cut; 0 levels where it is not above 0.
+        top: where the colour scale ends.
+    """
+    if threshold <= 0:
+        return 0, top
+    cut = min(math.ceil(LEVELS * threshold / top - 1e-6), LEVELS)
+    return cut, threshold * LEVELS / cut
+
+
 def anomaly_levels(volume: Volume, high: float) -> NDArray[np.uint8]:
     """Map 0 to 0 and ``high`` to 255, rounding up.
 
@@ -198,7 +213,7 @@ def pack(voxels: NDArray[np.uint8]) -> str:
 
 def _levels(detection: Detection, copy: Copy) -> Iterator[Layer]:
     anomaly, scan = detection.anomaly, detection.anomaly.scan
-    top = scale_of(detection)
+    _, top = level_scale(detection.threshold.value, scale_of(detection))
     for channel, contrast in enumerate(scan.contrasts):
         low, high = grey_window(scan, channel)
         common = {"contrast": contrast, "low": low, "high": high, "unit": "prepared intensity"}

@@ -27,6 +27,8 @@ RESEARCH_USE = (
 )
 STANDARDISE = "standardise"
 PROBABILITY = "probability"  # the end of the name of a score that is one, and its own unit
+TOP = 3.0
+"""The colour scale of an anomaly map ends at this multiple of the threshold."""
 MEAN_RESIDUAL, MAHALANOBIS = "mean_residual", "mahalanobis"
 MULTIPLES = tuple(quarter / 4 for quarter in range(1, 13))
 """Of the threshold: where the volume above it is told, to show what another one would have cost."""
@@ -200,6 +202,26 @@ def unit_from(provenance: Mapping[str, Any], score: str) -> str:
     if score.endswith(PROBABILITY):
         return score
     return f"{score}, prepared intensity units"
+
+
+def is_probability(units: str) -> bool:
+    """Tell whether a map in these units ends at 1."""
+    return units.endswith(PROBABILITY)
+
+
+def scale_top(threshold: float, units: str) -> float | None:
+    """Return where the colour scale of a map ends: a probability at 1, others at :data:`TOP` cuts.
+
+    Args:
+        threshold: the cut; one that is not above 0 cannot span a scale.
+        units: of the map.
+
+    Returns:
+        None where map and threshold do not say it.
+    """
+    if is_probability(units):
+        return 1.0
+    return TOP * threshold if threshold > 0 else None
 
 
 def _parse(path: Path) -> Record:

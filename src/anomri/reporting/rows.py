@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.reporting.images import reconstructs
+from anomri.reporting.record import scale_top, unit_of
 from anomri.scan import Detection, Mask, Scan
-
-TOP = 3.0
-"""The colour scale of every anomaly map ends at this multiple of the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +61,9 @@ def _rows_of_contrast(detection: Detection, channel: int) -> list[Row]:
 
 
 def scale_of(detection: Detection) -> float:
-    """Return the value at the top of the colour scale.
-
-    A threshold that is not positive cannot span a scale; then it is the map's own maximum.
-    """
-    if detection.threshold.value > 0:
-        return TOP * detection.threshold.value
-    return max(float(detection.anomaly.values.max()), 0.0) or 1.0
+    """Return the value at the top of the colour scale; the map's own maximum where none is due."""
+    top = scale_top(detection.threshold.value, unit_of(detection))
+    return top or max(float(detection.anomaly.values.max()), 0.0) or 1.0
 
 
 def grey_window(scan: Scan, channel: int) -> tuple[float, float]:

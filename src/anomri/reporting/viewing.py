@@ -13,9 +13,8 @@ from anomri.preprocessing import read_labels, read_native, read_truth
 from anomri.reporting.html import write_html
 from anomri.reporting.naming import MASK, REGIONS, derivative
 from anomri.reporting.position import GEOMETRIC
-from anomri.reporting.preview import CUT, Copy, Layer, anomaly_levels, grey_levels, pack
-from anomri.reporting.record import Record, read_record
-from anomri.reporting.rows import TOP
+from anomri.reporting.preview import Copy, Layer, anomaly_levels, grey_levels, level_scale, pack
+from anomri.reporting.record import Record, read_record, scale_top
 from anomri.reporting.slices import box_around
 from anomri.scan import Grid, Mask, ScanFiles, Volume
 
@@ -106,7 +105,7 @@ def _found(
 ) -> Iterator[Layer]:
     if record is None or result is None:
         return
-    top = TOP * record.threshold.value if record.threshold.value > 0 else 1.0
+    _, top = _scale(record)
     for contrast in record.contrasts:
         path = derivative(result, files.label, f"desc-anomaly_{contrast}.nii.gz")
         voxels = pack(anomaly_levels(copy.values(read_native(path)[0]), top))
@@ -119,6 +118,12 @@ def _found(
     yield Layer(name="Found", kind="mask", voxels=pack(copy.labels(mask > 0)))
 
 
+def _scale(record: Record) -> tuple[int, float]:
+    """Return the level of the threshold, and the value of level 255."""
+    threshold = record.threshold.value
+    return level_scale(threshold, scale_top(threshold, record.units) or 1.0)
+
+
 def _truth(files: ScanFiles, copy: Copy) -> Iterator[Layer]:
     if files.truth is not None:
         truth = read_truth(files.truth, copy.source)
@@ -128,6 +133,6 @@ def _truth(files: ScanFiles, copy: Copy) -> Iterator[Layer]:
 def _facts(record: Record) -> dict[str, Any]:
     return {
         "threshold": record.threshold.value,
-        "cut": CUT if record.threshold.value > 0 else 0,
+        "cut": _scale(record)[0],
         "mask_ml": record.lesion_volume_ml,
     }

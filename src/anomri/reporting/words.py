@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from anomri.reporting.record import is_probability
 from anomri.tsv import NOTHING
 
 MINUS = "\N{MINUS SIGN}"
@@ -53,6 +54,15 @@ def millimetre_point(point: Sequence[float] | None) -> str:
     ('−31.0, 12.0, 8.2', '–')
     """
     return "–" if point is None else ", ".join(millimetres(value) for value in point)
+
+
+def scale_end(units: str) -> str:
+    """Say where the colours of an anomaly map end.
+
+    >>> scale_end("tumour probability"), scale_end("robust standard deviations of the scan")
+    ('1', 'three times the threshold')
+    """
+    return "1" if is_probability(units) else "three times the threshold"
 
 
 def capitalise(text: str) -> str:
@@ -128,6 +138,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "millilitres": millilitres,
     "millimetres": millimetres,
     "millimetre_point": millimetre_point,
+    "scale_end": scale_end,
     "capitalise": capitalise,
     "sentence": sentence,
     "as_number": as_number,
