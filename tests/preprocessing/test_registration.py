@@ -21,7 +21,7 @@ from anomri.preprocessing.coarse import coarse
 from anomri.preprocessing.grids import orient, to_ras
 from anomri.preprocessing.native import Native
 from anomri.preprocessing.registration import Kind, Match
-from anomri.preprocessing.template import Placement, _fixed, locate, overlap_of, template
+from anomri.preprocessing.template import Placement, locate, overlap_of, template, template_picture
 from anomri.recipe import Preparation, Step, Template
 from anomri.scan import Affine, Grid, Mask, Scan
 
@@ -279,7 +279,7 @@ def test_thick_slices_stay_unless_a_number_of_them_is_asked_for() -> None:
 
 
 def test_two_equal_brains_overlap_fully() -> None:
-    overlap, covered = overlap_of(_fixed(), _fixed(), np.eye(4))
+    overlap, covered = overlap_of(template_picture(), template_picture(), np.eye(4))
     assert overlap > 0.85  # the rim that takes part is no brain
     assert covered == pytest.approx(1)
 

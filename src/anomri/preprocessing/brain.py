@@ -26,6 +26,7 @@ import numpy as np
 from anomri.errors import ScanError
 from anomri.preprocessing.brain_gates import check_found
 from anomri.preprocessing.brain_hdbet import hdbet_brain
+from anomri.preprocessing.brain_in_template import check_in_template
 from anomri.preprocessing.brain_search import assumed_grid, search_brain
 from anomri.preprocessing.components import solid
 from anomri.scan import ML_PER_MM3, Grid, Mask, Volume
@@ -116,9 +117,11 @@ def find_brain(
 
 
 def _gated(mask: Mask, grid: Grid, volume: Volume, *, name: str, spacing_known: bool) -> list[str]:
-    if spacing_known:
-        return check_found(mask, grid, volume, name=name)
-    return check_found(mask, assumed_grid(grid.shape), volume, name=name, slack=ASSUMED_SLACK)
+    slack = 1.0 if spacing_known else ASSUMED_SLACK
+    where = grid if spacing_known else assumed_grid(grid.shape)
+    notes = check_found(mask, where, volume, name=name, slack=slack)
+    check_in_template(mask, where, volume, name=name, slack=slack)
+    return notes
 
 
 def is_stripped(

@@ -25,6 +25,7 @@ Kind = Literal["rigid", "affine"]
 
 BINS = 32
 COARSE = (4,)
+MIDDLE = (2,)
 FINE = (2, 1)
 STEPS = 60  # at most, per level
 
@@ -94,6 +95,12 @@ def register(fixed: Coarse, moving: Coarse, kind: Kind, start: Affine) -> Match:
     if kind == "rigid":
         return rigid
     return _descend(fixed, moving, "affine", rigid.matrix, FINE)
+
+
+def quick(fixed: Coarse, moving: Coarse) -> Match:
+    """Return a rough affine match from the header's start: a rigid step, then one of all sizes."""
+    rigid = _descend(fixed, moving, "rigid", centred(fixed, moving), COARSE)
+    return _descend(fixed, moving, "affine", rigid.matrix, MIDDLE)
 
 
 def _descend(

@@ -61,18 +61,28 @@ def template() -> tuple[Volume, Grid]:
     Raises:
         MissingPiece: the installed nilearn does not carry it.
     """
-    # Looking nilearn up does not import it, which would take a second.
-    found = find_spec("nilearn")
-    path = Path(found.origin).parent / FILE if found and found.origin else None
-    if path is None or not path.is_file():
-        raise MissingPiece(
-            f"{FILE.name}: expected the MNI152 template in the installed nilearn, found none. "
-            "Next: `pip install 'nilearn>=0.14'`."
-        )
+    path = carried(FILE)
     image = nib.Nifti1Image.from_filename(path)
     values: Volume = image.get_fdata(dtype=np.float32)
     i, j, k = image.shape
     return values, Grid(shape=(i, j, k), affine=np.asarray(image.affine, dtype=np.float64))
+
+
+def carried(file: Path) -> Path:
+    """Return the path of a file that nilearn carries.
+
+    Raises:
+        MissingPiece: the installed nilearn does not.
+    """
+    # Looking nilearn up does not import it, which would take a second.
+    found = find_spec("nilearn")
+    path = Path(found.origin).parent / file if found and found.origin else None
+    if path is None or not path.is_file():
+        raise MissingPiece(
+            f"{file.name}: expected the MNI152 template in the installed nilearn, found none. "
+            "Next: `pip install 'nilearn>=0.14'`."
+        )
+    return path
 
 
 def locate(volume: Volume, brain: Mask, grid: Grid, kind: Kind, name: str) -> Placement:
@@ -90,7 +100,7 @@ def locate(volume: Volume, brain: Mask, grid: Grid, kind: Kind, name: str) -> Pl
             do not overlap, or too little of the brain was scanned.
         MissingPiece: there is no template.
     """
-    fixed, moving = _fixed(), coarse(volume, brain, grid, side_mm=SIDE_MM, around=False)
+    fixed, moving = template_picture(), coarse(volume, brain, grid, side_mm=SIDE_MM, around=False)
     _refuse_turned(fixed, moving, name)
     match = register(fixed, moving, kind, centred(fixed, moving))
     overlap, covered = overlap_of(fixed, moving, match.matrix)
@@ -134,10 +144,10 @@ def template_box() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @cache
-def _fixed() -> Coarse:
-    """Return the template's picture; its mask is the brain and a rim around it."""
+def template_picture(side_mm: float = SIDE_MM) -> Coarse:
+    """Return the template as a registration sees it; its mask is the brain and a rim around it."""
     values, grid = template()
-    picture = coarse(values, values > 0, grid, side_mm=SIDE_MM, around=False)
+    picture = coarse(values, values > 0, grid, side_mm=side_mm, around=False)
     return replace(picture, mask=ndimage.binary_dilation(picture.mask, iterations=RIM))
 
 
