@@ -17,6 +17,7 @@ from anomri.preprocessing.preparing import prepare_images, prepare_scan
 from anomri.preprocessing.reading import read_labels, read_native
 from anomri.preprocessing.subject import read_truth
 from anomri.preprocessing.template import SPACE, template_grid
+from anomri.preprocessing.tissues import tissue_at
 
 __all__ = [
     "INTENSITIES",
@@ -35,5 +36,6 @@ __all__ = [
     "slices_to_native",
     "standardised",
     "template_grid",
+    "tissue_at",
     "to_native",
 ]

@@ -83,6 +83,9 @@ class Chart:
         up: vertical axis.
         series: what is drawn, in order.
         mark: a vertical line at this value, with its name.
+        left: pixels kept for the names of the marks up the side.
+        width: of the drawing, in pixels.
+        height: of the drawing, in pixels.
     """
 
     title: str
@@ -91,21 +94,24 @@ class Chart:
     up: Axis
     series: tuple[Series, ...]
     mark: tuple[float, str] | None = None
+    left: int = LEFT
     width: int = WIDTH
     height: int = HEIGHT
 
     @property
     def frame(self) -> tuple[int, int, int, int]:
         """Left, top, right and bottom edge of the drawing area in pixels."""
-        return LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM
+        return self.left, TOP, self.width - RIGHT, self.height - BOTTOM
 
     def x(self, value: float) -> str:
         """Return the pixel across of a value."""
-        return f"{LEFT + self.across.place(value) * (WIDTH - LEFT - RIGHT):.1f}"
+        left, _, right, _ = self.frame
+        return f"{left + self.across.place(value) * (right - left):.1f}"
 
     def y(self, value: float) -> str:
         """Return the pixel down of a value."""
-        return f"{HEIGHT - BOTTOM - self.up.place(value) * (HEIGHT - TOP - BOTTOM):.1f}"
+        _, top, _, bottom = self.frame
+        return f"{bottom - self.up.place(value) * (bottom - top):.1f}"
 
     def path(self, series: Series) -> str:
         """Return the line through a series, as the ``points`` of a polyline."""

@@ -6,6 +6,7 @@ panels share one scale in pixels per mm, so thick slices keep their true proport
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,9 @@ GREYS = ListedColormap(np.linspace((0, 0, 0), (0.95, 0.95, 0.95), 120), name="gr
 HEAT = "magma"
 DPI = 100
 WIDTH = 1500  # pixels
-LEFT, RIGHT, HEAD, FOOT, GAP = 28, 118, 58, 44, 6  # pixels around and between the panels
+LEFT, RIGHT, HEAD, FOOT, GAP = 46, 146, 68, 52, 6  # pixels around and between the panels
+
+WRAP = 24  # letters of a unit beside its colour bar, per line
 
 
 class Mosaic:
@@ -82,8 +85,9 @@ class Mosaic:
         axes.set_axis_off()
         for number, row in enumerate(self.rows):
             self._draw_row(axes, number, row)
+            if row.heat:
+                self._colour_bar(axes, number, row)
         self._headings(axes)
-        self._colour_bar(axes)
         self._legend(axes)
         axes.set(xlim=(0, WIDTH), ylim=(self.height, 0), aspect="auto")
         return figure
@@ -102,7 +106,7 @@ class Mosaic:
                 painted = paint(cut.cut(self.detection.regions, self.box))
                 axes.imshow(painted, extent=extent, interpolation="nearest")
         middle = self.top(number) + self.row_height / 2
-        write(axes, LEFT / 2, middle, row.title, rotation=90, size=10.5)
+        write(axes, LEFT / 2, middle, row.title, rotation=90, size=13, ma="center")
 
     def _outline(self, axes: Axes, cut: Slice, extent: Extent) -> None:
         for mask, colour in ((self.truth, TRUTH), (self.detection.mask, FOUND)):
@@ -112,37 +116,30 @@ class Mosaic:
                 axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.25))
 
     def _headings(self, axes: Axes) -> None:
-        write(axes, LEFT, 18, self.scan.label, ha="left", size=12, weight="bold")
-        write(axes, WIDTH - 12, 18, "Research use only", ha="right", size=9, color=QUIET)
+        write(axes, LEFT, 20, self.scan.label, ha="left", size=15, weight="bold")
+        write(axes, WIDTH - 12, 20, "Research use only", ha="right", size=12, color=QUIET)
         for column, cut in enumerate(self.slices):
             left, right, _, top = self.extent(0, column)
-            write(axes, (left + right) / 2, HEAD - 12, cut.title, size=9, color=QUIET)
+            write(axes, (left + right) / 2, HEAD - 14, cut.title, size=11.5, color=QUIET)
             for x, letter in zip((left + 8, right - 8), EDGES[cut.axis], strict=True):
-                write(axes, x, top + 10, letter, size=9.5, weight="bold")
+                write(axes, x, top + 12, letter, size=12, weight="bold")
 
-    def _colour_bar(self, axes: Axes) -> None:
-        number = next(i for i, row in enumerate(self.rows) if row.heat)
-        row, threshold = self.rows[number], self.detection.threshold.value
-        top, bottom = self.top(number) + 12, self.top(number) + self.row_height - 12
-        left = WIDTH - RIGHT + 14
+    def _colour_bar(self, axes: Axes, number: int, row: Row) -> None:
+        top, bottom = self.top(number) + 14, self.top(number) + self.row_height - 14
+        left = WIDTH - RIGHT + 12
         ramp = np.linspace(1, 0, 256)[:, None]
-        axes.imshow(ramp, HEAT, extent=(left, left + 11, bottom, top), aspect="auto")
-        for value in sorted({row.low, threshold, row.high}):
+        axes.imshow(ramp, HEAT, extent=(left, left + 12, bottom, top), aspect="auto")
+        for value in sorted({row.low, row.cut, row.high}):
             share = (value - row.low) / (row.high - row.low)
+            if not 0 <= share <= 1:
+                continue
             y = bottom - share * (bottom - top)
-            axes.plot((left + 11, left + 16), (y, y), color=INK, linewidth=0.8)
-            cutting = value == threshold
+            axes.plot((left + 12, left + 17), (y, y), color=INK, linewidth=0.8)
+            cutting = value == row.cut
             text = f"{value:.3g}" + ("\nthreshold" if cutting else "")
-            write(axes, left + 19, y + 6 * cutting, text, ha="left", size=8.5)
-        write(
-            axes,
-            WIDTH - 9,
-            (top + bottom) / 2,
-            unit_of(self.detection),
-            rotation=90,
-            size=8.5,
-            color=QUIET,
-        )
+            write(axes, left + 21, y + 8 * cutting, text, ha="left", size=10.5)
+        unit = fill(unit_of(self.detection), WRAP)
+        write(axes, WIDTH - 16, (top + bottom) / 2, unit, rotation=90, size=10, color=QUIET)
 
     def _legend(self, axes: Axes) -> None:
         y = self.height - FOOT / 2
@@ -156,16 +153,16 @@ class Mosaic:
                 volume = np.count_nonzero(self.detection.regions == label) * voxel_ml
                 entries.append((colour, f"{short}: {volume:.1f} ml"))
         for number, (colour, text) in enumerate(entries):
-            x = LEFT + number * 170
+            x = LEFT + number * 178
             axes.plot((x, x + 22), (y, y), color=colour, linewidth=2)
-            write(axes, x + 30, y, text, ha="left", size=9.5)
+            write(axes, x + 30, y, text, ha="left", size=12)
         write(
             axes,
             WIDTH - 12,
             y,
             "Radiological convention: R is the patient's right",
             ha="right",
-            size=9,
+            size=11.5,
             color=QUIET,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean, median
 
 from anomri.reporting.charts import Axis, Chart, Look, Point, Series
-from anomri.reporting.record import MULTIPLES, Record
+from anomri.reporting.record import MULTIPLES, Record, scale_top
 from anomri.reporting.words import as_number, capitalise, heading
 
 Table = Sequence[Mapping[str, str]]
@@ -17,6 +17,7 @@ GROUPS: tuple[tuple[bool | None, str, Look], ...] = (
     (None, "scans", "accent"),
 )
 """What the data set says of a subject, what it is called and how it is drawn."""
+NAMED, STRIP, FRAME = 84, 110, 60  # pixels: names beside a strip, its height, what is around all
 
 
 def cohort_charts(records: Sequence[Record]) -> list[Chart]:
@@ -84,7 +85,9 @@ def _strips(
         words.append(f"{name} ({len(values)}): median {middle}")
     across = Axis.around(f"{title.lower()}{f' ({unit})' if unit else ''}", _all_x(series))
     up = Axis("", 0, len(there), tuple(ticks))
-    return Chart(title, "; ".join(reversed(words)) + ".", across, up, tuple(series))
+    words_of_all = "; ".join(reversed(words)) + "."
+    height = FRAME + STRIP * len(there)
+    return Chart(title, words_of_all, across, up, tuple(series), left=NAMED, height=height)
 
 
 def _calibration(records: Sequence[Record]) -> Chart:
@@ -99,17 +102,24 @@ def _calibration(records: Sequence[Record]) -> Chart:
         "Median volume of the map above other thresholds, before the mask is refined. "
         "A good threshold leaves little in healthy scans and most of it in patients."
     )
-    shown = [point for line in series for point in line.points if point[0] >= MULTIPLES[1]]
+    ends = MULTIPLES[1], _last_multiple(records)
+    shown = tuple(_between(line, *ends) for line in series)
+    marks = tuple((mark, f"{mark:g}") for mark in (0.5, 1, 1.5, 2, 2.5, 3) if mark <= ends[1])
     return Chart(
         "Calibration of the threshold",
         words,
-        Axis(
-            "multiple of the threshold used", 0.5, 3, ((0.5, "0.5"), (1, "1"), (2, "2"), (3, "3"))
-        ),
-        Axis.around("median volume above (ml)", [ml for _, ml in shown]),
-        tuple(_from(line, MULTIPLES[1]) for line in series),
+        Axis("multiple of the threshold used", *ends, marks),
+        Axis.around("median volume above (ml)", [ml for line in shown for _, ml in line.points]),
+        shown,
         mark=(1.0, "used"),
     )
+
+
+def _last_multiple(records: Sequence[Record]) -> float:
+    """Return the highest multiple of the threshold that a map can reach, of :data:`MULTIPLES`."""
+    record = records[0]
+    top = scale_top(record.threshold.value, record.units) or 0.0
+    return max((m for m in MULTIPLES if m * record.threshold.value <= top), default=MULTIPLES[-1])
 
 
 def _agreement(pairs: Sequence[Point]) -> Chart:
@@ -175,8 +185,8 @@ def _mean(lines: Sequence[tuple[Point, ...]], axis: int) -> tuple[Point, ...]:
     return tuple(points)
 
 
-def _from(series: Series, first: float) -> Series:
-    points = tuple(point for point in series.points if point[0] >= first)
+def _between(series: Series, first: float, last: float) -> Series:
+    points = tuple(point for point in series.points if first <= point[0] <= last)
     return Series(series.name, points, series.look, series.drawn)
 
 

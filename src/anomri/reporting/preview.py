@@ -23,7 +23,7 @@ from anomri.errors import UsageError
 from anomri.reporting.images import reconstructs
 from anomri.reporting.naming import PREVIEW, derivative
 from anomri.reporting.record import RESEARCH_USE, unit_of
-from anomri.reporting.rows import grey_window, scale_of
+from anomri.reporting.rows import cut_of, grey_window, scale_of
 from anomri.reporting.slices import Box, box_around
 from anomri.scan import Affine, Detection, Grid, Mask, Volume
 
@@ -48,6 +48,7 @@ class Layer(_Part):
         low: value of level 0.
         high: value of level 255.
         unit: of the values.
+        cut: of an anomaly map, the level that its threshold equals.
         voxels: bytes, I fastest, gzip, base64.
     """
 
@@ -57,6 +58,7 @@ class Layer(_Part):
     low: float = 0.0
     high: float = float(LEVELS)
     unit: str = ""
+    cut: int = 0
     voxels: str
 
 
@@ -213,7 +215,6 @@ def pack(voxels: NDArray[np.uint8]) -> str:
 
 def _levels(detection: Detection, copy: Copy) -> Iterator[Layer]:
     anomaly, scan = detection.anomaly, detection.anomaly.scan
-    _, top = level_scale(detection.threshold.value, scale_of(detection))
     for channel, contrast in enumerate(scan.contrasts):
         low, high = grey_window(scan, channel)
         common = {"contrast": contrast, "low": low, "high": high, "unit": "prepared intensity"}
@@ -225,6 +226,7 @@ def _levels(detection: Detection, copy: Copy) -> Iterator[Layer]:
             voxels = pack(grey_levels(drawn, low, high))
             name = f"{contrast.upper()} reconstruction"
             yield Layer(name=name, kind="reconstruction", voxels=voxels, **common)
+        cut, top = level_scale(cut_of(detection, channel), scale_of(detection))
         heat = pack(anomaly_levels(copy.values(anomaly.values[channel]), top))
         yield Layer(
             name=f"{contrast.upper()} anomaly",
@@ -232,6 +234,7 @@ def _levels(detection: Detection, copy: Copy) -> Iterator[Layer]:
             contrast=contrast,
             high=top,
             unit=unit_of(detection),
+            cut=cut,
             voxels=heat,
         )
 

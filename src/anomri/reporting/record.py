@@ -7,7 +7,7 @@ stopped half way, still yields complete ones.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_pascal
 
 from anomri.errors import UsageError
-from anomri.preprocessing import slices_to_native
+from anomri.preprocessing import slices_to_native, tissue_at
 from anomri.reporting.naming import RECORD, derivative
 from anomri.reporting.position import Places
 from anomri.reporting.regions import REGION_NAMES
@@ -43,7 +43,8 @@ class _Entry(BaseModel):
 class FindingEntry(_Entry):
     """One lesion, see :class:`anomri.scan.Finding`; its position as in :class:`Places`.
 
-    ``template_mm`` is its centre in the MNI152 template, where the scan was registered to it.
+    ``template_mm`` is its centre in the MNI152 template, where the scan was registered to it, and
+    ``template_tissue`` the tissue that the template has there.
     """
 
     number: int
@@ -52,6 +53,7 @@ class FindingEntry(_Entry):
     peak: float
     position: str = ""
     template_mm: tuple[float, float, float] | None = None
+    template_tissue: str = ""
 
 
 class ThresholdEntry(_Entry):
@@ -224,6 +226,24 @@ def scale_top(threshold: float, units: str) -> float | None:
     return TOP * threshold if threshold > 0 else None
 
 
+def cut_through(
+    source: Mapping[str, Any], threshold: float, shows: Sequence[str], channel: int
+) -> float:
+    """Return the threshold through the map of one contrast: a model beside has its own.
+
+    Args:
+        source: the provenance.
+        threshold: of the first model.
+        shows: the region that each contrast's map shows.
+        channel: of the contrast.
+    """
+    beside = source.get("beside", {})
+    first, second = (s.get("detection", {}).get("shows") for s in (source, beside))
+    if first != second and channel < len(shows) and shows[channel] == second:
+        return float(beside.get("threshold", {}).get("value", threshold))
+    return threshold
+
+
 def _parse(path: Path) -> Record:
     try:
         return Record.model_validate_json(path.read_bytes())
@@ -278,13 +298,15 @@ def _volume_above_ml(detection: Detection) -> tuple[float, ...]:
 
 
 def _finding_entry(finding: Finding, places: Places, scan: Scan) -> FindingEntry:
+    there = scan.template_mm(finding.centre_mm)
     return FindingEntry(
         number=finding.number,
         volume_ml=finding.volume_ml,
         centre_mm=finding.centre_mm,
         peak=finding.peak,
         position=places.name(finding.centre_mm),
-        template_mm=scan.template_mm(finding.centre_mm),
+        template_mm=there,
+        template_tissue=tissue_at(there) if there else "",
     )
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.reporting.images import reconstructs
-from anomri.reporting.record import scale_top, unit_of
+from anomri.reporting.record import cut_through, scale_top, unit_of
+from anomri.reporting.words import capitalise
 from anomri.scan import Detection, Mask, Scan
 
 
@@ -24,6 +25,7 @@ class Row:
         heat: coloured by how abnormal it is, not grey.
         outlined: whether the masks are drawn over it.
         painted: whether the regions are.
+        cut: of a coloured one, the threshold.
     """
 
     title: str
@@ -33,6 +35,7 @@ class Row:
     heat: bool = False
     outlined: bool = False
     painted: bool = False
+    cut: float = 0.0
 
 
 def rows_of(detection: Detection) -> tuple[Row, ...]:
@@ -51,13 +54,21 @@ def _rows_of_contrast(detection: Detection, channel: int) -> list[Row]:
     anomaly, scan = detection.anomaly, detection.anomaly.scan
     low, high = grey_window(scan, channel)
     name = scan.contrasts[channel].upper()
+    of = f"{name}\n" if len(scan.contrasts) > 1 else ""
     rows = [Row(name, _only(scan.image[channel], scan.brain, low), low, high)]
     if reconstructs(detection, channel):
         expected = _only(anomaly.reconstruction[channel], scan.brain, low)
-        rows.append(Row("Reconstruction", expected, low, high))
+        rows.append(Row(capitalise(f"{of}reconstruction"), expected, low, high))
     heat = _only(anomaly.values[channel], scan.brain, 0.0)
-    rows.append(Row("Anomaly", heat, 0.0, scale_of(detection), heat=True))
+    top, cut = scale_of(detection), cut_of(detection, channel)
+    rows.append(Row(capitalise(f"{of}anomaly"), heat, 0.0, top, heat=True, cut=cut))
     return rows
+
+
+def cut_of(detection: Detection, channel: int) -> float:
+    """Return the threshold through the map of one contrast."""
+    shows = detection.anomaly.shows
+    return cut_through(detection.provenance, detection.threshold.value, shows, channel)
 
 
 def scale_of(detection: Detection) -> float:

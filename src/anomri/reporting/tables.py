@@ -139,6 +139,10 @@ FINDING_COLUMNS = (
     "centre_z_mm",
     "peak",
     "position",
+    "template_x_mm",
+    "template_y_mm",
+    "template_z_mm",
+    "template_tissue",
 )
 FAILURE_COLUMNS = ("subject", "file", "reason", "next_step")
 
@@ -164,7 +168,11 @@ def _summary_row(record: Record) -> tuple[Cell, ...]:
 def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
     whose = record.subject, record.label
     return [
-        (*whose, item.number, item.volume_ml, *item.centre_mm, item.peak, item.position)
+        (
+            *(*whose, item.number, item.volume_ml, *item.centre_mm, item.peak, item.position),
+            *(item.template_mm or (None, None, None)),
+            item.template_tissue or None,
+        )
         for item in record.findings
     ]
 

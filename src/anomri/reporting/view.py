@@ -9,13 +9,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from anomri.reporting.methods import citations, methods_text
+from anomri.reporting.citations import citations
+from anomri.reporting.methods import methods_text, model_names
 from anomri.reporting.plots import cohort_charts, curve_charts
 from anomri.reporting.position import GEOMETRIC
 from anomri.reporting.record import Record
+from anomri.reporting.summary import lead, trust
 from anomri.reporting.tables import FAILURES, RUN
-from anomri.reporting.words import as_number, millilitres, number
-from anomri.tsv import read_tsv
+from anomri.reporting.words import as_number, capitalise, millilitres, number
+from anomri.tsv import NOTHING, read_tsv
 
 EVALUATION = "evaluation.tsv"
 EVALUATION_SUMMARY = "evaluation_summary.tsv"
@@ -79,28 +81,36 @@ def contents(out: Path, scores: Path, records: Sequence[Record]) -> dict[str, An
     evaluation = read_tsv(scores / EVALUATION)
     failures = read_tsv(out / FAILURES)
     summary = read_tsv(scores / EVALUATION_SUMMARY)
+    best, rest = _best_known_first(summary)
     return {
+        "lead": lead(records),
+        "trust": trust(records, evaluation, summary),
         "tiles": _tiles(records, failures, evaluation),
         "facts": _facts(_run(out), records),
         "oracle": any(record.threshold.rule == "oracle" for record in records),
         "cases": _cases(records, evaluation),
         "failures": failures,
         "evaluation": [_chosen(row) for row in evaluation],
-        "evaluation_summary": _best_known_first(summary),
+        "evaluation_summary": best,
+        "evaluation_rest": rest,
         "scan_score_apart": any(r.scan_score != r.lesion_volume_ml for r in records),
         "with_expert": any(record.truth_volume_ml is not None for record in records),
         "charts": cohort_charts(records),
         "curves": curve_charts(read_tsv(scores / EVALUATION_CURVES)),
         "geometric": GEOMETRIC,
+        "registered": any(item.template_mm for record in records for item in record.findings),
         "methods": methods_text(records),
         "citations": citations(records),
     }
 
 
-def _best_known_first(summary: Table) -> Table:
-    """Put the measures that a reader looks for before the others, which keep their order."""
+def _best_known_first(summary: Table) -> tuple[Table, Table]:
+    """Return the measures that a reader looks for, in order, and the others, which keep theirs."""
     order = {name: place for place, name in enumerate(MEASURES)}
-    return sorted(summary, key=lambda row: order.get(row.get("metric", ""), len(order)))
+    best = [row for row in summary if row.get("metric") in order]
+    rest = [row for row in summary if row.get("metric") not in order]
+    best.sort(key=lambda row: order[row["metric"]])
+    return (best, rest) if best else (rest, [])
 
 
 def _chosen(row: Mapping[str, str]) -> Mapping[str, str]:
@@ -150,18 +160,18 @@ def _tiles(records: Sequence[Record], failures: Table, evaluation: Table) -> lis
 def _facts(run: Mapping[str, Any], records: Sequence[Record]) -> list[tuple[str, str]]:
     """Return name and value of everything that says what was run."""
     source = records[0].provenance if records else {}
-    versions = run.get("versions", {})
+    versions = {"anomri": source.get("anomri_version"), **run.get("versions", {})}
+    versions["Python"] = run.get("python")
     pairs = [
         ("Command", run.get("command")),
         ("Started", run.get("started")),
         ("Device", run.get("device")),
-        ("Recipe", source.get("recipe")),
-        ("Model", source.get("family")),
-        ("Weights SHA-256", source.get("weights_sha256")),
+        ("Model", capitalise(model_names(records[0])) if records else None),
         ("Threshold", _threshold(records)),
-        ("anomri", source.get("anomri_version")),
-        ("Python", run.get("python")),
-        ("Libraries", ", ".join(f"{k} {v}" for k, v in versions.items() if k != "anomri")),
+        (
+            "Versions",
+            ", ".join(f"{name} {v}" for name, v in versions.items() if v and v != NOTHING),
+        ),
     ]
     return [(name, str(value)) for name, value in pairs if value]
 

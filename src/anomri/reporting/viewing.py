@@ -14,7 +14,7 @@ from anomri.reporting.html import write_html
 from anomri.reporting.naming import MASK, REGIONS, derivative
 from anomri.reporting.position import GEOMETRIC
 from anomri.reporting.preview import Copy, Layer, anomaly_levels, grey_levels, level_scale, pack
-from anomri.reporting.record import Record, read_record, scale_top
+from anomri.reporting.record import Record, cut_through, read_record, scale_top
 from anomri.reporting.slices import box_around
 from anomri.scan import Grid, Mask, ScanFiles, Volume
 
@@ -105,11 +105,16 @@ def _found(
 ) -> Iterator[Layer]:
     if record is None or result is None:
         return
-    _, top = _scale(record)
-    for contrast in record.contrasts:
+    for channel, contrast in enumerate(record.contrasts):
+        cut, top = _scale(record, channel)
         path = derivative(result, files.label, f"desc-anomaly_{contrast}.nii.gz")
         voxels = pack(anomaly_levels(copy.values(read_native(path)[0]), top))
-        about: dict[str, Any] = {"contrast": contrast, "high": top, "unit": record.units}
+        about: dict[str, Any] = {
+            "contrast": contrast,
+            "high": top,
+            "unit": record.units,
+            "cut": cut,
+        }
         yield Layer(name=f"{contrast.upper()} anomaly", kind="anomaly", voxels=voxels, **about)
     if record.regions:
         labels, _ = read_labels(derivative(result, files.label, REGIONS))
@@ -118,10 +123,11 @@ def _found(
     yield Layer(name="Found", kind="mask", voxels=pack(copy.labels(mask > 0)))
 
 
-def _scale(record: Record) -> tuple[int, float]:
-    """Return the level of the threshold, and the value of level 255."""
+def _scale(record: Record, channel: int = 0) -> tuple[int, float]:
+    """Return the level of the threshold of one contrast, and the value of level 255."""
     threshold = record.threshold.value
-    return level_scale(threshold, scale_top(threshold, record.units) or 1.0)
+    cut = cut_through(record.provenance, threshold, record.shows, channel)
+    return level_scale(cut, scale_top(threshold, record.units) or 1.0)
 
 
 def _truth(files: ScanFiles, copy: Copy) -> Iterator[Layer]:

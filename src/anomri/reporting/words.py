@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from anomri.reporting.record import is_probability
 from anomri.tsv import NOTHING
 
@@ -18,6 +20,7 @@ NAMES = {
     "hd95": "HD95",
     "kl": "KL",
     "mae": "MAE",
+    "n": "scans",
     "sd": "SD",
 }
 """Words of a column's name that are written otherwise."""
@@ -133,12 +136,22 @@ def heading(column: str) -> str:
     return " ".join(NAMES.get(word, word) for word in words) + unit
 
 
+def breakable(name: str) -> Markup:
+    """Escape a name, and let it break behind its underscores and before nothing else.
+
+    >>> print(breakable("a_<b>"))
+    a_<wbr>&lt;b&gt;
+    """
+    return Markup("_<wbr>").join(name.split("_"))
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "millilitres": millilitres,
     "millimetres": millimetres,
     "millimetre_point": millimetre_point,
     "scale_end": scale_end,
+    "breakable": breakable,
     "capitalise": capitalise,
     "sentence": sentence,
     "as_number": as_number,

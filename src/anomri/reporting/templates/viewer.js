@@ -134,10 +134,13 @@
       this.map = await this.volume(layer, { colormap: "magma", cal_min: 0, cal_max: layer.high, opacity: 0.6 });
       // Colours keep their meaning while the threshold moves: only what is below it vanishes.
       this.map.colormapType = 1;
-      this.level = this.preview.cut;
       this.heat = layer;
+      this.level = this.cut();
       this.above = volumeAbove(layer.voxels, this.preview.voxel_ml);
     }
+
+    // The level of the run's threshold; copies of older runs hold one for all maps.
+    cut() { return this.heat.cut || this.preview.cut; }
 
     async addLabels(layer) {
       const image = await this.volume({ ...layer, low: 0, high: 255 }, {});
@@ -195,7 +198,7 @@
       threshold.value = this.level;
       threshold.addEventListener("input", () => this.setLevel(Number(threshold.value)));
       opacity.addEventListener("input", () => { this.map.opacity = Number(opacity.value) / 100; this.nv.updateGLVolume(); });
-      this.part("reset").addEventListener("click", () => { threshold.value = this.preview.cut; this.setLevel(this.preview.cut); });
+      this.part("reset").addEventListener("click", () => { threshold.value = this.cut(); this.setLevel(this.cut()); });
       this.part("top").textContent = plain(this.heat.high, 2);
       this.part("unit").textContent = this.heat.unit;
       this.setLevel(this.level);
@@ -209,8 +212,9 @@
       const text = `above ${plain(value, 2)}: ${plain(this.above(level), 2)} ml`;
       this.part("volume").textContent = text;
       this.part("threshold").setAttribute("aria-valuetext", text);
-      this.part("written").textContent = level === this.preview.cut && this.preview.mask_ml !== null
-        ? `the run's threshold; its mask holds ${plain(this.preview.mask_ml, 2)} ml` : "";
+      const mask = this.heat === this.maps[0] && this.preview.mask_ml !== null
+        ? `; its mask holds ${plain(this.preview.mask_ml, 2)} ml` : "";
+      this.part("written").textContent = level === this.cut() ? `the run's threshold${mask}` : "";
     }
 
     swap(image, layer) {
@@ -229,7 +233,9 @@
         this.heat = heat;
         this.swap(this.map, heat);
         this.above = volumeAbove(heat.voxels, this.preview.voxel_ml);
-        this.setLevel(this.level);
+        this.part("threshold").value = this.cut();
+        this.part("top").textContent = plain(heat.high, 2);
+        this.setLevel(this.cut());
       }
       this.nv.updateGLVolume();
       this.tell(this.place);

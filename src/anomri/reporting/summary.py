@@ -1,0 +1,93 @@
+"""The sentences at the head of a page: what was found in which scans, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
+
+from anomri.reporting.record import Record
+from anomri.reporting.words import as_number, millilitres, number
+
+Table = Sequence[Mapping[str, str]]
+
+
+def lead(records: Sequence[Record]) -> str:
+    """Say what was found; empty without scans."""
+    if not records:
+        return ""
+    contrasts = ", ".join(contrast.upper() for contrast in records[0].contrasts)
+    if len(records) == 1:
+        return f"{records[0].subject} ({contrasts}): {_one(records[0])}"
+    found = sorted(r.lesion_volume_ml for r in records if r.findings)
+    begin = f"{len(records)} scans ({contrasts}): "
+    if not found:
+        return f"{begin}a lesion was found in none."
+    span = f"{millilitres(found[0])} to {millilitres(found[-1])} ml"
+    return f"{begin}a lesion was found in {len(found)}, {span}, median {median(found):.1f} ml."
+
+
+def trust(records: Sequence[Record], evaluation: Table, summary: Table) -> list[str]:
+    """Say what speaks for the results and against them, measured where it was.
+
+    Args:
+        records: the scans.
+        evaluation: a row per scan that was compared with an expert's mask.
+        summary: the means over these scans.
+    """
+    if not (records or evaluation or summary):
+        return []
+    sentences = [_agreement(evaluation, summary), _false_alarms(records), _gates(records)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _one(record: Record) -> str:
+    if not record.findings:
+        return "no lesion was found."
+    first, many = record.findings[0], len(record.findings)
+    place = f" It lies {first.position}." if first.position else ""
+    if many == 1:
+        return f"one lesion of {millilitres(record.lesion_volume_ml)} ml was found.{place}"
+    place = f", and lies {first.position}" if first.position else ""
+    return (
+        f"{many} lesions were found, {millilitres(record.lesion_volume_ml)} ml together; the "
+        f"largest has {millilitres(first.volume_ml)} ml{place}."
+    )
+
+
+def _agreement(evaluation: Table, summary: Table) -> str:
+    values = [value for row in evaluation if (value := as_number(row.get("dice", ""))) is not None]
+    row = next((row for row in summary if row.get("metric") == "dice"), {})
+    low, high = (as_number(row.get(end, "")) for end in ("lower", "upper"))
+    mean = fmean(values) if values else as_number(row.get("mean", ""))
+    if mean is None:
+        return "No expert's mask was compared, so how right these lesions are is not known."
+    text = f"Against the expert's masks the mean Dice is {mean:.2f}"
+    if low is not None and high is not None and low < high:
+        text += f" (95 % interval {low:.2f} to {high:.2f})"
+    if len(values) > 1:
+        text += f"; the worst of {len(values)} scans has {min(values):.2f}"
+    return f"{text}."
+
+
+def _false_alarms(records: Sequence[Record]) -> str:
+    """Say what healthy tissue costs: measured here, expected of the threshold, or not known."""
+    if not records:
+        return ""
+    healthy = [record.lesion_volume_ml for record in records if record.healthy]
+    if healthy:
+        marked = sum(volume > 0 for volume in healthy)
+        worst = f", at most {millilitres(max(healthy))} ml" if marked else ""
+        return f"Something was marked in {marked} of {len(healthy)} healthy scans{worst}."
+    expected = records[0].threshold.expected_false_positive_ml
+    if expected is not None:
+        return f"In a healthy scan this threshold is expected to mark {number(expected)} ml."
+    return "The threshold saw no healthy scan, so how much it marks in one is not known."
+
+
+def _gates(records: Sequence[Record]) -> str:
+    noted = sum(bool(record.notes) for record in records)
+    if not noted:
+        return ""
+    return (
+        f"Read the remarks: {noted} of {len(records)} scans {'has' if noted == 1 else 'have'} one."
+    )
