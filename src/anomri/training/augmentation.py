@@ -27,7 +27,7 @@ class Draw:
             None for none.
         squares: (N, axes, 2) first and end voxel of a square or cube along each axis, empty where
             there is none; None for none at all.
-        noise: (N, C, *space) standard normal; None without squares.
+        noise: (M, C, *space) standard normal for the M images that have one; None without squares.
     """
 
     geometry: Tensor | None
@@ -56,7 +56,8 @@ class Augmenter:
             return Draw(geometry, None, None)
         squares = draw_squares(count, space, self.squares, generator)
         there = torch.Generator(images.device).manual_seed(seed)
-        noise = torch.randn(images.shape, generator=there, device=images.device)
+        shape = (len(_having(squares)), *images.shape[1:])
+        noise = torch.randn(shape, generator=there, device=images.device)
         return Draw(geometry, squares, noise)
 
     def apply(self, images: Tensor, excluded: Tensor, draw: Draw) -> Batch:
@@ -71,20 +72,21 @@ class Augmenter:
             images, excluded = self._moved(images, excluded, draw.geometry)
         disturbed = images
         if draw.squares is not None and draw.noise is not None:
-            disturbed = hide(images, draw.squares, draw.noise)
+            with_one = _having(draw.squares)
+            there = with_one.to(images.device)
+            hidden = hide(images.index_select(0, there), draw.squares[with_one], draw.noise)
+            disturbed = images.index_copy(0, there, hidden)
         return Batch(image=disturbed, target=images, weight=1 - excluded)
 
     def _moved(self, images: Tensor, excluded: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor]:
         """Move the images that change; what is excluded loses no pixel of its rim."""
         changed = (geometry != torch.eye(2)).any(2).any(1).nonzero().flatten()
-        there = changed.to(images.device)
-        both = torch.cat((images, excluded), 1)
-        moved = move(both.index_select(0, there), geometry[changed])
-        marks = (moved[:, -1:] > 0).to(images.dtype)
-        return (
-            images.index_copy(0, there, moved[:, :-1]),
-            excluded.index_copy(0, there, marks),
-        )
+        there, geometry = changed.to(images.device), geometry[changed]
+        moved = images.index_copy(0, there, move(images.index_select(0, there), geometry))
+        if not excluded.any():  # as in most batches
+            return moved, excluded
+        marks = (move(excluded.index_select(0, there), geometry) > 0).to(excluded.dtype)
+        return moved, excluded.index_copy(0, there, marks)
 
     def undisturbed(self, images: Tensor, excluded: Tensor) -> Batch:
         """Return the batch as it was read."""
@@ -157,6 +159,11 @@ def hide(images: Tensor, squares: Tensor, noise: Tensor) -> Tensor:
     mean = images.sum(space, keepdim=True) / count
     spread = ((images - mean).square() * brain).sum(space, keepdim=True).div(count).sqrt()
     return torch.where(_inside(squares.to(images.device), images), mean + spread * noise, images)
+
+
+def _having(squares: Tensor) -> Tensor:
+    """Return the positions of the images whose square is not empty."""
+    return (squares[:, 0, 1] > squares[:, 0, 0]).nonzero().flatten()
 
 
 def _inside(squares: Tensor, images: Tensor) -> Tensor:
