@@ -60,6 +60,22 @@ def test_the_calibration_counts_the_map(detect: Detect) -> None:
     assert list(record.volume_above_ml) == sorted(record.volume_above_ml, reverse=True)
 
 
+def test_other_thresholds_of_a_probability_end_at_one(detect: Detect) -> None:
+    likely = [r.model_copy(update={"units": "tumour probability"}) for r in cohort(detect)]
+    cut = likely[0].threshold.model_copy(update={"value": 0.5})
+    likely = [record.model_copy(update={"threshold": cut}) for record in likely]
+    calibration = cohort_charts(likely)[2]
+    assert (calibration.across.low, calibration.across.high) == (0.5, 2)
+    assert max(x for line in calibration.series for x, _ in line.points) == 2
+
+
+def test_names_beside_dots_have_room(detect: Detect) -> None:
+    volume = cohort_charts(cohort(detect))[0]
+    left, _, _, bottom = volume.frame
+    assert left >= 9 * len("patients") + 8  # a letter of 15 px is 9 px wide at most
+    assert bottom < volume.height
+
+
 def test_two_scans_are_no_distribution(detect: Detect) -> None:
     assert cohort_charts(cohort(detect)[:2]) == []
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anomri.errors import BadIntensities
@@ -82,3 +83,16 @@ def test_the_run_tells_no_folder_of_the_machine(tmp_path: Path) -> None:
     assert run["command"] == "anomri detect a.nii.gz --out=x b"
     assert run["device"] == "cpu"
     assert run["versions"]["anomri"]
+
+
+def test_a_registered_lesion_has_its_place_in_the_table(detect: Detect, tmp_path: Path) -> None:
+    shift = np.eye(4)
+    shift[:3, 3] = 88, -32, -24  # of the centre at -60, 52, 44
+    write_detection(detect(subject="moved", to_template=shift), tmp_path)
+    write_detection(detect(subject="plain"), tmp_path)
+    write_tables(tmp_path, [])
+    moved, plain = read_tsv(tmp_path / "findings.tsv")
+    axes = [f"template_{axis}_mm" for axis in "xyz"]
+    assert [moved[axis] for axis in axes] == ["28", "20", "20"]
+    assert moved["template_tissue"] == "white matter"
+    assert {plain[name] for name in (*axes, "template_tissue")} == {"n/a"}

@@ -68,7 +68,8 @@ def methods_text(records: Sequence[Record]) -> str:
 def model_names(record: Record) -> str:
     """Name every recipe that looked at a scan, with its contrasts and its network."""
     source = record.provenance
-    models = [model for model in (source, source.get("beside")) if model]
+    beside = source.get("beside")
+    models = [source, beside] if beside else [source]
     return " beside ".join(_model(model, record, alone=len(models) == 1) for model in models)
 
 
@@ -76,9 +77,9 @@ def _first_sentence(records: Sequence[Record]) -> str:
     record = records[0]
     contrasts = ", ".join(contrast.upper() for contrast in record.contrasts)
     verb = "was" if len(records) == 1 else "were"
-    version = record.provenance.get("anomri_version", "")
+    anomri = f"anomri {record.provenance.get('anomri_version', '')}".strip()
     return (
-        f"{_count(len(records), 'scan')} ({contrasts}) {verb} analysed with anomri {version}, "
+        f"{_count(len(records), 'scan')} ({contrasts}) {verb} analysed with {anomri}, "
         f"{model_names(record)}."
     )
 

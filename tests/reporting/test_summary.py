@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from anomri.reporting import Record
+from anomri.reporting.summary import lead, trust
+from anomri.scan import Detection, Threshold
+
+Detect = Callable[..., Detection]
+
+
+def clean(detect: Detect, **changes: object) -> Detection:
+    """A scan in which nothing was found."""
+    found = detect(**changes)
+    return replace(found, mask=found.mask & False, findings=())
+
+
+def test_one_scan_says_where_its_lesion_lies(detect: Detect) -> None:
+    record = Record.of(detect())
+    assert lead([record]) == (
+        f"ball_01 (FLAIR): one lesion of {record.lesion_volume_ml:.1f} ml was found. "
+        f"It lies {record.findings[0].position}."
+    )
+    assert lead([Record.of(clean(detect))]) == "ball_01 (FLAIR): no lesion was found."
+    two = record.model_copy(update={"findings": record.findings * 2})
+    assert "2 lesions were found" in lead([two])
+
+
+def test_many_scans_say_how_many_and_how_much(detect: Detect) -> None:
+    records = [Record.of(detect()), Record.of(clean(detect)), Record.of(detect())]
+    ml = f"{records[0].lesion_volume_ml:.1f}"
+    assert lead(records) == (
+        f"3 scans (FLAIR): a lesion was found in 2, {ml} to {ml} ml, median {ml} ml."
+    )
+    assert lead(records[1:2] * 2) == "2 scans (FLAIR): a lesion was found in none."
+    assert lead([]) == ""
+
+
+def test_agreement_is_told_with_its_interval_and_its_worst(detect: Detect) -> None:
+    evaluation = [{"dice": "0.9"}, {"dice": "0.5"}, {"dice": "n/a"}]
+    summary = [{"metric": "dice", "mean": "0.7", "lower": "0.5", "upper": "0.9"}]
+    first, _ = trust([Record.of(detect())], evaluation, summary)
+    assert first == (
+        "Against the expert's masks the mean Dice is 0.70 (95 % interval 0.50 to 0.90); "
+        "the worst of 2 scans has 0.50."
+    )
+    assert trust([], [], summary) == [
+        "Against the expert's masks the mean Dice is 0.70 (95 % interval 0.50 to 0.90)."
+    ]
+    assert trust([], [], []) == []
+
+
+def test_false_alarms_are_measured_expected_or_unknown(detect: Detect) -> None:
+    found = detect()
+    _, unknown = trust([Record.of(found)], [], [])
+    assert "saw no healthy scan" in unknown
+    rule = Threshold(value=2.0, rule="healthy", fitted_on=("a",), false_positive_ml=1.25)
+    _, expected = trust([Record.of(replace(found, threshold=rule))], [], [])
+    assert "expected to mark 1.25 ml" in expected
+    healthy = [Record.of(detect(healthy=True)), Record.of(clean(detect, healthy=True))]
+    _, measured = trust(healthy, [], [])
+    assert measured.startswith("Something was marked in 1 of 2 healthy scans, at most ")
+
+
+def test_remarks_are_pointed_at(detect: Detect) -> None:
+    records = [Record.of(detect(notes=("spacing unknown",))), Record.of(detect())]
+    assert trust(records, [], [])[-1] == "Read the remarks: 1 of 2 scans has one."
