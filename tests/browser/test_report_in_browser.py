@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import re
@@ -13,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image as Picture
+from scipy import ndimage
 
 from anomri.pipeline import view
 from anomri.reporting import read_record, read_records
@@ -244,7 +246,7 @@ def test_nothing_sticks_out_at_any_width(
 
 
 def test_it_looks_as_it_should(browser: Browser, results: Path) -> None:
-    """Loosely: dark and light differ in the paper, and charts and pictures have ink."""
+    """Loosely: dark and light differ in the paper, and both have ink on it."""
     shots = {}
     for scheme in ("light", "dark"):
         set_width(browser, 768, scheme)
@@ -256,9 +258,99 @@ def test_it_looks_as_it_should(browser: Browser, results: Path) -> None:
     ink = {scheme: (np.abs(s - np.median(s)) > 60).mean() for scheme, s in shots.items()}
     assert 0.02 < ink["light"] < 0.25
     assert 0.02 < ink["dark"] < 0.25
-    charts = browser.find_elements(By.CSS_SELECTOR, ".chart svg")
+
+
+def shot(element: Any) -> Picture.Image:
+    return Picture.open(io.BytesIO(element.screenshot_as_png)).convert("RGB")
+
+
+def likeness(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of two pictures of one shape; 0 where one of them is blank."""
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    return float((a * b).sum()) / size if size else 0.0
+
+
+def test_every_picture_is_the_one_on_disk(browser: Browser, results: Path) -> None:
+    """What the browser draws is compared with the file: a blank or wrong one would not pass."""
+    set_width(browser, 1280)
+    open_page(browser, results / "report.html")
+    files = {
+        record.label: Picture.open(
+            results / record.label / "anat" / f"{record.label}_desc-qc.png"
+        ).convert("RGB")
+        for record in read_records(results)
+    }
+    figures = browser.find_elements(By.CSS_SELECTOR, "figure.mosaic")
+    assert [figure.get_attribute("data-label") for figure in figures] == list(files)
+    for figure in figures:
+        drawn = shot(figure.find_element(By.TAG_NAME, "img"))
+        small = (drawn.width // 4, drawn.height // 4)  # less than a pixel's shift matters little
+        alike = {
+            label: likeness(
+                np.asarray(drawn.resize(small)).astype(float),
+                np.asarray(file.resize(small)).astype(float),
+            )
+            for label, file in files.items()
+        }
+        own = figure.get_attribute("data-label")
+        assert max(alike, key=lambda label: alike[label]) == own
+        assert alike[own] > 0.95
+
+
+def test_every_chart_has_ink(browser: Browser, results: Path) -> None:
+    set_width(browser, 1280)
+    open_page(browser, results / "report.html")
+    charts = browser.find_elements(By.CSS_SELECTOR, ".chart")
     assert len(charts) == 6
-    assert all(chart.get_attribute("aria-label") for chart in charts)
+    for chart in charts:
+        drawing = chart.find_element(By.TAG_NAME, "svg")
+        assert drawing.get_attribute("aria-label")
+        image = np.asarray(shot(drawing)).astype(int)
+        coloured = (image.max(axis=2) - image.min(axis=2)) > 40  # axes and words are grey
+        assert coloured.sum() > 60, chart.text
+        frame = drawing.rect
+        for text in drawing.find_elements(By.TAG_NAME, "text"):
+            assert text.rect["x"] >= frame["x"] - 1, text.text  # no name is cut
+
+
+def test_the_viewer_draws_the_slice_it_names(browser: Browser, results: Path) -> None:
+    """The axial plane on the canvas is the copy's, with the patient's right on the left."""
+    label = glioma(results)
+    copy = read_preview(results, label)
+    record = read_record(results, label)
+    assert copy is not None
+    assert record is not None
+    set_width(browser, 1280)
+    open_page(browser, results / "report.html")
+    open_viewer(browser, label)
+    for role in ("map-opacity", "label-opacity"):
+        slide(browser, role, 0)
+    part(browser, "views").find_element(By.CSS_SELECTOR, "[value=axial]").click()
+    layer = next(layer for layer in copy.layers if layer.kind == "image")
+    data = gzip.decompress(base64.b64decode(layer.voxels))
+    volume = np.frombuffer(data, np.uint8).reshape(copy.shape, order="F").astype(float)
+    at = np.linalg.inv(copy.affine) @ [*record.findings[0].centre_mm, 1]
+    plane = volume[:, :, round(at[2])]
+    seen = pixels(browser)
+    grey = np.where(np.ptp(seen, axis=2) < 30, seen.mean(axis=2), 0)  # crosshair and labels aside
+    canvas = inside(grey)
+
+    def alike(expected: np.ndarray) -> float:
+        sized = Picture.fromarray(inside(expected)).resize(canvas.shape[::-1])
+        return likeness(canvas, np.asarray(sized))
+
+    radiological = alike(plane.T[::-1, ::-1])
+    assert radiological > 0.9
+    assert radiological > alike(plane.T[::-1]) + 0.02  # mirrored
+    assert radiological > alike(volume[:, :, round(at[2]) + 12].T[::-1, ::-1]) + 0.02
+
+
+def inside(image: np.ndarray) -> np.ndarray:
+    """Cut a picture to what is not black, letters at the edge aside."""
+    there = ndimage.binary_opening(image > 25, iterations=4)
+    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    return np.asarray(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], np.float32)
 
 
 def test_text_has_contrast(browser: Browser, results: Path) -> None:

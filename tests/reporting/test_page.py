@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jinja2 import UndefinedError
 from PIL import Image as Picture
 
 from anomri.errors import UsageError
@@ -154,6 +155,12 @@ def test_the_page_is_made_from_the_disk_alone(out: Path) -> None:
     first = write_page(out).read_bytes()
     assert write_page(out).read_bytes() == first
     assert {path.name for path in out.iterdir()} - before == {page.PAGE}  # no draft is left
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UndefinedError):
+        html.write_html(tmp_path / "page.html", "page.html.j2")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_picture_is_said(out: Path) -> None:

@@ -35,8 +35,13 @@ def write_html(path: Path, template: str, **contents: Any) -> Path:
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", delete=False
     ) as stream:
-        stream.writelines(environment().get_template(template).generate(**contents))
-    draft = Path(stream.name)
+        draft = Path(stream.name)
+        try:
+            stream.writelines(environment().get_template(template).generate(**contents))
+        except BaseException:
+            stream.close()
+            draft.unlink()
+            raise
     draft.chmod(0o644)
     return draft.replace(path)
 
