@@ -1,36 +1,30 @@
 """Who does a batch: this process, several of this machine, or a cluster.
 
-joblib hands out the scans, one at a time, so that the memory of each worker stays that of one
-scan. Its own processes serve one machine. For more than one machine its Dask backend was chosen:
-the same call then runs on whatever `dask scheduler` and `dask worker` were started on, with Slurm,
-SGE, PBS or by hand, and joblib, Dask and scikit-learn's people keep it working. Ray and MPI would
-each need a second way to write the batch. Where there is only a job array, `--part` needs neither.
-
-A worker loads the model itself, by its path: scans, model and results must lie in folders that
-every machine sees under the same name. Dask's traffic is pickled and not encrypted: use it within
-a network that is trusted.
+joblib's processes serve one machine: it hands out the scans one at a time, so that the memory of
+each worker stays that of one scan. More than one machine: see :mod:`anomri.pipeline.cluster`. A job
+array needs neither: ``--part``.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import joblib
 import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from anomri.errors import AnomriError, MissingPiece, UsageError
+from anomri.errors import AnomriError, UsageError
+from anomri.pipeline.cluster import ClusterWorkerLost, on_cluster
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 PROCESSES, DASK = "processes", "dask"
 ENGINES = (PROCESSES, DASK)
-REACH_SECONDS = 30
 
 
 class WorkerLost(AnomriError):
@@ -75,29 +69,26 @@ class Crew:
         if self.engine == PROCESSES and self.workers == 1:
             yield from map(work, items)
             return
-        with self._backend() as (jobs, threads), _worker_losses():
+        with _worker_losses():
+            if self.engine == DASK:
+                yield from on_cluster(work, items, self.scheduler)
+            else:
+                yield from self._here(work, items)
+
+    def _here(
+        self, work: Callable[[Item], Value], items: Sequence[Item]
+    ) -> Generator[Value, None, None]:
+        threads = fair_share(self.workers)
+        with joblib.parallel_config("loky", inner_max_num_threads=threads):
             # One item at a time and few in advance: memory stays flat, the bar moves.
-            parallel = joblib.Parallel(jobs, batch_size=1, max_nbytes=None, return_as="generator")
+            parallel = joblib.Parallel(
+                self.workers, batch_size=1, max_nbytes=None, return_as="generator"
+            )
             results = parallel(joblib.delayed(_do)(work, item, threads) for item in items)
             try:
                 yield from results
             finally:
                 results.close()
-
-    @contextmanager
-    def _backend(self) -> Iterator[tuple[int, int | None]]:
-        """Choose joblib's backend; yield the number of jobs and of the threads of each."""
-        with ExitStack() as stack:
-            if self.engine == DASK:
-                client = stack.enter_context(_client(self.scheduler))
-                stack.enter_context(
-                    joblib.parallel_config("dask", client=client, wait_for_workers_timeout=60)
-                )
-                yield -1, None  # Dask's own nanny sets the threads of its workers
-                return
-            threads = fair_share(self.workers)
-            stack.enter_context(joblib.parallel_config("loky", inner_max_num_threads=threads))
-            yield self.workers, threads
 
 
 ALONE = Crew()
@@ -110,11 +101,10 @@ def fair_share(workers: int) -> int:
     return min(share, int(asked)) if asked.isdigit() and int(asked) > 0 else share
 
 
-def _do(work: Callable[[Item], Value], item: Item, threads: int | None) -> Value:
+def _do(work: Callable[[Item], Value], item: Item, threads: int) -> Value:
     """Work on one item in a worker process, with its share of the threads."""
-    if threads is not None:
-        os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)  # read on first use
-        torch.set_num_threads(threads)
+    os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)  # read on first use
+    torch.set_num_threads(threads)
     return work(item)
 
 
@@ -125,10 +115,7 @@ def _worker_losses() -> Iterator[None]:
     except TerminatedWorkerError as error:
         # Its base class also means work that cannot be pickled: a fault of ours, no lost worker.
         raise _lost("a worker process") from error
-    except Exception as error:
-        # Dask's class is not at hand where Dask is not.
-        if type(error).__name__ not in {"KilledWorker", "FutureCancelledError", "CancelledError"}:
-            raise
+    except ClusterWorkerLost as error:
         raise _lost("a worker of the cluster") from error
 
 
@@ -137,23 +124,3 @@ def _lost(who: str) -> WorkerLost:
         f"{who} was killed while it had a scan, perhaps for want of memory; what was finished is "
         "kept. Next: run the same command again, with fewer --workers if it happens again."
     )
-
-
-def _client(address: str) -> AbstractContextManager[Any]:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise MissingPiece(
-            "the engine dask needs the package distributed. "
-            'Next: `pip install "anomri[dask]"`, or use --workers on one machine.'
-        ) from error
-    try:
-        client: AbstractContextManager[Any] = Client(  # type: ignore[no-untyped-call]
-            address, timeout=REACH_SECONDS
-        )
-    except (OSError, TimeoutError, ValueError) as error:
-        raise UsageError(
-            f"scheduler '{address}': expected a Dask scheduler, found none in "
-            f"{REACH_SECONDS} s. Next: start one with `dask scheduler`, or check the address."
-        ) from error
-    return client

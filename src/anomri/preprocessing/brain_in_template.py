@@ -73,7 +73,7 @@ def _fault(fixed: Coarse, moving: Coarse, match: Match, slack: float) -> tuple[s
     overlap, _ = overlap_of(fixed, moving, match.matrix)
     if overlap < MIN_OVERLAP / slack:
         expected = f"a brain that overlaps with the template's by {MIN_OVERLAP / slack:g} (Dice)"
-        return expected, f"{overlap:.2f}"
+        return expected, f"{overlap:.3f}"
     told = likeness(fixed, moving, match.matrix)
     if told < MIN_TOLD:
         expected = f"what looks like a brain inside (at least {MIN_TOLD:g} nats)"
