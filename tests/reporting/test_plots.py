@@ -120,11 +120,12 @@ def test_a_run_folder_has_a_page_of_its_own(tmp_path: Path) -> None:
         '{"healthy": {"value": 2.5, "rule": "healthy", "fitted_on": ["secret"], '
         '"false_positive_ml": 4.9}}'
     )
-    (tmp_path / "recipe.yaml").write_text("name: <vae>\n")
+    (tmp_path / "recipe.yaml").write_text("name: <vae>\nabout: one of healthy heads\n")
     text = write_page(tmp_path).read_text(encoding="utf-8")
     words = " ".join(re.sub(r"<[^>]+>", " ", text).split())
     assert "best validation loss, epoch 1" in words
     assert "name: &lt;vae&gt;" in text
+    assert "Recipe &lt;vae&gt;: one of healthy heads." in words
     assert "Fitted thresholds" in words
     assert "secret" not in text
     assert text.count("<polyline") == 2

@@ -26,12 +26,17 @@ def reproduction_contents(folder: Path) -> dict[str, Any]:
         folder: of a paper, with ``published.tsv`` and, once run, ``measured.tsv``.
     """
     measured = read_tsv(folder / MEASURED)
+    headlines = _headlines(measured)
+    same = _same(headlines)
     shown = [{key: value for key, value in row.items() if key not in QUIET} for row in measured]
     origins = [{key: row.get(key, "") for key in ("row", *QUIET)} for row in measured]
     return {
         "name": folder.name,
         "published": read_tsv(folder / PUBLISHED),
-        "headlines": _headlines(measured),
+        "headlines": [
+            {name: text for name, text in line.items() if name not in same} for line in headlines
+        ],
+        "same": same,
         "measured": shown,
         "origins": [dict(pairs) for pairs in dict.fromkeys(tuple(o.items()) for o in origins)],
     }
@@ -46,11 +51,24 @@ def _headlines(measured: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
         line = lines.setdefault(tuple(what.values()), empty)
         if row.get("metric") in HEADLINES:
             line[row["metric"]] = _interval(row)
-    there = [name for name in HEADLINES if any(line[name] != NOTHING for line in lines.values())]
-    return [
-        {name: text for name, text in line.items() if name not in HEADLINES or name in there}
-        for line in lines.values()
-    ]
+    return _without(list(lines.values()), {NOTHING}, HEADLINES)
+
+
+def _without(
+    lines: Sequence[dict[str, str]], texts: set[str], columns: Sequence[str]
+) -> list[dict[str, str]]:
+    """Leave those of the columns out that hold nothing but one of the texts."""
+    out = {name for name in columns if {line.get(name, NOTHING) for line in lines} <= texts}
+    return [{name: text for name, text in line.items() if name not in out} for line in lines]
+
+
+def _same(lines: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Return the columns that say the same of every line, where there are several."""
+    if len(lines) < 2:
+        return {}
+    first = lines[0]
+    names = [name for name in (*WHAT, "n") if name in first and name != "row"]
+    return {name: first[name] for name in names if {line[name] for line in lines} == {first[name]}}
 
 
 def _interval(row: Mapping[str, str]) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from anomri.reporting.plots import learning_charts
 from anomri.reporting.view import Tile
-from anomri.reporting.words import as_number, number
+from anomri.reporting.words import as_number, number, sentence
 from anomri.tsv import NOTHING, read_tsv
 
 METRICS = "metrics.tsv"
@@ -28,13 +30,15 @@ def run_contents(run: Path) -> dict[str, Any]:
     metrics = read_tsv(run / METRICS)
     environment = _json(run / ENVIRONMENT)
     recipe = run / RECIPE
+    text = recipe.read_text(encoding="utf-8") if recipe.is_file() else ""
     return {
         "name": run.name,
         "tiles": _tiles(metrics, environment),
         "facts": _facts(environment),
         "charts": learning_charts(metrics),
         "thresholds": [_threshold(entry) for entry in _json(run / THRESHOLDS).values()],
-        "recipe": recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
+        "lead": _lead(text),
+        "recipe": text,
     }
 
 
@@ -50,6 +54,17 @@ def _tiles(metrics: list[dict[str, str]], environment: Mapping[str, Any]) -> lis
     for split, slices in environment.get("slices", {}).items():
         tiles.append(Tile(str(slices), "", _many(slices, f"{_spelt(split)} slice")))
     return tiles
+
+
+def _lead(recipe: str) -> str:
+    """Say what was learnt, in the recipe's own words."""
+    try:
+        told = yaml.safe_load(recipe)
+    except yaml.YAMLError:
+        told = None
+    if not isinstance(told, dict) or not told.get("about"):
+        return "How the model was learnt."
+    return sentence(f"Recipe {told.get('name', 'unnamed')}: {told['about']}")
 
 
 def _many(count: int, noun: str) -> str:

@@ -12,6 +12,7 @@ from anomri.reporting.record import is_probability
 from anomri.tsv import NOTHING
 
 MINUS = "\N{MINUS SIGN}"
+PIECE = 20  # letters of a name that stay together on a line
 NAMES = {
     "auprc": "AUPRC",
     "auroc": "AUROC",
@@ -137,12 +138,23 @@ def heading(column: str) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """Escape a name, and let it break behind its underscores and before nothing else.
+    """Escape a name, and let it break behind its underscores or, in a long piece, anywhere.
 
     >>> print(breakable("a_<b>"))
     a_<wbr>&lt;b&gt;
     """
-    return Markup("_<wbr>").join(name.split("_"))
+    pieces = [piece[at : at + PIECE] for piece in re.split("(?<=_)", name) for at in _steps(piece)]
+    return Markup("<wbr>").join(pieces)
+
+
+def _steps(piece: str) -> range:
+    return range(0, max(len(piece), 1), PIECE)
+
+
+def interval(text: str) -> tuple[str, str]:
+    """Part ``0.5 (0.4 to 0.6)`` into the value and its interval; empty where there is none."""
+    parts = re.fullmatch(r"([\d.\N{MINUS SIGN}]+) (\(.+ to .+\))", text)
+    return (parts[1], parts[2]) if parts else (text, "")
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
@@ -152,6 +164,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "millimetre_point": millimetre_point,
     "scale_end": scale_end,
     "breakable": breakable,
+    "interval": interval,
     "capitalise": capitalise,
     "sentence": sentence,
     "as_number": as_number,

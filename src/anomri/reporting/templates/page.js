@@ -50,8 +50,10 @@
     filter();
   }
 
-  // Closed details would be missing on paper.
+  // Closed details would be missing on paper; those that fill pages stay off it.
   addEventListener("beforeprint", () => {
-    document.querySelectorAll("details").forEach((details) => { details.open = true; });
+    for (const details of document.querySelectorAll("details")) {
+      details.open ||= details.querySelectorAll("tr").length <= 60;
+    }
   });
 })();
