@@ -87,6 +87,63 @@ def make_series() -> MakeSeries:
 
 
 @pytest.fixture
+def make_enhanced(make_series: MakeSeries) -> MakeSeries:
+    """Return a function that writes one multi-frame file (Enhanced MR) and gives it in a list."""
+
+    def make(folder: Path, volume: NDArray[Any], *, number: int = 1, **tags: Any) -> list[Path]:
+        """Write (slices, rows, columns) as frames; arguments as for ``make_series``."""
+        import pydicom
+
+        singles = make_series(folder / "single", volume, number=number, **tags)
+        data = pydicom.dcmread(singles[0])
+        planes = [pydicom.dcmread(path) for path in singles]
+        for path in singles:
+            path.unlink()
+        (folder / "single").rmdir()
+        data.file_meta.MediaStorageSOPClassUID = pydicom.uid.EnhancedMRImageStorage
+        data.SOPClassUID = pydicom.uid.EnhancedMRImageStorage
+        data.NumberOfFrames = len(planes)
+        data.PixelData = b"".join(plane.PixelData for plane in planes)
+        data.ImageType = ["ORIGINAL", "PRIMARY", "M", "NONE"]
+        timing, echo = pydicom.Dataset(), pydicom.Dataset()
+        timing.RepetitionTime, echo.EffectiveEchoTime = data.RepetitionTime, data.EchoTime
+        shared = pydicom.Dataset()
+        shared.MRTimingAndRelatedParametersSequence = [timing]
+        shared.MREchoSequence = [echo]
+        measures, orientation = pydicom.Dataset(), pydicom.Dataset()
+        for name in ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices"):
+            setattr(measures, name, data[name].value)
+        orientation.ImageOrientationPatient = data.ImageOrientationPatient
+        shared.PixelMeasuresSequence = [measures]
+        shared.PlaneOrientationSequence = [orientation]
+        data.SharedFunctionalGroupsSequence = [shared]
+        data.PerFrameFunctionalGroupsSequence = [
+            _frame(plane, index) for index, plane in enumerate(planes)
+        ]
+        for name in (
+            *("PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "EchoTime"),
+            *("ImagePositionPatient", "ImageOrientationPatient", "RepetitionTime"),
+        ):
+            delattr(data, name)
+        path = folder / f"enhanced{number}.dcm"
+        data.save_as(path, enforce_file_format=True)
+        return [path]
+
+    return make
+
+
+def _frame(plane: Any, index: int) -> Any:
+    import pydicom
+
+    position, content, group = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    position.ImagePositionPatient = plane.ImagePositionPatient
+    content.StackID, content.InStackPositionNumber = "1", index + 1
+    content.DimensionIndexValues = [1, index + 1]
+    group.PlanePositionSequence, group.FrameContentSequence = [position], [content]
+    return group
+
+
+@pytest.fixture
 def oblique() -> NDArray[np.float64]:
     """(slice, row, column) to LPS mm: tilted about two axes, anisotropic, shifted."""
     a, b = np.deg2rad([17.0, -11.0])

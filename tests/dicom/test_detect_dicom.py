@@ -63,3 +63,18 @@ def test_no_tag_of_the_patient_reaches_another_output(
     np.testing.assert_allclose(points.mean(axis=0), [80, 100, 90], atol=2.0)
     again = CliRunner().invoke(app, words, catch_exceptions=False)
     assert "1 unchanged" in again.output
+
+
+def test_one_file_with_many_frames_is_read_and_answered(
+    tmp_path: Path, make_enhanced: MakeSeries
+) -> None:
+    import highdicom
+
+    make_enhanced(tmp_path / "in", head(), SeriesDescription="t2 flair")
+    words = ["detect", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", "intensity"]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    (segmentation,) = (tmp_path / "out").rglob("*_seg.dcm")
+    held = highdicom.seg.segread(segmentation).get_volume(combine_segments=True)
+    points = held.map_indices_to_reference(np.argwhere(held.array))
+    np.testing.assert_allclose(points.mean(axis=0), [80, 100, 90], atol=2.0)

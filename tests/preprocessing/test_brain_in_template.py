@@ -60,6 +60,12 @@ def test_what_is_far_from_a_brain_in_size_is_refused(size: float) -> None:
         check_in_template(brain, grid, values, name="head")
 
 
+def test_a_head_upside_down_is_refused() -> None:
+    values, brain, grid = patient()
+    with pytest.raises(QualityRefused, match=r"half a turn about the (left-right|back-front)"):
+        check_in_template(brain[:, :, ::-1], grid, values[:, :, ::-1], name="head")
+
+
 def test_another_shape_is_refused() -> None:
     values, brain, grid = patient()
     slab = brain.copy()

@@ -75,7 +75,8 @@ def on_cluster(
 
 def _room(client: Any) -> int:
     """Return how many items may be on their way; workers come and go."""
-    return AHEAD * sum(client.ncores().values())
+    threads: int = sum(client.ncores().values())
+    return AHEAD * threads
 
 
 def _wait_for_workers(client: Any, address: str) -> None:

@@ -11,7 +11,9 @@ over the voxels well within both brains; the outline, which the network drew, ta
 Measured: 16 gliomas of ``brats2018``, train (FLAIR, T1CE) 0.036-0.18; whole heads of ``ixi_t1`` and
 ``nichart`` 0.046-0.19; ``open_ms`` with 4 mm slices 0.12-0.13; ``lgg`` slices without a voxel size
 0.042-0.17. Noise, as fine as a voxel or smoothed over 3 or 6 mm, in a cube or in a brain's shape,
-and an even ball 0.005-0.012; a ball in a shell, which the network cuts through, 0.025.
+and an even ball 0.005-0.012; a ball in a shell, which the network cuts through, 0.025; a drawn
+abdomen of large organs 0.031, which passes. In 22 whole heads half a turn made the match less like
+(0.91 times at most); in one laid upside down 1.21 times more.
 """
 
 from __future__ import annotations
@@ -24,7 +26,14 @@ from anomri.errors import Evidence, QualityRefused
 from anomri.preprocessing.coarse import Coarse, coarse, within
 from anomri.preprocessing.registration import Match, quick
 from anomri.preprocessing.resampling import index_map, sample
-from anomri.preprocessing.template import RIM, overlap_of, template_picture
+from anomri.preprocessing.template import (
+    RIM,
+    TURN_BACK,
+    overlap_of,
+    template_picture,
+    told_of_turn,
+    turned_about,
+)
 from anomri.scan import Affine, Grid, Mask, Volume
 
 SIDE_MM = 4.0
@@ -51,17 +60,19 @@ def check_in_template(
 
     Raises:
         QualityRefused: laid on the template its size is beyond 0.6 to 1.5, the two brains overlap
-            by less than 0.8 (Dice), or its values tell under 0.02 nats of the template's.
+            by less than 0.8 (Dice), its values tell under 0.02 nats of the template's, or it fits
+            better by half a turn than as the header says.
         MissingPiece: there is no template.
     """
     fixed = template_picture(SIDE_MM)
     moving = coarse(volume, mask, grid, side_mm=SIDE_MM, around=False)
-    match = quick(fixed, moving)
-    fault = _fault(fixed, moving, match, slack)
+    step, fault = _NEXT, _fault(fixed, moving, quick(fixed, moving), slack)
+    if not fault and (axis := turned_about(fixed, moving)):
+        step, fault = TURN_BACK, told_of_turn(axis)
     if fault:
         expected, got = fault
         evidence = Evidence(volume, mask, grid.spacing)
-        raise QualityRefused(name, expected=expected, got=got, next_step=_NEXT, evidence=evidence)
+        raise QualityRefused(name, expected=expected, got=got, next_step=step, evidence=evidence)
 
 
 def _fault(fixed: Coarse, moving: Coarse, match: Match, slack: float) -> tuple[str, str] | None:

@@ -36,6 +36,7 @@ MIN_COVERED = 0.4  # of the template's brain within the field of view
 TURNS = ("", "left-right", "back-front", "foot-head")
 CLEARLY_BETTER = 1.05  # likeness of a turned start, relative to the header's
 
+TURN_BACK = "repair the orientation in the header, or convert the DICOM files again"
 _LOOK = "look at the scan and its brain mask; leave `template` out of the recipe to go without"
 
 
@@ -151,22 +152,28 @@ def template_picture(side_mm: float = SIDE_MM) -> Coarse:
     return replace(picture, mask=ndimage.binary_dilation(picture.mask, iterations=RIM))
 
 
+def turned_about(fixed: Coarse, moving: Coarse) -> str:
+    """Return the axis about which half a turn makes a brain fit the template better, or nothing."""
+    turns = [np.eye(3), *(2 * np.diag(axis) - np.eye(3) for axis in np.eye(3))]
+    best, tried = best_start(fixed, moving, [centred(fixed, moving, turn) for turn in turns])
+    return "" if tried[best].likeness < CLEARLY_BETTER * tried[0].likeness else TURNS[best]
+
+
 def _refuse_turned(fixed: Coarse, moving: Coarse, name: str) -> None:
     """Refuse a scan whose brain lies in the template better when it is turned by 180 degrees.
 
     Raises:
         QualityRefused: it does.
     """
-    turns = [np.eye(3), *(2 * np.diag(axis) - np.eye(3) for axis in np.eye(3))]
-    best, tried = best_start(fixed, moving, [centred(fixed, moving, turn) for turn in turns])
-    if tried[best].likeness < CLEARLY_BETTER * tried[0].likeness:
-        return
-    raise QualityRefused(
-        name,
-        expected="a brain that lies as the file's header says",
-        got=f"one that fits the template better by half a turn about the {TURNS[best]} axis",
-        next_step="repair the orientation in the header, or convert the DICOM files again",
-    )
+    if axis := turned_about(fixed, moving):
+        expected, got = told_of_turn(axis)
+        raise QualityRefused(name, expected=expected, got=got, next_step=TURN_BACK)
+
+
+def told_of_turn(axis: str) -> tuple[str, str]:
+    """Return what a turned head is told: expected and got."""
+    got = f"one that fits the template better by half a turn about the {axis} axis"
+    return "a brain that lies as the file's header says", got
 
 
 def _refuse_misfit(match: Match, overlap: float, covered: float, kind: Kind, name: str) -> None:

@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.errors import GridMismatch, MissingPiece
+from anomri.errors import GridMismatch, MissingPiece, UnreadableScan
 from anomri.scan import Affine
 
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 SERIES_NUMBER = 9000
 TOLERANCE = 0.02  # voxels that a position may lie off the mask's own grid
+GROUPS = {
+    "PixelMeasuresSequence": "PixelSpacing",
+    "PlaneOrientationSequence": "ImageOrientationPatient",
+    "PlanePositionSequence": "ImagePositionPatient",
+}
 TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # NIfTI's world points right, anterior; DICOM's does not
 
 
@@ -40,6 +45,7 @@ def write_segmentation(
     Raises:
         MissingPiece: highdicom is not installed.
         GridMismatch: the mask lies on another grid than the slices.
+        UnreadableScan: the headers do not say where the images lie.
     """
     try:
         import highdicom
@@ -48,8 +54,14 @@ def write_segmentation(
         raise MissingPiece(
             'writing DICOM needs highdicom. Next: `pip install "anomri[dicom]"`.'
         ) from error
-    sources = sorted((pydicom.dcmread(item) for item in slices), key=_place)
-    frames = np.stack([frame_of(mask, source) for source in sources])
+    sources = [pydicom.dcmread(item) for item in slices]
+    places = [place for source in sources for place in places_of(source)]
+    if len(places) == len(sources):
+        order = sorted(range(len(places)), key=lambda number: _place(places[number]))
+        sources, places = [sources[n] for n in order], [places[n] for n in order]
+    elif len(sources) > 1:
+        raise _unreadable(f"{len(sources)} files with several images each")
+    frames = np.stack([frame_of(mask, place) for place in places])
     seeds = [str(sources[0].SeriesInstanceUID), identity]
     release = version("anomri")
     segmentation = highdicom.seg.Segmentation(
@@ -70,6 +82,44 @@ def write_segmentation(
         omit_empty_frames=bool(frames.any()),
     )
     segmentation.save_as(path)
+
+
+def places_of(source: Dataset) -> list[Dataset]:
+    """Return what says where an image lies, for each image of a file.
+
+    A file with many frames (Enhanced MR) keeps it in functional groups, DICOM PS3.3 C.7.6.16.
+
+    Raises:
+        UnreadableScan: it is not there.
+    """
+    try:
+        if "PerFrameFunctionalGroupsSequence" not in source:
+            slice_affine(source)
+            return [source]
+        shared = source.SharedFunctionalGroupsSequence[0]
+        return [_of_frame(source, own, shared) for own in source.PerFrameFunctionalGroupsSequence]
+    except (AttributeError, KeyError, IndexError, TypeError) as error:
+        raise _unreadable(f"a header without it ({error})") from error
+
+
+def _of_frame(source: Dataset, own: Dataset, shared: Dataset) -> Dataset:
+    from pydicom import Dataset
+
+    place = Dataset()
+    place.Rows, place.Columns = source.Rows, source.Columns
+    for group, tag in GROUPS.items():
+        held = own if group in own else shared
+        setattr(place, tag, held[group].value[0][tag].value)
+    return place
+
+
+def _unreadable(got: str) -> UnreadableScan:
+    return UnreadableScan(
+        "DICOM series",
+        expected="one file with all images or one file for each, that say where they lie",
+        got=got,
+        next_step="convert the series to NIfTI, and give that",
+    )
 
 
 def frame_of(mask: nib.Nifti1Image, source: Dataset) -> NDArray[np.bool_]:
