@@ -105,6 +105,9 @@ def test_an_unfitted_rule_says_what_to_do(work: Path) -> None:
 def test_a_dry_run_writes_nothing(work: Path) -> None:
     run("detect", work / "phantoms", "-o", work / "dry", "--dry-run")
     assert not (work / "dry").exists()
+    run("detect", work / "phantoms", "--dry-run")
+    with pytest.raises(UsageError, match="expected a folder to write to"):
+        run("detect", work / "phantoms")
 
 
 def test_subjects_can_be_chosen(work: Path) -> None:

@@ -19,6 +19,7 @@ from anomri.cli.options import (
     Engine,
     Layout,
     Out,
+    OutOrNone,
     Part,
     ParticipantLabel,
     Scheduler,
@@ -31,6 +32,7 @@ from anomri.cli.options import (
     choices,
     chosen_subjects,
     crew_of,
+    needed,
     with_contrasts,
     words,
 )
@@ -43,7 +45,7 @@ from anomri.recipe import Recipe
 
 def prepare(
     source: Source,
-    out: Out,
+    out: OutOrNone = None,
     recipe: Annotated[str, typer.Option(help="Whose preparation: a file or a name.")] = "intensity",
     contrasts: Contrasts = "",
     brain: Brain = "",
@@ -69,7 +71,7 @@ def prepare(
     )
     show(mine.found(found))
     if not dry_run:
-        chosen = with_contrasts(Recipe.load(recipe), contrasts)
+        out, chosen = needed(out), with_contrasts(Recipe.load(recipe), contrasts)
         chosen = chosen.with_brain(brain) if brain else chosen
         outcome = pipeline.prepare(found, out, recipe=chosen, track=track, crew=crew, part=mine)
         finish(outcome, out)

@@ -14,6 +14,9 @@ from anomri.recipe import Recipe
 
 Source = Annotated[Path, typer.Argument(help="A scan, a folder of scans or a data set.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
+OutOrNone = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Folder to write to; needless with --dry-run.")
+]
 Layout = Annotated[str, typer.Option(help=f"auto, {', '.join(LAYOUTS)}.")]
 Subjects = Annotated[str, typer.Option("--subjects", help="Only these, separated by commas.")]
 SplitFile = Annotated[
@@ -71,6 +74,17 @@ def choices(series: list[str] | None) -> dict[str, str]:
 def crew_of(workers: int, engine: str, scheduler: str) -> pipeline.Crew:
     """Return who does the batch; the address of a scheduler alone means Dask."""
     return pipeline.Crew(workers, "dask" if scheduler else engine, scheduler)
+
+
+def needed(out: Path | None) -> Path:
+    """Return the folder to write to.
+
+    Raises:
+        UsageError: none was given.
+    """
+    if out is None:
+        raise UsageError("expected a folder to write to. Next: give it with -o, or say --dry-run.")
+    return out
 
 
 def words(text: str) -> frozenset[str]:

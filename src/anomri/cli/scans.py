@@ -18,7 +18,7 @@ from anomri.cli.options import (
     Engine,
     Layout,
     Model,
-    Out,
+    OutOrNone,
     Part,
     ParticipantLabel,
     Scheduler,
@@ -31,6 +31,7 @@ from anomri.cli.options import (
     choices,
     chosen_subjects,
     crew_of,
+    needed,
 )
 from anomri.cli.terminal import finish, show, track
 from anomri.datasets import Found
@@ -39,7 +40,7 @@ from anomri.errors import UsageError
 
 def detect(
     source: Source,
-    out: Out,
+    out: OutOrNone = None,
     model: Model = "intensity",
     layout: Layout = "auto",
     series: SeriesChoice = None,
@@ -78,6 +79,7 @@ def detect(
     show(mine.found(found))
     if dry_run:
         return
+    out = needed(out)
     if brain_mask is not None:
         found = pipeline.with_brain_mask(found, brain_mask)
     detector = pipeline.load_detector(

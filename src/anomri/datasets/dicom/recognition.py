@@ -125,6 +125,7 @@ def _named(words: str, agent: bool, inversion: float | None) -> str | None:
 
 
 LONG_TI, LONG_TE, LONG_TR = 1600.0, 60.0, 2000.0
+_CHOOSE = "name it with --series CONTRAST=NUMBER to use it"
 SHORT_TE, SHORT_TR, T1_TI = 30.0, 1200.0, (300.0, 1300.0)
 
 
@@ -135,11 +136,12 @@ def _timed(series: Series, agent: bool) -> Decision:
     told = ", ".join(f"{name} {value:g} ms" for name, value in times.items() if value is not None)
     te, tr, ti = times["TE"], times["TR"], times["TI"] or 0.0
     if te is None or tr is None:
-        return Decision(None, "neither its description nor its times say which contrast it is")
+        said = "neither its description nor its times say which contrast it is"
+        return Decision(None, f"{said}; {_CHOOSE}")
     if te >= LONG_TE and ti >= LONG_TI:
         return Decision("flair", told)
     if te >= LONG_TE and tr >= LONG_TR and not ti:
         return Decision("t2", told)
     if te <= SHORT_TE and (T1_TI[0] <= ti <= T1_TI[1] or (tr <= SHORT_TR and not ti)):
         return Decision("t1ce" if agent else "t1", told + (", contrast agent" if agent else ""))
-    return Decision(None, f"no contrast that is known has {told}")
+    return Decision(None, f"no contrast that is known has {told}; {_CHOOSE}")
