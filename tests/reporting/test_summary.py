@@ -31,19 +31,32 @@ def test_many_scans_say_how_many_and_how_much(detect: Detect) -> None:
     records = [Record.of(detect()), Record.of(clean(detect)), Record.of(detect())]
     ml = f"{records[0].lesion_volume_ml:.1f}"
     assert lead(records) == (
-        f"3 scans (FLAIR): a lesion was found in 2, {ml} to {ml} ml, median {ml} ml."
+        f"3 scans (FLAIR): a lesion was found in 2 of 3, {ml} to {ml} ml, median {ml} ml."
     )
     assert lead(records[1:2] * 2) == "2 scans (FLAIR): a lesion was found in none."
     assert lead([]) == ""
 
 
+def test_healthy_scans_are_no_patients(detect: Detect) -> None:
+    patient, marked = Record.of(detect(healthy=False)), Record.of(detect(healthy=True))
+    spared = Record.of(clean(detect, healthy=True))
+    assert "found in 1 of 1 patients," in lead([patient, marked, spared])
+    assert lead([patient, marked, spared]).endswith("; in 1 of 2 healthy ones.")
+    assert lead([marked, marked]).endswith("in none; in 2 of 2 healthy ones.")
+    assert lead([spared, spared]) == "2 scans (FLAIR): a lesion was found in none."
+
+
 def test_agreement_is_told_with_its_interval_and_its_worst(detect: Detect) -> None:
-    evaluation = [{"dice": "0.9"}, {"dice": "0.5"}, {"dice": "n/a"}]
+    evaluation = [
+        {"subject": "a", "dice": "0.9"},
+        {"subject": "b", "dice": "0.5"},
+        {"subject": "c", "dice": "n/a"},
+    ]
     summary = [{"metric": "dice", "mean": "0.7", "lower": "0.5", "upper": "0.9"}]
     first, _ = trust([Record.of(detect())], evaluation, summary)
     assert first == (
         "Against the expert's masks the mean Dice is 0.70 (95 % interval 0.50 to 0.90); "
-        "the worst of 2 scans has 0.50."
+        "the worst of 2, scan b, has 0.50."
     )
     assert trust([], [], summary) == [
         "Against the expert's masks the mean Dice is 0.70 (95 % interval 0.50 to 0.90)."

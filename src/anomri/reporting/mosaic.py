@@ -37,6 +37,7 @@ DPI = 100
 WIDTH = 1500  # pixels
 LEFT, RIGHT, HEAD, FOOT, GAP = 46, 146, 68, 52, 6  # pixels around and between the panels
 
+LOW = 0.25  # of the colour bar: a mark below it stands close to that of 0
 WRAP = 24  # letters of a unit beside its colour bar, per line
 
 
@@ -135,9 +136,10 @@ class Mosaic:
                 continue
             y = bottom - share * (bottom - top)
             axes.plot((left + 12, left + 17), (y, y), color=INK, linewidth=0.8)
-            cutting = value == row.cut
-            text = f"{value:.3g}" + ("\nthreshold" if cutting else "")
-            write(axes, left + 21, y + 8 * cutting, text, ha="left", size=10.5)
+            text, off = f"{value:.3g}", 0
+            if value == row.cut:  # its name goes where no other mark stands
+                text, off = (f"{text}\nthreshold", 8) if share > LOW else (f"threshold\n{text}", -8)
+            write(axes, left + 21, y + off, text, ha="left", size=10.5)
         unit = fill(unit_of(self.detection), WRAP)
         write(axes, WIDTH - 16, (top + bottom) / 2, unit, rotation=90, size=10, color=QUIET)
 

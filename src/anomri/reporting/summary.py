@@ -18,12 +18,20 @@ def lead(records: Sequence[Record]) -> str:
     contrasts = ", ".join(contrast.upper() for contrast in records[0].contrasts)
     if len(records) == 1:
         return f"{records[0].subject} ({contrasts}): {_one(records[0])}"
-    found = sorted(r.lesion_volume_ml for r in records if r.findings)
     begin = f"{len(records)} scans ({contrasts}): "
+    healthy = [record for record in records if record.healthy]
+    others = [record for record in records if not record.healthy]
+    found = sorted(record.lesion_volume_ml for record in others if record.findings)
+    end = f"; in {_marked(healthy)} of {len(healthy)} healthy ones" if healthy else ""
     if not found:
-        return f"{begin}a lesion was found in none."
+        return f"{begin}a lesion was found in none{end if _marked(healthy) else ''}."
+    who = f"{len(found)} of {len(others)}{' patients' if healthy else ''}"
     span = f"{millilitres(found[0])} to {millilitres(found[-1])} ml"
-    return f"{begin}a lesion was found in {len(found)}, {span}, median {median(found):.1f} ml."
+    return f"{begin}a lesion was found in {who}, {span}, median {median(found):.1f} ml{end}."
+
+
+def _marked(records: Sequence[Record]) -> int:
+    return sum(bool(record.findings) for record in records)
 
 
 def trust(records: Sequence[Record], evaluation: Table, summary: Table) -> list[str]:
@@ -55,17 +63,19 @@ def _one(record: Record) -> str:
 
 
 def _agreement(evaluation: Table, summary: Table) -> str:
-    values = [value for row in evaluation if (value := as_number(row.get("dice", ""))) is not None]
+    told = [(as_number(row.get("dice", "")), row.get("subject", "")) for row in evaluation]
+    values = [(value, name) for value, name in told if value is not None]
     row = next((row for row in summary if row.get("metric") == "dice"), {})
     low, high = (as_number(row.get(end, "")) for end in ("lower", "upper"))
-    mean = fmean(values) if values else as_number(row.get("mean", ""))
+    mean = fmean(value for value, _ in values) if values else as_number(row.get("mean", ""))
     if mean is None:
         return "No expert's mask was compared, so how right these lesions are is not known."
     text = f"Against the expert's masks the mean Dice is {mean:.2f}"
     if low is not None and high is not None and low < high:
         text += f" (95 % interval {low:.2f} to {high:.2f})"
     if len(values) > 1:
-        text += f"; the worst of {len(values)} scans has {min(values):.2f}"
+        worst, name = min(values)
+        text += f"; the worst of {len(values)}, scan {name}, has {worst:.2f}"
     return f"{text}."
 
 
@@ -73,10 +83,11 @@ def _false_alarms(records: Sequence[Record]) -> str:
     """Say what healthy tissue costs: measured here, expected of the threshold, or not known."""
     if not records:
         return ""
-    healthy = [record.lesion_volume_ml for record in records if record.healthy]
+    healthy = [record for record in records if record.healthy]
     if healthy:
-        marked = sum(volume > 0 for volume in healthy)
-        worst = f", at most {millilitres(max(healthy))} ml" if marked else ""
+        marked = _marked(healthy)
+        most = max(record.lesion_volume_ml for record in healthy)
+        worst = f", at most {millilitres(most)} ml" if marked else ""
         return f"Something was marked in {marked} of {len(healthy)} healthy scans{worst}."
     expected = records[0].threshold.expected_false_positive_ml
     if expected is not None:
