@@ -14,6 +14,7 @@ from anomri.cli import models, scans
 from anomri.cli.terminal import console
 from anomri.errors import AnomriError
 
+INTERRUPTED = 130
 NOTICE = "For research only; not a medical device."
 
 app = typer.Typer(
@@ -66,6 +67,9 @@ def main() -> None:
     except AnomriError as error:
         console.print(f"anomri: {error}", style="red", markup=False, highlight=False)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Typer turns an interruption into an exit of its own, without a word.
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
         console.print("anomri: stopped; run the same command again to go on.")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
