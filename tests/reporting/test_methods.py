@@ -46,6 +46,7 @@ def test_a_network_that_segments_gives_a_probability(record: Record) -> None:
     lesions = told(record, source, units="tumour probability", regions=True)
     text = methods_text([lesions])
     assert "model folded_segmenter, weights SHA-256" in text
+    assert "it sees T1CE, T1, T2 too, where there are any" in text
     assert "probability of the lesion" in text
     assert "Voxels were left as they are" in text
     assert "outputs of the same network" in text

@@ -289,6 +289,7 @@ class Detector:
             "recipe": self.recipe.name,
             "family": self.recipe.family.name,
             "weights_sha256": self.weights_hash,
+            "optional": list(self.recipe.optional),
             "preparation": self.recipe.preparation.model_dump(mode="json"),
             "detection": self.recipe.detection.model_dump(mode="json"),
             **({"beside": self.beside.provenance()} if self.beside else {}),

@@ -92,7 +92,9 @@ def _model(source: Mapping[str, Any], record: Record, *, alone: bool) -> str:
     pairs = zip(record.contrasts, record.shows, strict=False)
     own = "" if alone else ", ".join(name.upper() for name, part in pairs if part == shows)
     on = f" on {own}" if own else ""
-    return f"recipe '{source.get('recipe', 'unnamed')}'{on} ({network}{weights})"
+    optional = ", ".join(name.upper() for name in source.get("optional", ()))
+    more = f"; it sees {optional} too, where there are any" if optional else ""
+    return f"recipe '{source.get('recipe', 'unnamed')}'{on} ({network}{weights}{more})"
 
 
 def _brain_sentence(records: Sequence[Record]) -> str:
@@ -209,7 +211,7 @@ def _threshold_sentence(records: Sequence[Record]) -> str:
         if healthy is None
         else f", with {healthy:.2g} ml of false positives expected on a healthy scan"
     )
-    value = "" if threshold.rule == "robust" else f" of {threshold.value:.4g} {record.units}"
+    value = "" if threshold.rule == "robust" else f" of {threshold.value:.4g} ({record.units})"
     return f"Voxels were called abnormal by {rule}{value}{fitted}{expected}."
 
 

@@ -155,7 +155,7 @@ class Mosaic:
                 volume = np.count_nonzero(self.detection.regions == label) * voxel_ml
                 entries.append((colour, f"{short}: {volume:.1f} ml"))
         for number, (colour, text) in enumerate(entries):
-            x = LEFT + number * 178
+            x = LEFT + number * 195
             axes.plot((x, x + 22), (y, y), color=colour, linewidth=2)
             write(axes, x + 30, y, text, ha="left", size=12)
         write(
