@@ -10,8 +10,10 @@ import pytest
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 # What has to import where an extra is installed. The messages without one stand beside the code:
-# tests/dicom (pydicom, dcm2niix) and tests/pipeline/test_crew.py (distributed).
+# tests/dicom (pydicom, dcm2niix), tests/pipeline/test_crew.py (distributed) and
+# tests/preprocessing/test_brain_hdbet.py (HD_BET).
 MODULES = {"dicom": ("pydicom", "highdicom", "dcm2niix"), "dask": ("dask", "distributed")}
+LARGE = {"hdbet": ("HD_BET",)}  # nnU-Net and all it needs: not brought by the tests' extra
 
 
 def extras() -> dict[str, list[str]]:
@@ -21,14 +23,14 @@ def extras() -> dict[str, list[str]]:
     return held
 
 
-@pytest.mark.parametrize("extra", sorted(MODULES))
+@pytest.mark.parametrize("extra", sorted(MODULES | LARGE))
 @pytest.mark.filterwarnings("ignore")
 def test_an_extra_imports(extra: str) -> None:
-    for module in MODULES[extra]:
+    for module in (MODULES | LARGE)[extra]:
         pytest.importorskip(module, reason=f"the extra anomri[{extra}] is not here")
         importlib.import_module(module)
 
 
 def test_the_tests_bring_the_extras_that_they_need() -> None:
-    assert set(MODULES) <= set(extras())
+    assert set(MODULES | LARGE) | {"test"} == set(extras())
     assert f"anomri[{','.join(sorted(MODULES))}]" in extras()["test"]
