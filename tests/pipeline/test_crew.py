@@ -6,9 +6,8 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import cloudpickle
 import pytest
@@ -25,19 +24,6 @@ PATIENCE_S = 240  # a busy machine needs long to start two processes
 
 def square(number: int) -> tuple[int, int, str]:
     return number * number, os.getpid(), os.environ.get("OMP_NUM_THREADS", "")
-
-
-class Carried:
-    """A function that travels by value; Dask's own pickle names its module in place of it."""
-
-    def __init__(self, function: Callable[[int], Any]) -> None:
-        self.function = function
-
-    def __call__(self, number: int) -> Any:
-        return self.function(number)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return cloudpickle.loads, (cloudpickle.dumps(self.function),)
 
 
 def die(number: int) -> int:
@@ -126,7 +112,7 @@ def cluster() -> Iterator[str]:
 @pytest.mark.filterwarnings("ignore")
 def test_dask_gives_the_same_from_two_processes(cluster: str) -> None:
     with patience(PATIENCE_S):
-        two = list(Crew(engine="dask", scheduler=cluster).run(Carried(square), list(range(12))))
+        two = list(Crew(engine="dask", scheduler=cluster).run(square, list(range(12))))
     assert [value for value, *_ in two] == [number**2 for number in range(12)]
     processes = {process for _, process, _ in two}
     assert os.getpid() not in processes
@@ -138,9 +124,9 @@ def test_dask_says_what_is_meant_for_the_user_and_what_was_killed(cluster: str) 
     crew = Crew(engine="dask", scheduler=cluster)
     with patience(PATIENCE_S):
         with pytest.raises(UsageError, match="is not wanted"):
-            list(crew.run(Carried(refuse), [1, 2]))
+            list(crew.run(refuse, [1, 2]))
         with pytest.raises(WorkerLost, match="same command again"):
-            list(crew.run(Carried(die), list(range(8))))
+            list(crew.run(die, list(range(8))))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -11,25 +11,37 @@ directly: through joblib, a batch whose worker was killed waited for ever, becau
 
 One thread for each worker, because libraries below keep settings per process. A worker loads the
 model itself, by its path: scans, model and results must lie in folders that every machine sees
-under the same name, and all machines need the same version of anomri. The first scan of a worker
-waits until it has imported anomri, a minute on a busy machine. Dask's traffic is pickled and not
-encrypted: use it within a network that is trusted.
+under the same name, and all machines need the same version of anomri. Dask's traffic is pickled and
+not encrypted: use it within a network that is trusted.
+
+Work travels as bytes that only a worker's own thread opens. Opened by Dask, in the loop that also
+answers the scheduler, it would import anomri there: that took 145 s on a busy machine, and workers
+that do not answer are given up.
 """
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import islice
+from operator import methodcaller
 from typing import Any, TypeVar
 from uuid import uuid4
+
+import cloudpickle
 
 from anomri.errors import AnomriError, MissingPiece, UsageError
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
+MISSING = (
+    "the engine dask needs the package distributed. "
+    'Next: `pip install "anomri[dask]"`, or use --workers on one machine.'
+)
 REACH_SECONDS = 30
 JOIN_SECONDS = 120  # until the first worker has to be there
 AHEAD = 2  # scans per thread of the cluster that are handed out before their turn
@@ -54,7 +66,7 @@ def on_cluster(
         UsageError: there is no scheduler, or no worker joins it.
         ClusterWorkerLost: workers were killed over one item.
     """
-    rest, batch = iter(enumerate(items)), uuid4().hex
+    rest, batch, opened = iter(enumerate(items)), uuid4().hex, _opening()
     with _client(address) as client:
         _wait_for_workers(client, address)
         handed_out: deque[Any] = deque()
@@ -62,7 +74,8 @@ def on_cluster(
             while True:
                 for number, item in islice(rest, max(_room(client) - len(handed_out), 1)):
                     key = f"anomri-{number}-{batch}"
-                    handed_out.append(client.submit(work, item, key=key, pure=False))
+                    sealed = cloudpickle.dumps(partial(work, item))
+                    handed_out.append(client.submit(opened, sealed, key=key, pure=False))
                 if not handed_out:
                     return
                 with _losses():
@@ -71,6 +84,16 @@ def on_cluster(
                 yield value
         finally:
             client.cancel(list(handed_out))
+
+
+def _opening() -> Callable[[bytes], Any]:
+    """Return what opens sealed work and does it; made of parts that need no anomri to be named."""
+    try:
+        from toolz import compose
+    except ImportError as error:
+        raise MissingPiece(MISSING) from error
+    opened: Callable[[bytes], Any] = compose(methodcaller("__call__"), pickle.loads)
+    return opened
 
 
 def _room(client: Any) -> int:
@@ -103,10 +126,7 @@ def _client(address: str) -> AbstractContextManager[Any]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise MissingPiece(
-            "the engine dask needs the package distributed. "
-            'Next: `pip install "anomri[dask]"`, or use --workers on one machine.'
-        ) from error
+        raise MissingPiece(MISSING) from error
     try:
         client: AbstractContextManager[Any] = Client(  # type: ignore[no-untyped-call]
             address, timeout=REACH_SECONDS
