@@ -229,7 +229,8 @@ class Recipe(_Section):
 
     Attributes:
         contrasts: what the network sees, in order; the first one's grid is the native grid.
-        optional: contrasts that a scan may lack; the network then sees 0 in their place.
+        optional: contrasts that a scan may lack: the network then sees 0 in their place, and a
+            model of such a contrast beside this one is left out.
         axes: 2 where the network sees axial slices, 3 where it sees whole volumes.
     """
 
@@ -253,10 +254,9 @@ class Recipe(_Section):
         return tuple(known) if len(known) == self.axes else ()
 
     @model_validator(mode="after")
-    def _optional_contrasts_are_contrasts(self) -> Recipe:
-        if not set(self.optional) <= set(self.contrasts[1:]):
-            others = self.contrasts[1:]
-            raise ValueError(f"optional: expected some of {others}, got {self.optional}")
+    def _the_first_contrast_is_not_optional(self) -> Recipe:
+        if self.contrasts[0] in self.optional:
+            raise ValueError(f"optional: '{self.contrasts[0]}' is the native grid, got as optional")
         return self
 
     @model_validator(mode="after")

@@ -84,6 +84,26 @@ def two_tumours() -> Labels:
     return labels
 
 
+def test_what_an_enhancing_rim_encloses_joins_the_tumour() -> None:
+    whole = (TUMOURS > 0) & (TUMOURS != 1)  # the necrosis is dark in FLAIR
+    whole[5, 2:4, 1:4] = False  # and open to one side, so that filling holes finds nothing
+    rim = TUMOURS == 4
+    kept = of_masks(whole, rim, dims=2, smallest_ml=0)
+    assert not kept.labels[TUMOURS == 1].any()
+    joined = of_masks(whole, rim, dims=2, smallest_ml=0, reach_mm=1)
+    np.testing.assert_array_equal(joined.labels[TUMOURS == 1], 1)
+    np.testing.assert_array_equal(joined.labels[rim], 4)
+
+
+def test_a_vessel_that_only_touches_the_tumour_stays_outside() -> None:
+    whole = np.zeros((12, 12, 3), bool)
+    whole[1:5, 1:5] = True
+    vessel = np.zeros_like(whole)
+    vessel[4:12, 4, :] = True
+    labels = of_masks(whole, vessel, dims=2, smallest_ml=0, reach_mm=10).labels
+    assert not labels[5:].any()
+
+
 def test_each_tumour_has_a_hull_of_its_own() -> None:
     labels = two_tumours()
     np.testing.assert_array_equal(step(labels).labels, labels)

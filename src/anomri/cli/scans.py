@@ -41,7 +41,7 @@ from anomri.errors import UsageError
 def detect(
     source: Source,
     out: OutOrNone = None,
-    model: Model = "intensity",
+    model: Model = "default",
     layout: Layout = "auto",
     series: SeriesChoice = None,
     subjects: Subjects = "",
@@ -114,7 +114,7 @@ def bids_app(
         list[str] | None,
         typer.Option("--participant-label", "--participant_label", help="Only these; repeatable."),
     ] = None,
-    model: Model = "intensity",
+    model: Model = "default",
     device: Device = "auto",
     workers: Workers = 1,
 ) -> None:

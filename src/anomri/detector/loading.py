@@ -28,7 +28,10 @@ SHIPPED = resources.files("anomri") / "weights"
 WHOLE, ENHANCING = "whole", "enhancing"
 
 # Built-in models of several contrasts: the recipes that work beside each other.
-SEVERAL: Mapping[str, tuple[str, ...]] = {"intensity_regions": ("intensity", "intensity_t1ce")}
+SEVERAL: Mapping[str, tuple[str, ...]] = {
+    "default": ("default", "intensity_t1ce"),
+    "intensity_regions": ("intensity", "intensity_t1ce"),
+}
 
 
 def load(model: str | Path, *, device: str = "auto") -> Detector:
@@ -56,7 +59,7 @@ def load(model: str | Path, *, device: str = "auto") -> Detector:
 
 def builtin_models() -> list[str]:
     """Names of the models that ship with anomri: of one recipe, or of several."""
-    return sorted([*builtin_names(), *SEVERAL])
+    return sorted({*builtin_names(), *SEVERAL})
 
 
 def _builtin(recipe: Recipe, device: torch.device) -> Detector:

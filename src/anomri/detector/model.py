@@ -216,6 +216,9 @@ class Detector:
         own = self._detect_alone(self._own(scan))
         if self.beside is None:
             return own
+        missing = set(self.beside.contrasts) - set(scan.contrasts)
+        if missing and missing <= set(self.recipe.optional):
+            return own
         return name_regions(own, self.beside.detect_scan(scan), scan, self.recipe.detection.regions)
 
     def _detect_alone(self, scan: Scan) -> Detection:

@@ -18,7 +18,7 @@ from anomri.options import Size
 from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.components import Components, remove_small
 from anomri.postprocessing.hulls import fill_hull
-from anomri.postprocessing.morphology import crop_around
+from anomri.postprocessing.morphology import crop_around, dilate, fill_holes
 from anomri.scan import Labels, Mask
 
 EDEMA, NECROSIS, ENHANCING = 2, 1, 4
@@ -48,6 +48,7 @@ def hull(
     tumours: Tumours = "each",
     smallest_ml: Size = 0.1,
     least_contrast: float = 0.0,
+    reach_mm: Size = 0.0,
 ) -> Regions:
     """Name the regions of what was found in two contrasts.
 
@@ -64,7 +65,10 @@ def hull(
         smallest_ml: enhancing pieces (26 neighbours) below this volume are not enhancement.
         least_contrast: a tumour's enhancement must be this bright in the mean of its voxels, in
             robust standard deviations above the median of the brain.
+        reach_mm: enhancement this close to the whole tumour counts too, and what its hull encloses
+            becomes part of the tumour: a necrosis that is dark in FLAIR is found by its rim.
     """
+    whole = _with_enclosed(whole, enhancing, reach_mm, dims, smallest_ml)
     pieces = remove_small(enhancing.with_mask(enhancing.lesion & whole.lesion), ml=smallest_ml)
     centre, spread = enhancing.centre_and_spread()
     least = centre + least_contrast * spread
@@ -78,6 +82,23 @@ def hull(
         _label(labels[box], tumour, fill_hull(bright, dims) & tumour, bright)
         without += not credible
     return Regions(labels, _note(without, len(found)))
+
+
+def _with_enclosed(
+    whole: Candidate, enhancing: Candidate, mm: float, dims: Literal[2, 3], smallest_ml: float
+) -> Candidate:
+    """Add the hulls of the enhancing pieces within ``mm`` of the tumour that lie mostly in it."""
+    if not mm:
+        return whole
+    near = enhancing.with_mask(enhancing.lesion & dilate(whole, mm=mm).lesion)
+    pieces = Components(remove_small(near, ml=smallest_ml).lesion)
+    mask = whole.lesion.copy()
+    for number, inner in enumerate(ndimage.find_objects(pieces.labels), start=1):
+        box = _shifted(inner, pieces.box)
+        piece = pieces.labels[inner] == number
+        if 2 * np.sum(piece & whole.lesion[box]) >= piece.sum():
+            mask[box] |= fill_hull(piece, dims)
+    return fill_holes(whole.with_mask(mask))
 
 
 def nested_labels(probabilities: NDArray[np.float32], cut: float, whole: Mask) -> Labels:

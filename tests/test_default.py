@@ -1,0 +1,61 @@
+"""The model that `anomri detect` uses when none is named: with FLAIR alone, and with T1CE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from anomri import load
+from anomri.cli.scans import detect
+from anomri.errors import ScanError
+
+SHAPE, SPACING = (80, 96, 60), (2.0, 2.0, 2.0)
+CENTRE, EDEMA, RIM, TWIN = (22, 48, 30), (30, 48, 30), (27, 48, 30), (57, 48, 30)
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> dict[str, Path]:
+    """A brain of noise with a ball of edema around a ball of core with an enhancing rim."""
+    place = np.indices(SHAPE) - np.array([40, 48, 30])[:, None, None, None]
+    brain = np.square(place / np.array([34, 42, 26])[:, None, None, None]).sum(0) < 1
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=SHAPE), 1.5) * 8
+    away = np.linalg.norm(np.indices(SHAPE) - np.array(CENTRE)[:, None, None, None], axis=0)
+    flair = 20 + noise + 30 * (away < 10) * (away > 6)
+    t1ce = 20 + noise + 40 * (away <= 6) * (away > 4)
+    files = {}
+    for name, image in (("flair", flair), ("t1ce", t1ce)):
+        files[name] = tmp_path / f"{name}.nii.gz"
+        values = np.where(brain, image, 0).astype(np.float32)
+        nib.save(nib.Nifti1Image(values, np.diag([*SPACING, 1.0])), files[name])
+    return files
+
+
+def test_it_is_what_detect_uses() -> None:
+    assert detect.__defaults__ is not None
+    assert "default" in detect.__defaults__
+
+
+def test_flair_alone_gives_a_mask_without_regions(patient: dict[str, Path]) -> None:
+    result = load("default", device="cpu").detect({"flair": patient["flair"]})
+    mask = np.asarray(result.mask.dataobj) > 0
+    assert mask[EDEMA]
+    assert not mask[TWIN]
+    assert result.labels is None
+
+
+def test_t1ce_adds_the_necrosis_and_names_the_regions(patient: dict[str, Path]) -> None:
+    result = load("default", device="cpu").detect(patient)
+    assert result.labels is not None
+    labels = np.asarray(result.labels.dataobj)
+    assert labels[CENTRE] == 1  # as dark as the brain in both contrasts, but enclosed
+    assert labels[RIM] == 4
+    assert labels[EDEMA] == 2
+
+
+def test_without_flair_it_says_so(patient: dict[str, Path]) -> None:
+    with pytest.raises(ScanError, match="flair"):
+        load("default", device="cpu").detect({"t1ce": patient["t1ce"]})
