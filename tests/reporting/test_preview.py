@@ -69,7 +69,9 @@ def test_layers_hold_what_was_found(detect: Detect) -> None:
 
 def test_the_levels_of_a_probability_end_at_one(detect: Detect) -> None:
     found = detect()
-    anomaly = replace(found.anomaly, score="tumour probability", values=found.anomaly.values / np.float32(4))
+    anomaly = replace(
+        found.anomaly, score="tumour probability", values=found.anomaly.values / np.float32(4)
+    )
     likely = replace(found, anomaly=anomaly, threshold=Threshold(value=0.5, rule="fixed"))
     preview = preview_of(likely)
     heat = next(layer for layer in preview.layers if layer.kind == "anomaly")
