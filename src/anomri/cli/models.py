@@ -87,6 +87,9 @@ def train(
         int, typer.Option(help="Processes that train together, each with a device of its own.")
     ] = 1,
     workers: Annotated[int, typer.Option(help="Processes that read images.")] = 0,
+    precision: Annotated[
+        str, typer.Option(help="float32, bfloat16, or auto: bfloat16 where the device has it.")
+    ] = "auto",
     max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
 ) -> None:
     """Train a model on prepared scans, healthy or labelled; resumes where it was stopped."""
@@ -98,6 +101,7 @@ def train(
         device=device,
         processes=processes,
         workers=workers,
+        precision=precision,
         max_steps=max_steps,
         progress=True,
     )
