@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -34,3 +36,8 @@ def test_an_extra_imports(extra: str) -> None:
 def test_the_tests_bring_the_extras_that_they_need() -> None:
     assert set(MODULES | LARGE) | {"test"} == set(extras())
     assert f"anomri[{','.join(sorted(MODULES))}]" in extras()["test"]
+
+
+def test_no_command_waits_for_lightning_but_training() -> None:
+    code = "import sys, anomri.cli; sys.exit('lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -95,6 +95,14 @@ def test_what_an_enhancing_rim_encloses_joins_the_tumour() -> None:
     np.testing.assert_array_equal(joined.labels[rim], 4)
 
 
+def test_no_enhancement_adds_nothing() -> None:
+    whole = TUMOURS > 0
+    labels = of_masks(whole, np.zeros_like(whole), dims=2, reach_mm=2).labels
+    np.testing.assert_array_equal(labels, 2 * whole)
+    nothing = np.zeros_like(whole)
+    assert not of_masks(nothing, whole, dims=2, reach_mm=2).labels.any()
+
+
 def test_a_vessel_that_only_touches_the_tumour_stays_outside() -> None:
     whole = np.zeros((12, 12, 3), bool)
     whole[1:5, 1:5] = True

@@ -18,8 +18,6 @@ from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.reporting import Failure, refusals_shown, write_failures
 from anomri.scan import ScanFiles, Threshold
-from anomri.training import healthy_slices
-from anomri.training import train as fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +63,9 @@ def preparation_tables(out: Path, notes: Sequence[Note]) -> None:
 
 def train(recipe: Recipe, data: Path, run: Path, **machine: Any) -> Path:
     """Train the recipe's model on prepared scans; see :func:`anomri.training.train`."""
+    # Here and below: Lightning takes seconds to import, and every other command does without.
+    from anomri.training import train as fit
+
     return fit(recipe, PreparedFolder.open(data), run, **machine)
 
 
@@ -83,6 +84,8 @@ def calibrate(
     others); ``labelled`` needs truth and is fitted only where there is some. The slices that
     training would learn from set the thresholds of the slice scores.
     """
+    from anomri.training import healthy_slices
+
     detector = load(model, device=device)
     prepared = PreparedFolder.open(data)
     calibration = Calibration(detector, false_positive_ml=false_positive_ml)

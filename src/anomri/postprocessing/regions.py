@@ -88,10 +88,10 @@ def _with_enclosed(
     whole: Candidate, enhancing: Candidate, mm: float, dims: Literal[2, 3], smallest_ml: float
 ) -> Candidate:
     """Add the hulls of the enhancing pieces within ``mm`` of the tumour that lie mostly in it."""
-    if not mm:
-        return whole
     near = enhancing.with_mask(enhancing.lesion & dilate(whole, mm=mm).lesion)
     pieces = Components(remove_small(near, ml=smallest_ml).lesion)
+    if not mm or not pieces.count:
+        return whole
     mask = whole.lesion.copy()
     for number, inner in enumerate(ndimage.find_objects(pieces.labels), start=1):
         box = _shifted(inner, pieces.box)

@@ -1,0 +1,161 @@
+"""What each part of the default detector adds, and how much its constants matter.
+
+    python benchmarks/default.py DATA [--split-file DATA/splits.tsv]
+
+``DATA`` holds ``brats2018`` and ``nichart``; the subjects of their split ``train`` are measured, on
+which the constants were chosen: these are no results, they show what the choices rest on. Each
+line changes one thing. Columns: mean whole-tumour Dice and the lowest; with T1CE also core and
+enhancing; of ``nichart`` mean lesion Dice and the median volume outside its automatic lesion masks.
+Maps are made once, on the prepared grid; masks are measured there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomri.datasets import find
+from anomri.detector import load
+from anomri.detector.beside import of_contrasts
+from anomri.errors import ScanError
+from anomri.pipeline import Selection
+from anomri.postprocessing import REGION_STEPS, Candidate, call, decide
+from anomri.recipe import Recipe, Step
+from anomri.scan import AnomalyMap, Mask, Scan, Threshold
+
+WHOLE, CORE, ENHANCING = (1, 2, 4), (1, 4), (4,)
+FIFTH = (0.8, 1.2)
+GROWN = {"share": 0.5, "sigma_mm": 2.0, "fraction": 0.3, "bridge_mm": 2.0, "mass_ml": 5.0}
+REGIONS = {"dims": 2, "reach_mm": 2.0, "smallest_ml": 0.2}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scan with the maps of its contrasts, ready to be decided on."""
+
+    scan: Scan
+    maps: Mapping[str, AnomalyMap]
+
+    def truth(self, labels: tuple[int, ...]) -> Mask:
+        """Return where the reference has one of these labels."""
+        return np.isin(self.scan.truth, labels)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The default with one thing changed."""
+
+    name: str
+    decide: Step
+    threshold: float = 4.0
+    regions: Step | None = None
+    enhancing: float = 1.5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--split-file", type=Path)
+    words = parser.parse_args()
+    splits = words.split_file or words.data / "splits.tsv"
+    chosen = Selection.of_split(splits, "train")
+    tumours = list(cases(words.data / "brats2018", chosen, ("flair", "t1ce")))
+    elderly = list(cases(words.data / "nichart", chosen, ("flair",)))
+    print(f"{len(tumours)} gliomas, {len(elderly)} scans with white-matter lesions")
+    print(f"{'':34}{'whole':>7}{'lowest':>8}{'core':>7}{'enh.':>7}{'WML':>7}{'ml out':>8}")
+    for variant in variants():
+        print(f"{variant.name:34}{figures(variant, tumours, elderly)}", flush=True)
+
+
+def cases(folder: Path, chosen: Selection, contrasts: tuple[str, ...]) -> Iterator[Case]:
+    """Yield the chosen scans of a folder with their cleaned maps."""
+    models = {"flair": load("intensity"), "t1ce": load("intensity_t1ce")}
+    model = load("intensity_regions" if "t1ce" in contrasts else "intensity")
+    for files in find(folder).scans:
+        if files in chosen:
+            try:
+                scan = model.prepare(files)
+            except ScanError as error:
+                print(error)
+                continue
+            if scan.truth is not None:
+                yield Case(scan, {c: models[c].score(of_contrasts(scan, (c,))) for c in contrasts})
+
+
+def variants() -> Iterator[Variant]:
+    """Yield the default taken apart, then with each constant a fifth smaller and larger."""
+    hull = Step(name="hull", options=REGIONS)
+    whole = Step(name="grow_one_sided", options=GROWN)
+    yield Variant("intensity", Step(name="grow"))
+    yield Variant("... without its twin", changed(fraction=0.45, bridge_mm=0.0, mass_ml=0.0))
+    yield Variant("... and grown further down", changed(bridge_mm=0.0, mass_ml=0.0))
+    yield Variant("... passing no bridge", changed(mass_ml=0.0))
+    yield Variant("... or plain where there is no mass", whole)
+    inside = Step(name="hull", options={**REGIONS, "reach_mm": 0.0})
+    yield Variant("... with T1CE", whole, regions=inside)
+    yield Variant("... and what its rim encloses: all", whole, regions=hull)
+    for name, value in GROWN.items():
+        for times in FIFTH:
+            yield Variant(
+                f"{name} {value * times:g}", changed(**{name: value * times}), regions=hull
+            )
+    for times in FIFTH:
+        yield Variant(f"threshold {4 * times:g}", whole, threshold=4 * times, regions=hull)
+        yield Variant(f"T1CE threshold {1.5 * times:g}", whole, regions=hull, enhancing=1.5 * times)
+        for name in ("reach_mm", "smallest_ml"):
+            options: dict[str, Any] = {**REGIONS, name: REGIONS[name] * times}
+            step = Step(name="hull", options=options)
+            yield Variant(f"{name} {options[name]:g}", whole, regions=step)
+
+
+def changed(**options: float) -> Step:
+    return Step(name="grow_one_sided", options={**GROWN, **options})
+
+
+def figures(variant: Variant, tumours: list[Case], elderly: list[Case]) -> str:
+    """Return one line of the table."""
+    found = [detect(variant, case) for case in tumours]
+    whole = [
+        dice(labels > 0, case.truth(WHOLE)) for labels, case in zip(found, tumours, strict=True)
+    ]
+    line = f"{np.mean(whole):7.3f}{min(whole):8.2f}"
+    for region in (CORE, ENHANCING):
+        each = [
+            dice(np.isin(x, region), c.truth(region)) for x, c in zip(found, tumours, strict=True)
+        ]
+        line += f"{np.mean(each):7.3f}" if variant.regions else f"{'-':>7}"
+    masks = [detect(variant, case) > 0 for case in elderly]
+    lesions = [dice(mask, case.truth(WHOLE)) for mask, case in zip(masks, elderly, strict=True)]
+    outside = [
+        float((mask & ~case.truth(WHOLE)).sum() * case.scan.grid.voxel_ml)
+        for mask, case in zip(masks, elderly, strict=True)
+    ]
+    return line + f"{np.mean(lesions):7.3f}{np.median(outside):8.1f}"
+
+
+def detect(variant: Variant, case: Case) -> NDArray[np.uint8]:
+    """Return label numbers; those of the mask alone where nothing names regions."""
+    flair = case.maps["flair"]
+    section = Recipe.load("default").with_detection(decide=variant.decide).detection
+    mask = decide(flair, Threshold(value=variant.threshold, rule="fixed"), section)
+    if variant.regions is None or "t1ce" not in case.maps:
+        return mask.astype(np.uint8)
+    whole = Candidate.of(flair).with_brain(case.scan.brain).with_mask(mask)
+    bright = Candidate.of(case.maps["t1ce"])
+    bright = bright.with_mask(bright.values > variant.enhancing).with_brain(case.scan.brain)
+    return call(REGION_STEPS, variant.regions, whole, bright).labels
+
+
+def dice(one: Mask, other: Mask) -> float:
+    total = float(one.sum() + other.sum())
+    return 2 * float((one & other).sum()) / total if total else 1.0
+
+
+if __name__ == "__main__":
+    main()
