@@ -31,7 +31,13 @@ from anomri.scan import AnomalyMap, Mask, Scan, Threshold
 
 WHOLE, CORE, ENHANCING = (1, 2, 4), (1, 4), (4,)
 FIFTH = (0.8, 1.2)
-GROWN = {"share": 0.5, "sigma_mm": 2.0, "fraction": 0.3, "bridge_mm": 2.0, "mass_ml": 5.0}
+GROWN = {
+    "fraction": 0.45,
+    "lowest": 1.5,
+    "fallback": 3.0,
+    "smallest_core_ml": 0.675,
+    "heaviness": 0.1,
+}
 REGIONS = {"dims": 2, "reach_mm": 2.0, "smallest_ml": 0.2}
 
 
@@ -44,7 +50,7 @@ class Case:
 
     def truth(self, labels: tuple[int, ...]) -> Mask:
         """Return where the reference has one of these labels."""
-        return np.isin(self.scan.truth, labels)
+        return np.isin(self.scan.truth if self.scan.truth is not None else 0, labels)
 
 
 @dataclass(frozen=True)
@@ -90,21 +96,18 @@ def cases(folder: Path, chosen: Selection, contrasts: tuple[str, ...]) -> Iterat
 
 def variants() -> Iterator[Variant]:
     """Yield the default taken apart, then with each constant a fifth smaller and larger."""
-    hull = Step(name="hull", options=REGIONS)
-    whole = Step(name="grow_one_sided", options=GROWN)
-    yield Variant("intensity", Step(name="grow"))
-    yield Variant("... without its twin", changed(fraction=0.45, bridge_mm=0.0, mass_ml=0.0))
-    yield Variant("... and grown further down", changed(bridge_mm=0.0, mass_ml=0.0))
-    yield Variant("... passing no bridge", changed(mass_ml=0.0))
-    yield Variant("... or plain where there is no mass", whole)
+    hull, whole = Step(name="hull", options=REGIONS), Step(name="grow", options=GROWN)
+    yield Variant("above the threshold", Step(name="above"))
+    yield Variant("grown: `intensity`", whole)
+    papers = Step(name="hull", options={"dims": 3, "smallest_ml": 0.1})
+    yield Variant("+ T1CE: `intensity_regions`", whole, regions=papers)
     inside = Step(name="hull", options={**REGIONS, "reach_mm": 0.0})
-    yield Variant("... with T1CE", whole, regions=inside)
-    yield Variant("... and what its rim encloses: all", whole, regions=hull)
+    yield Variant("+ hulls of slices", whole, regions=inside)
+    yield Variant("+ what rims enclose: `default`", whole, regions=hull)
     for name, value in GROWN.items():
         for times in FIFTH:
-            yield Variant(
-                f"{name} {value * times:g}", changed(**{name: value * times}), regions=hull
-            )
+            grown = Step(name="grow", options={**GROWN, name: value * times})
+            yield Variant(f"{name} {value * times:g}", grown, regions=hull)
     for times in FIFTH:
         yield Variant(f"threshold {4 * times:g}", whole, threshold=4 * times, regions=hull)
         yield Variant(f"T1CE threshold {1.5 * times:g}", whole, regions=hull, enhancing=1.5 * times)
@@ -112,10 +115,6 @@ def variants() -> Iterator[Variant]:
             options: dict[str, Any] = {**REGIONS, name: REGIONS[name] * times}
             step = Step(name="hull", options=options)
             yield Variant(f"{name} {options[name]:g}", whole, regions=step)
-
-
-def changed(**options: float) -> Step:
-    return Step(name="grow_one_sided", options={**GROWN, **options})
 
 
 def figures(variant: Variant, tumours: list[Case], elderly: list[Case]) -> str:

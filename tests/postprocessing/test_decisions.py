@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from anomri.postprocessing.decisions import above, grow, grow_one_sided, hysteresis, mixture
+from anomri.postprocessing.decisions import above, grow, hysteresis, mixture
 
 
 def line(*values: float) -> ArrayLike:
@@ -65,18 +65,6 @@ def test_grow_drops_what_weighs_little(candidate_of: Any) -> None:
     np.testing.assert_array_equal(every, [1, 1, 1, 0, 1, 0, 1, 1, 0])
 
 
-def test_grow_passes_no_narrow_bridge(candidate_of: Any) -> None:
-    values = np.zeros((21, 9, 9))
-    values[2:7, 2:7, 2:7] = 10  # the core
-    values[14:19, 2:7, 2:7] = 5  # as bright as an edema, and joined to the core by one voxel
-    values[7:14, 4, 4] = 5
-    joined = grow(candidate_of(values), 6, heaviness=0)
-    np.testing.assert_array_equal(joined.lesion, values > 0)
-    apart = grow(candidate_of(values), 6, heaviness=0, bridge_mm=1.5).lesion
-    np.testing.assert_array_equal(apart[2:7, 2:7, 2:7], values[2:7, 2:7, 2:7] > 0)
-    assert not apart[9:].any()
-
-
 def test_grow_needs_a_core(candidate_of: Any) -> None:
     assert not grow(candidate_of(line(3, 3.5, 3.9)), 4).lesion.any()
     assert not grow(candidate_of(line(3, 3.5, 3.9)), 4, smallest_core_ml=0).lesion.any()
@@ -88,24 +76,6 @@ def dark_tumour(candidate_of: Any) -> Any:
     values = rng.normal(0, 1, (30, 30, 4))
     values[8:16, 8:16] -= 8
     return candidate_of(values)
-
-
-def test_what_has_no_twin_is_grown_further_down(head_of: Any) -> None:
-    sides = {"left": (15, 24, 12)}
-    candidate = head_of(sides, bright=10.0, rim=4.0)
-    one_sided = grow_one_sided(candidate, 6, mass_ml=0.5)
-    plain = grow(candidate, 6)
-    rim = candidate.values == 4
-    assert one_sided.lesion[rim].mean() > 0.9  # 4 is above 0.3 of 10
-    assert plain.lesion[rim].mean() == 0  # but below 0.45 of it
-
-
-def test_what_has_a_twin_is_grown_as_it_is(head_of: Any) -> None:
-    sides = {"left": (15, 24, 12), "right": (33, 24, 12)}
-    candidate = head_of(sides, bright=10.0, rim=4.0)
-    found = grow_one_sided(candidate, 6, mass_ml=0.5).lesion
-    np.testing.assert_array_equal(found, grow(candidate, 6).lesion)
-    assert found.any()
 
 
 def test_the_mixtures_tumour_is_the_smaller_component(dark_tumour: Any) -> None:

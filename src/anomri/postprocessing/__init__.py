@@ -23,7 +23,7 @@ import numpy as np
 from anomri.options import call
 from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.components import findings, keep_large, largest, remove_small
-from anomri.postprocessing.decisions import above, grow, grow_one_sided, hysteresis, mixture
+from anomri.postprocessing.decisions import above, grow, hysteresis, mixture
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
@@ -62,7 +62,6 @@ DECISIONS: Mapping[str, Callable[..., Candidate]] = {
     "above": above,
     "hysteresis": hysteresis,
     "grow": grow,
-    "grow_one_sided": grow_one_sided,
     "mixture": mixture,
 }
 

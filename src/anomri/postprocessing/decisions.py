@@ -10,8 +10,6 @@ from anomri.options import Count, Share, Size
 from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.components import Components
 from anomri.postprocessing.mixture import fit_mixture
-from anomri.postprocessing.morphology import dilate, opening
-from anomri.postprocessing.symmetry import subtract_mirror
 from anomri.scan import Mask
 
 
@@ -33,7 +31,7 @@ def hysteresis(candidate: Candidate, threshold: float, *, low: float) -> Candida
     return candidate.with_mask(components.only(components.sums(core) > 0))
 
 
-def grow(  # noqa: PLR0913 - each option is a number that a recipe states
+def grow(
     candidate: Candidate,
     threshold: float,
     *,
@@ -42,7 +40,6 @@ def grow(  # noqa: PLR0913 - each option is a number that a recipe states
     fallback: float = 3.0,
     smallest_core_ml: Size = 0.675,
     heaviness: Share = 0.1,
-    bridge_mm: Size = 0.0,
 ) -> Candidate:
     """Grow the core down to a level that follows the lesion's own brightness.
 
@@ -59,53 +56,16 @@ def grow(  # noqa: PLR0913 - each option is a number that a recipe states
         fallback: the level where the core is too small to tell.
         smallest_core_ml: a core below this volume is too small to tell.
         heaviness: share of the heaviest component's weight; drops satellites.
-        bridge_mm: components are told apart where no ball of this radius passes; what is kept then
-            grows back by this much.
     """
     core = _above(candidate, threshold)
     level = fallback
     if core.sum() >= max(candidate.voxels_in(smallest_core_ml), 1):
         level = max(lowest, fraction * float(np.median(candidate.values[core])))
     extent = _above(candidate, level)
-    components = Components(opening(candidate.with_mask(extent), mm=bridge_mm).lesion | core)
+    components = Components(extent)
     weights = components.sums(np.where(extent, candidate.values - level, 0))
     heavy = weights >= heaviness * weights.max(initial=0)
-    kept = candidate.with_mask(components.only(heavy & (components.sums(core) > 0)))
-    return candidate.with_mask(dilate(kept, mm=bridge_mm).lesion & extent)
-
-
-def grow_one_sided(
-    candidate: Candidate,
-    threshold: float,
-    *,
-    share: Share = 0.5,
-    sigma_mm: Size = 2.0,
-    fraction: Share = 0.3,
-    bridge_mm: Size = 2.0,
-    mass_ml: Size = 5.0,
-) -> Candidate:
-    """Grow what one side of the brain shows alone; where that is no mass, grow what is bright.
-
-    A tumour has no twin on the other side, so that its level may lie lower without leaking into
-    what is bright on both: first :func:`grow` on the map without its mirror image
-    (:func:`.symmetry.subtract_mirror`). White-matter lesions do have twins: if no component of
-    that reaches ``mass_ml``, :func:`grow` with its defaults on the map itself.
-
-    Args:
-        candidate: as for :func:`grow`.
-        threshold: where a core begins.
-        share: of the mirror image that is subtracted.
-        sigma_mm: blur of the mirror image.
-        fraction: as for :func:`grow`, of what is one-sided.
-        bridge_mm: likewise.
-        mass_ml: smallest volume that is a mass.
-    """
-    one_sided = subtract_mirror(candidate, share=share, sigma_mm=sigma_mm)
-    found = grow(one_sided, threshold, fraction=fraction, bridge_mm=bridge_mm)
-    largest = Components(found.lesion).sizes().max(initial=0)
-    if largest < max(candidate.voxels_in(mass_ml), 1):
-        return grow(candidate, threshold)
-    return candidate.with_mask(found.lesion)
+    return candidate.with_mask(components.only(heavy & (components.sums(core) > 0)))
 
 
 def mixture(
