@@ -110,6 +110,24 @@ def test_a_dry_run_writes_nothing(work: Path) -> None:
         run("detect", work / "phantoms")
 
 
+def test_a_split_of_no_file_is_refused(tmp_path: Path) -> None:
+    words = ["detect", str(tmp_path), "--split", "test", "--dry-run"]
+    with pytest.raises(UsageError, match="--split-file"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+def test_the_split_of_a_file_is_what_the_command_is_for(work: Path, tmp_path: Path) -> None:
+    names = [one.subject for one in pipeline.survey(work / "phantoms").scans]
+    table = tmp_path / "splits.tsv"
+    parts = ["train", "test", *["train"] * (len(names) - 2)]
+    rows = [f"{name}\t{part}" for name, part in zip(names, parts, strict=True)]
+    table.write_text("\n".join(["subject\tsplit", *rows]) + "\n")
+    shown = run("detect", work / "phantoms", "--split-file", table, "--dry-run")
+    assert "1 scan" in shown
+    prepared = run("prepare", work / "phantoms", "--split-file", table, "--dry-run")
+    assert f"{len(names) - 1} scan" in prepared
+
+
 def test_subjects_can_be_chosen(work: Path) -> None:
     found = pipeline.survey(work / "phantoms")
     name = found.scans[0].subject

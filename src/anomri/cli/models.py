@@ -54,7 +54,7 @@ def prepare(
     subjects: Subjects = "",
     participant_label: ParticipantLabel = None,
     split_file: SplitFile = None,
-    split: Split = "train",
+    split: Split = "",
     workers: Workers = 1,
     part: Part = "1/1",
     engine: Engine = pipeline.PROCESSES,
@@ -66,7 +66,7 @@ def prepare(
     found = pipeline.survey(
         source,
         layout=layout,
-        selection=chosen_subjects(subjects, split_file, split, participant_label),
+        selection=chosen_subjects(subjects, split_file, split, participant_label, usual="train"),
         series=choices(series),
     )
     show(mine.found(found))

@@ -22,7 +22,9 @@ Subjects = Annotated[str, typer.Option("--subjects", help="Only these, separated
 SplitFile = Annotated[
     Path | None, typer.Option(help="TSV with columns subject and split.", exists=True)
 ]
-Split = Annotated[str, typer.Option(help="Which split of --split-file.")]
+Split = Annotated[
+    str, typer.Option(help="Of --split-file: train to prepare, test to detect.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would be used, then stop.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Run folder, or a built-in name.")]
@@ -93,11 +95,29 @@ def words(text: str) -> frozenset[str]:
 
 
 def chosen_subjects(
-    subjects: str, split_file: Path | None, split: str, labels: list[str] | None = None
+    subjects: str,
+    split_file: Path | None,
+    split: str,
+    labels: list[str] | None = None,
+    *,
+    usual: str,
 ) -> pipeline.Selection | None:
-    """Return the subjects of a split, of a list, or of labels; None where all are meant."""
+    """Return the subjects of a split, of a list, or of labels; None where all are meant.
+
+    Args:
+        subjects: names, separated by commas.
+        split_file: see :meth:`pipeline.Selection.of_split`.
+        split: of that file; ``usual`` where none is named.
+        labels: of BIDS participants.
+        usual: the split that the command is for.
+
+    Raises:
+        UsageError: a split of no file.
+    """
+    if split and split_file is None:
+        raise UsageError(f"--split {split}: of which file? Next: add --split-file.")
     if split_file is not None:
-        return pipeline.Selection.of_split(split_file, split)
+        return pipeline.Selection.of_split(split_file, split or usual)
     if labels:
         return pipeline.Selection.of_labels([*labels, *words(subjects)])
     return pipeline.Selection(words(subjects)) if subjects else None

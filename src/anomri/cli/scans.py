@@ -47,7 +47,7 @@ def detect(
     subjects: Subjects = "",
     participant_label: ParticipantLabel = None,
     split_file: SplitFile = None,
-    split: Split = "test",
+    split: Split = "",
     brain_mask: Annotated[
         Path | None, typer.Option(help="Brain mask of a single scan.", exists=True)
     ] = None,
@@ -73,7 +73,7 @@ def detect(
     found = pipeline.survey(
         source,
         layout=layout,
-        selection=chosen_subjects(subjects, split_file, split, participant_label),
+        selection=chosen_subjects(subjects, split_file, split, participant_label, usual="test"),
         series=choices(series),
     )
     show(mine.found(found))
