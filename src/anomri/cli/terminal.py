@@ -54,7 +54,9 @@ def finish(outcome: pipeline.Outcome, out: Path) -> None:
         highlight=False,
     )
     for failure in outcome.failures:
-        text = f"  {failure.subject}: {failure.file}: {failure.reason}. Next: {failure.next_step}"
+        # The file at fault may be the scan as a whole, or none that is known.
+        where = ": ".join(dict.fromkeys(name for name in (failure.subject, failure.file) if name))
+        text = f"  {where}: {failure.reason}. Next: {failure.next_step}"
         console.print(text, markup=False, style="red", highlight=False)
     if outcome.failures:
         console.print(f"The failures are listed in {out.name}/failures.tsv", highlight=False)
