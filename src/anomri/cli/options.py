@@ -22,9 +22,7 @@ Subjects = Annotated[str, typer.Option("--subjects", help="Only these, separated
 SplitFile = Annotated[
     Path | None, typer.Option(help="TSV with columns subject and split.", exists=True)
 ]
-Split = Annotated[
-    str, typer.Option(help="Of --split-file: train to prepare, test to detect.")
-]
+Split = Annotated[str, typer.Option(help="Of --split-file: train to prepare, test to detect.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would be used, then stop.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Run folder, or a built-in name.")]
