@@ -21,7 +21,13 @@ from anomri.datasets import find, make_phantoms
 from anomri.evaluation import write_table
 from anomri.recipe import Recipe
 from anomri.reproduction.measuring import Line, Trial
-from anomri.reproduction.page import TextTable, tables_of, write_page
+from anomri.reproduction.page import (
+    TextTable,
+    made_section,
+    put_between_markers,
+    tables_of,
+    write_page,
+)
 from anomri.reproduction.protocol import FULL, Protocol, Setting, Size, Source, TestSet
 from anomri.reproduction.rows import Row, rows_of, size_of
 from anomri.reproduction.scans import Data, halves
@@ -32,13 +38,20 @@ __all__ = [
     "Data",
     "Plan",
     "Protocol",
+    "Row",
+    "Source",
     "TextTable",
     "Work",
+    "commit",
     "ending",
     "halves",
+    "made_section",
+    "put_between_markers",
     "reproduce",
+    "rows_of",
     "setting_of",
     "tables_of",
+    "train_row",
     "trial",
     "write_page",
 ]

@@ -51,12 +51,17 @@ def tables_of(folder: Path, protocol: Protocol) -> list[TextTable]:
 def write_page(folder: Path, protocol: Protocol) -> Path:
     """Put the section into the paper's README, in the place of the former one or at its end."""
     path = folder / PAGE
-    text = path.read_text(encoding="utf-8") if path.is_file() else f"# {protocol.paper}\n"
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    made = f"{BEGIN}\n\n{section(folder, protocol)}\n\n{END}"
-    write_text(path, f"{before.rstrip()}\n\n{made}\n{_separated(after)}")
+    put_between_markers(path, section(folder, protocol), title=protocol.paper)
     return path
+
+
+def put_between_markers(path: Path, made: str, *, title: str, begin: str = BEGIN) -> None:
+    """Put a made section into a page, in the place of the former one or at its end."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else f"# {title}\n"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(END)
+    made = f"{begin}\n\n{made}\n\n{END}"
+    write_text(path, f"{before.rstrip()}\n\n{made}\n{_separated(after)}")
 
 
 def section(folder: Path, protocol: Protocol) -> str:
@@ -125,7 +130,7 @@ def _separated(after: str) -> str:
     return f"\n{rest}\n" if rest else ""
 
 
-def made_section(text: str) -> str:
+def made_section(text: str, begin: str = BEGIN) -> str:
     """Return what stands between the markers of a README."""
-    _, _, rest = text.partition(BEGIN)
+    _, _, rest = text.partition(begin)
     return rest.partition(END)[0].strip("\n")
