@@ -37,6 +37,7 @@ for command in (
     scans.report,
     scans.view,
     models.reproduce,
+    models.compare,
     scans.demo,
     models.models,
 ):

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from anomri import catalogue, extraction, pipeline, reproduction
+from anomri import catalogue, comparison, extraction, pipeline, reproduction
 from anomri.cli.options import (
     Brain,
     Contrasts,
@@ -182,6 +182,37 @@ def reproduce(
     if not smoke:
         _show_tables(recipes, plan.protocol)
         typer.echo(reproduction.write_page(recipes, plan.protocol))
+
+
+def compare(
+    folder: Annotated[Path, typer.Argument(help="Folder of a comparison: comparison.yaml.")],
+    out: Out,
+    data: Annotated[Path, typer.Option(help="Folder of the data sets that it names.")],
+    split_file: SplitFile = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(help="Where trained networks lie, beside those of --out.", exists=True),
+    ] = None,
+    rows: Annotated[str, typer.Option(help="Only these rows, separated by commas.")] = "",
+    train: Annotated[
+        bool, typer.Option(help="Train networks that nobody has trained; or leave them out.")
+    ] = True,
+    device: Device = "auto",
+) -> None:
+    """Measure all families and built-in models on the same scans; does only what has changed."""
+    plan = comparison.Plan(
+        comparison.Definition.load(folder),
+        reproduction.Data(data, split_file or data / "splits.tsv"),
+        reproduction.Work(out, device=device, track=track),
+        runs=runs,
+        rows=words(rows),
+        trains=train,
+    )
+    report = comparison.compare(folder, plan)
+    typer.echo(comparison.write_page(folder, plan.definition))
+    said = f"{len(report.measured)} tables measured, {len(report.kept)} unchanged"
+    untrained = f"; not trained: {', '.join(report.untrained)}" if report.untrained else ""
+    typer.echo(said + untrained)
 
 
 def _show_tables(folder: Path, protocol: reproduction.Protocol) -> None:

@@ -13,7 +13,7 @@ on the labels it is judged by is called oracle.
 from anomri.evaluation.cases import case_metrics
 from anomri.evaluation.curves import curve_points
 from anomri.evaluation.intervals import Interval, bootstrap, paired_difference
-from anomri.evaluation.lesions import LesionCounts, count_lesions
+from anomri.evaluation.lesions import LesionCounts, count_lesions, found_by_volume
 from anomri.evaluation.ranking import CohortOracle, Ranking, rank
 from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
 from anomri.evaluation.slices import (
@@ -50,6 +50,7 @@ __all__ = [
     "curve_points",
     "dice",
     "false_positive_ml",
+    "found_by_volume",
     "mean_absolute_error",
     "paired_difference",
     "pooled_slice_auroc",

@@ -6,7 +6,9 @@ together (26 neighbours). Empty masks are counted as in :mod:`anomri.evaluation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +75,27 @@ def count_lesions(
     true, detected = _matched(truth, mask, voxel_ml, smallest_ml, overlap)
     predicted, right = _matched(mask, truth, voxel_ml, smallest_ml, overlap)
     return LesionCounts(true, detected, predicted, predicted - right)
+
+
+def found_by_volume(
+    mask: Mask, truth: Mask, *, voxel_ml: float, edges_ml: Sequence[float]
+) -> list[tuple[int, int]]:
+    """Count the lesions of each class of volume, and those of them that the mask overlaps.
+
+    Args:
+        mask: (I, J, K).
+        truth: (I, J, K).
+        voxel_ml: volume of a voxel.
+        edges_ml: between the classes, ascending; a lesion on an edge belongs to the class above.
+
+    Returns:
+        One pair more than edges: lesions of the truth, and those detected, from small to large.
+    """
+    sizes, covered = _sizes(truth, mask)
+    volumes = sizes * voxel_ml
+    classes = pairwise((0.0, *edges_ml, np.inf))
+    within = [(low <= volumes) & (volumes < high) for low, high in classes]
+    return [(int(one.sum()), int((one & (covered > 0)).sum())) for one in within]
 
 
 def _matched(

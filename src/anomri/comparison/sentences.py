@@ -1,0 +1,118 @@
+"""What the tables come to, in sentences that are made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
+
+from anomri.comparison.definition import COMMON, OWN, Aim, Decision, Definition
+from anomri.comparison.statistics import Paired, figure_for, mean_of, paired, reached
+from anomri.comparison.table import Scores
+from anomri.comparison.words import NONE, change, signed
+
+FEWEST = 3  # scans, before anything is said of an interval
+
+
+def sentences_of(definition: Definition, scores: Scores) -> Iterator[str]:
+    """Say of every set and pool with enough scans how networks stand to the baseline."""
+    pooled = {name for names in definition.pools.values() for name in names}
+    healthy = {one.name for one in definition.test if one.healthy}
+    for name, sets in definition.sets.items():
+        bar = scores.values(definition.baseline, "dice", sets)
+        if name in pooled | healthy or len(bar) < FEWEST:
+            continue
+        for decision in (OWN, COMMON):
+            yield from _networks(definition, scores, name, decision)
+        yield from _moved(definition, scores, name)
+        yield from _others(definition, scores, name)
+
+
+def _networks(
+    definition: Definition, scores: Scores, name: str, decision: Decision
+) -> Iterator[str]:
+    """Say how many networks are above the baseline, and for how many that is more than luck."""
+    against = _against(definition, scores, definition.sets[name], decision)
+    if not against:
+        return
+    bar = mean_of(scores.values(definition.baseline, "dice", definition.sets[name]))
+    above = sum(one.difference.estimate > 0 for one in against.values())
+    surely = [sum(one.sign == sign for one in against.values()) for sign in (1, -1)]
+    best = max(against, key=lambda row: against[row].difference.estimate)
+    how = "their papers' own decision" if decision == OWN else f"that of `{definition.baseline}`"
+    yield (
+        f"{name}, under {how}: {above} of {len(against)} networks taught without labels "
+        f"{'has' if above == 1 else 'have'} a higher mean Dice than `{definition.baseline}` "
+        f"({bar.estimate if bar else float('nan'):.3f}). The paired interval leaves zero out for "
+        f"{surely[0]} above it and {surely[1]} below it. The best is `{best}`: "
+        f"{change(against[best]).strip('*')}."
+    )
+
+
+def _moved(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
+    """Say what the decision alone does to the networks."""
+    sets = definition.sets[name]
+    changes = [
+        moved.difference.estimate
+        for row in definition.networks
+        if (moved := paired(*(scores.values(row, "dice", sets, decision=d) for d in (COMMON, OWN))))
+    ]
+    if changes:
+        better, gain = sum(one > 0 for one in changes), sum(changes) / len(changes)
+        yield (
+            f"{name}: the decision of `{definition.baseline}` in place of the paper's raises the "
+            f"mean Dice of {better} of {len(changes)} networks; "
+            f"the mean change is {signed(gain, 3)}."
+        )
+
+
+def _others(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
+    """Say how the rows stand that are no network of a paper taught without labels."""
+    sets = definition.sets[name]
+    bar = scores.values(definition.baseline, "dice", sets)
+    left = set(definition.networks) | set(definition.regions_only) | {definition.baseline}
+    for row, group in definition.rows.items():
+        one = None if row in left else paired(scores.values(row, "dice", sets), bar)
+        if one is not None:
+            taught = ", which is supervised" if group.supervised else ""
+            said = {1: "above", -1: "below", 0: "not to be told from"}[one.sign]
+            yield (
+                f"{name}: `{row}`{taught}, is {said} `{definition.baseline}` "
+                f"({change(one).strip('*')})."
+            )
+
+
+def _against(
+    definition: Definition, scores: Scores, sets: Sequence[str], decision: Decision
+) -> Mapping[str, Paired]:
+    bar = scores.values(definition.baseline, "dice", sets)
+    rows = definition.networks
+    compared = {r: paired(scores.values(r, "dice", sets, decision=decision), bar) for r in rows}
+    return {row: one for row, one in compared.items() if one is not None}
+
+
+def aims_of(definition: Definition, scores: Scores) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of every aim: what was wanted and what three kinds of row reach."""
+    sets = definition.sets
+    for aim in definition.aims:
+        own, base = (
+            figure_for(aim, scores, row, sets)
+            for row in (definition.candidate, definition.baseline)
+        )
+        wanted = f"{'≤' if aim.below else '≥'} {aim.bound:g}"
+        verdict = NONE if isnan(own) else "yes" if reached(aim, own) else "no"
+        yield aim.text, wanted, _plain(own), _plain(base), _best(definition, scores, aim), verdict
+
+
+def _best(definition: Definition, scores: Scores, aim: Aim) -> str:
+    """Name the network taught without labels that comes closest to an aim."""
+    rows = [row for row, group in definition.rows.items() if group.paper and not group.supervised]
+    figures = {row: figure_for(aim, scores, row, definition.sets) for row in rows}
+    known = {row: figure for row, figure in figures.items() if not isnan(figure)}
+    if not known:
+        return NONE
+    best = (min if aim.below else max)(known, key=known.__getitem__)
+    return f"{_plain(known[best])} (`{best}`)"
+
+
+def _plain(figure: float) -> str:
+    return NONE if isnan(figure) else f"{figure:.3g}"

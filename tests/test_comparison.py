@@ -1,0 +1,209 @@
+"""All families on the same scans, on small phantoms: from a definition to tables and a page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from anomri.cli import app
+from anomri.comparison import Definition, Plan, compare
+from anomri.comparison.contestants import runs_below
+from anomri.comparison.page import BEGIN, section
+from anomri.comparison.table import Scores
+from anomri.datasets import find, make_phantoms
+from anomri.detector import build_family
+from anomri.errors import RecipeError, UsageError
+from anomri.models import save_weights
+from anomri.recipe import Recipe
+from anomri.reproduction import Data, Work, made_section
+from anomri.tsv import read_tsv, write_tsv
+
+ROW = """
+name: NAME
+preparation: {spacing_mm: [6, 6, null], shape: [32, 32, null]}
+family: {vae: {reconstruction: LOSS}}
+training: {batch_size: 8, max_epochs: 1, validation_fraction: 0.4}
+detection: {clean: [{erode_brain: {mm: 6}}], decide: mixture}
+"""
+PROTOCOL = """
+paper: A tiny paper
+train: [{folder: cohort, split: train}]
+test: [{name: phantoms, sources: [{folder: cohort, split: test}]}]
+"""
+DEFINITION = """
+title: Two networks and none
+rule: all there are
+baseline: intensity
+regions_baseline: intensity_regions
+candidate: default
+groups:
+  - {name: no network, about: none, rows: [intensity, intensity_regions, default]}
+  - {name: tiny, about: phantoms, paper: paper, rows: [one, other]}
+regions_only: [intensity_regions]
+test:
+  - {name: tumours, about: drawn, sources: [{folder: cohort, split: test}], regions: true}
+  - {name: rest, about: drawn, sources: [{folder: cohort, split: train}], decisions: [own]}
+pools: {all of them: [tumours, rest]}
+aims: [{text: Dice, data: tumours, bound: 0.1}]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison beside a paper with two rows, one of them trained, measured once."""
+    root = tmp_path_factory.mktemp("recipes")
+    (root / "paper" / "rows").mkdir(parents=True)
+    (root / "paper" / "protocol.yaml").write_text(PROTOCOL)
+    for name, loss in (("one", "mse"), ("other", "l1")):
+        recipe = ROW.replace("NAME", name).replace("LOSS", loss)
+        (root / "paper" / "rows" / f"{name}.yaml").write_text(recipe)
+    make_run(root / "runs" / "far" / "one", Recipe.load(root / "paper" / "rows" / "one.yaml"))
+    (root / "comparison").mkdir()
+    (root / "comparison" / "comparison.yaml").write_text(DEFINITION)
+    cohort = make_phantoms(root / "cohort", healthy=0, gliomas=4, lesions=0, spacing_mm=6.0)
+    names = [files.subject for files in find(cohort).scans]
+    parts = zip(names, ["train", "train", "test", "test"], strict=True)
+    write_tsv(root / "splits.tsv", ["subject", "split"], list(parts))
+    ran = run(root, "--no-train")
+    assert "not trained: other" in ran
+    return root / "comparison"
+
+
+def make_run(run_folder: Path, recipe: Recipe) -> None:
+    """Leave a run folder as a finished training would, with weights of chance."""
+    torch.manual_seed(0)
+    run_folder.mkdir(parents=True)
+    (run_folder / "recipe.yaml").write_text(recipe.to_yaml())
+    save_weights(build_family(recipe), run_folder / "weights.safetensors")
+    write_tsv(run_folder / "metrics.tsv", ["epoch", "val_loss"], [(0, 1.0)])
+
+
+def run(root: Path, *options: str) -> str:
+    """Type the command; return what it says."""
+    command = ["compare", root / "comparison", "--data", root, "-o", root / "work"]
+    command += ["--runs", root / "runs", "--device", "cpu", *options]
+    result = CliRunner().invoke(app, [*map(str, command)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def plan_of(folder: Path) -> Plan:
+    root = folder.parent
+    data = Data(root, root / "splits.tsv")
+    return Plan(Definition.load(folder), data, Work(root / "work", "cpu", 1), root / "runs")
+
+
+def test_every_row_has_its_scans_and_decisions(folder: Path) -> None:
+    lines = read_tsv(folder / "scans.tsv")
+    counts = {
+        (row, decision): sum((one["row"], one["decision"]) == (row, decision) for one in lines)
+        for row, decision in {(line["row"], line["decision"]) for line in lines}
+    }
+    # Two scans of each set; three regions of one set where regions are named.
+    assert counts == {
+        ("intensity", "own"): 4,
+        ("intensity_regions", "own"): 6,
+        ("default", "own"): 8,
+        ("one", "own"): 4,
+        ("one", "common"): 2,
+    }
+    assert all(0 <= float(line["dice"]) <= 1 for line in lines)
+
+
+def test_networks_see_the_common_decision_and_its_own_has_the_same_figures(folder: Path) -> None:
+    scores = Scores.of(folder)
+    own, common = (scores.values("one", "dice", ["tumours"], decision=d) for d in ("own", "common"))
+    assert own.keys() == common.keys()
+    assert own != common
+
+
+def test_lesions_are_counted_by_volume(folder: Path) -> None:
+    lines = [one for one in read_tsv(folder / "scans.tsv") if one["region"] == "whole"]
+    for line in lines:
+        true = sum(int(cell) for name, cell in line.items() if name.startswith("lesions_"))
+        found = sum(int(cell) for name, cell in line.items() if name.startswith("found_"))
+        assert true >= 1
+        assert found <= true
+
+
+def test_a_second_call_measures_nothing_and_changed_weights_do(folder: Path) -> None:
+    before = (folder / "scans.tsv").read_text()
+    assert "0 tables measured, 8 unchanged" in run(folder.parent, "--no-train")
+    assert (folder / "scans.tsv").read_text() == before
+    plan = replace(plan_of(folder), rows=frozenset({"one"}))
+    weights = folder.parent / "runs" / "far" / "one" / "weights.safetensors"
+    kept = weights.read_bytes()
+    torch.manual_seed(1)
+    save_weights(build_family(Recipe.load(weights.parent / "recipe.yaml")), weights)
+    assert len(compare(folder, plan).measured) == 3
+    weights.write_bytes(kept)
+    assert len(compare(folder, plan).measured) == 3
+    assert (folder / "scans.tsv").read_text() == before
+
+
+def test_what_nobody_has_trained_is_trained(folder: Path, tmp_path: Path) -> None:
+    plan = plan_of(folder)
+    work = replace(plan.work, folder=tmp_path)
+    (tmp_path / "copy").symlink_to(folder.parent / "paper")
+    report = compare(folder, replace(plan, work=work, rows=frozenset({"other"})))
+    assert {row for row, _, _ in report.measured} == {"other"}
+    assert [one.recipe.name for one in runs_below(tmp_path)] == ["other"]
+    facts = {line["row"]: line for line in read_tsv(folder / "rows.tsv")}
+    assert facts["other"]["epochs"] == "1"
+    assert facts["one"]["ended"] == "limit"
+
+
+def test_the_page_is_made_from_the_tables(folder: Path) -> None:
+    page = (folder / "README.md").read_text()
+    assert page.startswith("# Two networks and none\n")
+    made = made_section(page, BEGIN)
+    assert "Not trained yet, and so not measured: `other`" in made
+    assert "### tumours, 2 scans" in made
+    assert "### all of them, 4 scans" in made
+    assert "| `intensity` | no network | 2 |" in made
+    assert "| `intensity_regions` | no network |" in section(folder, Definition.load(folder))
+
+
+def test_a_row_that_is_not_there_is_named(folder: Path) -> None:
+    with pytest.raises(UsageError, match="nonsense"):
+        compare(folder, replace(plan_of(folder), rows=frozenset({"nonsense"})))
+
+
+def test_a_scan_that_fails_is_named_on_the_page(folder: Path) -> None:
+    root = folder.parent
+    first = find(root / "cohort").scans[0]
+    path = first.contrasts["flair"]
+    kept = path.read_bytes()
+    table = (folder / "scans.tsv").read_text()
+    path.write_bytes(b"no image")
+    run(root, "--rows", "intensity")
+    made = section(folder, Definition.load(folder))
+    path.write_bytes(kept)
+    assert f"`intensity` on {first.subject} of `rest`" in made
+    (folder / "scans.tsv").write_text(table)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("[one, other]", "[one, one]", "twice: one"),
+        ("candidate: default", "candidate: none", "no group has: none"),
+        ("[tumours, rest]}", "[tumours, moon]}", "not measured: moon"),
+        ("data: tumours", "data: moon", "aims for sets: moon"),
+    ],
+)
+def test_a_definition_that_cannot_be_right_is_refused(
+    tmp_path: Path, old: str, new: str, word: str
+) -> None:
+    (tmp_path / "comparison.yaml").write_text(DEFINITION.replace(old, new))
+    with pytest.raises(RecipeError, match=word):
+        Definition.load(tmp_path)
+
+
+def test_a_folder_without_a_definition_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"expected comparison\.yaml"):
+        Definition.load(tmp_path)
