@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from skimage.morphology import reconstruction
+from tests.postprocessing.conftest import MakeCandidate
 
 from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.spreading import _flood, spread
-from tests.postprocessing.conftest import MakeCandidate
 
 # Voxels of 1 ml: what lies side by side is counted by hand.
 CUBE = (10.0, 10.0, 10.0)
