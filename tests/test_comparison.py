@@ -11,15 +11,15 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.comparison import Definition, Plan, compare
-from anomri.comparison.contestants import runs_below
+from anomri.comparison.contestants import Run, Trainer, chosen_rows, runs_below
 from anomri.comparison.page import BEGIN, section
 from anomri.comparison.table import Scores
-from anomri.datasets import find, make_phantoms
+from anomri.datasets import Found, find, make_phantoms
 from anomri.detector import build_family
 from anomri.errors import RecipeError, UsageError
 from anomri.models import save_weights
 from anomri.recipe import Recipe
-from anomri.reproduction import Data, Work, made_section
+from anomri.reproduction import Data, Row, Work, made_section
 from anomri.tsv import read_tsv, write_tsv
 
 ROW = """
@@ -31,7 +31,7 @@ detection: {clean: [{erode_brain: {mm: 6}}], decide: mixture}
 """
 PROTOCOL = """
 paper: A tiny paper
-train: [{folder: cohort, split: train}]
+train: [{folder: cohort, split: demo}]
 test: [{name: phantoms, sources: [{folder: cohort, split: test}]}]
 """
 DEFINITION = """
@@ -39,14 +39,14 @@ title: Two networks and none
 rule: all there are
 baseline: intensity
 regions_baseline: intensity_regions
-candidate: default
+candidate: intensity
 groups:
-  - {name: no network, about: none, rows: [intensity, intensity_regions, default]}
+  - {name: no network, about: none, rows: [intensity, intensity_regions]}
   - {name: tiny, about: phantoms, paper: paper, rows: [one, other]}
 regions_only: [intensity_regions]
 test:
   - {name: tumours, about: drawn, sources: [{folder: cohort, split: test}], regions: true}
-  - {name: rest, about: drawn, sources: [{folder: cohort, split: train}], decisions: [own]}
+  - {name: rest, about: drawn, sources: [{folder: cohort, split: demo}], decisions: [own]}
 pools: {all of them: [tumours, rest]}
 aims: [{text: Dice, data: tumours, bound: 0.1}]
 """
@@ -64,9 +64,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_run(root / "runs" / "far" / "one", Recipe.load(root / "paper" / "rows" / "one.yaml"))
     (root / "comparison").mkdir()
     (root / "comparison" / "comparison.yaml").write_text(DEFINITION)
-    cohort = make_phantoms(root / "cohort", healthy=0, gliomas=4, lesions=0, spacing_mm=6.0)
+    cohort = make_phantoms(root / "cohort", healthy=0, gliomas=3, lesions=0, spacing_mm=6.0)
     names = [files.subject for files in find(cohort).scans]
-    parts = zip(names, ["train", "train", "test", "test"], strict=True)
+    parts = zip(names, ["demo", "test", "test"], strict=True)
     write_tsv(root / "splits.tsv", ["subject", "split"], list(parts))
     ran = run(root, "--no-train")
     assert "not trained: other" in ran
@@ -103,12 +103,11 @@ def test_every_row_has_its_scans_and_decisions(folder: Path) -> None:
         (row, decision): sum((one["row"], one["decision"]) == (row, decision) for one in lines)
         for row, decision in {(line["row"], line["decision"]) for line in lines}
     }
-    # Two scans of each set; three regions of one set where regions are named.
+    # Two scans and one; three regions of the set where regions are named.
     assert counts == {
-        ("intensity", "own"): 4,
+        ("intensity", "own"): 3,
         ("intensity_regions", "own"): 6,
-        ("default", "own"): 8,
-        ("one", "own"): 4,
+        ("one", "own"): 3,
         ("one", "common"): 2,
     }
     assert all(0 <= float(line["dice"]) <= 1 for line in lines)
@@ -130,31 +129,73 @@ def test_lesions_are_counted_by_volume(folder: Path) -> None:
         assert found <= true
 
 
-def test_a_second_call_measures_nothing_and_changed_weights_do(folder: Path) -> None:
+def test_a_second_call_measures_nothing(folder: Path) -> None:
     before = (folder / "scans.tsv").read_text()
-    assert "0 tables measured, 8 unchanged" in run(folder.parent, "--no-train")
-    assert (folder / "scans.tsv").read_text() == before
-    plan = replace(plan_of(folder), rows=frozenset({"one"}))
-    weights = folder.parent / "runs" / "far" / "one" / "weights.safetensors"
-    kept = weights.read_bytes()
-    torch.manual_seed(1)
-    save_weights(build_family(Recipe.load(weights.parent / "recipe.yaml")), weights)
-    assert len(compare(folder, plan).measured) == 3
-    weights.write_bytes(kept)
-    assert len(compare(folder, plan).measured) == 3
+    assert "0 tables measured, 6 unchanged" in run(folder.parent, "--no-train")
     assert (folder / "scans.tsv").read_text() == before
 
 
-def test_what_nobody_has_trained_is_trained(folder: Path, tmp_path: Path) -> None:
+def test_other_weights_and_other_scans_are_measured_anew(folder: Path) -> None:
+    scores, place = Scores.of(folder), ("one", "own", "tumours")
+    lines = [line for line in scores.lines if line["row"] == "one" and line["data"] == "tumours"]
+    (fingerprint,) = {line["fingerprint"] for line in lines if line["decision"] == "own"}
+    subjects = {line["subject"] for line in lines}
+    assert scores.holds(place, fingerprint, subjects)
+    assert not scores.holds(place, "0" * 16, subjects)
+    assert not scores.holds(place, fingerprint, {*subjects, "new"})
+    assert not scores.holds(("one", "own", "moon"), fingerprint, subjects)
+
+
+def test_what_nobody_has_trained_is_trained_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = plan_of(folder)
-    work = replace(plan.work, folder=tmp_path)
-    (tmp_path / "copy").symlink_to(folder.parent / "paper")
-    report = compare(folder, replace(plan, work=work, rows=frozenset({"other"})))
-    assert {row for row, _, _ in report.measured} == {"other"}
-    assert [one.recipe.name for one in runs_below(tmp_path)] == ["other"]
-    facts = {line["row"]: line for line in read_tsv(folder / "rows.tsv")}
-    assert facts["other"]["epochs"] == "1"
-    assert facts["one"]["ended"] == "limit"
+    trained: list[str] = []
+
+    def train(row: Row, found: Found, settings: object, work: Work) -> str:
+        assert len(found.scans) == 1
+        make_run(work.run(row), row.recipe)
+        trained.append(row.run)
+        return str(work.run(row))
+
+    monkeypatch.setattr("anomri.comparison.contestants.train_row", train)
+    one, other = chosen_rows(plan.definition, folder.parent, frozenset({"one", "other"}))
+    runs = runs_below(folder.parent / "runs")
+    trainer = Trainer(folder.parent, plan.data, replace(plan.work, folder=tmp_path), runs)
+    assert trainer.detector(one)
+    assert trained == []
+    assert trainer.detector(other)
+    assert trained == ["other"]
+    again = replace(trainer, runs=runs_below(tmp_path))
+    assert again.detector(other)
+    assert trained == ["other"]
+    assert (tmp_path / "paper" / "full" / "runs" / "other").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("change", "ended", "same"),
+    [
+        ({}, {}, True),
+        ({"max_epochs": 99}, {"ended": "limit"}, False),
+        ({"max_epochs": 99}, {"ended": "patience"}, True),
+        ({"max_epochs": 99, "decay_exponent": 0.9}, {"ended": "patience"}, False),
+        ({"seed": 5}, {"ended": "patience"}, False),
+    ],
+)
+def test_a_run_that_stopped_by_itself_is_the_same_under_a_higher_limit(
+    tmp_path: Path, change: dict[str, float], ended: dict[str, str], same: bool
+) -> None:
+    recipe = Recipe.load("demo").with_detection(threshold="robust")
+    training = recipe.training.model_copy(update=change)
+    wanted = recipe.model_copy(update={"training": training})
+    assert Run(tmp_path, recipe, ended).is_of(wanted) is same
+
+
+def test_a_fitted_threshold_must_be_there(tmp_path: Path) -> None:
+    recipe = Recipe.load("demo")
+    assert not Run(tmp_path, recipe, {}).is_of(recipe)
+    (tmp_path / "thresholds.json").touch()
+    assert Run(tmp_path, recipe, {}).is_of(recipe)
 
 
 def test_the_page_is_made_from_the_tables(folder: Path) -> None:
@@ -163,7 +204,7 @@ def test_the_page_is_made_from_the_tables(folder: Path) -> None:
     made = made_section(page, BEGIN)
     assert "Not trained yet, and so not measured: `other`" in made
     assert "### tumours, 2 scans" in made
-    assert "### all of them, 4 scans" in made
+    assert "### all of them, 3 scans" in made
     assert "| `intensity` | no network | 2 |" in made
     assert "| `intensity_regions` | no network |" in section(folder, Definition.load(folder))
 
@@ -179,6 +220,7 @@ def test_a_scan_that_fails_is_named_on_the_page(folder: Path) -> None:
     path = first.contrasts["flair"]
     kept = path.read_bytes()
     table = (folder / "scans.tsv").read_text()
+    (folder / "scans.tsv").unlink()
     path.write_bytes(b"no image")
     run(root, "--rows", "intensity")
     made = section(folder, Definition.load(folder))
@@ -191,7 +233,7 @@ def test_a_scan_that_fails_is_named_on_the_page(folder: Path) -> None:
     ("old", "new", "word"),
     [
         ("[one, other]", "[one, one]", "twice: one"),
-        ("candidate: default", "candidate: none", "no group has: none"),
+        ("candidate: intensity", "candidate: none", "no group has: none"),
         ("[tumours, rest]}", "[tumours, moon]}", "not measured: moon"),
         ("data: tumours", "data: moon", "aims for sets: moon"),
     ],

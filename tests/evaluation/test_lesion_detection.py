@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.measure import label, regionprops
 
-from anomri.evaluation import LesionCounts, count_lesions
+from anomri.evaluation import LesionCounts, count_lesions, found_by_volume
 from anomri.scan import Mask
 
 SHAPE = (7, 6, 5)
@@ -84,3 +84,21 @@ def test_empty_masks() -> None:
 def test_flips_change_nothing(mask: Mask, truth: Mask, axis: int) -> None:
     flipped = count_lesions(np.flip(mask, axis), np.flip(truth, axis))
     assert flipped == count_lesions(mask, truth)
+
+
+def test_lesions_fall_into_classes_of_volume() -> None:
+    truth = boxes((0, 1), (3, 5), (8, 18), (20, 30))
+    mask = boxes((4, 6), (17, 22))
+    # 1, 2, 10 and 10 voxels of 0.5 ml; all but the first are touched; 1 ml is not under 1 ml.
+    counts = found_by_volume(mask, truth, voxel_ml=0.5, edges_ml=[1, 5])
+    assert counts == [(1, 0), (1, 1), (2, 2)]
+    assert found_by_volume(mask, truth & False, voxel_ml=0.5, edges_ml=[1, 5]) == [(0, 0)] * 3
+
+
+@settings(deadline=None)
+@given(sparse, sparse)
+def test_classes_hold_every_lesion_once(mask: Mask, truth: Mask) -> None:
+    counts = found_by_volume(mask, truth, voxel_ml=1.0, edges_ml=[2, 4])
+    whole = count_lesions(mask, truth)
+    assert sum(true for true, _ in counts) == whole.true
+    assert sum(found for _, found in counts) == whole.detected

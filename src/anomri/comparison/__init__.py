@@ -19,7 +19,7 @@ from typing import Any
 from anomri.comparison.contestants import (
     Contestant,
     Trainer,
-    contestants,
+    chosen_rows,
     runs_below,
     under_common_decision,
     weights_of,
@@ -82,7 +82,7 @@ def compare(folder: Path, plan: Plan) -> Report:
     places = (plan.work.folder, *([plan.runs] if plan.runs else []))
     trainer = Trainer(folder.parent, plan.data, plan.work, runs_below(*places), plan.trains)
     report = Report()
-    for one in contestants(plan.definition, folder.parent, plan.rows):
+    for one in chosen_rows(plan.definition, folder.parent, plan.rows):
         ready = trainer.detector(one)
         if ready is None:
             report.untrained.append(one.name)

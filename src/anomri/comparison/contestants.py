@@ -68,7 +68,7 @@ class Run:
         return mine.learns_like(wanted) and (thresholds or (self.folder / THRESHOLDS).is_file())
 
 
-def contestants(
+def chosen_rows(
     definition: Definition, papers: Path, chosen: frozenset[str] = frozenset()
 ) -> list[Contestant]:
     """List the chosen rows, all where none is named, in the order of the definition.

@@ -8,6 +8,7 @@ from math import isnan
 from pathlib import Path
 
 from anomri.comparison.definition import COMMON, Definition
+from anomri.comparison.figures import write_figures
 from anomri.comparison.measuring import classes
 from anomri.comparison.sentences import aims_of, sentences_of
 from anomri.comparison.statistics import Paired, found_of, mean_of, median_of, paired
@@ -67,7 +68,8 @@ def tables_of(folder: Path, definition: Definition) -> list[TextTable]:
 
 
 def write_page(folder: Path, definition: Definition) -> Path:
-    """Put the section into the page, in the place of the former one or at its end."""
+    """Write the table of figures, and the section into the page in the place of the former one."""
+    write_figures(folder, definition)
     path = folder / PAGE
     put_between_markers(path, section(folder, definition), title=definition.title, begin=BEGIN)
     return path

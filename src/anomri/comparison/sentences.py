@@ -73,12 +73,17 @@ def _others(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
     for row, group in definition.rows.items():
         one = None if row in left else paired(scores.values(row, "dice", sets), bar)
         if one is not None:
-            taught = ", which is supervised" if group.supervised else ""
-            said = {1: "above", -1: "below", 0: "not to be told from"}[one.sign]
-            yield (
-                f"{name}: `{row}`{taught}, is {said} `{definition.baseline}` "
-                f"({change(one).strip('*')})."
-            )
+            taught = ", which is supervised," if group.supervised else ""
+            yield f"{name}: `{row}`{taught} {_verdict(one, definition.baseline)}."
+
+
+def _verdict(one: Paired, baseline: str) -> str:
+    """Say how a row stands to the baseline."""
+    mean = one.difference
+    if mean.lower == mean.upper == 0:
+        return f"has the same Dice as `{baseline}` on every scan"
+    said = {1: "is above", -1: "is below", 0: "is not to be told from"}[one.sign]
+    return f"{said} `{baseline}` ({change(one).strip('*')})"
 
 
 def _against(

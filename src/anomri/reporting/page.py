@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image as Picture
 
 from anomri.errors import UsageError
+from anomri.reporting.comparison_page import FIGURES, comparison_contents
 from anomri.reporting.html import write_html
 from anomri.reporting.naming import PICTURE, PREVIEW, derivative
 from anomri.reporting.preview import Preview, read_preview
@@ -55,9 +56,9 @@ class Embedded:
 def write_page(out: Path, *, scores: Path | None = None) -> Path:
     """Write ``report.html`` from what lies in ``out``: one file, nothing loaded from elsewhere.
 
-    Shown is what the folder holds: a training, the measured rows of a paper, or detections and
-    their evaluation. Scans are taken one after another, so memory does not grow with the cohort;
-    a large cohort gets an index and one page per scan.
+    Shown is what the folder holds: a training, the measured rows of a paper, a comparison, or
+    detections and their evaluation. Scans are taken one after another, so memory does not grow
+    with the cohort; a large cohort gets an index and one page per scan.
 
     Args:
         out: folder that anomri wrote.
@@ -80,6 +81,7 @@ def write_page(out: Path, *, scores: Path | None = None) -> Path:
 KINDS: Mapping[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     METRICS: ("run.html.j2", run_contents),
     PUBLISHED: ("reproduction.html.j2", reproduction_contents),
+    FIGURES: ("comparison.html.j2", comparison_contents),
 }
 """File that tells what a folder holds, to the template and the function that fills it."""
 
