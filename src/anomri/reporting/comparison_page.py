@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from anomri.reporting.charts import Axis, Chart, Look, Point, Series
-from anomri.reporting.words import as_number
+from anomri.reporting.words import MINUS, as_number
 from anomri.tsv import NOTHING, read_tsv
 
 SCANS = "scans.tsv"
 FIGURES = "figures.tsv"
 OWN, WHOLE = "own", "whole"
 NAMED, STRIP, FRAME = 150, 24, 60  # pixels: names beside a strip, its height, what is around all
+ROOM = 0.8  # strips above the first one, for the name of the line
 
 Line = Mapping[str, str]
 
@@ -71,11 +72,11 @@ def _strips(name: str, figures: Sequence[Line], scans: Sequence[Line]) -> Chart 
         f"{name}: Dice of each scan",
         f"A dot per scan, the row's own decision; the line is the mean of {_base(figures)}.",
         Axis.share("Dice"),
-        Axis("", 0, len(rows), tuple(ticks)),
+        Axis("", 0, len(rows) + ROOM, tuple(ticks)),
         tuple(series),
         mark=_mark(figures),
         left=NAMED,
-        height=FRAME + STRIP * len(rows),
+        height=round(FRAME + STRIP * (len(rows) + ROOM)),
     )
 
 
@@ -108,4 +109,5 @@ def _span(line: Line, *names: str) -> str:
     mean, low, high = (as_number(line.get(name, NOTHING)) for name in names)
     if mean is None:
         return NOTHING
-    return f"{mean:.3f}" if low is None or high is None else f"{mean:.3f} ({low:.2f} to {high:.2f})"
+    text = f"{mean:.3f}" if low is None or high is None else f"{mean:.3f} ({low:.2f} to {high:.2f})"
+    return text.replace("-", MINUS)
