@@ -84,6 +84,13 @@ def test_a_folder_of_two_contrasts_is_one_model(pair: Path, two_contrasts: Scan)
     assert detection.provenance["beside"]["threshold"] == {"value": 2.0, "rule": "fixed"}
 
 
+def test_both_thresholds_move_for_the_range_of_a_tumour(pair: Path, two_contrasts: Scan) -> None:
+    detection = load(pair, device="cpu").detect_scan(two_contrasts)
+    lower, higher = detection.nearby
+    assert lower.sum() > detection.mask.sum() > higher.sum() > 0
+    assert all(finding.range_ml is not None for finding in detection.findings)
+
+
 def test_each_map_is_that_of_its_own_model(pair: Path, two_contrasts: Scan) -> None:
     found = load(pair, device="cpu").detect_scan(two_contrasts).anomaly
     for channel, name in enumerate(("b_flair", "a_t1ce")):

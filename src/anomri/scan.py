@@ -222,12 +222,20 @@ class Finding:
         volume_ml: its volume.
         centre_mm: centre of mass in native world mm.
         peak: highest value of the anomaly map inside it.
+        range_ml: the smallest and the largest volume that it has, or what it overlaps has, when
+            the threshold is a fifth lower or higher; None where the decision needs no threshold.
     """
 
     number: int
     volume_ml: float
     centre_mm: tuple[float, float, float]
     peak: float
+    range_ml: tuple[float, float] | None = None
+
+    @property
+    def firmness(self) -> float | None:
+        """The smallest volume of its range over the largest: 0 is gone at once, 1 never moves."""
+        return None if self.range_ml is None else self.range_ml[0] / self.range_ml[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +247,8 @@ class Detection:
         mask: (I, J, K) bool, the lesions.
         threshold: the cut that was used.
         slice_scores: (K,) mean map value over the brain of each axial slice.
+        nearby: (I, J, K) bool each, the mask with the threshold a fifth lower and a fifth higher;
+            empty where the decision needs no threshold.
         code_distances: (K,) how far each axial slice's code lies from those of healthy slices;
             None where the model has no codes, or they have not been learnt from.
         scan_score: one number for the scan: the abnormal volume in ml.
@@ -254,5 +264,6 @@ class Detection:
     scan_score: float
     findings: tuple[Finding, ...]
     regions: Labels | None = None
+    nearby: tuple[Mask, ...] = ()
     code_distances: NDArray[np.float64] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -138,3 +138,30 @@ def test_an_empty_mask_has_no_findings(
 ) -> None:
     anomaly, mask = two_lesions
     assert findings(mask & False, anomaly) == ()
+
+
+def test_a_lesion_has_the_range_of_what_it_overlaps(
+    two_lesions: tuple[AnomalyMap, NDArray[np.bool_]],
+) -> None:
+    """By hand, voxels of 0.008 ml: 6 and 2 voxels; 8 in one piece below, 3 and none above."""
+    anomaly, mask = two_lesions
+    lower, higher = mask.copy(), np.zeros_like(mask)
+    lower[30:32, 28, 22], lower[40, 45, 40] = True, True  # two more, and one far away
+    higher[30:33, 26, 22] = True
+    large, small = findings(mask, anomaly, (lower, higher))
+    assert large.range_ml == pytest.approx((3 * 0.008, 8 * 0.008))
+    assert large.firmness == pytest.approx(3 / 8)
+    assert small.range_ml == pytest.approx((0, 2 * 0.008))
+    assert small.firmness == 0
+    assert findings(mask, anomaly)[0].range_ml is None
+    assert findings(mask, anomaly)[0].firmness is None
+
+
+def test_lesions_that_merge_share_the_larger_volume(
+    two_lesions: tuple[AnomalyMap, NDArray[np.bool_]],
+) -> None:
+    anomaly, mask = two_lesions
+    bridged = mask.copy()
+    bridged[20:33, 20, 20], bridged[32, 20:28, 20:23] = True, True
+    for finding in findings(mask, anomaly, (bridged, mask)):
+        assert finding.range_ml == pytest.approx((finding.volume_ml, bridged.sum() * 0.008))

@@ -15,6 +15,7 @@ from anomri.postprocessing import (
     RULES,
     clean,
     decide,
+    decide_nearby,
     threshold_of_scan,
 )
 from anomri.recipe import Detection, Recipe, Step, builtin_names
@@ -119,3 +120,15 @@ def test_a_step_in_the_wrong_section_is_refused(anomaly: AnomalyMap) -> None:
         clean(anomaly, [Step(name="close", options={"mm": 2})])
     with pytest.raises(RecipeError, match=r"'median'.*section"):
         decide(anomaly, TWO, Detection(refine=(Step(name="median", options={"size_mm": 2}),)))
+
+
+def test_nearby_masks_have_the_threshold_a_fifth_lower_and_higher(anomaly: AnomalyMap) -> None:
+    lower, higher = decide_nearby(anomaly, TWO, Detection())
+    np.testing.assert_array_equal(lower, (anomaly.values[0] > 1.6) & anomaly.scan.brain)
+    np.testing.assert_array_equal(higher, (anomaly.values[0] > 2.4) & anomaly.scan.brain)
+    assert lower.sum() > higher.sum() > 0
+
+
+def test_no_nearby_masks_where_the_threshold_means_nothing(anomaly: AnomalyMap) -> None:
+    assert decide_nearby(anomaly, TWO, Detection(decide=Step(name="mixture"))) == ()
+    assert decide_nearby(anomaly, replace(TWO, value=0.0), Detection()) == ()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from anomri.errors import BadIntensities
 from anomri.reporting import (
     Failure,
     write_detection,
+    write_page,
     write_run,
     write_tables,
 )
@@ -96,3 +98,24 @@ def test_a_registered_lesion_has_its_place_in_the_table(detect: Detect, tmp_path
     assert [moved[axis] for axis in axes] == ["28", "20", "20"]
     assert moved["template_tissue"] == "white matter"
     assert {plain[name] for name in (*axes, "template_tissue")} == {"n/a"}
+
+
+def test_a_volume_has_its_range_in_both_tables(detect: Detect, tmp_path: Path) -> None:
+    """By hand: 1000 and 250 voxels of 0.008 ml below and above."""
+    found = detect(subject="ranged")
+    lower, higher = np.zeros_like(found.mask), np.zeros_like(found.mask)
+    lower[:10, :10, :10], higher[:10, :5, :5] = True, True
+    lesion = replace(found.findings[0], volume_ml=4.0, range_ml=(2.0, 8.0))
+    write_detection(replace(found, findings=(lesion,), nearby=(lower, higher)), tmp_path)
+    write_detection(detect(subject="without"), tmp_path)
+    write_tables(tmp_path, [])
+    ranged, without = read_tsv(tmp_path / "findings.tsv")
+    columns = ("volume_least_ml", "volume_most_ml", "firmness")
+    assert [ranged[name] for name in columns] == ["2", "8", "0.25"]
+    assert [without[name] for name in columns] == ["n/a"] * 3
+    ranged, without = read_tsv(tmp_path / "summary.tsv")
+    assert [ranged[f"lesion_{name}"] for name in columns[:2]] == ["2", "8"]
+    assert without["lesion_volume_least_ml"] == "n/a"
+    text = write_page(tmp_path).read_text(encoding="utf-8")
+    assert "(2.0 to 8.0)" in text
+    assert "0.25 soft" in text

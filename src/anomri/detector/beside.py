@@ -55,7 +55,10 @@ def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step)
         step: a name of ``REGION_STEPS`` with its options.
     """
     maps = whole.anomaly, enhancing.anomaly
-    regions = call(REGION_STEPS, step, _candidate(whole), _candidate(enhancing))
+    regions, *others = (
+        call(REGION_STEPS, step, _candidate(whole, w), _candidate(enhancing, e))
+        for w, e in zip(_masks(whole), _masks(enhancing), strict=False)
+    )
     noted = replace(scan, notes=(*scan.notes, *([regions.note] if regions.note else [])))
     anomaly = AnomalyMap(
         scan=noted,
@@ -66,13 +69,15 @@ def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step)
         shows=(*maps[0].shows, *maps[1].shows),
     )
     mask: Mask = regions.labels > 0
+    nearby = tuple(other.labels > 0 for other in others)
     return replace(
         whole,
         anomaly=anomaly,
         mask=mask,
         scan_score=float(mask.sum() * scan.grid.voxel_ml),
-        findings=findings(mask, anomaly),
+        findings=findings(mask, anomaly, nearby),
         regions=regions.labels,
+        nearby=nearby,
         provenance={**whole.provenance, "beside": _facts(enhancing)},
     )
 
@@ -98,10 +103,15 @@ def without_healthy_slices(
     return mask & (scores > threshold.value)
 
 
-def _candidate(detection: Detection) -> Candidate:
+def _masks(detection: Detection) -> tuple[Mask, ...]:
+    """Return the mask, then those of nearby thresholds; both models move theirs together."""
+    return (detection.mask, *detection.nearby)
+
+
+def _candidate(detection: Detection, mask: Mask) -> Candidate:
     """Return map and mask on the whole brain: the mask may reach to its rim, the map is 0 there."""
     brain = detection.anomaly.scan.brain
-    return Candidate.of(detection.anomaly).with_brain(brain).with_mask(detection.mask)
+    return Candidate.of(detection.anomaly).with_brain(brain).with_mask(mask)
 
 
 def _facts(detection: Detection) -> dict[str, object]:

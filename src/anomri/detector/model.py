@@ -27,7 +27,14 @@ from anomri.detector.result import Result
 from anomri.errors import ScanError, UsageError
 from anomri.family import Family, Network
 from anomri.options import call
-from anomri.postprocessing import clean, decide, findings, nested_labels, threshold_of_scan
+from anomri.postprocessing import (
+    clean,
+    decide,
+    decide_nearby,
+    findings,
+    nested_labels,
+    threshold_of_scan,
+)
 from anomri.preprocessing import prepare_images, prepare_scan
 from anomri.recipe import Recipe, Step
 from anomri.scan import AnomalyMap, Detection, Mask, Scan, ScanFiles, Threshold
@@ -226,7 +233,9 @@ class Detector:
         anomaly, regions = self._look(scan)
         threshold = self.threshold(anomaly)
         scores = self.slice_scores(scan, anomaly)
-        mask = self._blanked(decide(anomaly, threshold, self.recipe.detection), scores)
+        section = self.recipe.detection
+        masks = decide(anomaly, threshold, section), *decide_nearby(anomaly, threshold, section)
+        mask, *nearby = (self._blanked(one, scores) for one in masks)
         labels = None
         if regions is not None and not lacks_contrast_medium(scan):
             labels = nested_labels(regions, threshold.value, mask)
@@ -236,8 +245,9 @@ class Detector:
             threshold=threshold,
             slice_scores=scores[MEAN_RESIDUAL],
             scan_score=float(mask.sum() * scan.grid.voxel_ml),
-            findings=findings(mask, anomaly),
+            findings=findings(mask, anomaly, nearby),
             regions=labels,
+            nearby=tuple(nearby),
             code_distances=scores.get(MAHALANOBIS),
             provenance=self.provenance() | {"reconstruction_mae": _error(anomaly)},
         )

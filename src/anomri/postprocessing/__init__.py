@@ -67,6 +67,9 @@ DECISIONS: Mapping[str, Callable[..., Candidate]] = {
     "mixture": mixture,
 }
 
+WITHOUT_THRESHOLD = ("mixture",)
+NEARBY = (0.8, 1.2)  # times the threshold
+
 REGION_STEPS: Mapping[str, Callable[..., Regions]] = {"hull": hull}
 
 SCAN_RULES: Mapping[str, Callable[..., Threshold]] = {"fixed": fixed, "robust": robust}
@@ -130,6 +133,19 @@ def decide(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> M
     return candidate.lesion
 
 
+def decide_nearby(
+    anomaly: AnomalyMap, threshold: Threshold, detection: Detection
+) -> tuple[Mask, ...]:
+    """Return the masks of a threshold a fifth lower and a fifth higher.
+
+    Nothing where that means nothing: the decision takes no threshold, or it is not above 0.
+    """
+    if detection.decide.name in WITHOUT_THRESHOLD or threshold.value <= 0:
+        return ()
+    moved = (replace(threshold, value=threshold.value * times) for times in NEARBY)
+    return tuple(decide(anomaly, one, detection) for one in moved)
+
+
 __all__ = [
     "DECISIONS",
     "FITTED_RULES",
@@ -147,6 +163,7 @@ __all__ = [
     "call",
     "clean",
     "decide",
+    "decide_nearby",
     "findings",
     "fit_mixture",
     "fit_threshold",

@@ -5,6 +5,8 @@ Voxels that touch by a face, an edge or a corner belong together (26 neighbours)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -50,6 +52,21 @@ class Components:
         sizes[0] = 0
         return sizes
 
+    def touched(self, other: Mask) -> NDArray[np.intp]:
+        """Count the voxels of what each component overlaps in another mask (I, J, K).
+
+        A piece of the other mask counts whole, for every component that it overlaps.
+        """
+        there = Components(other)
+        theirs = np.zeros(self._shape, dtype=np.int32)
+        theirs[there.box] = there.labels
+        near = theirs[self.box]
+        both = (self.labels > 0) & (near > 0)
+        ours, pieces = np.unique([self.labels[both], near[both]], axis=1)
+        counts = np.zeros(self.count + 1, dtype=np.intp)
+        np.add.at(counts, ours, there.sizes()[pieces])
+        return counts
+
     def only(self, wanted: NDArray[np.bool_]) -> Mask:
         """Return the mask of the components that ``wanted`` (count + 1) marks."""
         wanted = wanted.copy()
@@ -89,12 +106,13 @@ def keep_large(candidate: Candidate, *, share: Share = 0.6) -> Candidate:
     return candidate.with_mask(components.only(sizes >= needed))
 
 
-def findings(mask: Mask, anomaly: AnomalyMap) -> tuple[Finding, ...]:
+def findings(mask: Mask, anomaly: AnomalyMap, nearby: Sequence[Mask] = ()) -> tuple[Finding, ...]:
     """List the connected lesions of ``mask``, largest first.
 
     Args:
         mask: (I, J, K) on the grid of ``anomaly``.
         anomaly: gives each lesion its peak.
+        nearby: (I, J, K) each, the masks of other thresholds, which give each lesion its range.
     """
     components = Components(mask)
     if not components.count:
@@ -102,6 +120,7 @@ def findings(mask: Mask, anomaly: AnomalyMap) -> tuple[Finding, ...]:
     numbers = np.arange(1, components.count + 1)
     values = anomaly.highest[components.box]
     sizes = components.sizes()[1:]
+    ranges = _ranges_ml(components, nearby, anomaly.scan.grid.voxel_ml)
     peaks = ndimage.maximum(values, components.labels, numbers)
     corner = [side.start for side in components.box]
     centres = ndimage.center_of_mass(components.labels > 0, components.labels, numbers)
@@ -113,6 +132,18 @@ def findings(mask: Mask, anomaly: AnomalyMap) -> tuple[Finding, ...]:
             volume_ml=float(sizes[which] * anomaly.scan.grid.voxel_ml),
             centre_mm=(float(world[which, 0]), float(world[which, 1]), float(world[which, 2])),
             peak=float(peaks[which]),
+            range_ml=ranges[which] if ranges else None,
         )
         for place, which in enumerate(order, start=1)
     )
+
+
+def _ranges_ml(
+    components: Components, nearby: Sequence[Mask], voxel_ml: float
+) -> list[tuple[float, float]]:
+    """Return the least and the most that each component has in its own and the nearby masks."""
+    if not nearby:
+        return []
+    counts = [components.sizes(), *(components.touched(mask) for mask in nearby)]
+    ml = np.stack(counts)[:, 1:] * voxel_ml
+    return [(float(low), float(high)) for low, high in zip(ml.min(0), ml.max(0), strict=True)]

@@ -43,12 +43,15 @@ class _Entry(BaseModel):
 class FindingEntry(_Entry):
     """One lesion, see :class:`anomri.scan.Finding`; its position as in :class:`Places`.
 
+    ``volume_range_ml`` and ``firmness`` say how much its volume depends on the threshold.
     ``template_mm`` is its centre in the MNI152 template, where the scan was registered to it, and
     ``template_tissue`` the tissue that the template has there.
     """
 
     number: int
     volume_ml: float
+    volume_range_ml: tuple[float, float] | None = None
+    firmness: float | None = None
     centre_mm: tuple[float, float, float]
     peak: float
     position: str = ""
@@ -77,6 +80,8 @@ class Record(_Entry):
         units: of the anomaly map, the threshold and the peaks.
         threshold: the cut.
         lesion_volume_ml: all lesions together.
+        lesion_volume_range_ml: the smallest and the largest volume with the threshold a fifth
+            lower and higher; None where the decision needs no threshold.
         scan_score: one number for the scan.
         highest_slice_score: the most abnormal axial slice.
         slice_scores: each score of the input's axial slices, along its axis from feet to head or
@@ -106,6 +111,7 @@ class Record(_Entry):
     units: str
     threshold: ThresholdEntry
     lesion_volume_ml: float
+    lesion_volume_range_ml: tuple[float, float] | None = None
     scan_score: float
     highest_slice_score: float
     slice_scores: dict[str, tuple[float | None, ...]] = {}
@@ -139,6 +145,7 @@ class Record(_Entry):
             units=unit_of(detection),
             threshold=_threshold_entry(detection),
             lesion_volume_ml=float(detection.mask.sum() * scan.grid.voxel_ml),
+            lesion_volume_range_ml=_range_ml(detection),
             scan_score=detection.scan_score,
             highest_slice_score=float(detection.slice_scores.max(initial=0.0)),
             slice_scores=_slice_scores(detection),
@@ -264,6 +271,15 @@ def _threshold_entry(detection: Detection) -> ThresholdEntry:
     )
 
 
+def _range_ml(detection: Detection) -> tuple[float, float] | None:
+    if not detection.nearby:
+        return None
+    voxel_ml = detection.anomaly.scan.grid.voxel_ml
+    masks = detection.mask, *detection.nearby
+    volumes = [float(np.count_nonzero(mask) * voxel_ml) for mask in masks]
+    return min(volumes), max(volumes)
+
+
 def _slice_scores(detection: Detection) -> dict[str, tuple[float | None, ...]]:
     """Return the scores of the slices that hold brain, on the input's own slices."""
     scan = detection.anomaly.scan
@@ -302,6 +318,8 @@ def _finding_entry(finding: Finding, places: Places, scan: Scan) -> FindingEntry
     return FindingEntry(
         number=finding.number,
         volume_ml=finding.volume_ml,
+        volume_range_ml=finding.range_ml,
+        firmness=finding.firmness,
         centre_mm=finding.centre_mm,
         peak=finding.peak,
         position=places.name(finding.centre_mm),

@@ -118,6 +118,8 @@ SUMMARY_COLUMNS = (
     "subject",
     "label",
     "lesion_volume_ml",
+    "lesion_volume_least_ml",
+    "lesion_volume_most_ml",
     "lesion_count",
     "scan_score",
     "highest_slice_score",
@@ -134,6 +136,9 @@ FINDING_COLUMNS = (
     "label",
     "lesion",
     "volume_ml",
+    "volume_least_ml",
+    "volume_most_ml",
+    "firmness",
     "centre_x_mm",
     "centre_y_mm",
     "centre_z_mm",
@@ -152,6 +157,7 @@ def _summary_row(record: Record) -> tuple[Cell, ...]:
         record.subject,
         record.label,
         record.lesion_volume_ml,
+        *(record.lesion_volume_range_ml or (None, None)),
         len(record.findings),
         record.scan_score,
         record.highest_slice_score,
@@ -169,7 +175,9 @@ def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
     whose = record.subject, record.label
     return [
         (
-            *(*whose, item.number, item.volume_ml, *item.centre_mm, item.peak, item.position),
+            *(*whose, item.number, item.volume_ml),
+            *(item.volume_range_ml or (None, None)),
+            *(item.firmness, *item.centre_mm, item.peak, item.position),
             *(item.template_mm or (None, None, None)),
             item.template_tissue or None,
         )
