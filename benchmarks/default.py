@@ -38,11 +38,7 @@ GROWN = {
     "smallest_core_ml": 0.675,
     "heaviness": 0.1,
 }
-SPREAD = {"ml": 20.0, "share": 0.73, "step": 0.2, "leak": 0.25, "leak_ml": 20.0}
 REGIONS = {"dims": 2, "reach_mm": 2.0, "smallest_ml": 0.2}
-
-
-SPREADING = Step(name="spread", options=SPREAD)
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,6 @@ class Variant:
     threshold: float = 4.0
     regions: Step | None = None
     enhancing: float = 1.5
-    spread: Step | None = SPREADING
 
 
 def main() -> None:
@@ -102,19 +97,13 @@ def cases(folder: Path, chosen: Selection, contrasts: tuple[str, ...]) -> Iterat
 def variants() -> Iterator[Variant]:
     """Yield the default taken apart, then with each constant a fifth smaller and larger."""
     hull, whole = Step(name="hull", options=REGIONS), Step(name="grow", options=GROWN)
-    yield Variant("above the threshold", Step(name="above"), spread=None)
-    yield Variant("grown: `intensity`", whole, spread=None)
+    yield Variant("above the threshold", Step(name="above"))
+    yield Variant("grown: `intensity`", whole)
     papers = Step(name="hull", options={"dims": 3, "smallest_ml": 0.1})
-    yield Variant("+ T1CE: `intensity_regions`", whole, regions=papers, spread=None)
+    yield Variant("+ T1CE: `intensity_regions`", whole, regions=papers)
     inside = Step(name="hull", options={**REGIONS, "reach_mm": 0.0})
-    yield Variant("+ hulls of slices", whole, regions=inside, spread=None)
-    yield Variant("+ what rims enclose", whole, regions=hull, spread=None)
-    yield Variant("+ masses spread: `default`", whole, regions=hull)
-    yield Variant("masses spread, FLAIR alone", whole)
-    for name, value in SPREAD.items():
-        for times in FIFTH:
-            spread = Step(name="spread", options={**SPREAD, name: value * times})
-            yield Variant(f"spread {name} {value * times:g}", whole, regions=hull, spread=spread)
+    yield Variant("+ hulls of slices", whole, regions=inside)
+    yield Variant("+ what rims enclose: `default`", whole, regions=hull)
     for name, value in GROWN.items():
         for times in FIFTH:
             grown = Step(name="grow", options={**GROWN, name: value * times})
@@ -153,9 +142,6 @@ def detect(variant: Variant, case: Case) -> NDArray[np.uint8]:
     """Return label numbers; those of the mask alone where nothing names regions."""
     flair = case.maps["flair"]
     section = Recipe.load("default").with_detection(decide=variant.decide).detection
-    refine = [step for step in section.refine if step.name != "spread"]
-    spread = [variant.spread] if variant.spread else []
-    section = section.model_copy(update={"refine": (*spread, *refine)})
     mask = decide(flair, Threshold(value=variant.threshold, rule="fixed"), section)
     if variant.regions is None or "t1ce" not in case.maps:
         return mask.astype(np.uint8)

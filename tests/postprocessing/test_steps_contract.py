@@ -26,7 +26,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "remove_small": {"ml": 0.004},
     "largest": {"keep": 2},
     "keep_large": {"share": 0.5},
-    "spread": {"ml": 0.01, "leak_ml": 0.01},
     "above": {},
     "hysteresis": {"low": 0.5},
     "grow": {"smallest_core_ml": 0.002},

@@ -28,7 +28,6 @@ from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
 from anomri.postprocessing.regions import Regions, hull, nested_labels
-from anomri.postprocessing.spreading import spread
 from anomri.postprocessing.thresholds import (
     Fit,
     ThresholdFits,
@@ -56,7 +55,6 @@ MASK_STEPS: Mapping[str, Callable[..., Candidate]] = {
     "remove_small": remove_small,
     "largest": largest,
     "keep_large": keep_large,
-    "spread": spread,
 }
 STEPS: Mapping[str, Callable[..., Candidate]] = {**MAP_STEPS, **MASK_STEPS}
 
