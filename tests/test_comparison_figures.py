@@ -36,7 +36,7 @@ aims:
   - {text: lowest, data: D, statistic: lowest, bound: 0.5}
   - {text: errors, data: D, metric: false_positive_ml, statistic: median, bound: 2, below: true}
 """
-BASE = {"a": 0.4, "b": 0.5, "c": 0.6, "d": 0.7}
+BASE = {"a": 0.4, "b": 0.5, "c": 0.6, "d": 0.7, "e": 0.8}
 
 
 def lines_of(dice: dict[str, float], **more: float) -> list[dict[str, object]]:
@@ -56,8 +56,8 @@ def folder(tmp_path: Path) -> Path:
         ("base", "own"): lines_of(BASE, **counts),
         ("better", "own"): lines_of({name: value + 0.1 for name, value in BASE.items()}),
         ("worse", "own"): lines_of({name: value - 0.2 for name, value in BASE.items()}),
-        ("worse", "common"): lines_of({"a": 0.3, "b": 0.4}),
-        ("labels", "own"): lines_of({"a": 0.1, "b": 0.9, "c": 0.6, "d": 0.7}),
+        ("worse", "common"): lines_of({name: BASE[name] - 0.1 for name in "abcde"}),
+        ("labels", "own"): lines_of({"a": 0.1, "b": 0.9, "c": 0.6, "d": 0.7, "e": 0.8}),
     }
     for (row, decision), lines in tables.items():
         replace_lines(tmp_path, (row, decision, "D"), lines, [1, 10])
@@ -71,7 +71,7 @@ def test_only_common_scans_are_compared_and_it_is_said() -> None:
     assert one is not None
     assert one.difference.estimate == pytest.approx((0.1 + 0.5) / 2)
     assert (one.scans, one.left_out) == (2, 2)
-    assert change(one).endswith("2 common scans")
+    assert change(one).endswith("of 2 common scans")
     assert paired(first, {}) is None
 
 
@@ -93,15 +93,23 @@ def test_a_difference_is_bold_where_zero_lies_outside() -> None:
     assert "**" not in change(luck)
 
 
+def test_few_scans_that_agree_are_no_finding() -> None:
+    first = {("D", name): 0.9 for name in "abcd"}
+    one = paired(first, dict.fromkeys(first, 0.1))
+    assert one is not None
+    assert one.difference.lower > 0
+    assert one.sign == 0
+
+
 def test_lesions_of_a_class_add_up_over_scans(folder: Path) -> None:
     scores = Scores.of(folder)
-    assert found_of(scores, "base", ["D"], [1, 10]) == [(0, 0), (8, 4), (0, 0)]
+    assert found_of(scores, "base", ["D"], [1, 10]) == [(0, 0), (10, 5), (0, 0)]
 
 
 def test_pools_hold_the_scans_of_their_sets(folder: Path) -> None:
     replace_lines(folder, ("base", "own", "E"), lines_of({"a": 0.0}), [1, 10])
     scores = Scores.of(folder)
-    assert len(scores.values("base", "dice", ["D", "E"])) == 5
+    assert len(scores.values("base", "dice", ["D", "E"])) == 6
     assert scores.values("base", "dice", ["E"]) == {("E", "a"): 0.0}
 
 
@@ -111,7 +119,7 @@ def test_the_sentences_say_who_is_above_and_what_the_decision_does(folder: Path)
     own, common, moved, labels = said
     assert "1 of 2 networks taught without labels has a higher mean Dice" in own
     assert "zero out for 1 above it and 1 below it" in own
-    assert "The best is `better`: +0.100" in own
+    assert "The best is `better`: +0.100 (" in own
     assert "0 of 1 networks" in common
     assert "raises the mean Dice of 1 of 1 networks; the mean change is +0.100" in moved
     assert "`labels`, which is supervised, is not to be told from `base` (" in labels
@@ -121,7 +129,7 @@ def test_aims_are_compared_with_what_was_reached(folder: Path) -> None:
     definition = Definition.load(folder)
     cells = list(aims_of(definition, Scores.of(folder)))
     assert cells == [
-        ("mean", "≥ 0.5", "0.55", "0.55", "0.65 (`better`)", "yes"),
+        ("mean", "≥ 0.5", "0.6", "0.6", "0.7 (`better`)", "yes"),
         ("lowest", "≥ 0.5", "0.4", "0.4", "0.5 (`better`)", "no"),
         ("errors", "≤ 2", "3", "3", "–", "no"),
     ]
@@ -155,12 +163,12 @@ def test_the_table_of_figures_and_its_page_hold_every_row(folder: Path) -> None:
         if line["data"] == "D"
     }
     assert float(lines["better", "own"]["difference"]) == pytest.approx(0.1)
-    assert lines["worse", "common"]["common_scans"] == "2"
+    assert lines["worse", "common"]["common_scans"] == "5"
     assert lines["base", "own"]["difference"] == "n/a"
     assert (lines["base", "own"]["lowest"], lines["base", "own"]["lowest_scan"]) == ("0.4", "a")
     html = report(folder).read_text(encoding="utf-8")
     assert "D: Dice of each scan" in html
-    assert html.count("<circle") == 4 * 4
+    assert html.count("<circle") == 4 * 5
     assert "both: Dice of each scan" not in html
     assert "+0.100" not in html
     assert "0.100 (0.10 to 0.10)" in html

@@ -11,7 +11,7 @@ from anomri.comparison.definition import COMMON, Definition
 from anomri.comparison.figures import write_figures
 from anomri.comparison.measuring import classes
 from anomri.comparison.sentences import aims_of, sentences_of
-from anomri.comparison.statistics import Paired, found_of, mean_of, median_of, paired
+from anomri.comparison.statistics import FEWEST, Paired, found_of, mean_of, median_of, paired
 from anomri.comparison.table import ROWS, Scores, Values
 from anomri.comparison.words import NONE, change, interval, lowest
 from anomri.evaluation import Interval
@@ -200,7 +200,8 @@ def aims_table(sheet: Sheet) -> TextTable:
     definition = sheet.definition
     headings = (
         *("aim", "wanted", f"`{definition.candidate}`", f"`{definition.baseline}`"),
-        *("best network taught without labels", "reached by the candidate"),
+        "best network taught without labels, under either decision",
+        f"reached by `{definition.candidate}`",
     )
     return TextTable("The aims", headings, tuple(aims_of(definition, sheet.scores)))
 
@@ -249,7 +250,8 @@ def _explained(definition: Definition) -> str:
         "Volume Dice on each scan's own grid: mean over scans with its bootstrap 95 % interval "
         f"(scans are drawn). *minus `{definition.baseline}`* is the mean of the differences over "
         "the scans that both rows have, with the interval of that mean; bold where zero lies "
-        "outside. The last two columns put the signed residual of each network through the "
+        f"outside and at least {FEWEST} scans are compared: fewer agree by chance too often. The "
+        "last two columns put the signed residual of each network through the "
         f"cleaning, threshold and growing of `{definition.baseline}` in place of its paper's own "
         "decision: what is left of a difference there is the network's."
     )

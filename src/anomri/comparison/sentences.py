@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
 
 from anomri.comparison.definition import COMMON, OWN, Aim, Decision, Definition
-from anomri.comparison.statistics import Paired, figure_for, mean_of, paired, reached
+from anomri.comparison.statistics import FEWEST, Paired, figure_for, mean_of, paired, reached
 from anomri.comparison.table import Scores
 from anomri.comparison.words import NONE, change, signed
-
-FEWEST = 3  # scans, before anything is said of an interval
 
 
 def sentences_of(definition: Definition, scores: Scores) -> Iterator[str]:
@@ -38,7 +36,7 @@ def _networks(
     above = sum(one.difference.estimate > 0 for one in against.values())
     surely = [sum(one.sign == sign for one in against.values()) for sign in (1, -1)]
     best = max(against, key=lambda row: against[row].difference.estimate)
-    how = "their papers' own decision" if decision == OWN else f"that of `{definition.baseline}`"
+    how = "their own decision" if decision == OWN else f"that of `{definition.baseline}`"
     yield (
         f"{name}, under {how}: {above} of {len(against)} networks taught without labels "
         f"{'has' if above == 1 else 'have'} a higher mean Dice than `{definition.baseline}` "
@@ -59,7 +57,7 @@ def _moved(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
     if changes:
         better, gain = sum(one > 0 for one in changes), sum(changes) / len(changes)
         yield (
-            f"{name}: the decision of `{definition.baseline}` in place of the paper's raises the "
+            f"{name}: the decision of `{definition.baseline}` in place of their own raises the "
             f"mean Dice of {better} of {len(changes)} networks; "
             f"the mean change is {signed(gain, 3)}."
         )
@@ -72,7 +70,7 @@ def _others(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
     left = set(definition.networks) | set(definition.regions_only) | {definition.baseline}
     for row, group in definition.rows.items():
         one = None if row in left else paired(scores.values(row, "dice", sets), bar)
-        if one is not None:
+        if one is not None and one.scans >= FEWEST:
             taught = ", which is supervised," if group.supervised else ""
             yield f"{name}: `{row}`{taught} {_verdict(one, definition.baseline)}."
 
@@ -92,7 +90,7 @@ def _against(
     bar = scores.values(definition.baseline, "dice", sets)
     rows = definition.networks
     compared = {r: paired(scores.values(r, "dice", sets, decision=decision), bar) for r in rows}
-    return {row: one for row, one in compared.items() if one is not None}
+    return {row: one for row, one in compared.items() if one is not None and one.scans >= FEWEST}
 
 
 def aims_of(definition: Definition, scores: Scores) -> Iterator[tuple[str, ...]]:
@@ -111,12 +109,18 @@ def aims_of(definition: Definition, scores: Scores) -> Iterator[tuple[str, ...]]
 def _best(definition: Definition, scores: Scores, aim: Aim) -> str:
     """Name the network taught without labels that comes closest to an aim."""
     rows = [row for row, group in definition.rows.items() if group.paper and not group.supervised]
-    figures = {row: figure_for(aim, scores, row, definition.sets) for row in rows}
-    known = {row: figure for row, figure in figures.items() if not isnan(figure)}
+    figures = {
+        (row, decision): figure_for(aim, scores, row, definition.sets, decision)
+        for row in rows
+        for decision in (OWN, COMMON)
+    }
+    known = {which: figure for which, figure in figures.items() if not isnan(figure)}
     if not known:
         return NONE
     best = (min if aim.below else max)(known, key=known.__getitem__)
-    return f"{_plain(known[best])} (`{best}`)"
+    row, decision = best
+    how = "" if decision == OWN else f", decision of `{definition.baseline}`"
+    return f"{_plain(known[best])} (`{row}`{how})"
 
 
 def _plain(figure: float) -> str:

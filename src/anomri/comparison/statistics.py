@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 from typing import Any
 
 import numpy as np
 
-from anomri.comparison.definition import Aim
+from anomri.comparison.definition import OWN, Aim
 from anomri.comparison.measuring import classes
 from anomri.comparison.table import Scores, Values
 from anomri.evaluation import Interval, bootstrap, paired_difference
 
+FEWEST = 5
+"""Scans, before an interval is taken for more than luck. That of a bootstrap is too narrow for few:
+it leaves zero out whenever all scans agree, which four do by chance one time in eight."""
 STATISTICS: Mapping[str, Callable[..., Any]] = {
     "mean": np.mean,
     "median": np.median,
@@ -40,9 +42,9 @@ class Paired:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval leaves zero out, else 0; 0 for a single scan."""
+        """1 or -1 where the interval leaves zero out, else 0; 0 for fewer scans than FEWEST."""
         low, high = self.difference.lower, self.difference.upper
-        if isnan(low):
+        if self.scans < FEWEST:
             return 0
         return int(low > 0) - int(high < 0)
 
@@ -77,9 +79,12 @@ def found_of(
     return [(total(f"lesions_{name}"), total(f"found_{name}")) for name in classes(edges_ml)]
 
 
-def figure_for(aim: Aim, scores: Scores, row: str, sets: Mapping[str, Sequence[str]]) -> float:
+def figure_for(
+    aim: Aim, scores: Scores, row: str, sets: Mapping[str, Sequence[str]], decision: str = OWN
+) -> float:
     """Return a row's figure for an aim; NaN where it is not measured."""
-    values = scores.values(row, aim.metric, sets[aim.data], region=aim.region)
+    data = sets[aim.data]
+    values = scores.values(row, aim.metric, data, region=aim.region, decision=decision)
     return float(STATISTICS[aim.statistic](list(values.values()))) if values else float("nan")
 
 

@@ -27,14 +27,14 @@ def interval(mean: Interval | None) -> str:
 def change(one: Paired | None) -> str:
     """Return a difference with its interval, bold where that leaves zero out.
 
-    >>> change(Paired(Interval(-0.1, -0.2, -0.05), scans=3, left_out=1))
-    '**−0.100 (−0.20 to −0.05)**, 3 common scans'
+    >>> change(Paired(Interval(-0.1, -0.2, -0.05), scans=6, left_out=1))
+    '**−0.100 (−0.20 to −0.05)**, of 6 common scans'
     """
     if one is None:
         return NONE
     mean, mark = one.difference, "**" if one.sign else ""
     span = "" if isnan(mean.lower) else f" ({signed(mean.lower, 2)} to {signed(mean.upper, 2)})"
-    common = f", {one.scans} common scans" if one.left_out else ""
+    common = f", of {one.scans} common scans" if one.left_out else ""
     return f"{mark}{signed(mean.estimate, 3)}{span}{mark}{common}"
 
 
