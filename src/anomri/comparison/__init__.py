@@ -26,13 +26,13 @@ from anomri.comparison.contestants import (
 )
 from anomri.comparison.definition import COMMON, DEFINITION, OWN, Definition
 from anomri.comparison.measuring import Look, usable
-from anomri.comparison.page import tables_of, write_page
+from anomri.comparison.page import write_page
 from anomri.comparison.table import Place, Scores, replace_lines, replace_row
 from anomri.detector import Detector
 from anomri.recipe import Recipe
 from anomri.reproduction import Data, Work, commit
 
-__all__ = ["DEFINITION", "Definition", "Plan", "Report", "compare", "tables_of", "write_page"]
+__all__ = ["DEFINITION", "Definition", "Plan", "Report", "compare", "write_page"]
 
 
 @dataclass(frozen=True, slots=True)

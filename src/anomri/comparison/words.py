@@ -38,6 +38,23 @@ def change(one: Paired | None) -> str:
     return f"{mark}{signed(mean.estimate, 3)}{span}{mark}{common}"
 
 
+def millilitres(median: Interval | None) -> str:
+    """Return a volume with its interval, to the tenth.
+
+    >>> millilitres(Interval(5.04, 1.0, 9.96))
+    '5.0 (1.0 to 10.0)'
+    """
+    if median is None:
+        return NONE
+    span = "" if isnan(median.lower) else f" ({median.lower:.1f} to {median.upper:.1f})"
+    return f"{plain(median)}{span}"
+
+
+def plain(mean: Interval | None) -> str:
+    """Return an estimate alone, to the tenth."""
+    return NONE if mean is None else f"{mean.estimate:.1f}"
+
+
 def signed(value: float, digits: int) -> str:
     """Return a number with its sign; zero has none.
 
