@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
 from anomri.postprocessing import fit_mixture
-from anomri.postprocessing.mixture import Gaussians, fit_plain
+from anomri.postprocessing.field import exponentials
+from anomri.postprocessing.gaussians import Gaussians, fit_plain
 
 Array = NDArray[np.float64]
 Bool = NDArray[np.bool_]
@@ -79,7 +81,7 @@ def test_equals_a_plain_loop_over_the_papers_equations(seed: int, steps: int) ->
     x = stored[brain].astype(np.float64)
     shift, scale = x.mean(), x.std()
     standard = np.where(brain, (stored - shift) / scale, 0)
-    start = fit_plain(standard[brain], steps, 0)
+    start = fit_plain(np.sort(standard[brain]), steps, 0)
     expected, (alpha, mean, variance) = looped(standard, brain, start, steps)
     assume(min(alpha) * brain.sum() >= 1)  # else the last step is not taken: a component vanished
     fit = fit_mixture(stored, brain, max_iterations=steps, tolerance=0)
@@ -120,7 +122,7 @@ def test_recovers_a_planted_field(planted: Bool, planted_values: NDArray[np.floa
 def test_plain_fit_is_scikit_learns() -> None:
     rng = np.random.default_rng(1)
     values = np.concatenate([rng.normal(-0.4, 0.5, 30_000), rng.normal(2, 0.8, 6_000)])
-    ours = fit_plain(values, 1000, 1e-10)
+    ours = fit_plain(np.sort(values), 1000, 1e-10)
     theirs = GaussianMixture(2, tol=1e-10, max_iter=1000, random_state=0).fit(values[:, None])
     order = np.argsort(theirs.means_[:, 0])
     np.testing.assert_allclose(ours.means, theirs.means_[order, 0], atol=2e-3)
@@ -185,3 +187,34 @@ def test_stops_when_the_likelihood_stands_still(planted_values: NDArray[np.float
     tight = fit_mixture(planted_values, brain, tolerance=1e-7)
     assert 1 < loose.iterations < tight.iterations < 100
     assert fit_mixture(planted_values, brain, tolerance=0, max_iterations=3).iterations == 3
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, brain = field(7, (40, 30, 5))
+    stored = values.astype(np.float32)
+    fits = []
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        fits.append(fit_mixture(stored, brain, tolerance=0, max_iterations=5))
+    np.testing.assert_array_equal(fits[0].posterior, fits[1].posterior)
+    np.testing.assert_array_equal(fits[0].means, fits[1].means)
+
+
+def test_components_may_lie_far_apart(planted: Bool) -> None:
+    """Where the odds are beyond all numbers the posterior is 0 or 1, and the steps still end."""
+    values = np.random.default_rng(3).normal(0, 1, planted.shape).astype(np.float32)
+    values[planted] = values[planted] * 0.2 + 60
+    fit = fit_mixture(values, np.ones_like(planted))
+    np.testing.assert_allclose(fit.posterior, planted, atol=1e-30)
+    np.testing.assert_allclose(fit.means, [values[~planted].mean(), values[planted].mean()], 1e-3)
+    assert fit.iterations < 5
+
+
+def test_exponentials_are_right_to_single_precision_of_their_value() -> None:
+    exponents = np.linspace(-84, 84, 9001)
+    found, beyond = exponentials(exponents.copy())
+    np.testing.assert_allclose(found, np.exp(exponents), rtol=3e-7)
+    assert beyond == 0
+    found, beyond = exponentials(np.array([-500.0, 0.0, 90.0, 185.0]))
+    np.testing.assert_allclose(np.log(found), [-85, 0, 85, 85], rtol=1e-6)
+    assert beyond == 105

@@ -16,8 +16,11 @@ from anomri.postprocessing import Candidate
 from anomri.postprocessing.morphology import (
     ball,
     closing,
+    crop_around,
     dilate,
+    dilation,
     erode_brain,
+    erosion,
     fill_holes,
     opening,
 )
@@ -128,3 +131,21 @@ def test_the_ball_has_as_many_voxels_as_the_lattice(
     mm: float, spacing: tuple[float, float, float], voxels: int
 ) -> None:
     assert ball(mm, spacing).sum() == voxels
+
+
+@pytest.mark.parametrize("mm", [0.5, 1.5, 3.2])
+@pytest.mark.parametrize("shape", [(9, 7, 11), (1, 4, 2)])
+def test_erosion_and_dilation_are_scipys(mm: float, shape: tuple[int, int, int]) -> None:
+    element = ball(mm, (1.0, 1.2, 1.5))
+    for share in (0.03, 0.5, 0.97):
+        mask = np.random.default_rng(0).random(shape) < share
+        np.testing.assert_array_equal(erosion(mask, element), ndimage.binary_erosion(mask, element))
+        expected = ndimage.binary_dilation(mask, element)
+        np.testing.assert_array_equal(dilation(mask, element), expected)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 1.0])
+def test_the_box_is_scipys(share: float) -> None:
+    mask = np.random.default_rng(1).random((12, 9, 14)) < share
+    found = ndimage.find_objects(mask.astype(np.uint8))
+    assert crop_around(mask) == (found[0] if found else (slice(0, 0),) * 3)

@@ -90,8 +90,9 @@ def mixture(
     fit = fit_mixture(
         candidate.values, candidate.brain, max_iterations=max_iterations, tolerance=tolerance
     )
-    bright = (fit.posterior > 0.5) & candidate.brain
-    if component == "brightest" or 2 * bright.sum() <= candidate.brain.sum():
+    bright = fit.posterior > 0.5
+    all_, brighter = (int(np.count_nonzero(mask)) for mask in (candidate.brain, bright))
+    if component == "brightest" or 2 * brighter <= all_:
         return candidate.with_mask(bright)
     return candidate.with_mask(~bright)
 

@@ -50,7 +50,8 @@ def _filled(mask: Marks) -> Marks:
     normal = _common_normal(points)
     if normal is not None:
         return _filled_in_plane(mask.shape, points, normal)
-    return _between_facets(mask.shape, ConvexHull(points).equations)
+    # A facet with more than three corners is cut into triangles, which share its plane.
+    return _between_facets(mask.shape, np.unique(ConvexHull(points).equations, axis=0))
 
 
 def _line_ends(mask: Marks) -> Points:
@@ -58,9 +59,11 @@ def _line_ends(mask: Marks) -> Points:
     held = mask.any(axis=-1)
     first = mask.argmax(axis=-1)
     last = mask.shape[-1] - 1 - mask[..., ::-1].argmax(axis=-1)
-    lines = np.argwhere(held)
-    ends = [np.column_stack([lines, along[held]]) for along in (first, last)]
-    return np.unique(np.concatenate(ends), axis=0).astype(np.float64)
+    ends = [
+        np.column_stack([np.argwhere(lines), along[lines]])
+        for lines, along in ((held, first), (held & (last > first), last))
+    ]
+    return np.concatenate(ends).astype(np.float64)
 
 
 def _common_normal(points: Points) -> Points | None:

@@ -68,10 +68,10 @@ def hull(
         reach_mm: enhancement this close to the whole tumour counts too, and what its hull encloses
             becomes part of the tumour: a necrosis that is dark in FLAIR is found by its rim.
     """
-    whole = _with_enclosed(whole, enhancing, reach_mm, dims, smallest_ml)
+    if reach_mm:
+        whole = _with_enclosed(whole, enhancing, reach_mm, dims, smallest_ml)
     pieces = remove_small(enhancing.with_mask(enhancing.lesion & whole.lesion), ml=smallest_ml)
-    centre, spread = enhancing.centre_and_spread()
-    least = centre + least_contrast * spread
+    least = _least(enhancing, least_contrast)
     labels = np.zeros(whole.lesion.shape, dtype=np.uint8)
     found = _tumours(whole.lesion, tumours)
     without = 0
@@ -84,13 +84,22 @@ def hull(
     return Regions(labels, _note(without, len(found)))
 
 
+def _least(enhancing: Candidate, contrast: float) -> float:
+    """Return how bright the enhancement of a tumour must be in the mean."""
+    if contrast:
+        centre, spread = enhancing.centre_and_spread()
+        return centre + contrast * spread
+    inside = enhancing.values[enhancing.brain]
+    return float(np.median(inside)) if inside.size else 0.0
+
+
 def _with_enclosed(
     whole: Candidate, enhancing: Candidate, mm: float, dims: Literal[2, 3], smallest_ml: float
 ) -> Candidate:
     """Add the hulls of the enhancing pieces within ``mm`` of the tumour that lie mostly in it."""
     near = enhancing.with_mask(enhancing.lesion & dilate(whole, mm=mm).lesion)
     pieces = Components(remove_small(near, ml=smallest_ml).lesion)
-    if not mm or not pieces.count:
+    if not pieces.count:
         return whole
     mask = whole.lesion.copy()
     for number, inner in enumerate(ndimage.find_objects(pieces.labels), start=1):
