@@ -31,6 +31,7 @@ for command in (
     models.prepare,
     models.train,
     models.train_brain,
+    models.train_lesions,
     models.calibrate,
     scans.detect,
     scans.evaluate,

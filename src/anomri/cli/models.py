@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from anomri import catalogue, comparison, extraction, pipeline, reproduction
+from anomri import catalogue, comparison, pipeline, reproduction, teaching
 from anomri.cli.options import (
     Brain,
     Contrasts,
@@ -39,8 +39,8 @@ from anomri.cli.options import (
 from anomri.cli.terminal import finish, show, track
 from anomri.detector import builtin_models
 from anomri.errors import UsageError
-from anomri.extraction import Lesson
 from anomri.recipe import Recipe
+from anomri.teaching import BrainLesson, LesionLesson
 
 
 def prepare(
@@ -108,15 +108,29 @@ def train(
     typer.echo(run)
 
 
+Heads = Annotated[
+    Path, typer.Argument(help="Folder with t1/ and dlmuse_seg/, as IXI's.", exists=True)
+]
+
+
 def train_brain(
-    heads: Annotated[
-        Path, typer.Argument(help="Folder with t1/ and dlmuse_seg/, as IXI's.", exists=True)
-    ],
+    heads: Heads,
     out: Out,
-    steps: Annotated[int, typer.Option(help="Images to learn from.")] = Lesson().steps,
+    steps: Annotated[int, typer.Option(help="Images to learn from.")] = BrainLesson().steps,
 ) -> None:
     """Train the network that finds brains in whole heads; resumes where it was stopped."""
-    typer.echo(extraction.train_brain(heads, out, Lesson(steps=steps), track=track))
+    typer.echo(teaching.train_brain(heads, out, BrainLesson(steps=steps), track=track))
+
+
+def train_lesions(
+    heads: Heads,
+    out: Out,
+    steps: Annotated[int, typer.Option(help="Steps of two patients each.")] = LesionLesson().steps,
+    workers: Annotated[int, typer.Option(help="Processes that draw patients.")] = 1,
+) -> None:
+    """Train the network that finds lesions, on patients drawn at random; resumes likewise."""
+    lesson = LesionLesson(steps=steps)
+    typer.echo(teaching.train_lesions(heads, out, lesson, workers=workers, track=track))
 
 
 def calibrate(

@@ -53,12 +53,8 @@ class FoldedSegmenter(Segmenter):
 
         The overlap counts where there is something to overlap with.
         """
-        logits, masks = self.logits(batch.image), batch.target
-        weights = torch.tensor(REGION_WEIGHTS, device=logits.device)
-        voxels = binary_cross_entropy_with_logits(logits, masks, reduction="none")
-        entropy = (voxels.flatten(2).mean(2) * weights).sum(1).mean()
-        dice = (missed_overlap(logits.sigmoid(), masks) * weights).sum(1).mean()
-        return {TOTAL: ENTROPY_WEIGHT * entropy + dice, "entropy": entropy, "dice": dice}
+        weights = torch.tensor(REGION_WEIGHTS, device=batch.image.device)
+        return weighted_losses(self.logits(batch.image), batch.target, weights)
 
     def segment(self, images: Tensor) -> Tensor:
         """Return the probabilities of the regions; any size, padded with 0 and cropped back."""
@@ -70,6 +66,20 @@ class FoldedSegmenter(Segmenter):
             slice(n // 2, n // 2 + length) for n, length in zip(missing, lengths, strict=True)
         )
         return found[:, :, i, j, k]
+
+
+def weighted_losses(logits: Tensor, masks: Tensor, weights: Tensor) -> Losses:
+    """Return cross entropy, 1 - soft Dice and their weighted sum, (N, R, I, J, K) against masks.
+
+    Args:
+        logits: (N, R, I, J, K).
+        masks: likewise, 0 or 1.
+        weights: of the regions, (R,) or, for each image its own, (N, R).
+    """
+    voxels = binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    entropy = (voxels.flatten(2).mean(2) * weights).sum(1).mean()
+    dice = (missed_overlap(logits.sigmoid(), masks) * weights).sum(1).mean()
+    return {TOTAL: ENTROPY_WEIGHT * entropy + dice, "entropy": entropy, "dice": dice}
 
 
 def missed_overlap(probabilities: Tensor, masks: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ def save_weights(family: Network, path: Path) -> None:
     about = {"family": family.name, "anomri_version": version("anomri")}
     partial = path.with_name(f"{path.name}.partial")
     save_file(tensors, partial, metadata=about)
+    partial.chmod(0o644)  # the library keeps files to their owner
     partial.replace(path)
 
 

@@ -43,18 +43,6 @@ class LabelledHead:
     spacing: tuple[float, float, float]
 
     @classmethod
-    def coarser(
-        cls, scan: Volume, anatomy: Labels, spacing: tuple[float, float, float], to: float
-    ) -> LabelledHead:
-        """Do as :meth:`of` on voxels of ``to`` mm, which are quicker to draw on."""
-        steps = [to / mm for mm in spacing]
-        i, j, k = (int((n - 1) / s) + 1 for n, s in zip(scan.shape, steps, strict=True))
-        smooth = ndimage.gaussian_filter(scan, [max(s * s - 1, 0) ** 0.5 / 2.355 for s in steps])
-        values = ndimage.affine_transform(smooth, np.array(steps), output_shape=(i, j, k), order=1)
-        labels = ndimage.affine_transform(anatomy, np.array(steps), output_shape=(i, j, k), order=0)
-        return cls.of(values.astype(np.float32), labels, (to, to, to))
-
-    @classmethod
     def of(
         cls, scan: Volume, anatomy: Labels, spacing: tuple[float, float, float], groups: int = 12
     ) -> LabelledHead:

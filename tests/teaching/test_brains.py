@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from anomri.errors import UsageError
-from anomri.extraction import Lesson, train_brain
-from anomri.extraction.training import loss, read_heads, split
+from anomri.teaching import BrainLesson, train_brain
+from anomri.teaching.brains import loss
+from anomri.teaching.heads import read_heads, split
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_stopped_training_ends_as_an_uninterrupted_one(folder: Path, tmp_path: Path) -> None:
-    whole = train_brain(folder, tmp_path / "whole", Lesson(steps=4, every=4))
-    train_brain(folder, tmp_path / "parts", Lesson(steps=4, every=2), stop=2)
-    parts = train_brain(folder, tmp_path / "parts", Lesson(steps=4, every=2))
+    whole = train_brain(folder, tmp_path / "whole", BrainLesson(steps=4, every=4))
+    train_brain(folder, tmp_path / "parts", BrainLesson(steps=4, every=2), stop=2)
+    parts = train_brain(folder, tmp_path / "parts", BrainLesson(steps=4, every=2))
     one, two = load_file(whole), load_file(parts)
     assert one.keys() == two.keys()
     for name, weight in one.items():
@@ -45,12 +46,12 @@ def test_a_stopped_training_ends_as_an_uninterrupted_one(folder: Path, tmp_path:
 
 def test_a_folder_without_heads_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="dlmuse_seg"):
-        read_heads(tmp_path)
+        next(read_heads(tmp_path))
 
 
 def test_every_sixth_head_is_held_out() -> None:
     names = [f"h{number:02d}" for number in range(24)]
-    taught, held = split(dict.fromkeys(names))  # type: ignore[arg-type]
+    taught, held = split(dict.fromkeys(names))
     assert list(held) == ["h05", "h11", "h17", "h23"]
     assert sorted([*taught, *held]) == names
 
