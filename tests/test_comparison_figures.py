@@ -116,12 +116,13 @@ def test_pools_hold_the_scans_of_their_sets(folder: Path) -> None:
 def test_the_sentences_say_who_is_above_and_what_the_decision_does(folder: Path) -> None:
     definition = Definition.load(folder)
     said = list(sentences_of(definition, Scores.of(folder)))
-    own, common, moved, labels = said
+    own, common, moved, labels, small = said
     assert "1 of 2 networks taught without labels has a higher mean Dice" in own
     assert "zero out for 1 above it and 1 below it" in own
     assert "The best is `better`: +0.100 (" in own
     assert "0 of 1 networks" in common
     assert "raises the mean Dice of 1 of 1 networks; the mean change is +0.100" in moved
+    assert "under 10 ml: `base` finds 5 of 10 and marks 3 ml per scan" in small
     assert "`labels`, which is supervised, is not to be told from `base` (" in labels
 
 

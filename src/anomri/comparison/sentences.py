@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
 
 from anomri.comparison.definition import COMMON, OWN, Aim, Decision, Definition
-from anomri.comparison.statistics import FEWEST, Paired, figure_for, mean_of, paired, reached
+from anomri.comparison.statistics import (
+    FEWEST,
+    Paired,
+    figure_for,
+    found_of,
+    mean_of,
+    median_of,
+    paired,
+    reached,
+)
 from anomri.comparison.table import Scores
 from anomri.comparison.words import NONE, change, signed
 
@@ -14,15 +23,18 @@ from anomri.comparison.words import NONE, change, signed
 def sentences_of(definition: Definition, scores: Scores) -> Iterator[str]:
     """Say of every set and pool with enough scans how networks stand to the baseline."""
     pooled = {name for names in definition.pools.values() for name in names}
-    healthy = {one.name for one in definition.test if one.healthy}
+    healthy = [one.name for one in definition.test if one.healthy]
     for name, sets in definition.sets.items():
         bar = scores.values(definition.baseline, "dice", sets)
-        if name in pooled | healthy or len(bar) < FEWEST:
+        if name in {*pooled, *healthy} or len(bar) < FEWEST:
             continue
         for decision in (OWN, COMMON):
             yield from _networks(definition, scores, name, decision)
         yield from _moved(definition, scores, name)
         yield from _others(definition, scores, name)
+        yield from _small(definition, scores, name)
+    for name in healthy:
+        yield from _healthy(definition, scores, name)
 
 
 def _networks(
@@ -73,6 +85,52 @@ def _others(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
         if one is not None and one.scans >= FEWEST:
             taught = ", which is supervised," if group.supervised else ""
             yield f"{name}: `{row}`{taught} {_verdict(one, definition.baseline)}."
+
+
+def _small(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
+    """Say who finds the lesions below the middle edge, and what that costs."""
+    sets, edges = definition.sets[name], definition.edges_ml
+    middle = len(edges) // 2 + 1
+    found = {}
+    for row in definition.rows:
+        counts = found_of(scores, row, sets, edges)[:middle]
+        if row not in definition.regions_only and any(true for true, _ in counts):
+            found[row] = (sum(hit for _, hit in counts), sum(true for true, _ in counts))
+    if definition.baseline not in found:
+        return
+    best = max(found, key=lambda row: found[row][0] / found[row][1])
+    base = definition.baseline
+    costs = [mean_of(scores.values(row, "false_positive_ml", sets)) for row in (base, best)]
+    shares = [f"{hit} of {true}" for hit, true in (found[base], found[best])]
+    marked = [f"{cost.estimate:.0f} ml" for cost in costs if cost]
+    yield (
+        f"{name}, lesions under {edges[middle - 1]:g} ml: `{base}` finds {shares[0]} and marks "
+        f"{marked[0]} per scan beside lesions; `{best}`, which finds the most, {shares[1]} and "
+        f"{marked[1]}."
+    )
+
+
+def _healthy(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
+    """Say how many networks mark less where there is no tumour."""
+    base = median_of(scores.values(definition.baseline, "false_positive_ml", [name]))
+    for decision in (OWN, COMMON):
+        medians = [
+            median.estimate
+            for row in definition.networks
+            if (
+                median := median_of(
+                    scores.values(row, "false_positive_ml", [name], decision=decision)
+                )
+            )
+        ]
+        if base and medians:
+            less = sum(one < base.estimate for one in medians)
+            how = "their own decision" if decision == OWN else f"that of `{definition.baseline}`"
+            yield (
+                f"{name}, under {how}: {less} of {len(medians)} networks mark less outside the "
+                f"reference than `{definition.baseline}` (median {base.estimate:.1f} ml); theirs "
+                f"are between {min(medians):.1f} and {max(medians):.1f} ml."
+            )
 
 
 def _verdict(one: Paired, baseline: str) -> str:
