@@ -89,7 +89,9 @@ def test_a_second_run_does_nothing(work: Path) -> None:
 
 def test_another_threshold_is_another_result(work: Path) -> None:
     found = pipeline.survey(work / "phantoms")
-    detector = pipeline.load_detector(str(work / "run"), device="cpu", threshold="healthy")
+    detector = pipeline.load_detector(
+        str(work / "run"), device="cpu", instead=pipeline.Instead(threshold="healthy")
+    )
     outcome = pipeline.detect(found, detector, work / "healthy")
     assert len(outcome.done) == 4
     record = json.loads(next((work / "healthy").glob("sub-*/anat/*lesion_mask.json")).read_text())
@@ -97,7 +99,9 @@ def test_another_threshold_is_another_result(work: Path) -> None:
 
 
 def test_an_unfitted_rule_says_what_to_do(work: Path) -> None:
-    detector = pipeline.load_detector("intensity", device="cpu", threshold="labelled")
+    detector = pipeline.load_detector(
+        "intensity", device="cpu", instead=pipeline.Instead(threshold="labelled")
+    )
     with pytest.raises(UsageError, match="anomri calibrate"):
         pipeline.detect(pipeline.survey(work / "phantoms"), detector, work / "none")
 

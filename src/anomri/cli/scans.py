@@ -82,15 +82,10 @@ def detect(
     out = needed(out)
     if brain_mask is not None:
         found = pipeline.with_brain_mask(found, brain_mask)
-    detector = pipeline.load_detector(
-        model,
-        device=device,
-        threshold=threshold,
-        decide=decide,
-        blank_slices=blank_slices,
-        space=space,
-        brain=brain,
+    instead = pipeline.Instead(
+        threshold=threshold, decide=decide, blank_slices=blank_slices, space=space, brain=brain
     )
+    detector = pipeline.load_detector(model, device=device, instead=instead)
     outcome = pipeline.detect(
         found,
         detector,

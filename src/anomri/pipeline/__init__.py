@@ -9,7 +9,7 @@ again.
 from anomri.pipeline.batch import Outcome, Track, untracked
 from anomri.pipeline.crew import ALONE, ENGINES, PROCESSES, Crew, WorkerLost
 from anomri.pipeline.demonstration import demo
-from anomri.pipeline.detection import detect, gather, load_detector, with_brain_mask
+from anomri.pipeline.detection import Instead, detect, gather, load_detector, with_brain_mask
 from anomri.pipeline.measurement import evaluate, measure_case, read_case
 from anomri.pipeline.model import calibrate, prepare, train
 from anomri.pipeline.pages import report, view
@@ -22,6 +22,7 @@ __all__ = [
     "PROCESSES",
     "WHOLE",
     "Crew",
+    "Instead",
     "Outcome",
     "Part",
     "Selection",

@@ -29,39 +29,62 @@ from anomri.reporting import (
 )
 from anomri.scan import ScanFiles
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instead:
+    """What is named in place of a recipe's own; empty words leave it as it is.
+
+    Attributes:
+        threshold: name of a threshold's rule.
+        decide: name of a decision.
+        blank_slices: name of a slice score below whose threshold slices are emptied.
+        space: ``native``, or ``template`` for results on the MNI152 grid beside the native ones.
+        brain: how the brain is found.
+    """
+
+    threshold: str = ""
+    decide: str = ""
+    blank_slices: str = ""
+    space: str = ""
+    brain: str = ""
+
+    def of(self, detector: Detector) -> Detector:
+        """Return the detector with what is named.
+
+        Raises:
+            UsageError: there is no such space.
+        """
+        if self.space not in ("", "native", "template"):
+            raise UsageError(f"space '{self.space}': expected native or template")
+        if self.threshold or self.decide or self.blank_slices:
+            detector = detector.with_detection(
+                threshold=self.threshold or None,
+                decide=self.decide or None,
+                blank_slices=self.blank_slices or None,
+            )
+        if self.space == "template":
+            detector = detector.in_template()
+        return detector.with_brain(self.brain) if self.brain else detector
+
+
+AS_WRITTEN = Instead()
+
+Origin = tuple[str, str, Instead]
+
 # Which arguments made a detector: another process makes it again from them, and loads its weights
 # from their own file, in place of receiving them with every scan.
-_ORIGINS: WeakKeyDictionary[Detector, tuple[str, ...]] = WeakKeyDictionary()
+_ORIGINS: WeakKeyDictionary[Detector, Origin] = WeakKeyDictionary()
 
 
-def load_detector(
-    model: str,
-    *,
-    device: str,
-    threshold: str = "",
-    decide: str = "",
-    blank_slices: str = "",
-    space: str = "",
-    brain: str = "",
-) -> Detector:
+def load_detector(model: str, *, device: str = "auto", instead: Instead = AS_WRITTEN) -> Detector:
     """Load a model, with what is named in place of the recipe's own.
 
     Raises:
-        UsageError: there is no such space.
+        UsageError: there is no such model, device or space.
     """
-    detector = load(model, device=device)
-    if threshold or decide or blank_slices:
-        detector = detector.with_detection(
-            threshold=threshold or None, decide=decide or None, blank_slices=blank_slices or None
-        )
-    if space not in ("", "native", "template"):
-        raise UsageError(f"space '{space}': expected native or template")
-    if space == "template":
-        detector = detector.in_template()
-    if brain:
-        detector = detector.with_brain(brain)
+    detector = instead.of(load(model, device=device))
     home = str(Path(model).resolve()) if Path(model).is_dir() else model
-    _ORIGINS[detector] = (home, device, threshold, decide, blank_slices, space, brain)
+    _ORIGINS[detector] = (home, device, instead)
     return detector
 
 
@@ -175,7 +198,7 @@ def _not_looked_at(files: ScanFiles) -> Failure:
     return Failure(files.subject, "", f"no result of {files.label}", step)
 
 
-def _arrive(origin: tuple[str, ...], fingerprint: str, out: Path) -> Look:
+def _arrive(origin: Origin, fingerprint: str, out: Path) -> Look:
     """Make a :class:`Look` that came from another process; one model stays loaded.
 
     Raises:
@@ -192,17 +215,9 @@ def _arrive(origin: tuple[str, ...], fingerprint: str, out: Path) -> Look:
 
 
 @lru_cache(maxsize=1)
-def _kept(origin: tuple[str, ...]) -> Detector:
-    model, device, threshold, decide, blank_slices, space, brain = origin
-    return load_detector(
-        model,
-        device=device,
-        threshold=threshold,
-        decide=decide,
-        blank_slices=blank_slices,
-        space=space,
-        brain=brain,
-    )
+def _kept(origin: Origin) -> Detector:
+    model, device, instead = origin
+    return load_detector(model, device=device, instead=instead)
 
 
 def _key(files: ScanFiles, detector: Detector) -> str:

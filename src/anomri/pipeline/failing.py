@@ -1,13 +1,14 @@
 """Which scans of a folder of results failed, and why; kept by scan.
 
-Jobs of an array and jobs of single participants write to one folder. Each takes the failures of
-its own scans out of the list and puts the new ones in, so that no job loses what another one saw.
+Jobs of an array and jobs of single participants write to one folder, at the same time. Each scan
+has a file of its own, so that no job loses what another one saw.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from anomri.reporting import Failure
 from anomri.scan import ScanFiles
 from anomri.tsv import write_text
 
-LIST = "failures.json"
+FOLDER = "failures"
 
 Failures = dict[str, Failure]  # by the scan's label
 
@@ -30,26 +31,25 @@ def failures_of(scans: Iterable[ScanFiles], outcome: Outcome) -> Failures:
 
 
 def known(folder: Path) -> Failures:
-    """Return the failures that the folder's list holds."""
-    path = folder / NOTES / LIST
-    if not path.is_file():
-        return {}
-    held = json.loads(path.read_text("utf-8"))
-    return {label: Failure(**entry) for label, entry in held.items()}
+    """Return the failures that are known in the folder, in the order of their labels."""
+    found = {}
+    for file in sorted((folder / NOTES / FOLDER).glob("*.json")):
+        with suppress(FileNotFoundError):  # another job may just have finished this scan
+            found[file.stem] = Failure(**json.loads(file.read_text("utf-8")))
+    return found
 
 
 def replace_for(folder: Path, labels: Iterable[str], failures: Mapping[str, Failure]) -> None:
-    """Take what is known of some scans out of the list and put their failures in."""
-    looked_at = frozenset(labels)
-    others = {label: held for label, held in known(folder).items() if label not in looked_at}
-    replace_all(folder, {**others, **failures})
+    """Forget what is known of some scans, and keep their failures."""
+    place = folder / NOTES / FOLDER
+    for label in set(labels) - set(failures):
+        (place / f"{label}.json").unlink(missing_ok=True)
+    for label, failure in failures.items():
+        write_text(
+            place / f"{label}.json", json.dumps(asdict(failure), indent=1, ensure_ascii=False)
+        )
 
 
 def replace_all(folder: Path, failures: Mapping[str, Failure]) -> None:
-    """Write the list anew; none where nothing failed."""
-    path = folder / NOTES / LIST
-    if not failures:
-        path.unlink(missing_ok=True)
-        return
-    entries = {label: asdict(failures[label]) for label in sorted(failures)}
-    write_text(path, json.dumps(entries, indent=1, ensure_ascii=False))
+    """Forget all that is known, and keep these failures."""
+    replace_for(folder, known(folder), failures)

@@ -106,13 +106,8 @@ class Trial:
         yield from self._lines(summarise(cases), "whole", named, detector)
 
     def _detector(self, rule: str, decide: str, blank_slices: str = "") -> Detector:
-        return pipeline.load_detector(
-            self.model,
-            device=self.work.device,
-            threshold=rule,
-            decide=decide,
-            blank_slices=blank_slices,
-        )
+        instead = pipeline.Instead(threshold=rule, decide=decide, blank_slices=blank_slices)
+        return pipeline.load_detector(self.model, device=self.work.device, instead=instead)
 
     def _evaluate(self, detections: Path, scans: Found, out: Path, region: str) -> list[Line]:
         summary, _ = pipeline.evaluate(detections, scans, out, region=region, track=self.work.track)
