@@ -212,6 +212,7 @@ def compare(
         bool, typer.Option(help="Train networks that nobody has trained; or leave them out.")
     ] = True,
     device: Device = "auto",
+    workers: Workers = 1,
 ) -> None:
     """Measure all families and built-in models on the same scans; does only what has changed."""
     plan = comparison.Plan(
@@ -221,6 +222,7 @@ def compare(
         runs=runs,
         rows=words(rows),
         trains=train,
+        crew=pipeline.Crew(workers),
     )
     report = comparison.compare(folder, plan)
     typer.echo(comparison.write_page(folder, plan.definition))

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from anomri import pipeline
 from anomri.comparison.contestants import (
     Contestant,
     Trainer,
@@ -46,6 +47,7 @@ class Plan:
         runs: folder below which trained networks are looked for, beside that of the work.
         rows: those to measure; all where none is named.
         trains: whether to train what nobody has trained.
+        crew: who looks at scans and measures them.
     """
 
     definition: Definition
@@ -54,6 +56,7 @@ class Plan:
     runs: Path | None = None
     rows: frozenset[str] = field(default_factory=frozenset)
     trains: bool = True
+    crew: pipeline.Crew = pipeline.ALONE
 
 
 @dataclass(slots=True)
@@ -107,7 +110,8 @@ def _looks(row: str, detector: Detector, plan: Plan) -> Iterator[tuple[Place, Lo
         scans = usable(plan.data.found(test.sources), detector)
         for decision in (name for name in models if name in test.decisions and scans.scans):
             out = plan.work.folder / "detections" / row / decision / test.name.replace(" ", "-")
-            look = Look(models[decision], scans, test, definition.edges_ml, out, plan.work.track)
+            seen = (models[decision], scans, test, definition.edges_ml, out)
+            look = Look(*seen, track=plan.work.track, crew=plan.crew)
             yield (row, decision, test.name), look
 
 

@@ -39,6 +39,7 @@ class Look:
         edges_ml: between classes of lesion volume.
         out: folder of the detections.
         track: shows progress.
+        crew: who looks and measures.
     """
 
     detector: Detector
@@ -47,27 +48,46 @@ class Look:
     edges_ml: Sequence[float]
     out: Path
     track: pipeline.Track = pipeline.untracked
+    crew: pipeline.Crew = pipeline.ALONE
 
     def lines(self) -> Iterator[Line]:
-        """Detect, then yield a line per scan and region; a scan that fails has one with the reason.
-
-        A scan without a contrast that the model must have is left out: it is none of its scans.
-        """
-        outcome = pipeline.detect(self.scans, self.detector, self.out, track=self.track)
+        """Detect, then yield a line per scan and region; a scan that fails has one with why."""
+        outcome = pipeline.detect(
+            self.scans, self.detector, self.out, track=self.track, crew=self.crew
+        )
         reasons = {failure.subject: failure.reason for failure in outcome.failures}
-        for files in self.track(self.scans.scans, "measuring"):
-            if files.subject in reasons:
-                yield _failed(files, reasons[files.subject])
-                continue
-            try:
-                yield from [self._line(files, region) for region in self._regions(files)]
-            except ScanError as error:
-                yield _failed(files, error.reason)
+        yield from (_failed(subject, reason) for subject, reason in reasons.items())
+        seen = [files for files in self.scans.scans if files.subject not in reasons]
+        measured = self.crew.run(Measure(self.out, self.test.regions, tuple(self.edges_ml)), seen)
+        for _ in self.track(seen, "measuring"):
+            yield from next(measured)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What is measured of one scan; travels to a worker.
+
+    Attributes:
+        out: folder of the detections.
+        regions: whether the reference tells core and enhancing tumour apart.
+        edges_ml: between classes of lesion volume.
+    """
+
+    out: Path
+    regions: bool
+    edges_ml: tuple[float, ...]
+
+    def __call__(self, files: ScanFiles) -> list[Line]:
+        """Return the lines of a scan."""
+        try:
+            return [self._line(files, region) for region in self._regions(files)]
+        except ScanError as error:
+            return [_failed(files.subject, error.reason)]
 
     def _regions(self, files: ScanFiles) -> tuple[str, ...]:
         record = read_record(self.out, files.label)
-        names = record is not None and record.regions and self.test.regions
-        return tuple(REGIONS) if names else (WHOLE,)
+        named = record is not None and record.regions and self.regions
+        return tuple(REGIONS) if named else (WHOLE,)
 
     def _line(self, files: ScanFiles, region: str) -> Line:
         case = pipeline.read_case(self.out, files, region)
@@ -106,5 +126,5 @@ def columns(edges_ml: Sequence[float]) -> tuple[str, ...]:
     return tuple(f"{what}_{name}" for name in classes(edges_ml) for what in ("lesions", "found"))
 
 
-def _failed(files: ScanFiles, reason: str) -> Line:
-    return {"subject": files.subject, "region": WHOLE, "failed": reason}
+def _failed(subject: str, reason: str) -> Line:
+    return {"subject": subject, "region": WHOLE, "failed": reason}
