@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from anomri.preprocessing import DOUBT
 from anomri.reporting import Record
 from anomri.reporting.summary import lead, trust
 from anomri.scan import Detection, Threshold
@@ -79,3 +80,11 @@ def test_false_alarms_are_measured_expected_or_unknown(detect: Detect) -> None:
 def test_remarks_are_pointed_at(detect: Detect) -> None:
     records = [Record.of(detect(notes=("spacing unknown",))), Record.of(detect())]
     assert trust(records, [], [])[-1] == "Read the remarks: 1 of 2 scans has one."
+
+
+def test_a_scan_that_looks_like_another_is_not_to_be_trusted(detect: Detect) -> None:
+    note = f"FLAIR looks like T1: {DOUBT}"
+    records = [Record.of(detect(notes=(note,))), Record.of(detect())]
+    text = " ".join(trust(records, [], []))
+    assert "Do not trust 1 of 2 scans (ball_01)" in text
+    assert "Do not trust" not in " ".join(trust(records[1:], [], []))

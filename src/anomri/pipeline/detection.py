@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.failing import failures_of, known, replace_all, replace_for
 from anomri.pipeline.parts import WHOLE, Note, Part, joint, locked
+from anomri.preprocessing import DOUBT
 from anomri.reporting import (
     Failure,
     read_record,
@@ -70,6 +72,8 @@ class Instead:
 AS_WRITTEN = Instead()
 
 Origin = tuple[str, str, Instead]
+
+log = logging.getLogger(__name__)
 
 # Which arguments made a detector: another process makes it again from them, and loads its weights
 # from their own file, in place of receiving them with every scan.
@@ -127,6 +131,9 @@ class Look:
         start = time.perf_counter()
         with converted(files) as images, refusals_shown(self.out, files.label):
             scan = self.detector.prepare(images)
+        for note in scan.notes:
+            if DOUBT in note:
+                log.warning("%s: %s", files.subject, note)
         detection = self.detector.detect_scan(scan)
         seconds = round(time.perf_counter() - start, 2)
         facts = {**detection.provenance, "key": key, "seconds": seconds}

@@ -6,6 +6,7 @@ input's own voxels with one interpolation.
 
 from anomri.preprocessing.cache import PreparedFolder, is_prepared
 from anomri.preprocessing.coarser import at_spacing, onto
+from anomri.preprocessing.contrast_gate import DOUBT
 from anomri.preprocessing.home import (
     labels_to_native,
     mask_to_native,
@@ -20,6 +21,7 @@ from anomri.preprocessing.template import SPACE, template_grid
 from anomri.preprocessing.tissues import tissue_at
 
 __all__ = [
+    "DOUBT",
     "INTENSITIES",
     "SPACE",
     "PreparedFolder",

@@ -66,7 +66,7 @@ def check_in_template(
     """
     fixed = template_picture(SIDE_MM)
     moving = coarse(volume, mask, grid, side_mm=SIDE_MM, around=False)
-    step, fault = _NEXT, _fault(fixed, moving, quick(fixed, moving), slack)
+    step, fault = _NEXT, fault_of(fixed, moving, quick(fixed, moving), slack)
     if not fault and (axis := turned_about(fixed, moving)):
         step, fault = TURN_BACK, told_of_turn(axis)
     if fault:
@@ -75,7 +75,17 @@ def check_in_template(
         raise QualityRefused(name, expected=expected, got=got, next_step=step, evidence=evidence)
 
 
-def _fault(fixed: Coarse, moving: Coarse, match: Match, slack: float) -> tuple[str, str] | None:
+def fault_of(
+    fixed: Coarse, moving: Coarse, match: Match, slack: float = 1.0
+) -> tuple[str, str] | None:
+    """Return what was expected of a brain on the template and what was got; None for a brain.
+
+    Args:
+        fixed: the template.
+        moving: the scan.
+        match: how they lie on each other.
+        slack: factor by which sizes and overlap may be off.
+    """
     least, most = SCALES[0] / slack, SCALES[1] * slack
     scales = match.scales
     if scales.min() < least or scales.max() > most:

@@ -13,6 +13,7 @@ from anomri.preprocessing.alignment import align
 from anomri.preprocessing.bias import correct
 from anomri.preprocessing.brain import Method, find_brain
 from anomri.preprocessing.coarse import within
+from anomri.preprocessing.contrast_gate import check_units, doubts
 from anomri.preprocessing.frame import Frame
 from anomri.preprocessing.grids import (
     SAME_SPACING,
@@ -81,7 +82,8 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     """Orient, mask, check, align, correct, place, resample and scale what was read."""
     first = subject.first
     oriented = orient(first.grid)
-    brain, notes = _brain_of(subject, _ras(first, first.grid, linear=True), preparation.brain)
+    volume = _ras(first, first.grid, linear=True)
+    brain, notes = _brain_of(subject, volume, preparation.brain)
     known = first.spacing_known
     notes += check_brain(brain, oriented, name=subject.name, spacing_known=known)
     volumes, told = _volumes(subject, brain, preparation)
@@ -91,6 +93,9 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     working_brain = frame.mask(brain)
     notes += [*told, *_lost(brain, oriented, grid), *_cut_thin(oriented, grid)]
     image = np.stack([frame.image(volume, brain) for volume in volumes])
+    notes += check_units(volume, brain)
+    if known:
+        notes += doubts(image, working_brain, grid, tuple(subject.images))
     names = [native.name for native in subject.images.values()]
     scale_in_brain(image, working_brain, preparation.intensity, names)
     return Scan(

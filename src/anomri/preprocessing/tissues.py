@@ -42,13 +42,18 @@ def tissue_at(point_mm: Sequence[float]) -> str:
     inside = brain[cube] > 0
     if not inside.any():
         return ""
-    shares = {name: float(_map(word)[cube][inside].mean()) for name, word in TISSUES.items()}
+    shares = {name: float(tissue_map(word)[cube][inside].mean()) for name, word in TISSUES.items()}
     shares[FLUID] = FULL - sum(shares.values())
     return max(shares, key=lambda name: shares[name])
 
 
 @cache
-def _map(word: str) -> NDArray[np.uint8]:
+def tissue_map(word: str) -> NDArray[np.uint8]:
+    """Return a tissue's share in each voxel of the template, 0 to 255.
+
+    Args:
+        word: of the map's file name, ``_gm_`` or ``_wm_``.
+    """
     path = carried(FILE.with_name(FILE.name.replace("_t1_", word)))
     values: NDArray[np.uint8] = np.asanyarray(nib.Nifti1Image.from_filename(path).dataobj)
     return values

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
+from anomri.preprocessing import DOUBT
 from anomri.reporting.record import Record
 from anomri.reporting.words import as_number, millilitres, number
 
@@ -96,6 +97,13 @@ def _false_alarms(records: Sequence[Record]) -> str:
 
 
 def _gates(records: Sequence[Record]) -> str:
+    doubted = [r.subject for r in records if any(DOUBT in note for note in r.notes)]
+    if doubted:
+        first = f"{doubted[0]}{' and others' if len(doubted) > 1 else ''}"
+        return (
+            f"Do not trust {len(doubted)} of {len(records)} scans ({first}) before their files "
+            "were checked: they do not look like what they were given as; see the remarks."
+        )
     noted = sum(bool(record.notes) for record in records)
     if not noted:
         return ""
