@@ -11,11 +11,18 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.comparison import Definition, Plan, compare
-from anomri.comparison.contestants import Run, Trainer, chosen_rows, runs_below
+from anomri.comparison.contestants import (
+    Run,
+    Trainer,
+    chosen_rows,
+    fingerprint,
+    runs_below,
+    with_recipe,
+)
 from anomri.comparison.page import BEGIN, section
 from anomri.comparison.table import Scores
 from anomri.datasets import Found, find, make_phantoms
-from anomri.detector import build_family
+from anomri.detector import build_family, load
 from anomri.errors import RecipeError, UsageError
 from anomri.models import save_weights
 from anomri.recipe import Recipe
@@ -138,12 +145,12 @@ def test_a_second_call_measures_nothing(folder: Path) -> None:
 def test_other_weights_and_other_scans_are_measured_anew(folder: Path) -> None:
     scores, place = Scores.of(folder), ("one", "own", "tumours")
     lines = [line for line in scores.lines if line["row"] == "one" and line["data"] == "tumours"]
-    (fingerprint,) = {line["fingerprint"] for line in lines if line["decision"] == "own"}
+    (mark,) = {line["fingerprint"] for line in lines if line["decision"] == "own"}
     subjects = {line["subject"] for line in lines}
-    assert scores.holds(place, fingerprint, subjects)
+    assert scores.holds(place, mark, subjects)
     assert not scores.holds(place, "0" * 16, subjects)
-    assert not scores.holds(place, fingerprint, {*subjects, "new"})
-    assert not scores.holds(("one", "own", "moon"), fingerprint, subjects)
+    assert not scores.holds(place, mark, {*subjects, "new"})
+    assert not scores.holds(("one", "own", "moon"), mark, subjects)
 
 
 def test_what_nobody_has_trained_is_trained_once(
@@ -189,6 +196,22 @@ def test_a_run_that_stopped_by_itself_is_the_same_under_a_higher_limit(
     training = recipe.training.model_copy(update=change)
     wanted = recipe.model_copy(update={"training": training})
     assert Run(tmp_path, recipe, ended).is_of(wanted) is same
+
+
+def test_a_fingerprint_is_of_what_is_done_to_a_scan() -> None:
+    detector = load("intensity", device="cpu")
+    recipe = detector.recipe
+    named = recipe.model_copy(update={"name": "other", "about": "other words"})
+    trained = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 9})})
+    judged = recipe.with_detection(decide="above")
+    brain = recipe.with_brain("given")
+    prints = [
+        fingerprint(with_recipe(detector, one)) for one in (recipe, named, trained, judged, brain)
+    ]
+    assert prints[0] == prints[1] == prints[2]
+    assert len(set(prints)) == 3
+    beside = with_recipe(detector, recipe).with_beside(detector)
+    assert fingerprint(beside) not in prints
 
 
 def test_a_fitted_threshold_must_be_there(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from anomri.comparison.contestants import (
     Contestant,
     Trainer,
     chosen_rows,
+    fingerprint,
     runs_below,
     under_common_decision,
     weights_of,
@@ -117,12 +118,12 @@ def _looks(row: str, detector: Detector, plan: Plan) -> Iterator[tuple[Place, Lo
 
 def _measure(folder: Path, place: Place, look: Look, report: Report) -> None:
     """Measure one model on one set, unless the table has it already."""
-    fingerprint = look.detector.fingerprint
+    mark = fingerprint(look.detector)
     subjects = [files.subject for files in look.scans.scans]
-    if Scores.of(folder).holds(place, fingerprint, subjects):
+    if Scores.of(folder).holds(place, mark, subjects):
         report.kept.append(place)
         return
-    lines = [{**line, "fingerprint": fingerprint} for line in look.lines()]
+    lines = [{**line, "fingerprint": mark} for line in look.lines()]
     replace_lines(folder, place, lines, look.edges_ml)
     report.measured.append(place)
 

@@ -6,6 +6,8 @@ twice; one that nobody has trained is trained as its paper's protocol says.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,6 +187,21 @@ def under_common_decision(detector: Detector, baseline: Recipe) -> Detector | No
         return None
     changed = detector.recipe.model_copy(update={"detection": baseline.detection})
     return with_recipe(detector, changed)
+
+
+def fingerprint(detector: Detector) -> str:
+    """Return 16 hex digits that change with what a model does to a scan.
+
+    Of a recipe only what is not at its default counts, so that a table of many hours survives a
+    new option. How the network was trained is in its weights.
+    """
+    parts = {"contrasts", "optional", "axes", "preparation", "family", "detection"}
+    section = detector.recipe.model_dump(mode="json", include=parts, exclude_defaults=True)
+    codes = detector.fitted.codes
+    facts = [json.dumps(section, sort_keys=True), detector.weights_hash, repr(detector.thresholds)]
+    facts += [] if codes is None else [codes.digest]
+    facts += [] if detector.beside is None else [fingerprint(detector.beside)]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
 def needed_contrasts(detector: Detector) -> frozenset[str]:
