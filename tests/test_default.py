@@ -59,3 +59,34 @@ def test_t1ce_adds_the_necrosis_and_names_the_regions(patient: dict[str, Path]) 
 def test_without_flair_it_says_so(patient: dict[str, Path]) -> None:
     with pytest.raises(ScanError, match="flair"):
         load("default", device="cpu").detect({"t1ce": patient["t1ce"]})
+
+
+def test_a_mass_is_not_left_to_the_model_of_small_lesions(patient: dict[str, Path]) -> None:
+    whole = load("default", device="cpu")
+    assert whole.small is not None
+    plain = load("intensity", device="cpu")
+    one, two = (model.detect({"flair": patient["flair"]}).mask for model in (whole, plain))
+    np.testing.assert_array_equal(one.dataobj, two.dataobj)
+
+
+def test_without_a_mass_the_model_of_small_lesions_decides(
+    tmp_path: Path, patient: dict[str, Path]
+) -> None:
+    """A ball of 4 mm: what a plain cut at 2 marks, noise and all, takes the place of the mask."""
+    image = nib.load(patient["flair"])
+    away = np.linalg.norm(np.indices(SHAPE) - np.array(CENTRE)[:, None, None, None], axis=0)
+    both = np.asarray(image.dataobj)
+    flair = np.where(away < 12, both[::-1], both) + 40 * (away < 2)
+    file = tmp_path / "small.nii.gz"
+    nib.save(nib.Nifti1Image(flair.astype(np.float32), image.affine), file)
+    model = load("default", device="cpu")
+    plain = load("intensity", device="cpu").with_detection(decide="above", threshold="robust")
+    result = model.with_small(plain).detect({"flair": file})
+    expected = plain.detect({"flair": file})
+    np.testing.assert_array_equal(result.mask.dataobj, expected.mask.dataobj)
+    assert any("no mass" in note for note in result.detection.anomaly.scan.notes)
+    assert "small" in result.detection.provenance
+
+
+def test_a_chosen_decision_is_the_users(patient: dict[str, Path]) -> None:
+    assert load("default", device="cpu").with_detection(decide="above").small is None

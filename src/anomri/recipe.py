@@ -207,8 +207,12 @@ class Detection(_Section):
             threshold is fitted to them or a mask is measured.
         blank_slices: the slice score below whose threshold an axial slice's mask is emptied,
             before regions are named; null keeps every slice.
+        slice_deviations: how many standard deviations above the mean of healthy slices that
+            threshold lies; null is each score's own number, see :mod:`anomri.scoring`.
         regions: function of ``REGION_STEPS`` that names regions, where a model that shows the
             enhancing tumour stands beside this one.
+        mass_mm: a lesion into which no ball of this radius fits is no mass; where a scan has none,
+            a model of small lesions decides, if one stands beside this one.
         space: ``native`` writes results on the input's own grid; ``template`` writes them on the
             MNI152 template's grid too.
     """
@@ -220,7 +224,9 @@ class Detection(_Section):
     refine: tuple[NamedStep, ...] = ()
     shows: Literal["whole", "core", "enhancing"] = "whole"
     blank_slices: Literal["mean_residual", "mahalanobis"] | None = None
+    slice_deviations: float | None = None
     regions: NamedStep = Step(name="hull")
+    mass_mm: float = Field(0.0, ge=0)
     space: Literal["native", "template"] = "native"
 
 

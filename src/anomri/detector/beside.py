@@ -14,6 +14,7 @@ from anomri.postprocessing import REGION_STEPS, Candidate, findings
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Detection, Mask, Scan, Threshold
 
+NO_MASS = "no mass: small lesions are marked where the network and brightness agree"
 WITH_MEDIUM = ("t1ce",)  # contrasts after contrast medium
 
 
@@ -59,7 +60,8 @@ def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step)
         call(REGION_STEPS, step, _candidate(whole, w), _candidate(enhancing, e))
         for w, e in zip(_masks(whole), _masks(enhancing), strict=False)
     )
-    noted = replace(scan, notes=(*scan.notes, *([regions.note] if regions.note else [])))
+    notes = (*whole.anomaly.scan.notes, *([regions.note] if regions.note else []))
+    noted = replace(scan, notes=notes)
     anomaly = AnomalyMap(
         scan=noted,
         values=np.concatenate([one.values for one in maps]),
@@ -79,6 +81,29 @@ def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step)
         regions=regions.labels,
         nearby=nearby,
         provenance={**whole.provenance, "beside": _facts(enhancing)},
+    )
+
+
+def small_lesions(whole: Detection, small: Detection, scan: Scan) -> Detection:
+    """Return the detection of the whole with the mask of a model of small lesions.
+
+    Map and threshold stay those of the whole; the provenance names both models.
+
+    Args:
+        whole: in which no mass was found.
+        small: on the same grid.
+        scan: what the first looked at.
+    """
+    noted = replace(scan, notes=(*scan.notes, NO_MASS))
+    anomaly = replace(whole.anomaly, scan=noted)
+    return replace(
+        whole,
+        anomaly=anomaly,
+        mask=small.mask,
+        scan_score=small.scan_score,
+        findings=findings(small.mask, anomaly, small.nearby),
+        nearby=small.nearby,
+        provenance={**whole.provenance, "small": _facts(small)},
     )
 
 

@@ -32,6 +32,10 @@ SEVERAL: Mapping[str, tuple[str, ...]] = {
     "default": ("default", "intensity_t1ce"),
     "intensity_regions": ("intensity", "intensity_t1ce"),
 }
+# And the one that decides where the first finds no mass.
+SMALL: Mapping[str, str] = {"default": "lesions_bright"}
+# Recipes that use the weights of another.
+WEIGHTS_OF: Mapping[str, str] = {"lesions_bright": "lesions"}
 
 
 def load(model: str | Path, *, device: str = "auto") -> Detector:
@@ -49,7 +53,9 @@ def load(model: str | Path, *, device: str = "auto") -> Detector:
     chosen = choose_device(device)
     if str(model) in builtin_models() and not Path(model).is_dir():
         recipes = [Recipe.load(name) for name in SEVERAL.get(str(model), (str(model),))]
-        return _beside([_builtin(recipe, chosen) for recipe in recipes])
+        found = _beside([_builtin(recipe, chosen) for recipe in recipes])
+        small = SMALL.get(str(model))
+        return found.with_small(_builtin(Recipe.load(small), chosen)) if small else found
     folder = Path(model)
     groups: dict[tuple[str, ...], list[Path]] = {}
     for run in _runs(folder):
@@ -65,7 +71,8 @@ def builtin_models() -> list[str]:
 def _builtin(recipe: Recipe, device: torch.device) -> Detector:
     """Load a recipe that ships with anomri, with its weights if it has a network."""
     network = build_family(recipe)
-    with resources.as_file(SHIPPED / f"{recipe.name}.safetensors") as path:
+    name = WEIGHTS_OF.get(recipe.name, recipe.name)
+    with resources.as_file(SHIPPED / f"{name}.safetensors") as path:
         digest = _load_weights(network, path)
     return Detector(recipe, [network], device=device, weights_hash=digest)
 

@@ -21,6 +21,7 @@ from anomri.detector.beside import (
     lacks_contrast_medium,
     name_regions,
     of_contrasts,
+    small_lesions,
     without_healthy_slices,
 )
 from anomri.detector.result import Result
@@ -32,6 +33,7 @@ from anomri.postprocessing import (
     decide,
     decide_nearby,
     findings,
+    inscribed_mm,
     nested_labels,
     threshold_of_scan,
 )
@@ -79,6 +81,7 @@ class Detector:
         weights_hash: first 16 hex digits of the weights' SHA-256; empty without weights.
         beside: a model that shows the enhancing tumour, where this one shows the whole; the two
             name its regions together.
+        small: a model of small lesions, which decides where this one finds no mass.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Detector:
         device: torch.device | None = None,
         weights_hash: str = "",
         beside: Detector | None = None,
+        small: Detector | None = None,
     ) -> None:
         self.recipe = recipe
         self.device = device or torch.device("cpu")
@@ -97,6 +101,7 @@ class Detector:
         self.fitted = fitted or Fitted()
         self.weights_hash = weights_hash
         self.beside = beside
+        self.small = small
 
     @property
     def thresholds(self) -> dict[str, Threshold]:
@@ -114,12 +119,16 @@ class Detector:
         codes = self.fitted.codes
         facts = [self.recipe.to_yaml(), self.weights_hash, repr(self.thresholds)]
         facts += [] if codes is None else [codes.digest]
-        facts += [] if self.beside is None else [self.beside.fingerprint]
+        facts += [other.fingerprint for other in (self.beside, self.small) if other]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
     def with_beside(self, beside: Detector) -> Detector:
         """Return the same model with one that shows the enhancing tumour beside it."""
-        return self._with(self.recipe, beside)
+        return self._with(self.recipe, beside, self.small)
+
+    def with_small(self, small: Detector) -> Detector:
+        """Return the same model with one that decides where this one finds no mass."""
+        return self._with(self.recipe, self.beside, small)
 
     def with_detection(
         self,
@@ -130,7 +139,8 @@ class Detector:
     ) -> Detector:
         """Return the same model with another threshold rule, decision or slice score, by name.
 
-        The threshold rule and the decision are those of a model beside it too.
+        The threshold rule and the decision are those of a model beside it too. Where one of them
+        is named, no model of small lesions decides in its place.
 
         Raises:
             RecipeError: there is no such slice score.
@@ -140,17 +150,18 @@ class Detector:
         if blank_slices:
             changes["blank_slices"] = blank_slices
         beside = self.beside and self.beside.with_detection(threshold=threshold, decide=decide)
-        return self._with(self.recipe.with_detection(**changes), beside)
+        small = None if threshold or decide else self.small
+        return self._with(self.recipe.with_detection(**changes), beside, small)
 
     def with_brain(self, method: str) -> Detector:
         """Return the same model with another way to the brain mask; see ``Preparation.brain``."""
-        return self._with(self.recipe.with_brain(method), self.beside)
+        return self._with(self.recipe.with_brain(method), self.beside, self.small)
 
     def in_template(self) -> Detector:
         """Return the same model that writes results in the template's space too."""
-        return self._with(self.recipe.in_template(), self.beside)
+        return self._with(self.recipe.in_template(), self.beside, self.small)
 
-    def _with(self, recipe: Recipe, beside: Detector | None) -> Detector:
+    def _with(self, recipe: Recipe, beside: Detector | None, small: Detector | None) -> Detector:
         return Detector(
             recipe,
             self.networks,
@@ -158,6 +169,7 @@ class Detector:
             device=self.device,
             weights_hash=self.weights_hash,
             beside=beside,
+            small=small,
         )
 
     def prepare(self, files: ScanFiles) -> Scan:
@@ -220,13 +232,22 @@ class Detector:
 
     def detect_scan(self, scan: Scan) -> Detection:
         """Look at a prepared scan."""
-        own = self._detect_alone(self._own(scan))
+        own = self._detect_whole(scan)
         if self.beside is None:
             return own
         missing = set(self.beside.contrasts) - set(scan.contrasts)
         if missing and missing <= set(self.recipe.optional):
             return own
         return name_regions(own, self.beside.detect_scan(scan), scan, self.recipe.detection.regions)
+
+    def _detect_whole(self, scan: Scan) -> Detection:
+        """Look for a mass; where there is none, for small lesions."""
+        mine = self._own(scan)
+        found = self._detect_alone(mine)
+        radius = inscribed_mm(found.mask, scan.grid.spacing)
+        if self.small is None or radius >= self.recipe.detection.mass_mm:
+            return found
+        return small_lesions(found, self.small.detect_scan(scan), mine)
 
     def _detect_alone(self, scan: Scan) -> Detection:
         """Look at a scan of this model's contrasts, without the model beside it."""
@@ -306,6 +327,7 @@ class Detector:
             "preparation": self.recipe.preparation.model_dump(mode="json"),
             "detection": self.recipe.detection.model_dump(mode="json"),
             **({"beside": self.beside.provenance()} if self.beside else {}),
+            **({"small": self.small.provenance()} if self.small else {}),
         }
 
 

@@ -25,6 +25,7 @@ from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.components import findings, keep_large, largest, remove_small
 from anomri.postprocessing.decisions import above, grow, hysteresis, mixture
 from anomri.postprocessing.filters import median, smooth, standardise
+from anomri.postprocessing.masses import inscribed_mm
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
 from anomri.postprocessing.regions import Regions, hull, nested_labels
@@ -165,6 +166,7 @@ __all__ = [
     "findings",
     "fit_mixture",
     "fit_threshold",
+    "inscribed_mm",
     "nested_labels",
     "threshold_of_scan",
 ]

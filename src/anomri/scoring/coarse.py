@@ -21,6 +21,7 @@ def segment_coarsely(
     device: torch.device,
     *,
     spacing_mm: Size = 2.0,
+    brighter_than: float | None = None,
 ) -> NDArray[np.float32]:
     """Return (R, I, J, K) probabilities of the nested regions, 0 outside the brain.
 
@@ -32,13 +33,19 @@ def segment_coarsely(
         scan: with the contrasts of the segmenters, in their order; missing ones are 0.
         device: where the networks run.
         spacing_mm: side of the cubes.
+        brighter_than: nothing is a lesion where the first contrast, at the scan's own detail, is
+            not that many robust standard deviations above the brain's median; None asks nothing.
     """
     coarse = at_spacing(scan, spacing_mm)
     image = torch.from_numpy(network_input(coarse.image, coarse.brain))
     both = torch.stack([image, image.flip(1)]).to(device)
     each = [_segment(segmenter.to(device).eval(), both) for segmenter in segmenters]
     found = torch.stack(each).mean(0).cpu().numpy()
-    return onto(found, coarse.grid, scan.grid) * scan.brain
+    probabilities = onto(found, coarse.grid, scan.grid) * scan.brain
+    if brighter_than is None:
+        return probabilities
+    bright = network_input(scan.image[:1], scan.brain)[0] > brighter_than
+    return np.where(bright, probabilities, np.float32(0))
 
 
 def network_input(image: Image, brain: Mask) -> Image:
