@@ -96,17 +96,20 @@ def test_what_has_no_code_per_slice_has_no_distance(ball_scan: Scan) -> None:
     assert encode_slices(family, empty, device=CPU) is None
 
 
-def test_thresholds_are_two_deviations_above_healthy_slices() -> None:
-    fits = SliceFits()
+@pytest.mark.parametrize(("asked", "residual", "codes_"), [(None, 0, 2), (2, 2, 2), (-1, -1, -1)])
+def test_thresholds_lie_some_deviations_above_healthy_slices(
+    asked: float | None, residual: float, codes_: float
+) -> None:
+    fits = SliceFits(asked)
     fits.add("a", np.array([1.0, 3.0]), codes()[:2])
     fits.add("nobody", np.zeros(0))
     fits.add("b", np.array([5.0]), codes()[2:3])
     thresholds = fits.thresholds()
-    assert thresholds[MEAN_RESIDUAL].value == pytest.approx(3 + 2 * np.sqrt(8 / 3))
+    assert thresholds[MEAN_RESIDUAL].value == pytest.approx(3 + residual * np.sqrt(8 / 3))
     assert thresholds[MEAN_RESIDUAL].fitted_on == ("a", "b")
     statistics = CodeStatistics.of(codes()[:3], ())
     distances = statistics.distances(codes()[:3])
-    expected = distances.mean() + 2 * distances.std()
+    expected = distances.mean() + codes_ * distances.std()
     assert thresholds[MAHALANOBIS].value == pytest.approx(expected)
 
 

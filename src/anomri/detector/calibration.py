@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections import defaultdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from anomri.detector.loading import CODES, RECIPE, THRESHOLDS, load_thresholds
 from anomri.detector.model import Detector
 from anomri.errors import UsageError
 from anomri.family import Family
-from anomri.postprocessing import ThresholdFits
-from anomri.scan import Scan, Threshold
+from anomri.evaluation import false_positive_ml
+from anomri.postprocessing import SCAN_RULES, ThresholdFits, decide, threshold_of_scan
+from anomri.scan import HealthyVolume, Mask, Scan, Threshold
 from anomri.scoring import SliceFits, encode_slices, slice_scores
 
 Indices = NDArray[np.intp]
@@ -43,7 +45,9 @@ class Calibration:
         rule = detector.recipe.detection.threshold
         candidates: Any = rule.options.get("candidates", ()) if rule.name == "labelled" else ()
         self._maps = ThresholdFits(false_positive_ml=false_positive_ml, candidates=candidates)
-        self._slices = SliceFits()
+        self._marked: dict[str, list[float]] = defaultdict(list)  # ml by rule
+        self._own: dict[str, list[float]] = defaultdict(list)  # values of a rule that needs no fit
+        self._slices = SliceFits(detector.recipe.detection.slice_deviations)
 
     def add(self, scan: Scan, healthy: Indices) -> None:
         """Learn from one scan.
@@ -61,9 +65,41 @@ class Calibration:
             codes = None if encoded is None else encoded[1][np.isin(encoded[0], healthy)]
         self._slices.add(scan.subject, slice_scores(anomaly)[healthy], codes)
 
+    def measure(self, scan: Scan) -> None:
+        """Look at a scan again, once all were learnt from, with thresholds that it had no part in.
+
+        What is then marked on its healthy tissue is what a healthy scan has to expect: by the whole
+        decision, which may mark more than lies above the threshold, or less.
+        """
+        if scan.truth is None and scan.healthy is False:
+            return  # lesions must be, and nobody knows where
+        section = self._detector.recipe.detection
+        anomaly = self._detector.score(of_contrasts(scan, self._detector.recipe.contrasts))
+        thresholds = self._maps.thresholds_without(scan.subject)
+        if section.threshold.name in SCAN_RULES:
+            own = threshold_of_scan(anomaly, section.threshold)
+            thresholds[own.rule] = own
+            self._own[own.rule].append(own.value)
+        for rule, threshold in thresholds.items():
+            mask = decide(anomaly, threshold, section)
+            ml = false_positive_ml(mask, _lesions(scan), scan.grid.voxel_ml)
+            self._marked[rule].append(ml)
+
+    def thresholds(self) -> dict[str, Threshold]:
+        """Return all thresholds of maps, with what was marked on healthy tissue."""
+        own = {
+            rule: Threshold(value=float(np.mean(values)), rule=rule)
+            for rule, values in self._own.items()
+        }
+        return {
+            rule: replace(threshold, marked=HealthyVolume.of(volumes) if volumes else None)
+            for rule, threshold in (self._maps.thresholds() | own).items()
+            for volumes in [self._marked.get(rule)]
+        }
+
     def save(self, run: Path) -> dict[str, Threshold]:
         """Write what was fitted beside what a run folder has; return all its thresholds."""
-        fitted = load_thresholds(run) | self._maps.thresholds() | self._slices.thresholds()
+        fitted = load_thresholds(run) | self.thresholds() | self._slices.thresholds()
         run.mkdir(parents=True, exist_ok=True)
         if not (run / RECIPE).exists() and not any(run.glob(f"*/{RECIPE}")):
             (run / RECIPE).write_text(self._detector.recipe.to_yaml(), encoding="utf-8")
@@ -73,3 +109,7 @@ class Calibration:
         entries = {rule: asdict(threshold) for rule, threshold in fitted.items()}
         (run / THRESHOLDS).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
         return fitted
+
+
+def _lesions(scan: Scan) -> Mask | None:
+    return None if scan.truth is None else scan.truth > 0

@@ -26,7 +26,7 @@ RULES: Mapping[Setting, tuple[str, str, str]] = {
     "slices": (
         "",
         "",
-        "label-free; slices emptied by a score fitted on lesion-free slices of train",
+        "label-free; slices emptied below the mean residual of lesion-free slices of train",
     ),
     "robust": ("robust", "above", "label-free"),
     "healthy": ("healthy", "above", "fitted on lesion-free tissue of train"),

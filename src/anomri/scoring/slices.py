@@ -1,10 +1,13 @@
 """One number per axial slice, and from which number on a slice is not healthy.
 
 Weninger et al., section 4.2, rank slices by the mean of the residual or by the Mahalanobis distance
-of their code from those of healthy slices, and call a slice pathological whose score lies more
-than two standard deviations off the healthy mean. Their residual is reconstruction minus input and
-low in tumours; an anomaly map is the negation, so that here, as in their words, the threshold is a
-maximum for both.
+of their code from those of healthy slices. Their residual is reconstruction minus input and low in
+tumours; an anomaly map is the negation, so that here, as in their words, the threshold is a maximum
+for both. A code more than two standard deviations off the healthy mean is pathological; for the
+mean residual they say no more than that a threshold "can be determined based on exemplary healthy
+slices". Ours is the mean of these. Two standard deviations above it leave a fiftieth of the healthy
+slices, and with a ROC-AUC of 0.835, as theirs, but a quarter of those with tumour: too few for
+their section 5.3.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from anomri.scoring.codes import Codes, CodeStatistics
 Scores = NDArray[np.float64]
 
 MEAN_RESIDUAL, MAHALANOBIS = "mean_residual", "mahalanobis"
-DEVIATIONS = 2.0
+# Standard deviations above the mean of healthy slices.
+DEVIATIONS = {MEAN_RESIDUAL: 0.0, MAHALANOBIS: 2.0}
 
 
 def slice_scores(anomaly: AnomalyMap) -> Scores:
@@ -38,9 +42,14 @@ class SliceFits:
 
     Healthy slices are added scan by scan. Their codes are kept until the end, because distances
     can only be told once all are known: some hundred numbers per slice.
+
+    Args:
+        deviations: how many standard deviations above the mean each threshold lies; None is the
+            score's own number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deviations: float | None = None) -> None:
+        self._deviations = deviations
         self._subjects: list[str] = []
         self._scores: list[Scores] = []
         self._codes: list[Codes] = []
@@ -67,7 +76,7 @@ class SliceFits:
         return CodeStatistics.of(np.concatenate(self._codes), self._names())
 
     def thresholds(self) -> dict[str, Threshold]:
-        """Return mean plus two standard deviations of each score that there was, by its name."""
+        """Return the threshold of each score that there was, by its name."""
         scores = {MEAN_RESIDUAL: self._scores}
         statistics = self.statistics()
         if statistics is not None:
@@ -79,7 +88,8 @@ class SliceFits:
         }
 
     def _threshold(self, scores: Scores, name: str) -> Threshold:
-        value = float(scores.mean() + DEVIATIONS * scores.std())
+        deviations = DEVIATIONS[name] if self._deviations is None else self._deviations
+        value = float(scores.mean() + deviations * scores.std())
         return Threshold(value=value, rule=f"healthy slices, {name}", fitted_on=self._names())
 
     def _names(self) -> tuple[str, ...]:
