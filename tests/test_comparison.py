@@ -140,6 +140,9 @@ def test_a_second_call_measures_nothing(folder: Path) -> None:
     before = (folder / "scans.tsv").read_text()
     assert "0 tables measured, 6 unchanged" in run(folder.parent, "--no-train")
     assert (folder / "scans.tsv").read_text() == before
+    again = run(folder.parent, "--again", "--rows", "intensity")
+    assert "2 tables measured, 0 unchanged" in again
+    assert (folder / "scans.tsv").read_text() == before
 
 
 def test_other_weights_and_other_scans_are_measured_anew(folder: Path) -> None:

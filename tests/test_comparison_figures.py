@@ -52,9 +52,10 @@ def folder(tmp_path: Path) -> Path:
     """A comparison of four rows that are measured and one that is not."""
     (tmp_path / "comparison.yaml").write_text(DEFINITION)
     counts = {"lesions_1_to_10_ml": 2, "found_1_to_10_ml": 1, "false_positive_ml": 3.0}
+    counts["auprc"] = 0.5
     tables = {
         ("base", "own"): lines_of(BASE, **counts),
-        ("better", "own"): lines_of({name: value + 0.1 for name, value in BASE.items()}),
+        ("better", "own"): lines_of({name: value + 0.1 for name, value in BASE.items()}, auprc=0.4),
         ("worse", "own"): lines_of({name: value - 0.2 for name, value in BASE.items()}),
         ("worse", "common"): lines_of({name: BASE[name] - 0.1 for name in "abcde"}),
         ("labels", "own"): lines_of({"a": 0.1, "b": 0.9, "c": 0.6, "d": 0.7, "e": 0.8}),
@@ -116,12 +117,14 @@ def test_pools_hold_the_scans_of_their_sets(folder: Path) -> None:
 def test_the_sentences_say_who_is_above_and_what_the_decision_does(folder: Path) -> None:
     definition = Definition.load(folder)
     said = list(sentences_of(definition, Scores.of(folder)))
-    own, common, moved, labels, small = said
+    own, common, moved, ranked, labels, small = said
     assert "1 of 2 networks taught without labels has a higher mean Dice" in own
     assert "zero out for 1 above it and 1 below it" in own
     assert "The best is `better`: +0.100 (" in own
     assert "0 of 1 networks" in common
     assert "raises the mean Dice of 1 of 1 networks; the mean change is +0.100" in moved
+    assert "0 of 1 networks taught without labels rank voxels better than `base`" in ranked
+    assert "0 above it and 1 below it" in ranked
     assert "under 10 ml: `base` finds 5 of 10 and marks 3 ml per scan" in small
     assert "`labels`, which is supervised, is not to be told from `base` (" in labels
 

@@ -36,11 +36,13 @@ from anomri.cli.options import (
     with_contrasts,
     words,
 )
-from anomri.cli.terminal import finish, show, track
+from anomri.cli.terminal import finish, healthy_volume, show, track
 from anomri.detector import builtin_models
 from anomri.errors import UsageError
 from anomri.recipe import Recipe
 from anomri.teaching import BrainLesson, LesionLesson
+
+HEALTHY = "marked on healthy tissue, ml"
 
 
 def prepare(
@@ -153,14 +155,15 @@ def calibrate(
         device=device,
         track=track,
     )
-    table = Table("rule", "value", "fitted on, scans", "expected false positives, ml")
+    table = Table("rule", "value", "fitted on, scans", "above it in healthy scans, ml", HEALTHY)
     for threshold in fitted.values():
-        expected = threshold.false_positive_ml
+        expected, marked = threshold.false_positive_ml, threshold.marked
         table.add_row(
             threshold.rule,
             f"{threshold.value:.4g}",
             str(len(threshold.fitted_on)),
             "not known" if expected is None else f"{expected:.2f}",
+            "not measured" if marked is None else healthy_volume(marked),
         )
     Console().print(table)
 
@@ -211,6 +214,9 @@ def compare(
     train: Annotated[
         bool, typer.Option(help="Train networks that nobody has trained; or leave them out.")
     ] = True,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure what has not changed too.")
+    ] = False,
     device: Device = "auto",
     workers: Workers = 1,
 ) -> None:
@@ -223,6 +229,7 @@ def compare(
         rows=words(rows),
         trains=train,
         crew=pipeline.Crew(workers),
+        again=again,
     )
     report = comparison.compare(folder, plan)
     typer.echo(comparison.write_page(folder, plan.definition))

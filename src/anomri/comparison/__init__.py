@@ -10,6 +10,7 @@ over the scans that both rows have.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -49,6 +50,7 @@ class Plan:
         rows: those to measure; all where none is named.
         trains: whether to train what nobody has trained.
         crew: who looks at scans and measures them.
+        again: measure what has not changed too, for a change in the program.
     """
 
     definition: Definition
@@ -58,6 +60,7 @@ class Plan:
     rows: frozenset[str] = field(default_factory=frozenset)
     trains: bool = True
     crew: pipeline.Crew = pipeline.ALONE
+    again: bool = False
 
 
 @dataclass(slots=True)
@@ -94,7 +97,9 @@ def compare(folder: Path, plan: Plan) -> Report:
         detector, ended = ready
         before = len(report.measured)
         for place, look in _looks(one.name, detector, plan):
-            _measure(folder, place, look, report)
+            if plan.again:
+                shutil.rmtree(look.out, ignore_errors=True)
+            _measure(folder, place, look, report, again=plan.again)
         if len(report.measured) > before:
             replace_row(folder, {**_origin(one, detector), **ended})
     return report
@@ -116,11 +121,11 @@ def _looks(row: str, detector: Detector, plan: Plan) -> Iterator[tuple[Place, Lo
             yield (row, decision, test.name), look
 
 
-def _measure(folder: Path, place: Place, look: Look, report: Report) -> None:
+def _measure(folder: Path, place: Place, look: Look, report: Report, *, again: bool) -> None:
     """Measure one model on one set, unless the table has it already."""
     mark = fingerprint(look.detector)
     subjects = [files.subject for files in look.scans.scans]
-    if Scores.of(folder).holds(place, mark, subjects):
+    if not again and Scores.of(folder).holds(place, mark, subjects):
         report.kept.append(place)
         return
     lines = [{**line, "fingerprint": mark} for line in look.lines()]

@@ -78,7 +78,8 @@ def _command(sheet: Sheet) -> str:
         f"```\nanomri compare recipes/{sheet.folder.name} --data DATA -o work/\n```\n\n"
         "`DATA` holds the data sets and `splits.tsv` (columns `subject` and `split`). Networks "
         "that `anomri reproduce` has trained below `work/`, or below the folder given with "
-        "`--runs`, are taken as they are; the others are trained. `scans.tsv` has every measure "
+        "`--runs`, are taken as they are; the others are trained. After a change in the program, "
+        "`--again` measures the rest too. `scans.tsv` has every measure "
         "of every scan."
     )
 
@@ -89,9 +90,10 @@ def _explained(definition: Definition) -> str:
         f"(scans are drawn). *minus `{definition.baseline}`* is the mean of the differences over "
         "the scans that both rows have, with the interval of that mean; bold where zero lies "
         f"outside and at least {FEWEST} scans are compared: fewer agree by chance too often. The "
-        "last two columns put the signed residual of each network through the cleaning, threshold "
+        "columns after it put the signed residual of each network through the cleaning, threshold "
         f"and growing of `{definition.baseline}` in place of its own decision: what is left of a "
-        "difference there is the network's."
+        "difference there is the network's. AUPRC is the area under the curve of precision and "
+        "recall of the row's own cleaned map, before any threshold."
     )
 
 

@@ -31,6 +31,7 @@ def sentences_of(definition: Definition, scores: Scores) -> Iterator[str]:
         for decision in (OWN, COMMON):
             yield from _networks(definition, scores, name, decision)
         yield from _moved(definition, scores, name)
+        yield from _ranked(definition, scores, name)
         yield from _others(definition, scores, name)
         yield from _small(definition, scores, name)
     for name in healthy:
@@ -72,6 +73,22 @@ def _moved(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
             f"{name}: the decision of `{definition.baseline}` in place of their own raises the "
             f"mean Dice of {better} of {len(changes)} networks; "
             f"the mean change is {signed(gain, 3)}."
+        )
+
+
+def _ranked(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
+    """Say how networks rank voxels, before anything is decided."""
+    sets, base = definition.sets[name], definition.baseline
+    bar = scores.values(base, "auprc", sets)
+    rows = {row: paired(scores.values(row, "auprc", sets), bar) for row in definition.networks}
+    ranked = [one for one in rows.values() if one is not None and one.scans >= FEWEST]
+    if ranked:
+        above = sum(one.difference.estimate > 0 for one in ranked)
+        surely = [sum(one.sign == sign for one in ranked) for sign in (1, -1)]
+        yield (
+            f"{name}, before any threshold: {above} of {len(ranked)} networks taught without "
+            f"labels rank voxels better than `{base}` by AUPRC; the paired interval leaves zero "
+            f"out for {surely[0]} above it and {surely[1]} below it."
         )
 
 

@@ -83,7 +83,7 @@ def dice_table(sheet: Sheet, name: str) -> TextTable:
     base = sheet.definition.baseline
     headings = (
         *(*BEGINS, "scans", "Dice", "lowest", f"minus `{base}`"),
-        *(f"Dice, decision of `{base}`", f"minus `{base}`"),
+        *(f"Dice, decision of `{base}`", f"minus `{base}`", "AUPRC"),
     )
     rows = (_dice_row(sheet, row, sheet.definition.sets[name]) for row in sheet.shown)
     return TextTable(sheet.titled(name), headings, tuple(row for row in rows if row))
@@ -94,11 +94,13 @@ def _dice_row(sheet: Sheet, row: str, sets: Sequence[str]) -> Cells:
     bar = sheet.scores.values(base, "dice", sets)
     own = sheet.scores.values(row, "dice", sets)
     common = sheet.scores.values(row, "dice", sets, decision=COMMON)
+    ranked = sheet.scores.values(row, "auprc", sets)
     if not own:
         return ()
     against = NONE if row == base else change(paired(own, bar))
     mine = (str(len(own)), interval(mean_of(own)), lowest(own), against)
-    return (*sheet.begins(row), *mine, interval(mean_of(common)), change(paired(common, bar)))
+    same = (interval(mean_of(common)), change(paired(common, bar)))
+    return (*sheet.begins(row), *mine, *same, interval(mean_of(ranked)))
 
 
 def size_table(sheet: Sheet, name: str) -> TextTable:
