@@ -73,7 +73,7 @@ def test_without_a_mass_the_model_of_small_lesions_decides(
     tmp_path: Path, patient: dict[str, Path]
 ) -> None:
     """A ball of 4 mm: what a plain cut at 2 marks, noise and all, takes the place of the mask."""
-    image = nib.load(patient["flair"])
+    image = nib.nifti1.load(patient["flair"])
     away = np.linalg.norm(np.indices(SHAPE) - np.array(CENTRE)[:, None, None, None], axis=0)
     both = np.asarray(image.dataobj)
     flair = np.where(away < 12, both[::-1], both) + 40 * (away < 2)

@@ -12,6 +12,7 @@ from anomri.family import Batch, Losses, Segmenter
 from anomri.preprocessing import at_spacing, onto
 from anomri.scan import Grid, Scan
 from anomri.scoring import network_input, segment_coarsely
+from anomri.scoring.coarse import brightness
 
 CPU = torch.device("cpu")
 
@@ -88,3 +89,26 @@ def test_values_go_to_cubes_and_back(ball_scan: Scan) -> None:
 
     deep = binary_erosion(scan.brain, iterations=5)
     assert np.abs(back - plane)[deep].max() < 0.5
+
+
+def test_brightness_is_the_score_of_a_normal_distribution() -> None:
+    volume = np.random.default_rng(0).normal(100, 7, (40, 40, 40)).astype(np.float32)
+    found = brightness(volume, np.ones(volume.shape, bool))
+    np.testing.assert_allclose(found, (volume - 100) / 7, atol=0.08)
+
+
+def test_dark_fluid_does_not_change_brightness() -> None:
+    """Half of what is below the median turned black moves neither the median nor the top."""
+    volume = np.arange(1001, dtype=np.float32).reshape(7, 11, 13)
+    darker = np.where(volume < 250, 0, volume).astype(np.float32)
+    brain = np.ones(volume.shape, bool)
+    one, two = (brightness(values, brain)[volume >= 250] for values in (volume, darker))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_lesion_is_only_what_is_bright_too(ball_scan: Scan) -> None:
+    seen = segment_coarsely([Left()], ball_scan, CPU)
+    bright = segment_coarsely([Left()], ball_scan, CPU, brighter_than=1.0)
+    where = brightness(ball_scan.image[0], ball_scan.brain) > 1
+    np.testing.assert_array_equal(bright, np.where(where, seen, 0))
+    assert 0 < (bright[0] > 0).sum() < (seen[0] > 0).sum()

@@ -12,7 +12,9 @@ from torch import Tensor
 from anomri.family import Segmenter
 from anomri.options import Size
 from anomri.preprocessing import at_spacing, onto, standardised
-from anomri.scan import Image, Mask, Scan
+from anomri.scan import Image, Mask, Scan, Volume
+
+UPPER_DECILE = 1.2816  # of the standard normal distribution
 
 
 def segment_coarsely(
@@ -34,7 +36,7 @@ def segment_coarsely(
         device: where the networks run.
         spacing_mm: side of the cubes.
         brighter_than: nothing is a lesion where the first contrast, at the scan's own detail, is
-            not that many robust standard deviations above the brain's median; None asks nothing.
+            not that bright, see :func:`brightness`; None asks nothing.
     """
     coarse = at_spacing(scan, spacing_mm)
     image = torch.from_numpy(network_input(coarse.image, coarse.brain))
@@ -44,7 +46,7 @@ def segment_coarsely(
     probabilities = onto(found, coarse.grid, scan.grid) * scan.brain
     if brighter_than is None:
         return probabilities
-    bright = network_input(scan.image[:1], scan.brain)[0] > brighter_than
+    bright = brightness(scan.image[0], scan.brain) > brighter_than
     return np.where(bright, probabilities, np.float32(0))
 
 
@@ -54,6 +56,24 @@ def network_input(image: Image, brain: Mask) -> Image:
     for source, target in zip(image, result, strict=True):
         if source.any():
             target[brain] = standardised(source[brain])
+    return result
+
+
+def brightness(volume: Volume, brain: Mask) -> Volume:
+    """Return (v - median) / s in the brain, 0 outside; s is (P90 - median) / 1.2816.
+
+    For a normal distribution s is its standard deviation. Only the brighter half counts: how much
+    dark fluid a mask holds differs from one brain extraction to the next.
+
+    Args:
+        volume: (I, J, K).
+        brain: (I, J, K).
+    """
+    result = np.zeros_like(volume)
+    if brain.any():
+        middle, top = np.percentile(volume[brain], [50, 90])
+        spread = max((top - middle) / UPPER_DECILE, float(np.finfo(np.float32).tiny))
+        result[brain] = (volume[brain] - middle) / spread
     return result
 
 
