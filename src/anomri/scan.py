@@ -196,6 +196,37 @@ class AnomalyMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthyVolume:
+    """What a model marked on healthy tissue by its own decision, in ml per scan.
+
+    Attributes:
+        mean_ml: over the scans.
+        median_ml: of the scans.
+        upper_ml: 95th percentile.
+        scans: how many; each was looked at with a threshold that it had no part in.
+    """
+
+    mean_ml: float
+    median_ml: float
+    upper_ml: float
+    scans: int
+
+    @classmethod
+    def of(cls, volumes_ml: Sequence[float]) -> HealthyVolume:
+        """Sum up the volumes of at least one scan.
+
+        >>> HealthyVolume.of([0.0, 1.0, 5.0])
+        HealthyVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3)
+        """
+        return cls(
+            mean_ml=float(np.mean(volumes_ml)),
+            median_ml=float(np.median(volumes_ml)),
+            upper_ml=float(np.percentile(volumes_ml, 95)),
+            scans=len(volumes_ml),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """A cut through an anomaly map, with where it comes from.
 
@@ -205,12 +236,15 @@ class Threshold:
         fitted_on: subjects whose data decided the value; empty for a number given by hand.
         false_positive_ml: mean volume above it on the healthy tissue it was fitted on, in ml
             per scan; None where the rule saw no healthy tissue.
+        marked: what the decision and the steps after it marked on healthy scans; None where that
+            was not measured.
     """
 
     value: float
     rule: str
     fitted_on: tuple[str, ...] = ()
     false_positive_ml: float | None = None
+    marked: HealthyVolume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

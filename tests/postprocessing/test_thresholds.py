@@ -212,3 +212,33 @@ def test_a_fit_keeps_no_map() -> None:
     del one
     gc.collect()
     assert values() is None
+
+
+def test_a_left_out_subject_has_no_part_in_its_threshold() -> None:
+    fits = ThresholdFits(false_positive_ml=0.2)
+    maps = [anomaly(seed, lesion=seed + 2.0, noise=1 + seed / 4) for seed in range(4)]
+    for one in maps:
+        fits.add(one)
+    for left_out in maps:
+        others = [one for one in maps if one is not left_out]
+        found = fits.thresholds_without(left_out.scan.subject)
+        for rule, options in (("healthy", {"false_positive_ml": 0.2}), ("labelled", {})):
+            expected = fit_threshold(others, Step(name=rule, options=options))
+            assert found[rule].value == pytest.approx(expected.value)
+            assert found[rule].fitted_on == expected.fitted_on
+            assert left_out.scan.subject not in found[rule].fitted_on
+
+
+def test_sessions_of_a_subject_are_left_out_together() -> None:
+    fits = ThresholdFits()
+    one, other = anomaly(1), anomaly(2)
+    again = replace(one, scan=replace(one.scan, label="sub-1_ses-2"))
+    for each in (one, other, again):
+        fits.add(each)
+    assert fits.thresholds_without("subject 1")["healthy"].fitted_on == ("subject 2",)
+
+
+def test_alone_nobody_can_be_left_out() -> None:
+    fits = ThresholdFits()
+    fits.add(anomaly(1))
+    assert fits.thresholds_without("subject 1") == {}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from anomri.preprocessing import DOUBT
 from anomri.reporting import Record
 from anomri.reporting.summary import lead, trust
-from anomri.scan import Detection, Threshold
+from anomri.scan import Detection, HealthyVolume, Threshold
 
 Detect = Callable[..., Detection]
 
@@ -71,7 +71,12 @@ def test_false_alarms_are_measured_expected_or_unknown(detect: Detect) -> None:
     assert "saw no healthy scan" in unknown
     rule = Threshold(value=2.0, rule="healthy", fitted_on=("a",), false_positive_ml=1.25)
     _, expected = trust([Record.of(replace(found, threshold=rule))], [], [])
-    assert "expected to mark 1.25 ml" in expected
+    assert "In a healthy scan 1.25 ml are expected to lie above" in expected
+    volume = HealthyVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3)
+    rule = replace(rule, marked=volume)
+    _, marked = trust([Record.of(replace(found, threshold=rule))], [], [])
+    assert "of 3 scans" in marked
+    assert "marked 1.0 ml (median; mean 2.0, 95th percentile 4.6)" in marked
     healthy = [Record.of(detect(healthy=True)), Record.of(clean(detect, healthy=True))]
     _, measured = trust(healthy, [], [])
     assert measured.startswith("Something was marked in 1 of 2 healthy scans, at most ")

@@ -33,7 +33,7 @@ from anomri.cli.options import (
     crew_of,
     needed,
 )
-from anomri.cli.terminal import finish, show, track
+from anomri.cli.terminal import console, finish, healthy_volume, show, track
 from anomri.datasets import Found
 from anomri.errors import UsageError
 
@@ -95,6 +95,9 @@ def detect(
         crew=crew,
         part=mine,
     )
+    if detector.expected is not None:
+        volume = healthy_volume(detector.expected)
+        console.print(f"expected false positives, ml per healthy scan: {volume}", highlight=False)
     if report and pipeline.all_there(out, "detect", mine):
         typer.echo(pipeline.report(out))
     finish(outcome, out)

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from anomri import pipeline
 from anomri.datasets import Found
+from anomri.scan import HealthyVolume
 
 console = Console(stderr=True)
 
@@ -44,6 +45,16 @@ def show(found: Found) -> None:
         if skipped.reason in listed:
             continue
         console.print(f"  left out {skipped.name}: {skipped.reason}", markup=False, style="yellow")
+
+
+def healthy_volume(volume: HealthyVolume) -> str:
+    """Write what a model marked on healthy scans.
+
+    >>> healthy_volume(HealthyVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3))
+    'median 1.0 (mean 2.0, 95th percentile 4.6; n = 3)'
+    """
+    spread = f"mean {volume.mean_ml:.1f}, 95th percentile {volume.upper_ml:.1f}"
+    return f"median {volume.median_ml:.1f} ({spread}; n = {volume.scans})"
 
 
 def finish(outcome: pipeline.Outcome, out: Path) -> None:

@@ -15,8 +15,8 @@ from anomri.detector.beside import of_contrasts
 from anomri.detector.loading import CODES, RECIPE, THRESHOLDS, load_thresholds
 from anomri.detector.model import Detector
 from anomri.errors import UsageError
-from anomri.family import Family
 from anomri.evaluation import false_positive_ml
+from anomri.family import Family
 from anomri.postprocessing import SCAN_RULES, ThresholdFits, decide, threshold_of_scan
 from anomri.scan import HealthyVolume, Mask, Scan, Threshold
 from anomri.scoring import SliceFits, encode_slices, slice_scores

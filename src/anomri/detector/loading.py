@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,7 +16,7 @@ from anomri.errors import UsageError
 from anomri.family import Family, Network
 from anomri.models import build_network, load_weights
 from anomri.recipe import Recipe, builtin_names
-from anomri.scan import Threshold
+from anomri.scan import HealthyVolume, Threshold
 from anomri.scoring import CodeStatistics
 
 RECIPE = "recipe.yaml"
@@ -32,7 +33,7 @@ SEVERAL: Mapping[str, tuple[str, ...]] = {
     "default": ("default", "intensity_t1ce"),
     "intensity_regions": ("intensity", "intensity_t1ce"),
 }
-# And the one that decides where the first finds no mass.
+# And the one that adds small lesions where the first finds no mass.
 SMALL: Mapping[str, str] = {"default": "lesions_bright"}
 # Recipes that use the weights of another.
 WEIGHTS_OF: Mapping[str, str] = {"lesions_bright": "lesions"}
@@ -137,9 +138,16 @@ def load_thresholds(run: Path) -> dict[str, Threshold]:
         return {}
     entries = json.loads(path.read_text(encoding="utf-8"))
     return {
-        rule: Threshold(**{**entry, "fitted_on": tuple(entry["fitted_on"])})
+        rule: Threshold(
+            **{**entry, "fitted_on": tuple(entry["fitted_on"]), "marked": _marked(entry)}
+        )
         for rule, entry in entries.items()
     }
+
+
+def _marked(entry: Mapping[str, Any]) -> HealthyVolume | None:
+    held = entry.get("marked")
+    return HealthyVolume(**held) if held else None
 
 
 def _load_codes(run: Path) -> CodeStatistics | None:

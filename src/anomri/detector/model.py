@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from anomri.detector.beside import (
+    add_small_lesions,
     lacks_contrast_medium,
     name_regions,
     of_contrasts,
-    small_lesions,
     without_healthy_slices,
 )
 from anomri.detector.result import Result
@@ -39,7 +39,15 @@ from anomri.postprocessing import (
 )
 from anomri.preprocessing import prepare_images, prepare_scan
 from anomri.recipe import Recipe, Step
-from anomri.scan import AnomalyMap, Detection, Mask, Scan, ScanFiles, Threshold
+from anomri.scan import (
+    AnomalyMap,
+    Detection,
+    HealthyVolume,
+    Mask,
+    Scan,
+    ScanFiles,
+    Threshold,
+)
 from anomri.scoring import (
     MAHALANOBIS,
     MEAN_RESIDUAL,
@@ -69,6 +77,11 @@ class Fitted:
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     codes: CodeStatistics | None = None
 
+    def unmeasured(self) -> Fitted:
+        """Return the same without what was marked on healthy scans."""
+        thresholds = {name: replace(one, marked=None) for name, one in self.thresholds.items()}
+        return replace(self, thresholds=thresholds)
+
 
 class Detector:
     """A recipe, its network and its thresholds, and perhaps a model of another contrast beside it.
@@ -81,7 +94,7 @@ class Detector:
         weights_hash: first 16 hex digits of the weights' SHA-256; empty without weights.
         beside: a model that shows the enhancing tumour, where this one shows the whole; the two
             name its regions together.
-        small: a model of small lesions, which decides where this one finds no mass.
+        small: a model of small lesions, which adds to what this one finds where that is no mass.
     """
 
     def __init__(
@@ -127,7 +140,7 @@ class Detector:
         return self._with(self.recipe, beside, self.small)
 
     def with_small(self, small: Detector) -> Detector:
-        """Return the same model with one that decides where this one finds no mass."""
+        """Return the same model with one that adds small lesions where this one finds no mass."""
         return self._with(self.recipe, self.beside, small)
 
     def with_detection(
@@ -140,7 +153,7 @@ class Detector:
         """Return the same model with another threshold rule, decision or slice score, by name.
 
         The threshold rule and the decision are those of a model beside it too. Where one of them
-        is named, no model of small lesions decides in its place.
+        is named, no model of small lesions adds to what it finds.
 
         Raises:
             RecipeError: there is no such slice score.
@@ -151,7 +164,10 @@ class Detector:
             changes["blank_slices"] = blank_slices
         beside = self.beside and self.beside.with_detection(threshold=threshold, decide=decide)
         small = None if threshold or decide else self.small
-        return self._with(self.recipe.with_detection(**changes), beside, small)
+        found = self._with(self.recipe.with_detection(**changes), beside, small)
+        if decide:  # what another decision marked on healthy scans says nothing of this one
+            found.fitted = self.fitted.unmeasured()
+        return found
 
     def with_brain(self, method: str) -> Detector:
         """Return the same model with another way to the brain mask; see ``Preparation.brain``."""
@@ -209,7 +225,16 @@ class Detector:
         rule = self.recipe.detection.threshold
         if rule.name in FITTED_RULES:
             return self._fitted_threshold(rule.name)
-        return threshold_of_scan(anomaly, rule)
+        return replace(threshold_of_scan(anomaly, rule), marked=self.expected)
+
+    @property
+    def expected(self) -> HealthyVolume | None:
+        """What this model marked on healthy scans; None where that was not measured."""
+        rule = self.recipe.detection.threshold
+        known = self.thresholds.get(rule.name)
+        if known is None or rule.options.get("value", known.value) != known.value:
+            return None  # another number was written into the recipe since
+        return known.marked
 
     def _fitted_threshold(self, name: str) -> Threshold:
         if name in self.thresholds:
@@ -247,7 +272,7 @@ class Detector:
         radius = inscribed_mm(found.mask, scan.grid.spacing)
         if self.small is None or radius >= self.recipe.detection.mass_mm:
             return found
-        return small_lesions(found, self.small.detect_scan(scan), mine)
+        return add_small_lesions(found, self.small.detect_scan(scan), mine)
 
     def _detect_alone(self, scan: Scan) -> Detection:
         """Look at a scan of this model's contrasts, without the model beside it."""

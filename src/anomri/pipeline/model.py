@@ -82,7 +82,9 @@ def calibrate(
 
     ``healthy`` needs tissue without lesions (healthy scans, or what lies outside the truth of the
     others); ``labelled`` needs truth and is fitted only where there is some. The slices that
-    training would learn from set the thresholds of the slice scores.
+    training would learn from set the thresholds of the slice scores. Then every scan is looked at
+    once more with thresholds that it had no part in, which says what the decision marks on healthy
+    tissue; memory stays that of one scan.
     """
     from anomri.training import healthy_slices
 
@@ -95,4 +97,6 @@ def calibrate(
         scan = prepared.load(label)
         slices = [part.index for part in healthy_slices(scan, lesion_free)]
         calibration.add(scan, np.array(slices, dtype=np.intp))
+    for label in track(prepared.labels(), "measuring"):
+        calibration.measure(prepared.load(label))
     return calibration.save(run)

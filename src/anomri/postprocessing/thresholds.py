@@ -19,8 +19,10 @@ is within 0.2 % of the best one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +41,17 @@ _ABOVE_0 = np.asarray([*np.geomspace(1e-6, 1e9, 17_300), np.finfo(np.float32).ma
 CUTS = np.concatenate([-_ABOVE_0[::-1], np.zeros(1), _ABOVE_0])
 
 
+FOLDS = 10
+
+
 class Fit(Protocol):
     """A threshold in the making."""
 
     def add(self, anomaly: AnomalyMap) -> bool:
         """Learn from one cleaned map; tell whether there was something to learn in it."""
+
+    def absorb(self, other: Self) -> None:
+        """Learn what another fit of the same kind has learnt."""
 
     def threshold(self) -> Threshold:
         """Return the threshold for all maps so far.
@@ -92,23 +100,49 @@ def oracle(*, candidates: Sequence[float] = ()) -> Fit:
 class ThresholdFits:
     """The rules that a model is calibrated by, all in one pass over the scans.
 
+    Subjects are dealt to :data:`FOLDS` folds as they come, so that there is also a threshold that
+    a subject had no part in. Memory does not grow with their number.
+
     Args:
         false_positive_ml: see :func:`healthy`.
         candidates: see :func:`labelled`.
     """
 
     def __init__(self, *, false_positive_ml: float = 5.0, candidates: Sequence[float] = ()) -> None:
-        self._fits = {"healthy": healthy(false_positive_ml=false_positive_ml)}
-        self._fits["labelled"] = labelled(candidates=candidates)
+        self._rules: dict[str, Callable[[], Any]] = {
+            "healthy": partial(healthy, false_positive_ml=false_positive_ml),
+            "labelled": partial(labelled, candidates=candidates),
+        }
+        self._all = {rule: begin() for rule, begin in self._rules.items()}
+        self._folds = {rule: [begin() for _ in range(FOLDS)] for rule, begin in self._rules.items()}
+        self._fold_of: dict[str, int] = {}
         self._fitted: set[str] = set()
 
     def add(self, anomaly: AnomalyMap) -> None:
         """Learn from one cleaned map."""
-        self._fitted |= {rule for rule, fit in self._fits.items() if fit.add(anomaly)}
+        fold = self._fold_of.setdefault(anomaly.scan.subject, len(self._fold_of) % FOLDS)
+        for rule, begin in self._rules.items():
+            one = begin()
+            if one.add(anomaly):
+                self._all[rule].absorb(one)
+                self._folds[rule][fold].absorb(one)
+                self._fitted.add(rule)
 
     def thresholds(self) -> dict[str, Threshold]:
         """Return the threshold of each rule that found something to learn from."""
-        return {rule: fit.threshold() for rule, fit in self._fits.items() if rule in self._fitted}
+        return {rule: fit.threshold() for rule, fit in self._all.items() if rule in self._fitted}
+
+    def thresholds_without(self, subject: str) -> dict[str, Threshold]:
+        """Return the thresholds of the folds that this subject is not in."""
+        found = {}
+        for rule, begin in self._rules.items():
+            rest = begin()
+            for number, fold in enumerate(self._folds[rule]):
+                if number != self._fold_of.get(subject):
+                    rest.absorb(fold)
+            with suppress(UsageError):  # the others had nothing to learn from
+                found[rule] = rest.threshold()
+        return found
 
 
 def fit_all(fit: Fit, maps: Iterable[AnomalyMap]) -> Threshold:
@@ -132,6 +166,10 @@ class _HealthyFit:
         self._above += _count_above(candidate.values[tissue], CUTS) * candidate.voxel_ml
         self._subjects.append(anomaly.scan.subject)
         return True
+
+    def absorb(self, other: Self) -> None:
+        self._above += other._above
+        self._subjects += other._subjects
 
     def threshold(self) -> Threshold:
         subjects = _subjects("healthy", self._subjects, "a scan with lesion-free brain")
@@ -164,6 +202,10 @@ class _LabelledFit:
         self._dice += 2 * hit / (marked + lesion.sum())
         self._subjects.append(anomaly.scan.subject)
         return True
+
+    def absorb(self, other: Self) -> None:
+        self._dice += other._dice
+        self._subjects += other._subjects
 
     def threshold(self) -> Threshold:
         subjects = _subjects(self._rule, self._subjects, "a scan with a labelled lesion")

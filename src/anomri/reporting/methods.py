@@ -207,10 +207,14 @@ def _threshold_sentence(records: Sequence[Record]) -> str:
     fitted = f", fitted on {_count(threshold.fitted_on, 'subject')}" if threshold.fitted_on else ""
     healthy = threshold.expected_false_positive_ml
     expected = (
-        ""
-        if healthy is None
-        else f", with {healthy:.2g} ml of false positives expected on a healthy scan"
+        "" if healthy is None else f", with {healthy:.2g} ml expected above it in a healthy scan"
     )
+    if held := threshold.marked_on_healthy:
+        expected += (
+            f"; on healthy tissue of {_count(held.scans, 'scan')} that had no part in it, the "
+            f"whole decision marked {held.median_ml:.1f} ml (median; mean {held.mean_ml:.1f} ml, "
+            f"95th percentile {held.upper_ml:.1f} ml)"
+        )
     value = "" if threshold.rule == "robust" else f" of {threshold.value:.4g} ({record.units})"
     return f"Voxels were called abnormal by {rule}{value}{fitted}{expected}."
 

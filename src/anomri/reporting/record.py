@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,15 @@ class FindingEntry(_Entry):
     template_tissue: str = ""
 
 
+class HealthyEntry(_Entry):
+    """What was marked on healthy scans, see :class:`anomri.scan.HealthyVolume`."""
+
+    mean_ml: float
+    median_ml: float
+    upper_ml: float
+    scans: int
+
+
 class ThresholdEntry(_Entry):
     """The cut, see :class:`anomri.scan.Threshold`; of the subjects only their number is told."""
 
@@ -66,6 +76,7 @@ class ThresholdEntry(_Entry):
     rule: str
     fitted_on: int
     expected_false_positive_ml: float | None
+    marked_on_healthy: HealthyEntry | None = None
 
 
 class Record(_Entry):
@@ -268,6 +279,9 @@ def _threshold_entry(detection: Detection) -> ThresholdEntry:
         rule=threshold.rule,
         fitted_on=len(threshold.fitted_on),
         expected_false_positive_ml=threshold.false_positive_ml,
+        marked_on_healthy=None
+        if threshold.marked is None
+        else HealthyEntry(**asdict(threshold.marked)),
     )
 
 

@@ -89,7 +89,15 @@ def _threshold(entry: Mapping[str, Any]) -> dict[str, str]:
         "expected_false_positive_ml": NOTHING
         if entry["false_positive_ml"] is None
         else str(entry["false_positive_ml"]),
+        **_marked(entry.get("marked") or {}),
     }
+
+
+def _marked(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return what was marked on healthy scans that had no part in the threshold."""
+    names = {"median_ml": "marked_median_ml", "mean_ml": "marked_mean_ml"}
+    names |= {"upper_ml": "marked_95th_percentile_ml", "scans": "healthy_scans"}
+    return {words: str(entry.get(name, NOTHING)) for name, words in names.items()}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -90,9 +90,16 @@ def _false_alarms(records: Sequence[Record]) -> str:
         most = max(record.lesion_volume_ml for record in healthy)
         worst = f", at most {millilitres(most)} ml" if marked else ""
         return f"Something was marked in {marked} of {len(healthy)} healthy scans{worst}."
+    held = records[0].threshold.marked_on_healthy
+    if held is not None:
+        return (
+            f"On healthy tissue of {held.scans} scans that had no part in its threshold, this "
+            f"model marked {millilitres(held.median_ml)} ml (median; mean "
+            f"{millilitres(held.mean_ml)}, 95th percentile {millilitres(held.upper_ml)})."
+        )
     expected = records[0].threshold.expected_false_positive_ml
     if expected is not None:
-        return f"In a healthy scan this threshold is expected to mark {number(expected)} ml."
+        return f"In a healthy scan {number(expected)} ml are expected to lie above this threshold."
     return "The threshold saw no healthy scan, so how much it marks in one is not known."
 
 

@@ -189,7 +189,10 @@ def _threshold(records: Sequence[Record]) -> str:
     if first.fitted_on:
         words.append(f"fitted on {first.fitted_on} subject{'s' if first.fitted_on > 1 else ''}")
     if first.expected_false_positive_ml is not None:
-        words.append(f"{number(first.expected_false_positive_ml)} ml expected on a healthy scan")
+        expected = number(first.expected_false_positive_ml)
+        words.append(f"{expected} ml expected above it in a healthy scan")
+    if held := first.marked_on_healthy:
+        words.append(f"{millilitres(held.median_ml)} ml marked on healthy scans (median)")
     return "; ".join(words)
 
 
