@@ -212,7 +212,7 @@ class Detection(_Section):
         regions: function of ``REGION_STEPS`` that names regions, where a model that shows the
             enhancing tumour stands beside this one.
         mass_mm: a lesion into which no ball of this radius fits is no mass; where a scan has none,
-            a model of small lesions decides, if one stands beside this one.
+            a model of small lesions adds its own, if one stands beside this one.
         space: ``native`` writes results on the input's own grid; ``template`` writes them on the
             MNI152 template's grid too.
     """

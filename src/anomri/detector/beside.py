@@ -14,7 +14,7 @@ from anomri.postprocessing import REGION_STEPS, Candidate, findings
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Detection, Mask, Scan, Threshold
 
-NO_MASS = "no mass: small lesions are marked where the network and brightness agree"
+NO_MASS = "no mass: lesions that the network and brightness agree on are added"
 WITH_MEDIUM = ("t1ce",)  # contrasts after contrast medium
 
 
@@ -84,10 +84,11 @@ def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step)
     )
 
 
-def small_lesions(whole: Detection, small: Detection, scan: Scan) -> Detection:
-    """Return the detection of the whole with the mask of a model of small lesions.
+def add_small_lesions(whole: Detection, small: Detection, scan: Scan) -> Detection:
+    """Return the detection of the whole with what a model of small lesions found added to it.
 
-    Map and threshold stay those of the whole; the provenance names both models.
+    What brightness alone was sure of stays. Map and threshold are those of the whole; the
+    provenance names both models.
 
     Args:
         whole: in which no mass was found.
@@ -96,13 +97,14 @@ def small_lesions(whole: Detection, small: Detection, scan: Scan) -> Detection:
     """
     noted = replace(scan, notes=(*scan.notes, NO_MASS))
     anomaly = replace(whole.anomaly, scan=noted)
+    mask, *nearby = (w | s for w, s in zip(_masks(whole), _masks(small), strict=False))
     return replace(
         whole,
         anomaly=anomaly,
-        mask=small.mask,
-        scan_score=small.scan_score,
-        findings=findings(small.mask, anomaly, small.nearby),
-        nearby=small.nearby,
+        mask=mask,
+        scan_score=float(mask.sum() * scan.grid.voxel_ml),
+        findings=findings(mask, anomaly, nearby),
+        nearby=tuple(nearby),
         provenance={**whole.provenance, "small": _facts(small)},
     )
 

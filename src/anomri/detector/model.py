@@ -62,7 +62,7 @@ from anomri.scoring import (
 Regions = NDArray[np.float32] | None  # (R, I, J, K)
 SliceScores = Mapping[str, NDArray[np.float64]]  # name -> (K,)
 
-FITTED_RULES = ("healthy", "labelled", "oracle")
+FITTED_RULES = ("healthy", "healthy_decision", "labelled", "oracle")
 
 
 @dataclass(frozen=True, slots=True)
