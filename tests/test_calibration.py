@@ -95,3 +95,19 @@ def test_another_fixed_value_was_not_measured() -> None:
     plain = load("intensity")
     model = Detector(plain.recipe, plain.networks, fitted=other)
     assert model.expected is None
+
+
+def test_the_whole_decision_keeps_to_the_volume_allowed(scans: list[Scan]) -> None:
+    found = calibrated(scans, 1.0).thresholds()
+    threshold, model = found["healthy_decision"], load("intensity")
+    maps = [model.score(scan) for scan in scans]
+
+    def mean_ml(value: float) -> float:
+        cut = replace(threshold, value=value)
+        masks = [decide(one, cut, model.recipe.detection) for one in maps]
+        return float(np.mean([mask.sum() for mask in masks]) * scans[0].grid.voxel_ml)
+
+    assert mean_ml(threshold.value) == threshold.false_positive_ml <= 1.0
+    assert mean_ml(threshold.value * 0.9) > 1.0  # a rung below it marks too much
+    assert threshold.marked is not None
+    assert threshold.marked.scans == 4

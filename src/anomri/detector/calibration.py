@@ -17,7 +17,14 @@ from anomri.detector.model import Detector
 from anomri.errors import UsageError
 from anomri.evaluation import false_positive_ml
 from anomri.family import Family
-from anomri.postprocessing import SCAN_RULES, ThresholdFits, decide, threshold_of_scan
+from anomri.postprocessing import (
+    SCAN_RULES,
+    WITHOUT_THRESHOLD,
+    DecidedFit,
+    ThresholdFits,
+    decide,
+    threshold_of_scan,
+)
 from anomri.scan import HealthyVolume, Mask, Scan, Threshold
 from anomri.scoring import SliceFits, encode_slices, slice_scores
 
@@ -45,6 +52,8 @@ class Calibration:
         rule = detector.recipe.detection.threshold
         candidates: Any = rule.options.get("candidates", ()) if rule.name == "labelled" else ()
         self._maps = ThresholdFits(false_positive_ml=false_positive_ml, candidates=candidates)
+        self._allowed = false_positive_ml
+        self._decided: DecidedFit | None = None
         self._marked: dict[str, list[float]] = defaultdict(list)  # ml by rule
         self._own: dict[str, list[float]] = defaultdict(list)  # values of a rule that needs no fit
         self._slices = SliceFits(detector.recipe.detection.slice_deviations)
@@ -80,10 +89,24 @@ class Calibration:
             own = threshold_of_scan(anomaly, section.threshold)
             thresholds[own.rule] = own
             self._own[own.rule].append(own.value)
+        lesions = _lesions(scan)
         for rule, threshold in thresholds.items():
             mask = decide(anomaly, threshold, section)
-            ml = false_positive_ml(mask, _lesions(scan), scan.grid.voxel_ml)
-            self._marked[rule].append(ml)
+            self._marked[rule].append(false_positive_ml(mask, lesions, scan.grid.voxel_ml))
+        if decided := self._decided_fit():
+            decided.add(anomaly, lesions)
+
+    def _decided_fit(self) -> DecidedFit | None:
+        """Return the fit around the threshold of the cut alone; None where that is no help."""
+        healthy = self._maps.thresholds().get("healthy") if self._decided is None else None
+        section = self._detector.recipe.detection
+        if healthy and healthy.value > 0 and section.decide.name not in WITHOUT_THRESHOLD:
+            self._decided = DecidedFit(
+                healthy.value,
+                lambda anomaly, threshold: decide(anomaly, threshold, section),
+                false_positive_ml=self._allowed,
+            )
+        return self._decided
 
     def thresholds(self) -> dict[str, Threshold]:
         """Return all thresholds of maps, with what was marked on healthy tissue."""
@@ -91,7 +114,8 @@ class Calibration:
             rule: Threshold(value=float(np.mean(values)), rule=rule)
             for rule, values in self._own.items()
         }
-        return {
+        decided = self._decided.threshold() if self._decided else None
+        return ({decided.rule: decided} if decided else {}) | {
             rule: replace(threshold, marked=HealthyVolume.of(volumes) if volumes else None)
             for rule, threshold in (self._maps.thresholds() | own).items()
             for volumes in [self._marked.get(rule)]

@@ -23,6 +23,7 @@ import numpy as np
 from anomri.options import call
 from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.components import findings, keep_large, largest, remove_small
+from anomri.postprocessing.decided import DecidedFit
 from anomri.postprocessing.decisions import above, grow, hysteresis, mixture
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.masses import inscribed_mm
@@ -154,7 +155,9 @@ __all__ = [
     "RULES",
     "SCAN_RULES",
     "STEPS",
+    "WITHOUT_THRESHOLD",
     "Candidate",
+    "DecidedFit",
     "Fit",
     "MixtureFit",
     "Regions",

@@ -10,6 +10,8 @@ from anomri.reporting.record import Record, unit_from
 RULES = {
     "fixed": "a fixed threshold",
     "healthy": "a threshold fitted to healthy scans",
+    "healthy_decision": "a threshold fitted so that the whole decision keeps to a volume in "
+    "healthy scans",
     "robust": "a threshold from the median and median absolute deviation of each scan",
     "labelled": "a threshold chosen on labelled validation scans",
     "mixture": "a threshold from a two-component mixture",
