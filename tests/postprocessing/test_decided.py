@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anomri.postprocessing.decided import RULE, RUNGS, DecidedFit
-from anomri.scan import AnomalyMap, HealthyVolume, Mask, Scan, Threshold
+from anomri.scan import AnomalyMap, Mask, Scan, Threshold
 
 
 def fit(ball_scan: Scan, voxels: list[list[int]], allowed: float) -> DecidedFit:
@@ -39,7 +39,10 @@ def test_the_lowest_rung_within_the_volume_is_taken(ball_scan: Scan) -> None:
     assert found.value == pytest.approx(2 * RUNGS[1])
     assert found.false_positive_ml == pytest.approx(0.6)
     # Alone, the second would choose rung 2, where the first has 0; the first rung 1: 100 voxels.
-    assert found.marked == HealthyVolume.of([0.0, 0.8])
+    assert found.marked is not None
+    assert found.marked.scans == 2
+    assert found.marked.median_ml == pytest.approx(0.4)
+    assert found.marked.upper_ml == pytest.approx(0.76)
 
 
 def test_a_dip_below_the_volume_does_not_count(ball_scan: Scan) -> None:
