@@ -228,7 +228,7 @@ def test_the_page_is_made_from_the_tables(folder: Path) -> None:
     page = (folder / "README.md").read_text()
     assert page.startswith("# Two networks and none\n")
     made = made_section(page, BEGIN)
-    assert "Not trained yet, and so not measured: `other`" in made
+    assert "Not measured yet: `other`" in made
     assert "### tumours, 2 scans" in made
     assert "### all of them, 3 scans" in made
     assert "| `intensity` | no network | 2 |" in made

@@ -143,7 +143,7 @@ def test_aims_are_compared_with_what_was_reached(folder: Path) -> None:
 def test_a_figure_that_changed_changes_the_page(folder: Path) -> None:
     definition = Definition.load(folder)
     before = section(folder, definition)
-    assert "measured: `untrained`" in before
+    assert "measured yet: `untrained`" in before
     assert "**−0.200 (−0.20 to −0.20)**" in before
     path = folder / "scans.tsv"
     path.write_text(path.read_text().replace("\t0.7\t", "\t0.8\t"))

@@ -103,7 +103,7 @@ def _not_there(sheet: Sheet) -> str:
         for row, data, subject, reason in sheet.scores.failures()
     ]
     untrained = ", ".join(f"`{name}`" for name in sheet.untrained)
-    said = [f"Not trained yet, and so not measured: {untrained}."] if untrained else []
+    said = [f"Not measured yet: {untrained}."] if untrained else []
     return _listed([*said, *failed])
 
 
