@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from anomri import catalogue, comparison, pipeline, reproduction, teaching
 from anomri.cli.options import (
@@ -41,8 +41,6 @@ from anomri.detector import builtin_models
 from anomri.errors import UsageError
 from anomri.recipe import Recipe
 from anomri.teaching import BrainLesson, LesionLesson
-
-HEALTHY = "marked on healthy tissue, ml"
 
 
 def prepare(
@@ -155,7 +153,8 @@ def calibrate(
         device=device,
         track=track,
     )
-    table = Table("rule", "value", "fitted on, scans", "above it in healthy scans, ml", HEALTHY)
+    headings = ("value", "fitted on, scans", "fitted to, ml", "marked on scans left out, ml")
+    table = Table(Column("rule", no_wrap=True), *headings)
     for threshold in fitted.values():
         expected, marked = threshold.false_positive_ml, threshold.marked
         table.add_row(

@@ -68,10 +68,10 @@ def doubts(image: Image, brain: Mask, grid: Grid, contrasts: Sequence[str]) -> l
         for name, volume in zip(contrasts, image, strict=True)
     }
     seen = {name: look for name, look in looks.items() if look is not None}
-    return _exchanged(seen) or [
+    return exchanged(seen) or [
         f"{name.upper()} {told}: {DOUBT}"
         for name, look in seen.items()
-        if (told := _told(name, look))
+        if (told := told_of(name, look))
     ]
 
 
@@ -83,8 +83,13 @@ def check_units(volume: Volume, brain: Mask) -> list[str]:
     return [f"values down to {lowest:.0f} look like the Hounsfield units of a CT: {DOUBT}"]
 
 
-def _told(name: str, look: Appearance) -> str:
-    """Say what a contrast looks like, if that is not what it is given as."""
+def told_of(name: str, look: Appearance) -> str:
+    """Say what a contrast looks like, if that is not what it is given as.
+
+    Args:
+        name: what it is given as.
+        look: how it looks.
+    """
     if name == T2:
         darker = look.ventricles > DARK_VENTRICLES
         return "does not look like T2 (ventricles darker than white matter)" if darker else ""
@@ -97,8 +102,12 @@ def _told(name: str, look: Appearance) -> str:
     return ""
 
 
-def _exchanged(seen: Mapping[str, Appearance]) -> list[str]:
-    """Say that FLAIR and T1 were mistaken for each other."""
+def exchanged(seen: Mapping[str, Appearance]) -> list[str]:
+    """Say that FLAIR and T1 were mistaken for each other.
+
+    Args:
+        seen: how each contrast of one subject looks, by the name that it is given as.
+    """
     if FLAIR not in seen:
         return []
     return [
