@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.datasets import find
-from anomri.detector import load
+from anomri.detector import Detector, load
 from anomri.detector.beside import of_contrasts
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
-from anomri.postprocessing import REGION_STEPS, Candidate, call, decide
+from anomri.postprocessing import (
+    MASK_STEPS,
+    REGION_STEPS,
+    Candidate,
+    call,
+    decide,
+    inscribed_mm,
+)
 from anomri.recipe import Recipe, Step
 from anomri.scan import AnomalyMap, Mask, Scan, Threshold
+from anomri.scoring.coarse import brightness
 
 WHOLE, CORE, ENHANCING = (1, 2, 4), (1, 4), (4,)
 FIFTH = (0.8, 1.2)
@@ -39,14 +47,22 @@ GROWN = {
     "heaviness": 0.1,
 }
 REGIONS = {"dims": 2, "reach_mm": 2.0, "smallest_ml": 0.2}
+SMALL = {"mass_mm": 7.0, "brighter_than": 2.5, "probability": 0.5, "smallest_ml": 0.03}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A scan with the maps of its contrasts, ready to be decided on."""
+    """A scan with the maps of its contrasts, ready to be decided on.
+
+    Attributes:
+        scan: prepared.
+        maps: of each contrast.
+        seen: what the network `lesions` gives each voxel, before brightness is asked.
+    """
 
     scan: Scan
     maps: Mapping[str, AnomalyMap]
+    seen: AnomalyMap
 
     def truth(self, labels: tuple[int, ...]) -> Mask:
         """Return where the reference has one of these labels."""
@@ -62,6 +78,7 @@ class Variant:
     threshold: float = 4.0
     regions: Step | None = None
     enhancing: float = 1.5
+    small: Mapping[str, float] | None = None
 
 
 def main() -> None:
@@ -83,6 +100,7 @@ def cases(folder: Path, chosen: Selection, contrasts: tuple[str, ...]) -> Iterat
     """Yield the chosen scans of a folder with their cleaned maps."""
     models = {"flair": load("intensity"), "t1ce": load("intensity_t1ce")}
     model = load("intensity_regions" if "t1ce" in contrasts else "intensity")
+    network = network_alone()
     for files in find(folder).scans:
         if files in chosen:
             try:
@@ -91,7 +109,15 @@ def cases(folder: Path, chosen: Selection, contrasts: tuple[str, ...]) -> Iterat
                 print(error)
                 continue
             if scan.truth is not None:
-                yield Case(scan, {c: models[c].score(of_contrasts(scan, (c,))) for c in contrasts})
+                maps = {c: models[c].score(of_contrasts(scan, (c,))) for c in contrasts}
+                yield Case(scan, maps, network.score(scan))
+
+
+def network_alone() -> Detector:
+    """Return `lesions_bright` without its question for brightness."""
+    model = load("lesions_bright")
+    score = Step(name="segment_coarsely", options={"spacing_mm": 2.0})
+    return Detector(model.recipe.with_detection(score=score), model.networks)
 
 
 def variants() -> Iterator[Variant]:
@@ -103,18 +129,24 @@ def variants() -> Iterator[Variant]:
     yield Variant("+ T1CE: `intensity_regions`", whole, regions=papers)
     inside = Step(name="hull", options={**REGIONS, "reach_mm": 0.0})
     yield Variant("+ hulls of slices", whole, regions=inside)
-    yield Variant("+ what rims enclose: `default`", whole, regions=hull)
+    yield Variant("+ what rims enclose", whole, regions=hull)
+    yield Variant("+ small lesions: `default`", whole, regions=hull, small=SMALL)
+    base = Variant("", whole, regions=hull, small=SMALL)
+    for name, value in SMALL.items():
+        for times in FIFTH:
+            small = {**SMALL, name: value * times}
+            yield replace(base, name=f"small: {name} {small[name]:g}", small=small)
     for name, value in GROWN.items():
         for times in FIFTH:
             grown = Step(name="grow", options={**GROWN, name: value * times})
-            yield Variant(f"{name} {value * times:g}", grown, regions=hull)
+            yield replace(base, name=f"{name} {value * times:g}", decide=grown)
     for times in FIFTH:
-        yield Variant(f"threshold {4 * times:g}", whole, threshold=4 * times, regions=hull)
-        yield Variant(f"T1CE threshold {1.5 * times:g}", whole, regions=hull, enhancing=1.5 * times)
+        yield replace(base, name=f"threshold {4 * times:g}", threshold=4 * times)
+        yield replace(base, name=f"T1CE threshold {1.5 * times:g}", enhancing=1.5 * times)
         for name in ("reach_mm", "smallest_ml"):
             options: dict[str, Any] = {**REGIONS, name: REGIONS[name] * times}
             step = Step(name="hull", options=options)
-            yield Variant(f"{name} {options[name]:g}", whole, regions=step)
+            yield replace(base, name=f"{name} {options[name]:g}", regions=step)
 
 
 def figures(variant: Variant, tumours: list[Case], elderly: list[Case]) -> str:
@@ -143,12 +175,25 @@ def detect(variant: Variant, case: Case) -> NDArray[np.uint8]:
     flair = case.maps["flair"]
     section = Recipe.load("default").with_detection(decide=variant.decide).detection
     mask = decide(flair, Threshold(value=variant.threshold, rule="fixed"), section)
+    if variant.small is not None:
+        mask = mask | small_lesions(case, mask, variant.small)
     if variant.regions is None or "t1ce" not in case.maps:
         return mask.astype(np.uint8)
     whole = Candidate.of(flair).with_brain(case.scan.brain).with_mask(mask)
     bright = Candidate.of(case.maps["t1ce"])
     bright = bright.with_mask(bright.values > variant.enhancing).with_brain(case.scan.brain)
     return call(REGION_STEPS, variant.regions, whole, bright).labels
+
+
+def small_lesions(case: Case, mask: Mask, limits: Mapping[str, float]) -> Mask:
+    """Return what the network and brightness agree on, nothing where there is a mass."""
+    if inscribed_mm(mask, case.scan.grid.spacing) >= limits["mass_mm"]:
+        return np.zeros_like(mask)
+    bright = brightness(case.scan.image[0], case.scan.brain) > limits["brighter_than"]
+    seen = Candidate.of(case.seen)
+    found = seen.with_mask(bright & (seen.values > limits["probability"]))
+    step = Step(name="remove_small", options={"ml": limits["smallest_ml"]})
+    return call(MASK_STEPS, step, found).lesion
 
 
 def dice(one: Mask, other: Mask) -> float:

@@ -54,6 +54,16 @@ def test_a_network_that_segments_gives_a_probability(record: Record) -> None:
     assert any("Myronenko" in paper for paper in citations([lesions]))
 
 
+def test_what_a_model_of_small_lesions_added_is_told_where_it_did(record: Record) -> None:
+    source = load("default", device="cpu").provenance()
+    one, other = told(record, source), told(record, source, notes=("no mass: lesions added",))
+    assert "lesions_bright" not in methods_text([one])
+    text = methods_text([one, other])
+    assert "In 1 scan no ball of 7 mm radius fitted into the mask" in text
+    assert "recipe 'lesions_bright' (model folded_segmenter, weights SHA-256" in text
+    assert "brighter than 2.5), above 0.5, followed by removal of small components" in text
+
+
 def test_what_happened_to_the_scans_is_told(record: Record) -> None:
     source = load("intensity", device="cpu").provenance()
     source["preparation"] |= {

@@ -60,6 +60,7 @@ def methods_text(records: Sequence[Record]) -> str:
         _preparation_sentence(source.get("preparation", {}), records),
         _map_sentence(source),
         _threshold_sentence(records),
+        _small_sentence(records),
         _beside_sentence(beside) if beside else _regions_sentence(records),
         "Volumes are in millilitres and positions in millimetres of the scanner or template space "
         "of the input file.",
@@ -161,6 +162,23 @@ def _score(source: Mapping[str, Any]) -> str:
     if source.get("family") == BRIGHTNESS and score["name"] == "residual":
         return "brightness itself"
     return _step(score)
+
+
+def _small_sentence(records: Sequence[Record]) -> str:
+    """Say in which scans a model of small lesions added to the mask, and how."""
+    source = records[0].provenance.get("small")
+    number = sum(any(note.startswith("no mass") for note in record.notes) for record in records)
+    if not source or not number:
+        return ""
+    section = source.get("detection", {})
+    cut = section.get("threshold", {}).get("options", {}).get("value", 0)
+    radius = records[0].provenance["detection"]["mass_mm"]
+    return (
+        f"In {_count(number, 'scan')} no ball of {radius:g} mm radius fitted into the mask; lesions "
+        f"of recipe '{source.get('recipe', 'unnamed')}' (model {source.get('family')}, weights "
+        f"SHA-256 {source.get('weights_sha256')}) were added: {_score(source)}, above "
+        f"{cut:g}{_chain(', followed by ', section.get('refine', []))}."
+    )
 
 
 def _beside_sentence(source: Mapping[str, Any]) -> str:
