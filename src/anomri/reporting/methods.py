@@ -175,8 +175,8 @@ def _small_sentence(records: Sequence[Record]) -> str:
     radius = records[0].provenance["detection"]["mass_mm"]
     return (
         f"In {_count(number, 'scan')} no ball of {radius:g} mm radius fitted into the mask; "
-        f"lesions of recipe '{source.get('recipe', 'unnamed')}' (model {source.get('family')}, weights "
-        f"SHA-256 {source.get('weights_sha256')}) were added: {_score(source)}, above "
+        f"lesions of recipe '{source.get('recipe', 'unnamed')}' (model {source.get('family')}, "
+        f"weights SHA-256 {source.get('weights_sha256')}) were added: {_score(source)}, above "
         f"{cut:g}{_chain(', followed by ', section.get('refine', []))}."
     )
 
