@@ -65,7 +65,8 @@ def fit_mixture(
     """
     posterior = np.zeros(values.shape, dtype=np.float32)
     box = crop_around(brain)
-    values, brain = values[box], brain[box]
+    # In the order of the axes: scans come from their files the other way round.
+    values, brain = np.ascontiguousarray(values[box]), np.ascontiguousarray(brain[box])
     inside = values[brain]
     exact = inside.astype(np.float64)
     shift, scale = (exact.mean(), exact.std()) if exact.size else (np.float64(0), np.float64(0))

@@ -120,7 +120,7 @@ def _combined(mask: Mask, element: Mask, combine: np.ufunc) -> Mask:
     if not mask.size:
         return mask
     reach = [n // 2 for n in element.shape]
-    framed = np.pad(mask, [(n, n) for n in reach])
+    framed = np.ascontiguousarray(np.pad(mask, [(n, n) for n in reach]))
     distances = (np.argwhere(element) - reach) @ framed.strides
     flat, margin = framed.ravel(), int(distances.max(initial=0))
     found = np.zeros_like(framed)
