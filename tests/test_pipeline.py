@@ -63,7 +63,8 @@ def test_a_run_folder_is_complete(work: Path) -> None:
 
 def test_thresholds_keep_their_provenance(work: Path) -> None:
     thresholds = json.loads((work / "run" / "thresholds.json").read_text())
-    assert set(thresholds) == {"healthy", "labelled", "mean_residual", "mahalanobis"}
+    maps = {"healthy", "healthy_decision", "labelled"}
+    assert maps <= set(thresholds) <= {*maps, "robust"} | {"mean_residual", "mahalanobis"}
     assert len(thresholds["healthy"]["fitted_on"]) == 4
     assert len(thresholds["labelled"]["fitted_on"]) == 1
     assert thresholds["healthy"]["false_positive_ml"] <= 5.0

@@ -154,7 +154,7 @@ def calibrate(
         track=track,
     )
     headings = ("value", "fitted on, scans", "fitted to, ml", "marked on scans left out, ml")
-    table = Table(Column("rule", no_wrap=True), *headings)
+    table = Table(Column("rule", min_width=16), *headings)
     for threshold in fitted.values():
         expected, marked = threshold.false_positive_ml, threshold.marked
         table.add_row(
