@@ -214,7 +214,9 @@ def test_a_fingerprint_is_of_what_is_done_to_a_scan() -> None:
     assert prints[0] == prints[1] == prints[2]
     assert len(set(prints)) == 3
     beside = with_recipe(detector, recipe).with_beside(detector)
-    assert fingerprint(beside) not in prints
+    small = with_recipe(detector, recipe).with_small(detector)
+    for more in (beside, small):
+        assert fingerprint(more) not in prints
 
 
 def test_a_fitted_threshold_must_be_there(tmp_path: Path) -> None:

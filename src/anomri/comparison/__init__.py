@@ -140,7 +140,7 @@ def _origin(one: Contestant, detector: Detector) -> dict[str, Any]:
         "paper": one.group.paper,
         "size": one.group.size if network else "",
         "seed": detector.recipe.training.seed if network else "",
-        "weights_sha256": weights_of([detector, detector.beside]),
+        "weights_sha256": weights_of([detector, detector.beside, detector.small]),
         "anomri": version("anomri"),
         "commit": commit(),
     }

@@ -200,7 +200,7 @@ def fingerprint(detector: Detector) -> str:
     codes = detector.fitted.codes
     facts = [json.dumps(section, sort_keys=True), detector.weights_hash, repr(detector.thresholds)]
     facts += [] if codes is None else [codes.digest]
-    facts += [] if detector.beside is None else [fingerprint(detector.beside)]
+    facts += [fingerprint(other) for other in (detector.beside, detector.small) if other]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
