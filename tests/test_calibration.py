@@ -11,8 +11,10 @@ from scipy import ndimage
 
 from anomri.detector import Calibration, Detector, Fitted, load
 from anomri.postprocessing import decide
+from anomri.postprocessing.decided import RUNGS
 from anomri.scan import HealthyVolume, Scan, Threshold
 
+RUNG = RUNGS[1] / RUNGS[0]
 NOBODY = np.array([], dtype=np.intp)
 
 
@@ -107,7 +109,8 @@ def test_the_whole_decision_keeps_to_the_volume_allowed(scans: list[Scan]) -> No
         masks = [decide(one, cut, model.recipe.detection) for one in maps]
         return float(np.mean([mask.sum() for mask in masks]) * scans[0].grid.voxel_ml)
 
-    assert mean_ml(threshold.value) == threshold.false_positive_ml <= 1.0
-    assert mean_ml(threshold.value * 0.9) > 1.0  # a rung below it marks too much
+    assert threshold.false_positive_ml == pytest.approx(mean_ml(threshold.value))
+    assert mean_ml(threshold.value) <= 1.0
+    assert mean_ml(threshold.value / RUNG) > 1.0  # the rung below marks too much
     assert threshold.marked is not None
     assert threshold.marked.scans == 4
