@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_pascal
 
 from anomri.errors import UsageError
-from anomri.preprocessing import slices_to_native, tissue_at
+from anomri.preprocessing import DOUBT, slices_to_native, tissue_at
 from anomri.reporting.naming import RECORD, derivative
 from anomri.reporting.position import Places
 from anomri.reporting.regions import REGION_NAMES
@@ -172,6 +172,11 @@ class Record(_Entry):
             seconds=provenance.pop("seconds", None),
             provenance=provenance,
         )
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the scan does not look like what it was given as."""
+        return any(DOUBT in note for note in self.notes)
 
     def to_json(self) -> str:
         """Return the text of the sidecar."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
-from anomri.preprocessing import DOUBT
 from anomri.reporting.record import Record
 from anomri.reporting.words import as_number, millilitres, number
 
@@ -104,7 +103,7 @@ def _false_alarms(records: Sequence[Record]) -> str:
 
 
 def _gates(records: Sequence[Record]) -> str:
-    doubted = [r.subject for r in records if any(DOUBT in note for note in r.notes)]
+    doubted = [record.subject for record in records if record.doubted]
     if doubted:
         first = f"{doubted[0]}{' and others' if len(doubted) > 1 else ''}"
         return (
