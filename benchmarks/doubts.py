@@ -10,13 +10,13 @@ limits were chosen on the split ``train``.
 from __future__ import annotations
 
 import argparse
-import csv
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
 from anomri.datasets import find
 from anomri.errors import ScanError
+from anomri.pipeline import Selection
 from anomri.preprocessing import prepare_images
 from anomri.preprocessing.appearance import Appearance, appearance
 from anomri.preprocessing.brain_in_template import SIDE_MM, fault_of
@@ -39,13 +39,10 @@ def main() -> None:
     parser.add_argument("--split-file", type=Path)
     parser.add_argument("--split", default="train")
     words = parser.parse_args()
-    with (words.split_file or words.data / "splits.tsv").open(encoding="utf-8") as file:
-        rows = csv.DictReader(file, delimiter="\t")
-        chosen = {(r["dataset"], r["subject"]) for r in rows if r["split"] == words.split}
+    chosen = Selection.of_split(words.split_file or words.data / "splits.tsv", words.split)
     for folder in FOLDERS:
-        name = folder.split("/")[0]
-        scans = find(words.data / folder).scans
-        show(name, [files for files in scans if (name, files.subject) in chosen])
+        scans = [files for files in find(words.data / folder).scans if files in chosen]
+        show(folder.split("/")[0], scans)
 
 
 def show(name: str, scans: list[ScanFiles]) -> None:
