@@ -93,8 +93,10 @@ def fit_plain(ranked: Array, max_iterations: int = 100, tolerance: float = 1e-4)
     before = -np.inf
     for _ in range(max_iterations):
         found = expit(np.maximum(-gaussians.log_odds(centres), -LARGEST_EXPONENT))
-        likelihood = moments[0] @ (gaussians.log_density(centres, 1) - np.log(found)) / total[0]
-        one = moments @ found
+        # Not by BLAS, whose threads cost more on so little than they save.
+        logs = gaussians.log_density(centres, 1) - np.log(found)
+        likelihood = np.einsum("g,g->", moments[0], logs) / total[0]
+        one = np.einsum("mg,g->m", moments, found)
         if vanished(one, total) or abs(likelihood - before) < tolerance:
             break
         gaussians, before = Gaussians.of_moments(one, total), likelihood
