@@ -141,8 +141,7 @@ def test_erosion_and_dilation_are_scipys(mm: float, shape: tuple[int, int, int])
         mask = np.random.default_rng(0).random(shape) < share
         np.testing.assert_array_equal(erosion(mask, element), ndimage.binary_erosion(mask, element))
         expected = ndimage.binary_dilation(mask, element)
-        for order in "CF":
-            turned = np.array(mask, order=order)
+        for turned in (np.ascontiguousarray(mask), np.asfortranarray(mask)):
             np.testing.assert_array_equal(dilation(turned, element), expected)
 
 
