@@ -66,8 +66,11 @@ def slide(browser: Browser, role: str, value: int) -> None:
 
 def pixels(browser: Browser) -> np.ndarray:
     """What the canvas shows, once it has been drawn."""
+    canvas = browser.find_element(By.CSS_SELECTOR, ".viewer canvas")
+    # All of it has to stand in the window: what lies below is not in the picture.
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
     time.sleep(0.4)
-    data = browser.find_element(By.CSS_SELECTOR, ".viewer canvas").screenshot_as_png
+    data = canvas.screenshot_as_png
     return np.asarray(Picture.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 

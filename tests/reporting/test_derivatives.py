@@ -101,6 +101,7 @@ def test_sidecars_say_what_how_and_from_where(detect: Detect, tmp_path: Path) ->
         "Rule": "healthy",
         "FittedOn": 2,
         "ExpectedFalsePositiveMl": None,
+        "MarkedOnHealthy": None,
     }
     assert about["Type"] == "Lesion"
     assert about["Provenance"]["recipe"] == "dvae"
