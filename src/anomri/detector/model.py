@@ -269,8 +269,9 @@ class Detector:
         """Look for a mass; where there is none, for small lesions."""
         mine = self._own(scan)
         found = self._detect_alone(mine)
-        radius = inscribed_mm(found.mask, scan.grid.spacing)
-        if self.small is None or radius >= self.recipe.detection.mass_mm:
+        if self.small is None:
+            return found
+        if inscribed_mm(found.mask, scan.grid.spacing) >= self.recipe.detection.mass_mm:
             return found
         return add_small_lesions(found, self.small.detect_scan(scan), mine)
 
