@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from anomri.detector import Calibration, Detector, Fitted, load
+from anomri.detector import Calibration, Detector, Fitted, copy_model, load
 from anomri.postprocessing import decide
 from anomri.postprocessing.decided import RUNGS
 from anomri.scan import HealthyVolume, Scan, Threshold
@@ -77,6 +77,7 @@ def test_lesions_are_no_false_positives(ball_scan: Scan) -> None:
 
 
 def test_what_was_measured_is_told_by_the_detection(scans: list[Scan], tmp_path: Path) -> None:
+    copy_model("intensity", tmp_path / "run")
     calibrated(scans).save(tmp_path / "run")
     model = load(tmp_path / "run")
     for detector, rule in (

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from anomri.detector import Calibration, Detector, build_family, builtin_models, load
+from anomri.detector import (
+    Calibration,
+    Detector,
+    JointCalibration,
+    build_family,
+    builtin_models,
+    load,
+)
 from anomri.errors import RecipeError, UsageError
 from anomri.family import REGIONS
 from anomri.models import save_weights
@@ -139,7 +146,7 @@ def test_models_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_scan_without_a_contrast_is_refused(pair: Path, ball_scan: Scan) -> None:
-    with pytest.raises(UsageError, match="expected the contrasts t1ce"):
+    with pytest.raises(UsageError, match="expected the contrasts flair, t1ce, got flair"):
         load(pair, device="cpu").detect_scan(ball_scan)
 
 
@@ -205,9 +212,20 @@ def test_an_unfitted_slice_score_says_what_to_do(pair: Path, two_contrasts: Scan
         model.detect_scan(two_contrasts)
 
 
-def test_two_models_are_calibrated_one_by_one(pair: Path) -> None:
-    with pytest.raises(UsageError, match="each of their run folders"):
-        Calibration(load(pair, device="cpu"))
+def test_two_models_are_calibrated_together_in_their_folder(
+    pair: Path, two_contrasts: Scan
+) -> None:
+    """What is marked on the tissue around the drawn ball, as the models are."""
+    calibration = JointCalibration(load(pair, device="cpu"))
+    calibration.add(two_contrasts, np.array([], dtype=np.intp))
+    calibration.save(pair)
+    model = load(pair, device="cpu")
+    assert two_contrasts.truth is not None
+    outside = model.detect_scan(two_contrasts).mask & (two_contrasts.truth == 0)
+    assert model.expected is not None
+    assert model.expected.mean_ml == pytest.approx(outside.sum() * two_contrasts.grid.voxel_ml)
+    values = {p: one.thresholds["healthy_decision"].value for p, one in model.members.items()}
+    assert values["enhancing"] == pytest.approx(2 * values["whole"])  # as the recipes' own
 
 
 @pytest.mark.parametrize(("shows", "lowest", "highest"), [("whole", 1, 2), ("enhancing", 2, 4)])

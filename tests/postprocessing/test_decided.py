@@ -2,55 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from anomri.postprocessing.decided import RULE, RUNGS, DecidedFit
-from anomri.scan import AnomalyMap, Mask, Scan, Threshold
 
 
-def fit(ball_scan: Scan, voxels: list[list[int]], allowed: float) -> DecidedFit:
-    """A decision that marks a given number of voxels at rungs 0, 1 and 2, and none above."""
-    values = ball_scan.image * 0
-    anomaly = AnomalyMap(scan=ball_scan, values=values, reconstruction=values, score="residual")
-    marks: dict[str, list[int]] = {}
+def fit(rows: list[list[float]], allowed: float) -> DecidedFit:
+    """Scans of which given volumes in ml are marked at rungs 0, 1 and 2, and nothing above."""
+    made = DecidedFit(2.0, false_positive_ml=allowed)
+    for number, row in enumerate(rows):
 
-    def decide(anomaly: AnomalyMap, threshold: Threshold) -> Mask:
-        rung = int(np.argmin(np.abs(2 * RUNGS - threshold.value)))
-        mask = np.zeros(ball_scan.brain.shape, bool)
-        mask.ravel()[: marks[anomaly.scan.subject][rung] if rung < 3 else 0] = True
-        return mask
+        def marked_ml(value: float, row: list[float] = row) -> float:
+            rung = int(np.argmin(np.abs(2 * RUNGS - value)))
+            return row[rung] if rung < 3 else 0.0
 
-    made = DecidedFit(2.0, decide, false_positive_ml=allowed)
-    for number, row in enumerate(voxels):
-        marks[str(number)] = row
-        scan = replace(ball_scan, subject=str(number))
-        made.add(replace(anomaly, scan=scan), None)
+        made.add(str(number), marked_ml)
     return made
 
 
-def test_the_lowest_rung_within_the_volume_is_taken(ball_scan: Scan) -> None:
-    """Voxels of 0.008 ml: means of 150, 75 and 25 voxels are 1.2, 0.6 and 0.2 ml."""
-    found = fit(ball_scan, [[100, 50, 0], [200, 100, 50]], 0.7).threshold()
+def test_the_lowest_rung_within_the_volume_is_taken() -> None:
+    """Means of 1.2, 0.6 and 0.2 ml."""
+    found = fit([[0.8, 0.4, 0], [1.6, 0.8, 0.4]], 0.7).threshold()
     assert found is not None
     assert (found.rule, found.fitted_on) == (RULE, ("0", "1"))
     assert found.value == pytest.approx(2 * RUNGS[1])
     assert found.false_positive_ml == pytest.approx(0.6)
-    # Alone, the second would choose rung 2, where the first has 0; the first rung 1: 100 voxels.
+    # Alone, the second would choose rung 2, where the first has 0 ml; the first rung 1: 0.8 ml.
     assert found.marked is not None
     assert found.marked.scans == 2
     assert found.marked.median_ml == pytest.approx(0.4)
     assert found.marked.upper_ml == pytest.approx(0.76)
 
 
-def test_a_dip_below_the_volume_does_not_count(ball_scan: Scan) -> None:
-    found = fit(ball_scan, [[0, 200, 10]], 0.7).threshold()
+def test_a_dip_below_the_volume_does_not_count() -> None:
+    found = fit([[0, 1.6, 0.08]], 0.7).threshold()
     assert found is not None
     assert found.value == pytest.approx(2 * RUNGS[2])
     assert found.marked is None
 
 
-def test_nothing_is_fitted_to_nothing(ball_scan: Scan) -> None:
-    assert fit(ball_scan, [], 1.0).threshold() is None
+def test_nothing_is_fitted_to_nothing() -> None:
+    assert fit([], 1.0).threshold() is None

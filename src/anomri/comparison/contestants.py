@@ -206,7 +206,7 @@ def fingerprint(detector: Detector) -> str:
 
 def needed_contrasts(detector: Detector) -> frozenset[str]:
     """Return the contrasts that a scan must have."""
-    return frozenset(detector.contrasts) - frozenset(detector.recipe.optional)
+    return frozenset(detector.contrasts) - detector.optional
 
 
 def weights_of(detectors: Iterable[Detector | None]) -> str:

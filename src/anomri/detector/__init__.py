@@ -6,6 +6,7 @@ one shows the whole tumour, one the enhancing tumour, and together they name its
 """
 
 from anomri.detector.calibration import Calibration
+from anomri.detector.copying import copy_model
 from anomri.detector.loading import (
     CODES,
     RECIPE,
@@ -19,6 +20,7 @@ from anomri.detector.loading import (
 )
 from anomri.detector.model import Detector, Fitted
 from anomri.detector.result import Result
+from anomri.detector.together import JointCalibration
 
 __all__ = [
     "CODES",
@@ -28,10 +30,12 @@ __all__ = [
     "Calibration",
     "Detector",
     "Fitted",
+    "JointCalibration",
     "Result",
     "build_family",
     "builtin_models",
     "choose_device",
+    "copy_model",
     "load",
     "load_thresholds",
 ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from anomri.errors import UsageError
 from anomri.options import call
-from anomri.postprocessing import REGION_STEPS, Candidate, findings
+from anomri.postprocessing import REGION_STEPS, Candidate, Regions, findings
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Detection, Mask, Scan, Threshold
 
@@ -56,10 +56,8 @@ def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step)
         step: a name of ``REGION_STEPS`` with its options.
     """
     maps = whole.anomaly, enhancing.anomaly
-    regions, *others = (
-        call(REGION_STEPS, step, _candidate(whole, w), _candidate(enhancing, e))
-        for w, e in zip(_masks(whole), _masks(enhancing), strict=False)
-    )
+    pairs = zip(_masks(whole), _masks(enhancing), strict=False)
+    regions, *others = (labels_of(maps, pair, step) for pair in pairs)
     notes = (*whole.anomaly.scan.notes, *([regions.note] if regions.note else []))
     noted = replace(scan, notes=notes)
     anomaly = AnomalyMap(
@@ -82,6 +80,19 @@ def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step)
         nearby=nearby,
         provenance={**whole.provenance, "beside": _facts(enhancing)},
     )
+
+
+def labels_of(maps: tuple[AnomalyMap, AnomalyMap], masks: tuple[Mask, Mask], step: Step) -> Regions:
+    """Name the regions of what two models marked.
+
+    Args:
+        maps: of the whole and of the enhancing tumour.
+        masks: (I, J, K), of the same two.
+        step: a name of ``REGION_STEPS`` with its options.
+    """
+    whole, enhancing = (_candidate(*pair) for pair in zip(maps, masks, strict=True))
+    regions: Regions = call(REGION_STEPS, step, whole, enhancing)
+    return regions
 
 
 def add_small_lesions(whole: Detection, small: Detection, scan: Scan) -> Detection:
@@ -135,10 +146,9 @@ def _masks(detection: Detection) -> tuple[Mask, ...]:
     return (detection.mask, *detection.nearby)
 
 
-def _candidate(detection: Detection, mask: Mask) -> Candidate:
+def _candidate(anomaly: AnomalyMap, mask: Mask) -> Candidate:
     """Return map and mask on the whole brain: the mask may reach to its rim, the map is 0 there."""
-    brain = detection.anomaly.scan.brain
-    return Candidate.of(detection.anomaly).with_brain(brain).with_mask(mask)
+    return Candidate.of(anomaly).with_brain(anomaly.scan.brain).with_mask(mask)
 
 
 def _facts(detection: Detection) -> dict[str, object]:

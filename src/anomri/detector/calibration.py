@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.detector.beside import of_contrasts
-from anomri.detector.loading import CODES, RECIPE, THRESHOLDS, load_thresholds
+from anomri.detector.loading import CODES, THRESHOLDS, load_thresholds
 from anomri.detector.model import Detector
-from anomri.errors import UsageError
 from anomri.evaluation import false_positive_ml
 from anomri.family import Family
 from anomri.postprocessing import (
+    DECIDED,
     SCAN_RULES,
     WITHOUT_THRESHOLD,
     DecidedFit,
@@ -25,8 +25,9 @@ from anomri.postprocessing import (
     decide,
     threshold_of_scan,
 )
-from anomri.scan import HealthyVolume, Mask, Scan, Threshold
+from anomri.scan import AnomalyMap, HealthyVolume, Mask, Scan, Threshold
 from anomri.scoring import SliceFits, encode_slices, slice_scores
+from anomri.tsv import write_text
 
 Indices = NDArray[np.intp]
 
@@ -35,19 +36,11 @@ class Calibration:
     """Thresholds of maps and of slice scores, and the statistics of healthy codes, in one pass.
 
     Args:
-        detector: one model; two beside each other are calibrated one by one.
+        detector: one model; for several that work together see :class:`JointCalibration`.
         false_positive_ml: volume allowed on healthy tissue, in ml per scan.
-
-    Raises:
-        UsageError: there is another model beside it.
     """
 
     def __init__(self, detector: Detector, *, false_positive_ml: float = 5.0) -> None:
-        if detector.beside is not None:
-            raise UsageError(
-                f"{detector.recipe.name}: expected one model, got two that work beside each other. "
-                "Next: calibrate each of their run folders, on scans prepared with its recipe."
-            )
         self._detector = detector
         rule = detector.recipe.detection.threshold
         candidates: Any = rule.options.get("candidates", ()) if rule.name == "labelled" else ()
@@ -65,7 +58,7 @@ class Calibration:
             scan: with the model's contrasts, and perhaps others.
             healthy: (n,) ascending numbers of the axial slices to learn from; may be empty.
         """
-        scan = of_contrasts(scan, self._detector.recipe.contrasts)
+        scan = self._detector.own(scan)
         anomaly = self._detector.score(scan)
         self._maps.add(anomaly)
         codes, network = None, self._detector.networks[0]
@@ -83,7 +76,7 @@ class Calibration:
         if scan.truth is None and scan.healthy is False:
             return  # lesions must be, and nobody knows where
         section = self._detector.recipe.detection
-        anomaly = self._detector.score(of_contrasts(scan, self._detector.recipe.contrasts))
+        anomaly = self._detector.score(scan)
         thresholds = self._maps.thresholds_without(scan.subject)
         if section.threshold.name in SCAN_RULES:
             own = threshold_of_scan(anomaly, section.threshold)
@@ -94,18 +87,23 @@ class Calibration:
             mask = decide(anomaly, threshold, section)
             self._marked[rule].append(false_positive_ml(mask, lesions, scan.grid.voxel_ml))
         if decided := self._decided_fit():
-            decided.add(anomaly, lesions)
+            decided.add(scan.subject, self._marked_ml(anomaly, lesions))
+
+    def _marked_ml(self, anomaly: AnomalyMap, lesions: Mask | None) -> Callable[[float], float]:
+        section = self._detector.recipe.detection
+
+        def marked_ml(value: float) -> float:
+            mask = decide(anomaly, Threshold(value=value, rule=DECIDED), section)
+            return false_positive_ml(mask, lesions, anomaly.scan.grid.voxel_ml)
+
+        return marked_ml
 
     def _decided_fit(self) -> DecidedFit | None:
         """Return the fit around the threshold of the cut alone; None where that is no help."""
         healthy = self._maps.thresholds().get("healthy") if self._decided is None else None
         section = self._detector.recipe.detection
         if healthy and healthy.value > 0 and section.decide.name not in WITHOUT_THRESHOLD:
-            self._decided = DecidedFit(
-                healthy.value,
-                lambda anomaly, threshold: decide(anomaly, threshold, section),
-                false_positive_ml=self._allowed,
-            )
+            self._decided = DecidedFit(healthy.value, false_positive_ml=self._allowed)
         return self._decided
 
     def thresholds(self) -> dict[str, Threshold]:
@@ -122,16 +120,13 @@ class Calibration:
         }
 
     def save(self, run: Path) -> dict[str, Threshold]:
-        """Write what was fitted beside what a run folder has; return all its thresholds."""
+        """Write what was fitted into a run folder that holds the model; return its thresholds."""
         fitted = load_thresholds(run) | self.thresholds() | self._slices.thresholds()
-        run.mkdir(parents=True, exist_ok=True)
-        if not (run / RECIPE).exists() and not any(run.glob(f"*/{RECIPE}")):
-            (run / RECIPE).write_text(self._detector.recipe.to_yaml(), encoding="utf-8")
         statistics = self._slices.statistics()
         if statistics is not None:
             statistics.save(run / CODES)
         entries = {rule: asdict(threshold) for rule, threshold in fitted.items()}
-        (run / THRESHOLDS).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+        write_text(run / THRESHOLDS, json.dumps(entries, indent=2) + "\n")
         return fitted
 
 

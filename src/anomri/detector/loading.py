@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from anomri.detector.model import Detector, Fitted
+from anomri.detector.model import ENHANCING, SMALL, WHOLE, Detector, Fitted
 from anomri.errors import UsageError
 from anomri.family import Family, Network
 from anomri.models import build_network, load_weights
@@ -19,22 +21,21 @@ from anomri.recipe import Recipe, builtin_names
 from anomri.scan import HealthyVolume, Threshold
 from anomri.scoring import CodeStatistics
 
+ByPart = Mapping[str, Mapping[str, Threshold]]  # part -> rule -> threshold
+
 RECIPE = "recipe.yaml"
 WEIGHTS = "weights.safetensors"
 THRESHOLDS = "thresholds.json"
 CODES = "codes.safetensors"
+TOGETHER = "together.json"  # what was fitted to models that work together
 
 SHIPPED = resources.files("anomri") / "weights"
 
-WHOLE, ENHANCING = "whole", "enhancing"
-
-# Built-in models of several contrasts: the recipes that work beside each other.
-SEVERAL: Mapping[str, tuple[str, ...]] = {
-    "default": ("default", "intensity_t1ce"),
-    "intensity_regions": ("intensity", "intensity_t1ce"),
+# Built-in models of several recipes, by the part that each has.
+SEVERAL: Mapping[str, Mapping[str, str]] = {
+    "default": {WHOLE: "default", ENHANCING: "intensity_t1ce", SMALL: "lesions_bright"},
+    "intensity_regions": {WHOLE: "intensity", ENHANCING: "intensity_t1ce"},
 }
-# And the one that adds small lesions where the first finds no mass.
-SMALL: Mapping[str, str] = {"default": "lesions_bright"}
 # Recipes that use the weights of another.
 WEIGHTS_OF: Mapping[str, str] = {"lesions_bright": "lesions"}
 
@@ -53,15 +54,18 @@ def load(model: str | Path, *, device: str = "auto") -> Detector:
     """
     chosen = choose_device(device)
     if str(model) in builtin_models() and not Path(model).is_dir():
-        recipes = [Recipe.load(name) for name in SEVERAL.get(str(model), (str(model),))]
-        found = _beside([_builtin(recipe, chosen) for recipe in recipes])
-        small = SMALL.get(str(model))
-        return found.with_small(_builtin(Recipe.load(small), chosen)) if small else found
+        parts = {part: _builtin(one, chosen) for part, one in builtin_parts(str(model)).items()}
+        small = parts.pop(SMALL, None)
+        return _together(list(parts.values()), small, {})
     folder = Path(model)
+    fitted, runs = load_together(folder), runs_of(folder)
+    added = [run for run in runs if SMALL in fitted and run == folder / SMALL]
     groups: dict[tuple[str, ...], list[Path]] = {}
-    for run in _runs(folder):
-        groups.setdefault(Recipe.load(run / RECIPE).contrasts, []).append(run)
-    return _beside([_of_runs(runs, folder, chosen) for runs in groups.values()])
+    for run in runs:
+        if run not in added:
+            groups.setdefault(Recipe.load(run / RECIPE).contrasts, []).append(run)
+    models = [_of_runs(group, folder, chosen) for group in groups.values()]
+    return _together(models, _of_runs(added, folder, chosen) if added else None, fitted)
 
 
 def builtin_models() -> list[str]:
@@ -69,13 +73,33 @@ def builtin_models() -> list[str]:
     return sorted({*builtin_names(), *SEVERAL})
 
 
-def _builtin(recipe: Recipe, device: torch.device) -> Detector:
+def builtin_parts(name: str) -> dict[str, str]:
+    """Return the names of the recipes of a model that ships with anomri, by their part."""
+    return dict(SEVERAL.get(name, {WHOLE: name}))
+
+
+def builtin_weights(name: str) -> Traversable:
+    """Return where the weights of a recipe that ships with anomri would be."""
+    return SHIPPED / f"{WEIGHTS_OF.get(name, name)}.safetensors"
+
+
+def _builtin(name: str, device: torch.device) -> Detector:
     """Load a recipe that ships with anomri, with its weights if it has a network."""
+    recipe = Recipe.load(name)
     network = build_family(recipe)
-    name = WEIGHTS_OF.get(recipe.name, recipe.name)
-    with resources.as_file(SHIPPED / f"{name}.safetensors") as path:
+    with resources.as_file(builtin_weights(name)) as path:
         digest = _load_weights(network, path)
     return Detector(recipe, [network], device=device, weights_hash=digest)
+
+
+def _together(models: Sequence[Detector], small: Detector | None, fitted: ByPart) -> Detector:
+    """Join the models; what was measured of one alone says nothing of several."""
+    found = _beside(models)
+    found = found.with_small(small) if small else found
+    for part, member in found.members.items() if len(found.members) > 1 else ():
+        alone = member.fitted.unmeasured()
+        member.fitted = replace(alone, thresholds={**alone.thresholds, **fitted.get(part, {})})
+    return found
 
 
 def _of_runs(runs: Sequence[Path], folder: Path, device: torch.device) -> Detector:
@@ -133,10 +157,20 @@ def choose_device(name: str) -> torch.device:
 
 def load_thresholds(run: Path) -> dict[str, Threshold]:
     """Read the fitted thresholds of a run folder; none where it was never calibrated."""
-    path = run / THRESHOLDS
-    if not path.is_file():
-        return {}
-    entries = json.loads(path.read_text(encoding="utf-8"))
+    return _thresholds_of(_entries(run / THRESHOLDS))
+
+
+def load_together(folder: Path) -> ByPart:
+    """Read what was fitted to models that work together, by part; nothing where nothing was."""
+    return {part: _thresholds_of(held) for part, held in _entries(folder / TOGETHER).items()}
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    entries: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return entries
+
+
+def _thresholds_of(entries: Mapping[str, Any]) -> dict[str, Threshold]:
     return {
         rule: Threshold(
             **{**entry, "fitted_on": tuple(entry["fitted_on"]), "marked": _marked(entry)}
@@ -165,7 +199,7 @@ def _named_device(name: str) -> torch.device:
     return device
 
 
-def _runs(folder: Path) -> list[Path]:
+def runs_of(folder: Path) -> list[Path]:
     """Return the run folders that make up a model: the folder itself, or those within it.
 
     Raises:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +62,8 @@ from anomri.scoring import (
 
 Regions = NDArray[np.float32] | None  # (R, I, J, K)
 SliceScores = Mapping[str, NDArray[np.float64]]  # name -> (K,)
+
+WHOLE, ENHANCING, SMALL = "whole", "enhancing", "small"  # parts of models that work together
 
 FITTED_RULES = ("healthy", "healthy_decision", "labelled", "oracle")
 
@@ -123,8 +126,31 @@ class Detector:
 
     @property
     def contrasts(self) -> tuple[str, ...]:
-        """What a scan must have: the recipe's contrasts, then those of the model beside it."""
-        return (*self.recipe.contrasts, *(self.beside.contrasts if self.beside else ()))
+        """What is looked at: the recipe's contrasts, then those of the models that work with it."""
+        others = [one.contrasts for one in (self.beside, self.small) if one]
+        return tuple(dict.fromkeys([*self.recipe.contrasts, *chain.from_iterable(others)]))
+
+    @property
+    def optional(self) -> frozenset[str]:
+        """Those of them that a scan may lack."""
+        small = frozenset(self.small.recipe.optional if self.small else ())
+        others = self.beside.contrasts if self.beside else ()
+        return small.difference(self.recipe.contrasts, others) | frozenset(self.recipe.optional)
+
+    @property
+    def members(self) -> dict[str, Detector]:
+        """This model and those that work with it, by the part that each has."""
+        parts = {WHOLE: self, ENHANCING: self.beside, SMALL: self.small}
+        return {part: one for part, one in parts.items() if one is not None}
+
+    @property
+    def fixed_value(self) -> float | None:
+        """The threshold's value where it is the same for every scan; else None."""
+        rule = self.recipe.detection.threshold
+        if rule.name in FITTED_RULES:
+            return self.thresholds[rule.name].value if rule.name in self.thresholds else None
+        value = rule.options.get("value")
+        return float(value) if isinstance(value, int | float) else None
 
     @property
     def fingerprint(self) -> str:
@@ -153,7 +179,8 @@ class Detector:
         """Return the same model with another threshold rule, decision or slice score, by name.
 
         The threshold rule and the decision are those of a model beside it too. Where one of them
-        is named, no model of small lesions adds to what it finds.
+        is named, no model of small lesions adds to what it finds, unless the rule was fitted to
+        all of them together.
 
         Raises:
             RecipeError: there is no such slice score.
@@ -163,7 +190,9 @@ class Detector:
         if blank_slices:
             changes["blank_slices"] = blank_slices
         beside = self.beside and self.beside.with_detection(threshold=threshold, decide=decide)
-        small = None if threshold or decide else self.small
+        fitted = self.small is not None and threshold in self.small.thresholds
+        small = self.small if not decide and (fitted or not threshold) else None
+        small = small and small.with_detection(threshold=threshold)
         found = self._with(self.recipe.with_detection(**changes), beside, small)
         if decide:  # what another decision marked on healthy scans says nothing of this one
             found.fitted = self.fitted.unmeasured()
@@ -194,16 +223,15 @@ class Detector:
 
     def _held(self, available: Container[str]) -> tuple[str, ...]:
         """Return the contrasts to read: all, without the optional ones that are not there."""
-        optional = self.recipe.optional
-        return tuple(c for c in self.contrasts if c in available or c not in optional)
+        return tuple(c for c in self.contrasts if c in available or c not in self.optional)
 
-    def _own(self, scan: Scan) -> Scan:
+    def own(self, scan: Scan) -> Scan:
         """Return the scan with the contrasts of this model alone."""
         return of_contrasts(scan, self.recipe.contrasts, self.recipe.optional)
 
     def score(self, scan: Scan) -> AnomalyMap:
         """Return the cleaned map: what thresholds are compared with."""
-        return self._look(self._own(scan))[0]
+        return self._look(self.own(scan))[0]
 
     def _look(self, scan: Scan) -> tuple[AnomalyMap, Regions]:
         """Return the cleaned map and, from segmenters, the probabilities of the regions."""
@@ -257,17 +285,20 @@ class Detector:
 
     def detect_scan(self, scan: Scan) -> Detection:
         """Look at a prepared scan."""
-        own = self._detect_whole(scan)
-        if self.beside is None:
+        own, beside = self._detect_whole(scan), self.beside_for(scan)
+        if beside is None:
             return own
-        missing = set(self.beside.contrasts) - set(scan.contrasts)
-        if missing and missing <= set(self.recipe.optional):
-            return own
-        return name_regions(own, self.beside.detect_scan(scan), scan, self.recipe.detection.regions)
+        both = of_contrasts(scan, (*self.recipe.contrasts, *beside.contrasts))
+        return name_regions(own, beside.detect_scan(scan), both, self.recipe.detection.regions)
+
+    def beside_for(self, scan: Scan) -> Detector | None:
+        """Return the model beside this one; None where the scan lacks its optional contrasts."""
+        missing = set(self.beside.contrasts if self.beside else ()) - set(scan.contrasts)
+        return None if missing and missing <= set(self.recipe.optional) else self.beside
 
     def _detect_whole(self, scan: Scan) -> Detection:
         """Look for a mass; where there is none, for small lesions."""
-        mine = self._own(scan)
+        mine = self.own(scan)
         found = self._detect_alone(mine)
         if self.small is None:
             return found

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anomri.datasets import Found, converted
-from anomri.detector import Calibration, load
+from anomri.detector import Calibration, JointCalibration, copy_model, load
 from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.parts import WHOLE, Note, Part, joint
@@ -84,13 +84,14 @@ def calibrate(
     others); ``labelled`` needs truth and is fitted only where there is some. The slices that
     training would learn from set the thresholds of the slice scores. Then every scan is looked at
     once more with thresholds that it had no part in, which says what the decision marks on healthy
-    tissue; memory stays that of one scan.
+    tissue; memory stays that of one scan. Models that work together are calibrated as one.
     """
     from anomri.training import healthy_slices
 
     detector = load(model, device=device)
     prepared = PreparedFolder.open(data)
-    calibration = Calibration(detector, false_positive_ml=false_positive_ml)
+    kind = JointCalibration if len(detector.members) > 1 else Calibration
+    calibration = kind(detector, false_positive_ml=false_positive_ml)
     # Lesion-free slices, also where a network was taught with lesions masked.
     lesion_free = detector.recipe.training.model_copy(update={"lesions": "drop"})
     for label in track(prepared.labels(), "calibrating"):
@@ -99,4 +100,5 @@ def calibrate(
         calibration.add(scan, np.array(slices, dtype=np.intp))
     for label in track(prepared.labels(), "measuring"):
         calibration.measure(prepared.load(label))
+    copy_model(model, run)
     return calibration.save(run)

@@ -23,6 +23,7 @@ import numpy as np
 from anomri.options import call
 from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.components import findings, keep_large, largest, remove_small
+from anomri.postprocessing.decided import RULE as DECIDED
 from anomri.postprocessing.decided import DecidedFit
 from anomri.postprocessing.decisions import above, grow, hysteresis, mixture
 from anomri.postprocessing.filters import median, smooth, standardise
@@ -147,6 +148,7 @@ def decide_nearby(
 
 
 __all__ = [
+    "DECIDED",
     "DECISIONS",
     "FITTED_RULES",
     "MAP_STEPS",

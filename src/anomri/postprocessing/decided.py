@@ -16,12 +16,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.scan import AnomalyMap, HealthyVolume, Mask, Threshold
+from anomri.scan import HealthyVolume, Threshold
 
 RULE = "healthy_decision"
 RUNGS = np.geomspace(0.7, 8.0, 27)  # times a threshold to begin with; steps of 10 %
 
-Decide = Callable[[AnomalyMap, Threshold], Mask]
+MarkedMl = Callable[[float], float]
 
 
 class DecidedFit:
@@ -29,31 +29,24 @@ class DecidedFit:
 
     Args:
         around: a threshold to begin with, above 0: where the cut alone keeps to the volume.
-        decide: turns a cleaned map and a threshold into a mask.
         false_positive_ml: allowed in the mean over the scans.
     """
 
-    def __init__(self, around: float, decide: Decide, *, false_positive_ml: float) -> None:
+    def __init__(self, around: float, *, false_positive_ml: float) -> None:
         self._values = around * RUNGS
-        self._decide = decide
         self._allowed = false_positive_ml
         self._subjects: list[str] = []
         self._ml: list[NDArray[np.float64]] = []
 
-    def add(self, anomaly: AnomalyMap, lesions: Mask | None) -> None:
-        """Learn from the healthy tissue of one cleaned map.
+    def add(self, subject: str, marked_ml: MarkedMl) -> None:
+        """Learn from the healthy tissue of one scan.
 
         Args:
-            anomaly: the map.
-            lesions: (I, J, K), what is no false positive.
+            subject: whose scan it is.
+            marked_ml: the volume that is marked there with a threshold, in ml.
         """
-        marked = np.zeros(self._values.size)
-        for rung, value in enumerate(self._values):
-            mask = self._decide(anomaly, Threshold(value=float(value), rule=RULE))
-            wrong = mask if lesions is None else mask & ~lesions
-            marked[rung] = np.count_nonzero(wrong) * anomaly.scan.grid.voxel_ml
-        self._subjects.append(anomaly.scan.subject)
-        self._ml.append(marked)
+        self._subjects.append(subject)
+        self._ml.append(np.array([marked_ml(float(value)) for value in self._values]))
 
     def threshold(self) -> Threshold | None:
         """Return the threshold; None where no rung keeps to the volume."""

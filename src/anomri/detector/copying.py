@@ -1,0 +1,76 @@
+"""A model's recipes and weights, copied into a run folder of their own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from anomri.detector.loading import (
+    CODES,
+    RECIPE,
+    THRESHOLDS,
+    WEIGHTS,
+    builtin_models,
+    builtin_parts,
+    builtin_weights,
+    load,
+    runs_of,
+)
+from anomri.detector.model import Detector
+from anomri.errors import UsageError
+from anomri.recipe import Recipe
+from anomri.tsv import write_text
+
+
+def copy_model(model: str | Path, run: Path) -> None:
+    """Give a run folder what a model is made of; nothing where it is that model already.
+
+    The parts of models that work together get a folder each.
+
+    Args:
+        model: run folder, or a built-in name.
+        run: folder to write.
+
+    Raises:
+        UsageError: the folder holds another model.
+    """
+    if run == Path(model):
+        return
+    if (run / RECIPE).exists() or any(run.glob(f"*/{RECIPE}")):
+        _check_same(load(model), load(run), run)
+    elif str(model) in builtin_models() and not Path(model).is_dir():
+        _copy_builtin(str(model), run)
+    else:
+        _copy_runs(Path(model), run)
+
+
+def _copy_builtin(model: str, run: Path) -> None:
+    parts = builtin_parts(model)
+    for part, name in parts.items():
+        home = run / part if len(parts) > 1 else run
+        weights = builtin_weights(name)
+        home.mkdir(parents=True, exist_ok=True)
+        if weights.is_file():
+            (home / WEIGHTS).write_bytes(weights.read_bytes())
+        write_text(home / RECIPE, Recipe.load(name).to_yaml())
+
+
+def _copy_runs(model: Path, run: Path) -> None:
+    for one in runs_of(model):
+        home = run / one.relative_to(model)
+        home.mkdir(parents=True, exist_ok=True)
+        for name in (WEIGHTS, THRESHOLDS, CODES, RECIPE):
+            if (one / name).is_file():
+                shutil.copyfile(one / name, home / name)
+
+
+def _check_same(wanted: Detector, there: Detector, run: Path) -> None:
+    if _facts(wanted) != _facts(there):
+        raise UsageError(
+            f"{run.name}: expected an empty folder or one of the model '{wanted.recipe.name}', "
+            f"got one of '{there.recipe.name}'. Next: choose another folder with -o."
+        )
+
+
+def _facts(detector: Detector) -> list[tuple[str, str]]:
+    return [(one.recipe.to_yaml(), one.weights_hash) for one in detector.members.values()]
