@@ -217,3 +217,20 @@ def test_no_folder_of_the_machine_is_written_down(
     written = "".join(path.read_text() for path in folder.folder.rglob("*.json"))
     assert "flair.nii.gz" in written
     assert str(tmp_path) not in written
+
+
+def test_a_scan_may_lack_an_optional_contrast(
+    tmp_path: Path, files: ScanFiles, folder: PreparedFolder
+) -> None:
+    both = PreparedFolder(tmp_path / "both", PREPARATION, CONTRASTS, optional=("t1",))
+    alone = replace(files, subject="case_2", contrasts={"flair": files.contrasts["flair"]})
+    assert both.add(files)
+    assert both.add(alone)
+    assert not both.add(alone)
+    opened = PreparedFolder.open(both.folder)
+    assert opened.load("sub-case1").contrasts == CONTRASTS
+    assert opened.load("sub-case2").contrasts == ("flair",)
+    with pytest.raises(ScanError, match="t1"):
+        folder.add(alone)
+    with pytest.raises(UsageError, match="optional"):
+        PreparedFolder(both.folder, PREPARATION, CONTRASTS)

@@ -37,7 +37,7 @@ from anomri.cli.options import (
     words,
 )
 from anomri.cli.terminal import finish, healthy_volume, show, track
-from anomri.detector import builtin_models
+from anomri.detector import builtin_models, recipe_to_prepare
 from anomri.errors import UsageError
 from anomri.recipe import Recipe
 from anomri.teaching import BrainLesson, LesionLesson
@@ -71,7 +71,7 @@ def prepare(
     )
     show(mine.found(found))
     if not dry_run:
-        out, chosen = needed(out), with_contrasts(Recipe.load(recipe), contrasts)
+        out, chosen = needed(out), with_contrasts(recipe_to_prepare(recipe), contrasts)
         chosen = chosen.with_brain(brain) if brain else chosen
         outcome = pipeline.prepare(found, out, recipe=chosen, track=track, crew=crew, part=mine)
         finish(outcome, out)

@@ -17,6 +17,7 @@ from anomri.detector.loading import (
     choose_device,
     load,
     load_thresholds,
+    recipe_to_prepare,
 )
 from anomri.detector.model import Detector, Fitted
 from anomri.detector.result import Result
@@ -38,4 +39,5 @@ __all__ = [
     "copy_model",
     "load",
     "load_thresholds",
+    "recipe_to_prepare",
 ]

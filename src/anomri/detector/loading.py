@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from anomri.detector.model import ENHANCING, SMALL, WHOLE, Detector, Fitted
+from anomri.detector.model import ENHANCING, SMALL, WHOLE, Detector, Fitted, joint_contrasts
 from anomri.errors import UsageError
 from anomri.family import Family, Network
 from anomri.models import build_network, load_weights
@@ -76,6 +76,18 @@ def builtin_models() -> list[str]:
 def builtin_parts(name: str) -> dict[str, str]:
     """Return the names of the recipes of a model that ships with anomri, by their part."""
     return dict(SEVERAL.get(name, {WHOLE: name}))
+
+
+def recipe_to_prepare(name: str) -> Recipe:
+    """Return a recipe, by name or file, with the contrasts of all models that work with it.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    parts = {part: Recipe.load(one) for part, one in builtin_parts(name).items()}
+    contrasts, optional = joint_contrasts(parts)
+    chosen = {"contrasts": contrasts, "optional": tuple(c for c in contrasts if c in optional)}
+    return parts[WHOLE].model_copy(update=chosen)
 
 
 def builtin_weights(name: str) -> Traversable:

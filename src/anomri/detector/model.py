@@ -68,6 +68,15 @@ WHOLE, ENHANCING, SMALL = "whole", "enhancing", "small"  # parts of models that 
 FITTED_RULES = ("healthy", "healthy_decision", "labelled", "oracle")
 
 
+def joint_contrasts(parts: Mapping[str, Recipe]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the contrasts that models look at together, and which of them a scan may lack."""
+    names = tuple(dict.fromkeys(chain.from_iterable(one.contrasts for one in parts.values())))
+    whole, small = parts[WHOLE], parts.get(SMALL)
+    wanted = {*whole.contrasts, *(parts[ENHANCING].contrasts if ENHANCING in parts else ())}
+    only_small = frozenset(small.optional if small else ()) - wanted
+    return names, only_small | frozenset(whole.optional)
+
+
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """What calibration left in a run folder.
@@ -127,15 +136,16 @@ class Detector:
     @property
     def contrasts(self) -> tuple[str, ...]:
         """What is looked at: the recipe's contrasts, then those of the models that work with it."""
-        others = [one.contrasts for one in (self.beside, self.small) if one]
-        return tuple(dict.fromkeys([*self.recipe.contrasts, *chain.from_iterable(others)]))
+        return self._contrasts[0]
 
     @property
     def optional(self) -> frozenset[str]:
         """Those of them that a scan may lack."""
-        small = frozenset(self.small.recipe.optional if self.small else ())
-        others = self.beside.contrasts if self.beside else ()
-        return small.difference(self.recipe.contrasts, others) | frozenset(self.recipe.optional)
+        return self._contrasts[1]
+
+    @property
+    def _contrasts(self) -> tuple[tuple[str, ...], frozenset[str]]:
+        return joint_contrasts({part: one.recipe for part, one in self.members.items()})
 
     @property
     def members(self) -> dict[str, Detector]:

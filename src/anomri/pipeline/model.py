@@ -48,7 +48,7 @@ def prepare(
     part: Part = WHOLE,
 ) -> Outcome:
     """Read, orient, crop, resample and scale every scan into ``out``, once."""
-    prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts)
+    prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts, recipe.optional)
     outcome = each(part.of(found.scans), Keep(prepared, out), track, "preparing", crew)
     note = {"failures": [asdict(failure) for failure in outcome.failures]}
     with joint(out, "prepare", part, note) as notes:

@@ -3,7 +3,8 @@
 ::
 
     prepared/
-      prepared.json                 what was prepared: preparation, contrasts, key, version
+      prepared.json                 what was prepared: preparation, contrasts (and which of them
+                                a scan may lack), key, version
       sub-<label>/<contrast>.nii    float32, scaled, on the working grid
                   brain.nii         uint8
                   truth.nii         uint8 label numbers, where there are any
@@ -59,15 +60,23 @@ class PreparedFolder:
         folder: made where it does not exist.
         preparation: spacing, shape and intensities.
         contrasts: channels of each scan, in order.
+        optional: those that a scan may lack.
 
     Raises:
         UsageError: the folder already holds scans that were prepared in another way.
     """
 
-    def __init__(self, folder: Path, preparation: Preparation, contrasts: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        preparation: Preparation,
+        contrasts: Sequence[str],
+        optional: Sequence[str] = (),
+    ) -> None:
         self.folder = Path(folder)
         self.preparation = preparation
         self.contrasts = tuple(contrasts)
+        self.optional = tuple(name for name in self.contrasts if name in optional)
         if is_prepared(self.folder):
             _refuse_other(self.folder, self._header())
             return
@@ -87,7 +96,8 @@ class PreparedFolder:
                 "Next: make one with `anomri prepare`."
             )
         header = read_json(Path(folder) / HEADER)
-        return cls(folder, Preparation(**header["preparation"]), header["contrasts"])
+        preparation = Preparation(**header["preparation"])
+        return cls(folder, preparation, header["contrasts"], header.get("optional", ()))
 
     def add(self, files: ScanFiles) -> bool:
         """Prepare one subject and keep it; False where it is there already and unchanged.
@@ -100,7 +110,8 @@ class PreparedFolder:
         target = self.folder / files.label
         partial = self.folder / f"{PARTIAL}{files.label}"
         shutil.rmtree(partial, ignore_errors=True)
-        subject = read_subject(files, self.contrasts)
+        there = [c for c in self.contrasts if c in files.contrasts or c not in self.optional]
+        subject = read_subject(files, there)
         scan = prepare_subject(subject, self.preparation)
         partial.mkdir()
         try:
@@ -124,12 +135,13 @@ class PreparedFolder:
     def load(self, label: str) -> Scan:
         """Return one scan; with a single contrast its voxels stay on disk until they are used."""
         entry = self._read_entry(label)
-        volumes = [self.volume(label, contrast) for contrast in self.contrasts]
+        contrasts = tuple(entry["contrasts"])
+        volumes = [self.volume(label, contrast) for contrast in contrasts]
         return Scan(
             subject=entry["subject"],
             label=label,
             image=volumes[0][None] if len(volumes) == 1 else np.stack(volumes),
-            contrasts=self.contrasts,
+            contrasts=contrasts,
             brain=self.brain(label),
             grid=grid_of(entry["grid"]),
             native=grid_of(entry["native"]),
@@ -179,6 +191,7 @@ class PreparedFolder:
             "format": FORMAT,
             "preparation": self.preparation.model_dump(mode="json"),
             "contrasts": list(self.contrasts),
+            "optional": list(self.optional),
             "key": self.preparation.key(),
         }
 
@@ -226,10 +239,10 @@ def _matrix(rows: list[list[float]] | None) -> Affine | None:
 
 def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
     held = read_json(folder / HEADER)
-    parts = {"format": "format", "contrasts": "contrasts", "preparation": "preparation"}
+    parts = {name: name for name in ("format", "contrasts", "optional", "preparation")}
     # Options that did not exist when the folder was made stand at their defaults.
     section = Preparation(**held["preparation"]).model_dump(mode="json")
-    held = {**held, "preparation": section}
+    held = {"optional": [], **held, "preparation": section}
     differing = [
         f"{name}: {held.get(part)} there, {wanted[part]} now"
         for part, name in parts.items()
