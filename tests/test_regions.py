@@ -146,7 +146,7 @@ def test_models_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_scan_without_a_contrast_is_refused(pair: Path, ball_scan: Scan) -> None:
-    with pytest.raises(UsageError, match="expected the contrasts flair, t1ce, got flair"):
+    with pytest.raises(UsageError, match="expected the contrasts t1ce, got flair"):
         load(pair, device="cpu").detect_scan(ball_scan)
 
 

@@ -37,6 +37,7 @@ from anomri.postprocessing import (
     inscribed_mm,
     nested_labels,
     threshold_of_scan,
+    together,
 )
 from anomri.preprocessing import prepare_images, prepare_scan
 from anomri.recipe import Recipe, Step
@@ -295,30 +296,33 @@ class Detector:
 
     def detect_scan(self, scan: Scan) -> Detection:
         """Look at a prepared scan."""
-        own, beside = self._detect_whole(scan), self.beside_for(scan)
+        beside = self.beside_for(scan)
+        mine = self._look(self.own(scan))
         if beside is None:
-            return own
+            return self._small_added(self._decided(mine), scan)
+        theirs = beside._look(beside.own(scan))
+        found, enhancing = together(lambda: self._decided(mine), lambda: beside._decided(theirs))
         both = of_contrasts(scan, (*self.recipe.contrasts, *beside.contrasts))
-        return name_regions(own, beside.detect_scan(scan), both, self.recipe.detection.regions)
+        whole = self._small_added(found, scan)
+        return name_regions(whole, enhancing, both, self.recipe.detection.regions)
 
     def beside_for(self, scan: Scan) -> Detector | None:
         """Return the model beside this one; None where the scan lacks its optional contrasts."""
         missing = set(self.beside.contrasts if self.beside else ()) - set(scan.contrasts)
         return None if missing and missing <= set(self.recipe.optional) else self.beside
 
-    def _detect_whole(self, scan: Scan) -> Detection:
-        """Look for a mass; where there is none, for small lesions."""
-        mine = self.own(scan)
-        found = self._detect_alone(mine)
+    def _small_added(self, found: Detection, scan: Scan) -> Detection:
+        """Add small lesions where no mass was found."""
         if self.small is None:
             return found
         if inscribed_mm(found.mask, scan.grid.spacing) >= self.recipe.detection.mass_mm:
             return found
-        return add_small_lesions(found, self.small.detect_scan(scan), mine)
+        return add_small_lesions(found, self.small.detect_scan(scan), found.anomaly.scan)
 
-    def _detect_alone(self, scan: Scan) -> Detection:
-        """Look at a scan of this model's contrasts, without the model beside it."""
-        anomaly, regions = self._look(scan)
+    def _decided(self, seen: tuple[AnomalyMap, Regions]) -> Detection:
+        """Decide on a map of this model's contrasts, without the models that work with it."""
+        anomaly, regions = seen
+        scan = anomaly.scan
         threshold = self.threshold(anomaly)
         scores = self.slice_scores(scan, anomaly)
         section = self.recipe.detection

@@ -31,6 +31,7 @@ from anomri.postprocessing.masses import inscribed_mm
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
 from anomri.postprocessing.regions import Regions, hull, nested_labels
+from anomri.postprocessing.threads import together
 from anomri.postprocessing.thresholds import (
     Fit,
     ThresholdFits,
@@ -174,4 +175,5 @@ __all__ = [
     "inscribed_mm",
     "nested_labels",
     "threshold_of_scan",
+    "together",
 ]
