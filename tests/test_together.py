@@ -18,7 +18,9 @@ from anomri.detector import (
 )
 from anomri.detector.dial import Dial
 from anomri.errors import UsageError
+from anomri.pipeline import calibrate
 from anomri.postprocessing.decided import RUNGS
+from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe, Step
 from anomri.scan import HealthyVolume, Scan
 
@@ -179,3 +181,14 @@ def test_small_lesions_are_looked_for_in_t1_and_t2_too(model: Detector, ball_sca
     detection = model.detect_scan(more)
     assert detection.anomaly.scan.contrasts == ("flair", "t1ce")
     np.testing.assert_array_equal(detection.mask, model.detect_scan(scan).mask)
+
+
+def test_scans_of_another_preparation_calibrate_nothing(tmp_path: Path) -> None:
+    other = Recipe.load("demo").preparation
+    PreparedFolder(tmp_path / "prepared", other, ("flair",))
+    with pytest.raises(UsageError, match="prepared in another way"):
+        calibrate("intensity", tmp_path / "prepared", tmp_path / "run")
+    PreparedFolder(tmp_path / "t1", Recipe.load("intensity").preparation, ("t1",))
+    with pytest.raises(UsageError, match="has no 'flair'"):
+        calibrate("default", tmp_path / "t1", tmp_path / "run")
+    assert not (tmp_path / "run").exists()

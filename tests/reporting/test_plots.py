@@ -131,6 +131,27 @@ def test_a_run_folder_has_a_page_of_its_own(tmp_path: Path) -> None:
     assert text.count("<polyline") == 2
 
 
+def test_models_calibrated_together_have_a_page_of_their_own(tmp_path: Path) -> None:
+    entry = (
+        '{"fixed": {"value": %s, "rule": "fixed", "fitted_on": ["secret"], '
+        '"false_positive_ml": null, "marked": {"median_ml": 6.8, "mean_ml": 9.4, '
+        '"upper_ml": 21.4, "scans": 8}}}'
+    )
+    together = f'{{"whole": {entry % 4}, "small": {entry % 0.5}}}'
+    (tmp_path / "together.json").write_text(together)
+    for part in ("whole", "small"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "recipe.yaml").write_text(f"name: {part}_model\nabout: ready\n")
+    text = write_page(tmp_path).read_text(encoding="utf-8")
+    words = " ".join(re.sub(r"<[^>]+>", " ", text).split())
+    assert "<h1>Calibration" in text
+    assert "Recipe whole_model: ready." in words
+    assert "name: small_model" in words
+    assert "Learning curves" not in words
+    assert words.count("21.4") == 2
+    assert "secret" not in text
+
+
 @pytest.mark.parametrize("measured", [True, False])
 def test_a_paper_has_a_page_of_its_own(tmp_path: Path, measured: bool) -> None:
     write_tsv(tmp_path / "published.tsv", ("row", "quantity", "value"), [("vae", "dice", 0.41)])

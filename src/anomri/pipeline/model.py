@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from anomri.datasets import Found, converted
-from anomri.detector import Calibration, JointCalibration, copy_model, load
+from anomri.detector import Calibration, Detector, JointCalibration, copy_model, load
+from anomri.errors import UsageError
 from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.parts import WHOLE, Note, Part, joint
@@ -90,6 +91,7 @@ def calibrate(
 
     detector = load(model, device=device)
     prepared = PreparedFolder.open(data)
+    _check_prepared(detector, prepared)
     kind = JointCalibration if len(detector.members) > 1 else Calibration
     calibration = kind(detector, false_positive_ml=false_positive_ml)
     # Lesion-free slices, also where a network was taught with lesions masked.
@@ -102,3 +104,17 @@ def calibrate(
         calibration.measure(prepared.load(label))
     copy_model(model, run)
     return calibration.save(run)
+
+
+def _check_prepared(detector: Detector, prepared: PreparedFolder) -> None:
+    """Refuse scans that the model would see in another way when it looks at them itself."""
+    missing = [one for one in detector.contrasts if one not in prepared.contrasts]
+    missing = [one for one in missing if one not in detector.optional]
+    ways = (detector.recipe.preparation, prepared.preparation)
+    if missing or len({way.model_copy(update={"brain": "auto"}).key() for way in ways}) > 1:
+        other = f"has no '{missing[0]}'" if missing else "was prepared in another way"
+        raise UsageError(
+            f"{prepared.folder.name}: expected scans prepared as the recipe "
+            f"'{detector.recipe.name}' says; this folder {other}. "
+            "Next: run `anomri prepare` with this recipe."
+        )

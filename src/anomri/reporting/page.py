@@ -24,7 +24,7 @@ from anomri.reporting.preview import Preview, read_preview
 from anomri.reporting.record import Record, read_records
 from anomri.reporting.refusals import refusal_named
 from anomri.reporting.reproduction_page import PUBLISHED, reproduction_contents
-from anomri.reporting.run_page import METRICS, run_contents
+from anomri.reporting.run_page import FITTED_TOGETHER, METRICS, THRESHOLDS, run_contents
 from anomri.reporting.view import Case, contents
 
 PAGE = "report.html"
@@ -80,6 +80,8 @@ def write_page(out: Path, *, scores: Path | None = None) -> Path:
 
 KINDS: Mapping[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     METRICS: ("run.html.j2", run_contents),
+    THRESHOLDS: ("run.html.j2", run_contents),
+    FITTED_TOGETHER: ("run.html.j2", run_contents),
     PUBLISHED: ("reproduction.html.j2", reproduction_contents),
     FIGURES: ("comparison.html.j2", comparison_contents),
 }

@@ -1,4 +1,4 @@
-"""What the page of a training says: learning curves, settings and fitted thresholds."""
+"""What the page of a run folder says: learning curves, settings and fitted thresholds."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from anomri.tsv import NOTHING, read_tsv
 METRICS = "metrics.tsv"
 ENVIRONMENT = "environment.json"
 THRESHOLDS = "thresholds.json"
+FITTED_TOGETHER = "together.json"
 RECIPE = "recipe.yaml"
 VALIDATION = "val_loss"
 
@@ -25,27 +26,39 @@ def run_contents(run: Path) -> dict[str, Any]:
     """Gather everything that the page of a run folder shows.
 
     Args:
-        run: written by ``anomri train``.
+        run: written by ``anomri train`` or ``anomri calibrate``; models that work together have
+            a folder each in it.
     """
     metrics = read_tsv(run / METRICS)
     environment = _json(run / ENVIRONMENT)
-    recipe = run / RECIPE
-    text = recipe.read_text(encoding="utf-8") if recipe.is_file() else ""
+    texts = {home.name: home.read_text("utf-8") for home in sorted(run.glob(RECIPE))}
+    parts = {home.parent.name: home.read_text("utf-8") for home in sorted(run.glob(f"*/{RECIPE}"))}
+    thresholds = [_threshold(entry) for entry in _json(run / THRESHOLDS).values()]
     return {
-        "name": run.name,
+        "name": run.resolve().name,
+        "doing": "Training" if metrics else "Calibration",
         "tiles": _tiles(metrics, environment),
         "facts": _facts(environment),
-        "charts": learning_charts(metrics),
-        "thresholds": [_threshold(entry) for entry in _json(run / THRESHOLDS).values()],
-        "lead": _lead(text),
-        "recipe": text,
+        "charts": learning_charts(metrics) if metrics else [],
+        "thresholds": thresholds + _thresholds_together(run),
+        "lead": " ".join(_lead(text) for text in (texts or parts).values()),
+        "recipes": texts or parts,
     }
+
+
+def _thresholds_together(run: Path) -> list[dict[str, str]]:
+    """Return what was fitted to models that work together: a line each, and their part."""
+    return [
+        {"part": part, **_threshold(entry)}
+        for part, by_rule in _json(run / FITTED_TOGETHER).items()
+        for entry in by_rule.values()
+    ]
 
 
 def _tiles(metrics: list[dict[str, str]], environment: Mapping[str, Any]) -> list[Tile]:
     losses = [as_number(row.get(VALIDATION, "")) for row in metrics]
     known = [loss for loss in losses if loss is not None]
-    tiles = [Tile(str(len(metrics)), "", _many(len(metrics), "epoch"))]
+    tiles = [Tile(str(len(metrics)), "", _many(len(metrics), "epoch"))] if metrics else []
     if known:
         best = min(known)
         tiles.append(Tile(number(best), "", f"best validation loss, epoch {losses.index(best)}"))
