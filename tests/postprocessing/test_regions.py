@@ -198,3 +198,60 @@ def test_each_voxel_gets_the_innermost_region() -> None:
     labels = nested_labels(probabilities, 0.5, mask)
     assert labels.dtype == np.uint8
     assert labels.ravel().tolist() == [2, 1, 4, 0, 0]
+
+
+def hardly_enhancing(share: float) -> tuple[Mask, Mask, NDArray[np.float32]]:
+    """A ball of 6 mm with a dark ball of 4 mm in it, dark specks, and some enhancement."""
+    away = np.linalg.norm(np.indices((21, 21, 21)) - 10, axis=0)
+    tumour = away <= 6
+    values = np.random.default_rng(0).normal(0, 0.1, tumour.shape).astype(np.float32)
+    values[np.linalg.norm(np.indices((21, 21, 21)) - np.array([[[[9]]]] * 3), axis=0) <= 4] = -3
+    values[10, 16, 10] = -3
+    values[0:4, 0:4, 0:4] = -3  # dark, but no tumour
+    bright = np.zeros_like(tumour)
+    flat = np.flatnonzero(tumour & (away > 5.5))[: int(share * tumour.sum())]
+    bright.flat[flat] = True
+    values[bright] = 5
+    return tumour, bright, values
+
+
+def regions_of(share: float, **options: Any) -> Regions:
+    whole, enhancing, values = hardly_enhancing(share)
+    brain, spacing = np.ones_like(whole), (1.0, 1.0, 1.0)
+    maps = [
+        Candidate(whole.astype(np.float32), brain, spacing, 1e-3, whole),
+        Candidate(values, brain, spacing, 1e-3, enhancing),
+    ]
+    options = {"smallest_ml": 0, "hardly": 0.05, "darker": 10, **options}
+    return call(REGION_STEPS, Step(name="hull", options=options), *maps)
+
+
+@pytest.mark.parametrize("share", [0, 0.03])
+def test_where_hardly_anything_enhances_what_is_dark_is_core(share: float) -> None:
+    whole, enhancing, values = hardly_enhancing(share)
+    found = regions_of(share)
+    core = np.isin(found.labels, (1, 4))
+    dark = whole & (values < -1)
+    assert core[9, 9, 9]
+    assert not core[~whole].any()
+    assert not core[10, 16, 10]  # a speck
+    assert (core & dark).sum() > 0.9 * dark.sum()
+    assert ((found.labels == 4) == enhancing).all()
+    assert "dark" in found.note
+
+
+def test_a_tumour_that_enhances_has_no_dark_core() -> None:
+    """Its dark parts are edema, as far as the hull does not reach them."""
+    with_it, without = regions_of(0.08), regions_of(0.08, hardly=0)
+    np.testing.assert_array_equal(with_it.labels, without.labels)
+    assert with_it.note == without.note
+
+
+def test_only_a_mass_has_a_dark_core() -> None:
+    assert (regions_of(0, mass_mm=6).labels == 1).any()
+    assert not (regions_of(0, mass_mm=8).labels == 1).any()
+    assert "no core" in regions_of(0, mass_mm=8).note
+
+
+def test_without_being_asked_no_core_is_invented() -> None:
+    assert not (regions_of(0, hardly=0).labels == 1).any()

@@ -14,14 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anomri.options import Size
+from anomri.options import Share, Size
 from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.components import Components, remove_small
 from anomri.postprocessing.hulls import fill_hull
-from anomri.postprocessing.morphology import crop_around, dilate, fill_holes
+from anomri.postprocessing.masses import inscribed_mm
+from anomri.postprocessing.morphology import crop_around, dilate, fill_holes, opening
 from anomri.scan import Labels, Mask
 
 EDEMA, NECROSIS, ENHANCING = 2, 1, 4
+SPECKS_MM = 1.5  # thinner dark parts are noise
+DARK_CORE = "hardly any contrast enhancement: what is dark after contrast medium was named core"
 
 Box = tuple[slice, ...]
 Tumours = Literal["each", "largest", "together"]
@@ -40,7 +43,7 @@ class Regions:
     note: str = ""
 
 
-def hull(
+def hull(  # noqa: PLR0913 - what may be said of a tumour, each with a default
     whole: Candidate,
     enhancing: Candidate,
     *,
@@ -49,6 +52,9 @@ def hull(
     smallest_ml: Size = 0.1,
     least_contrast: float = 0.0,
     reach_mm: Size = 0.0,
+    hardly: Share = 0.0,
+    darker: Size = 0.5,
+    mass_mm: Size = 0.0,
 ) -> Regions:
     """Name the regions of what was found in two contrasts.
 
@@ -67,6 +73,10 @@ def hull(
             robust standard deviations above the median of the brain.
         reach_mm: enhancement this close to the whole tumour counts too, and what its hull encloses
             becomes part of the tumour: a necrosis that is dark in FLAIR is found by its rim.
+        hardly: where less than this share of all tumours enhances, what is dark in the second map
+            is core too: tumours of low grade hardly enhance, and have one. 0 never asks.
+        darker: how dark, in robust standard deviations below the median of the brain.
+        mass_mm: only tumours into which a ball of this radius fits can have such a core.
     """
     if reach_mm:
         whole = _with_enclosed(whole, enhancing, reach_mm, dims, smallest_ml)
@@ -81,7 +91,22 @@ def hull(
         bright &= credible
         _label(labels[box], tumour, fill_hull(bright, dims) & tumour, bright)
         without += not credible
+    if np.count_nonzero(labels == ENHANCING) < hardly * np.count_nonzero(labels):
+        dark = _dark(enhancing, labels, darker, mass_mm)
+        if dark.any():
+            labels[dark & (labels == EDEMA)] = NECROSIS
+            return Regions(labels, DARK_CORE)
     return Regions(labels, _note(without, len(found)))
+
+
+def _dark(enhancing: Candidate, labels: Labels, darker: float, mass_mm: float) -> Mask:
+    """Return the dark parts of tumours; none where they hold no mass."""
+    tumour = labels > 0
+    if inscribed_mm(tumour, enhancing.spacing) < mass_mm:
+        return np.zeros_like(tumour)
+    centre, spread = enhancing.centre_and_spread()
+    dark = tumour & (enhancing.values < centre - darker * spread)
+    return opening(enhancing.with_mask(dark), mm=SPECKS_MM).lesion
 
 
 def _least(enhancing: Candidate, contrast: float) -> float:
