@@ -54,13 +54,7 @@ REGIONS = {
     "darker": 0.5,
     "mass_mm": 7,
 }
-SMALL = {
-    "mass_mm": 7.0,
-    "without_mass": 1.2,
-    "brighter_than": 2.5,
-    "probability": 0.5,
-    "smallest_ml": 0.03,
-}
+SMALL = {"mass_mm": 7.0, "brighter_than": 2.5, "probability": 0.5, "smallest_ml": 0.03}
 
 
 @dataclass(frozen=True)
@@ -101,19 +95,19 @@ def main() -> None:
     words = parser.parse_args()
     splits = words.split_file or words.data / "splits.tsv"
     chosen = Selection.of_split(splits, "train")
-    tumours, elderly = (
-        list(cases(words.data / folder, chosen)) for folder in ("brats2018", "nichart")
-    )
+    tumours = list(cases(words.data / "brats2018", chosen, ("flair", "t1ce")))
+    elderly = list(cases(words.data / "nichart", chosen, ("flair",)))
     print(f"{len(tumours)} gliomas, {len(elderly)} scans with white-matter lesions")
     print(f"{'':34}{'whole':>7}{'lowest':>8}{'core':>7}{'enh.':>7}{'WML':>7}{'ml out':>8}")
     for variant in variants():
         print(f"{variant.name:34}{figures(variant, tumours, elderly)}", flush=True)
 
 
-def cases(folder: Path, chosen: Selection) -> Iterator[Case]:
+def cases(folder: Path, chosen: Selection, contrasts: tuple[str, ...]) -> Iterator[Case]:
     """Yield the chosen scans of a folder with their cleaned maps."""
     models = {"flair": load("intensity"), "t1ce": load("intensity_t1ce")}
-    model, network = load("default"), network_alone()
+    model = load("intensity_regions" if "t1ce" in contrasts else "intensity")
+    network = network_alone()
     for files in find(folder).scans:
         if files in chosen:
             try:
@@ -122,11 +116,7 @@ def cases(folder: Path, chosen: Selection) -> Iterator[Case]:
                 print(error)
                 continue
             if scan.truth is not None:
-                maps = {
-                    name: one.score(of_contrasts(scan, (name,)))
-                    for name, one in models.items()
-                    if name in scan.contrasts
-                }
+                maps = {c: models[c].score(of_contrasts(scan, (c,))) for c in contrasts}
                 yield Case(scan, maps, network.score(scan))
 
 
@@ -149,9 +139,7 @@ def variants() -> Iterator[Variant]:
     rims = Step(name="hull", options={**REGIONS, "hardly": 0.0})
     yield Variant("+ what rims enclose", whole, regions=rims)
     yield Variant("+ a dark core", whole, regions=hull)
-    added = {**SMALL, "without_mass": 1.0}
-    yield Variant("+ small lesions without a mass", whole, regions=hull, small=added)
-    yield Variant("+ more care there: `default`", whole, regions=hull, small=SMALL)
+    yield Variant("+ small lesions: `default`", whole, regions=hull, small=SMALL)
     base = Variant("", whole, regions=hull, small=SMALL)
     for name, value in SMALL.items():
         for times in FIFTH:
@@ -196,11 +184,8 @@ def detect(variant: Variant, case: Case) -> NDArray[np.uint8]:
     flair = case.maps["flair"]
     section = Recipe.load("default").with_detection(decide=variant.decide).detection
     mask = decide(flair, Threshold(value=variant.threshold, rule="fixed"), section)
-    limits = variant.small
-    if limits and inscribed_mm(mask, case.scan.grid.spacing) < limits["mass_mm"]:
-        value = variant.threshold * limits["without_mass"]
-        careful = decide(flair, Threshold(value=value, rule="fixed"), section)
-        mask = careful | small_lesions(case, limits)
+    if variant.small is not None:
+        mask = mask | small_lesions(case, mask, variant.small)
     if variant.regions is None or "t1ce" not in case.maps:
         return mask.astype(np.uint8)
     whole = Candidate.of(flair).with_brain(case.scan.brain).with_mask(mask)
@@ -209,8 +194,10 @@ def detect(variant: Variant, case: Case) -> NDArray[np.uint8]:
     return call(REGION_STEPS, variant.regions, whole, bright).labels
 
 
-def small_lesions(case: Case, limits: Mapping[str, float]) -> Mask:
-    """Return what the network and brightness agree on."""
+def small_lesions(case: Case, mask: Mask, limits: Mapping[str, float]) -> Mask:
+    """Return what the network and brightness agree on, nothing where there is a mass."""
+    if inscribed_mm(mask, case.scan.grid.spacing) >= limits["mass_mm"]:
+        return np.zeros_like(mask)
     bright = brightness(case.scan.image[0], case.scan.brain) > limits["brighter_than"]
     seen = Candidate.of(case.seen)
     found = seen.with_mask(bright & (seen.values > limits["probability"]))

@@ -192,16 +192,3 @@ def test_scans_of_another_preparation_calibrate_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no 'flair'"):
         calibrate("default", tmp_path / "t1", tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_without_a_mass_brightness_alone_has_to_be_brighter(
-    model: Detector, ball_scan: Scan
-) -> None:
-    """The threshold that a scan was decided with is told; a mass keeps the recipe's own."""
-    small, large = (model.detect_scan(brain(ball_scan, radius)) for radius in (SPOTS[0], 10.0))
-    assert small.threshold.value == pytest.approx(4 * 1.2)
-    assert large.threshold.value == 4
-    alone = Detector(cut_at(Recipe.load("intensity"), 4.8), load("intensity").networks)
-    scan = brain(ball_scan, SPOTS[0])
-    added = model.members["small"].detect_scan(scan).mask
-    np.testing.assert_array_equal(small.mask, alone.detect_scan(scan).mask | added)

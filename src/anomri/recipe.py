@@ -213,8 +213,6 @@ class Detection(_Section):
             enhancing tumour stands beside this one.
         mass_mm: a lesion into which no ball of this radius fits is no mass; where a scan has none,
             a model of small lesions adds its own, if one stands beside this one.
-        without_mass: what the threshold is multiplied by where such a model adds its own: without a
-            mass brightness alone has less to say.
         space: ``native`` writes results on the input's own grid; ``template`` writes them on the
             MNI152 template's grid too.
     """
@@ -229,7 +227,6 @@ class Detection(_Section):
     slice_deviations: float | None = None
     regions: NamedStep = Step(name="hull")
     mass_mm: float = Field(0.0, ge=0)
-    without_mass: float = Field(1.0, gt=0)
     space: Literal["native", "template"] = "native"
 
 

@@ -14,9 +14,7 @@ from anomri.postprocessing import REGION_STEPS, Candidate, Regions, findings
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Detection, Mask, Scan, Threshold
 
-NO_MASS = (
-    "no mass: what the network and brightness agree on is added, brightness alone is asked more"
-)
+NO_MASS = "no mass: lesions that the network and brightness agree on are added"
 WITH_MEDIUM = ("t1ce",)  # contrasts after contrast medium
 
 

@@ -57,14 +57,12 @@ class Dial:
         return mask
 
     def _whole(self, factor: float) -> Mask:
-        section, mask = self._detector.recipe.detection, self._decided(factor)
-        if self._small and inscribed_mm(mask, self._scan.grid.spacing) < section.mass_mm:
-            return self._decided(factor * section.without_mass) | self._small.mask(factor)
-        return mask
-
-    def _decided(self, factor: float) -> Mask:
+        section = self._detector.recipe.detection
         moved = replace(self.threshold, value=self.threshold.value * factor)
-        return decide(self.anomaly, moved, self._detector.recipe.detection)
+        mask = decide(self.anomaly, moved, section)
+        if self._small and inscribed_mm(mask, self._scan.grid.spacing) < section.mass_mm:
+            return mask | self._small.mask(factor)
+        return mask
 
 
 def on_own_contrasts(detector: Detector, scan: Scan) -> Scan:

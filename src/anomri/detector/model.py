@@ -62,7 +62,6 @@ from anomri.scoring import (
 )
 
 Regions = NDArray[np.float32] | None  # (R, I, J, K)
-Seen = tuple[AnomalyMap, Regions]
 SliceScores = Mapping[str, NDArray[np.float64]]  # name -> (K,)
 
 WHOLE, ENHANCING, SMALL = "whole", "enhancing", "small"  # parts of models that work together
@@ -245,7 +244,7 @@ class Detector:
         """Return the cleaned map: what thresholds are compared with."""
         return self._look(self.own(scan))[0]
 
-    def _look(self, scan: Scan) -> Seen:
+    def _look(self, scan: Scan) -> tuple[AnomalyMap, Regions]:
         """Return the cleaned map and, from segmenters, the probabilities of the regions."""
         section, network = self.recipe.detection, self.networks[0]
         if isinstance(network, Family):
@@ -300,11 +299,11 @@ class Detector:
         beside = self.beside_for(scan)
         mine = self._look(self.own(scan))
         if beside is None:
-            return self._small_added(mine, self._decided(mine), scan)
+            return self._small_added(self._decided(mine), scan)
         theirs = beside._look(beside.own(scan))
         found, enhancing = together(lambda: self._decided(mine), lambda: beside._decided(theirs))
         both = of_contrasts(scan, (*self.recipe.contrasts, *beside.contrasts))
-        whole = self._small_added(mine, found, scan)
+        whole = self._small_added(found, scan)
         return name_regions(whole, enhancing, both, self.recipe.detection.regions)
 
     def beside_for(self, scan: Scan) -> Detector | None:
@@ -312,20 +311,19 @@ class Detector:
         missing = set(self.beside.contrasts if self.beside else ()) - set(scan.contrasts)
         return None if missing and missing <= set(self.recipe.optional) else self.beside
 
-    def _small_added(self, seen: Seen, found: Detection, scan: Scan) -> Detection:
-        """Where no mass was found, decide again with more care and add small lesions."""
-        section = self.recipe.detection
-        if self.small is None or inscribed_mm(found.mask, scan.grid.spacing) >= section.mass_mm:
+    def _small_added(self, found: Detection, scan: Scan) -> Detection:
+        """Add small lesions where no mass was found."""
+        if self.small is None:
             return found
-        careful = self._decided(seen, times=section.without_mass)
-        return add_small_lesions(careful, self.small.detect_scan(scan), found.anomaly.scan)
+        if inscribed_mm(found.mask, scan.grid.spacing) >= self.recipe.detection.mass_mm:
+            return found
+        return add_small_lesions(found, self.small.detect_scan(scan), found.anomaly.scan)
 
-    def _decided(self, seen: Seen, times: float = 1.0) -> Detection:
+    def _decided(self, seen: tuple[AnomalyMap, Regions]) -> Detection:
         """Decide on a map of this model's contrasts, without the models that work with it."""
         anomaly, regions = seen
         scan = anomaly.scan
         threshold = self.threshold(anomaly)
-        threshold = replace(threshold, value=threshold.value * times)
         scores = self.slice_scores(scan, anomaly)
         section = self.recipe.detection
         masks = decide(anomaly, threshold, section), *decide_nearby(anomaly, threshold, section)
