@@ -110,7 +110,8 @@ def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str,
         detections: folder written by :func:`detect`.
         files: the scan; without a truth it must be known to be healthy.
         region: which labels of the truth count, by name of ``REGIONS``; empty is what the map of
-            the detection's mask shows. The values are those of the maps that show this region;
+            the detection's mask shows. A mask without regions counts as the one that it shows and
+            as the whole. The values are those of the maps that show this region;
             of all maps where none does.
 
     Raises:
@@ -131,7 +132,10 @@ def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str,
     found, grid = read_labels(
         path("desc-regions_dseg.nii.gz" if regional else "label-lesion_mask.nii.gz")
     )
-    mask = np.isin(found, REGIONS[region])
+    if regional:
+        mask = np.isin(found, REGIONS[region])
+    else:  # a mask of one region; of any other one nothing was said
+        mask = (found > 0) & (region in ("whole", shown_in(record)))
     brain, _ = read_labels(path("desc-brain_mask.nii.gz"))
     shows = dict(zip(record.contrasts, record.shows, strict=False))
     showing = [name for name in record.contrasts if shows.get(name) == region] or record.contrasts

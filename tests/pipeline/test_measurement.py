@@ -1,0 +1,63 @@
+"""What of a detection is held against which labels of the truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from anomri.detector import Detector, load
+from anomri.pipeline.measurement import read_case
+from anomri.recipe import Recipe
+from anomri.reporting import write_detection
+from anomri.scan import Scan, ScanFiles
+
+
+@pytest.fixture
+def looked(ball_scan: Scan, tmp_path: Path) -> ScanFiles:
+    """Files of the ball, half of whose truth enhances."""
+    truth = ball_scan.truth
+    assert truth is not None
+    truth = np.where((truth > 0) & (np.arange(52) < 26)[:, None], 4, truth).astype(np.uint8)
+    path = tmp_path / "seg.nii.gz"
+    nib.save(nib.Nifti1Image(truth, ball_scan.grid.affine), path)
+    return ScanFiles(
+        subject=ball_scan.subject, contrasts={"t1ce": tmp_path / "t1ce.nii.gz"}, layout="folder",
+        truth=path,
+    )  # fmt: skip
+
+
+def detected(ball_scan: Scan, files: ScanFiles, shows: str, out: Path) -> int:
+    """Write a detection whose map shows a region; return the voxels of its mask."""
+    recipe = Recipe.load("intensity").with_detection(shows=shows)
+    recipe = recipe.model_copy(update={"contrasts": ("t1ce",)})
+    scan = replace(ball_scan, contrasts=("t1ce",), label=files.label)
+    detection = Detector(recipe, load("intensity", device="cpu").networks).detect_scan(scan)
+    write_detection(detection, out)
+    return int(detection.mask.sum())
+
+
+@pytest.mark.parametrize(
+    ("shows", "counted", "not_counted"),
+    [
+        ("enhancing", ("enhancing", "whole", ""), ("core",)),
+        ("whole", ("whole", ""), ("enhancing",)),
+    ],
+)
+def test_a_mask_without_regions_is_of_the_region_that_it_shows(
+    ball_scan: Scan,
+    looked: ScanFiles,
+    tmp_path: Path,
+    shows: str,
+    counted: tuple[str, ...],
+    not_counted: tuple[str, ...],
+) -> None:
+    voxels = detected(ball_scan, looked, shows, tmp_path / "out")
+    assert voxels > 0
+    for region in counted:
+        assert read_case(tmp_path / "out", looked, region)["mask"].sum() == voxels
+    for region in not_counted:
+        assert not read_case(tmp_path / "out", looked, region)["mask"].any()
