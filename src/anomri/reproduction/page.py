@@ -12,6 +12,7 @@ from pathlib import Path
 
 from anomri.reproduction.figures import Figures, order_of
 from anomri.reproduction.protocol import Protocol, Table
+from anomri.reproduction.rows import BASELINE
 from anomri.tsv import write_text
 
 PAGE = "README.md"
@@ -69,7 +70,7 @@ def section(folder: Path, protocol: Protocol) -> str:
     figures = Figures.of(folder)
     parts = [
         "## Published and measured",
-        _command(folder, protocol),
+        _command(folder, protocol, figures),
         *(table.markdown() for table in tables_of(folder, protocol)),
         "### Does the paper's order of models come out?",
         "\n".join(f"- {sentence}" for sentence in order_of(protocol, figures)) or "Not measured.",
@@ -81,12 +82,15 @@ def section(folder: Path, protocol: Protocol) -> str:
     return "\n\n".join(parts)
 
 
-def _command(folder: Path, protocol: Protocol) -> str:
-    sizes = [name for name in protocol.sizes if name != "full"]
-    option = f" --size {sizes[0]}" if sizes else ""
+def _command(folder: Path, protocol: Protocol, figures: Figures) -> str:
+    """Name the command of every size that rows were trained at; of all where none was."""
+    measured = {line["size"] for line in figures.measured if line["row"] != BASELINE}
+    sizes = [name for name in protocol.sizes if name in measured] or list(protocol.sizes)
+    command = f"anomri reproduce recipes/{folder.name} --data DATA -o work/"
+    lines = "\n".join(f"{command} --size {name}" for name in sizes)
     return (
-        "One command makes the table again; a second call goes on where the first was stopped:\n\n"
-        f"```\nanomri reproduce recipes/{folder.name} --data DATA -o work/{option}\n```\n\n"
+        "One command makes the rows of a size again; a second call goes on where the first was\n"
+        f"stopped:\n\n```\n{lines}\n```\n\n"
         "`DATA` holds the data sets and `splits.tsv` (columns `subject` and `split`).\n"
         "Ours: mean over scans with its bootstrap 95 % interval, or ± standard deviation over\n"
         "scans where the paper gives that. What a threshold was allowed to see stands in\n"
