@@ -192,3 +192,15 @@ def test_scans_of_another_preparation_calibrate_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no 'flair'"):
         calibrate("default", tmp_path / "t1", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_which_nothing_could_be_fitted_is_still_the_model(
+    tmp_path: Path, scans: list[Scan]
+) -> None:
+    copy_model("default", tmp_path)
+    assert set(load(tmp_path, device="cpu").members) == {"whole", "enhancing", "small"}
+    calibrated(load(tmp_path), [replace(scans[0], healthy=False)], 1.0).save(tmp_path)
+    again = load(tmp_path, device="cpu")
+    assert set(again.members) == {"whole", "enhancing", "small"}
+    assert again.expected is None
+    copy_model("default", tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from anomri.detector.loading import (
     CODES,
     RECIPE,
     THRESHOLDS,
+    TOGETHER,
     WEIGHTS,
     builtin_models,
     builtin_parts,
@@ -53,6 +55,8 @@ def _copy_builtin(model: str, run: Path) -> None:
         if weights.is_file():
             (home / WEIGHTS).write_bytes(weights.read_bytes())
         write_text(home / RECIPE, Recipe.load(name).to_yaml())
+    if len(parts) > 1:  # says which part each of them has, before anything was fitted
+        write_text(run / TOGETHER, json.dumps({part: {} for part in parts}) + "\n")
 
 
 def _copy_runs(model: Path, run: Path) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from anomri.detector.dial import Dial, on_own_contrasts
 from anomri.detector.loading import TOGETHER
-from anomri.detector.model import FITTED_RULES, Detector
+from anomri.detector.model import FITTED_RULES, WHOLE, Detector
 from anomri.evaluation import false_positive_ml
 from anomri.postprocessing import WITHOUT_THRESHOLD, DecidedFit
 from anomri.scan import HealthyVolume, Scan, Threshold
@@ -70,20 +70,19 @@ class JointCalibration:
 
     def thresholds(self) -> dict[str, Threshold]:
         """Return the thresholds of the first model; those of the others move with it."""
-        return self._by_member().get(next(iter(self._detector.members)), {})
+        return self._by_member()[WHOLE]
 
     def _by_member(self) -> dict[str, dict[str, Threshold]]:
-        """Return each model's thresholds by rule, by the name of its part."""
+        """Return each model's thresholds by rule, by the name of its part; all parts are named."""
         factor = self._factor.threshold()
-        found: dict[str, dict[str, Threshold]] = {}
+        found: dict[str, dict[str, Threshold]] = {part: {} for part in self._detector.members}
         for part, member in self._detector.members.items():
             value = member.fixed_value
             if factor and value is not None:
-                moved = replace(factor, value=value * factor.value)
-                found.setdefault(part, {})[factor.rule] = moved
+                found[part][factor.rule] = replace(factor, value=value * factor.value)
         if self._own:
-            own_rule = self._measured()
-            found.setdefault(next(iter(self._detector.members)), {})[own_rule.rule] = own_rule
+            own = self._measured()
+            found[WHOLE][own.rule] = own
         return found
 
     def _measured(self) -> Threshold:
