@@ -62,6 +62,7 @@ from anomri.scoring import (
 )
 
 Regions = NDArray[np.float32] | None  # (R, I, J, K)
+Seen = tuple[Scan, AnomalyMap, Regions]  # of a model's own contrasts, 0 where one is missing
 SliceScores = Mapping[str, NDArray[np.float64]]  # name -> (K,)
 
 WHOLE, ENHANCING, SMALL = "whole", "enhancing", "small"  # parts of models that work together
@@ -296,11 +297,10 @@ class Detector:
 
     def detect_scan(self, scan: Scan) -> Detection:
         """Look at a prepared scan."""
-        beside = self.beside_for(scan)
-        mine = self._look(self.own(scan))
+        beside, mine = self.beside_for(scan), self._seen(scan)
         if beside is None:
             return self._small_added(self._decided(mine), scan)
-        theirs = beside._look(beside.own(scan))
+        theirs = beside._seen(scan)
         found, enhancing = together(lambda: self._decided(mine), lambda: beside._decided(theirs))
         both = of_contrasts(scan, (*self.recipe.contrasts, *beside.contrasts))
         whole = self._small_added(found, scan)
@@ -319,10 +319,14 @@ class Detector:
             return found
         return add_small_lesions(found, self.small.detect_scan(scan), found.anomaly.scan)
 
-    def _decided(self, seen: tuple[AnomalyMap, Regions]) -> Detection:
-        """Decide on a map of this model's contrasts, without the models that work with it."""
-        anomaly, regions = seen
-        scan = anomaly.scan
+    def _seen(self, scan: Scan) -> Seen:
+        """Look, without deciding, at this model's contrasts."""
+        own = self.own(scan)
+        return own, *self._look(own)
+
+    def _decided(self, seen: Seen) -> Detection:
+        """Decide on what was seen, without the models that work with this one."""
+        scan, anomaly, regions = seen
         threshold = self.threshold(anomaly)
         scores = self.slice_scores(scan, anomaly)
         section = self.recipe.detection
