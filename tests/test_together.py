@@ -204,3 +204,14 @@ def test_a_folder_in_which_nothing_could_be_fitted_is_still_the_model(
     assert set(again.members) == {"whole", "enhancing", "small"}
     assert again.expected is None
     copy_model("default", tmp_path)
+
+
+def test_a_calibrated_model_can_be_copied_with_what_was_fitted(
+    tmp_path: Path, scans: list[Scan]
+) -> None:
+    copy_model("default", tmp_path / "one")
+    calibrated(load(tmp_path / "one", device="cpu"), scans[:1], 0.1).save(tmp_path / "one")
+    copy_model(tmp_path / "one", tmp_path / "two")
+    one, two = (load(tmp_path / name, device="cpu") for name in ("one", "two"))
+    assert two.fingerprint == one.fingerprint
+    assert two.expected == one.expected is not None

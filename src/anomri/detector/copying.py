@@ -60,10 +60,11 @@ def _copy_builtin(model: str, run: Path) -> None:
 
 
 def _copy_runs(model: Path, run: Path) -> None:
-    for one in runs_of(model):
+    # The folder around several runs too: it holds what was fitted to all of them.
+    for one in dict.fromkeys([model, *runs_of(model)]):
         home = run / one.relative_to(model)
         home.mkdir(parents=True, exist_ok=True)
-        for name in (WEIGHTS, THRESHOLDS, CODES, RECIPE):
+        for name in (WEIGHTS, THRESHOLDS, CODES, TOGETHER, RECIPE):
             if (one / name).is_file():
                 shutil.copyfile(one / name, home / name)
 

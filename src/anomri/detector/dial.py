@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 
-from anomri.detector.beside import labels_of, of_contrasts
+from anomri.detector.beside import labels_of
 from anomri.detector.model import Detector
 from anomri.postprocessing import decide, inscribed_mm
 from anomri.scan import AnomalyMap, Mask, Scan, Threshold
@@ -63,11 +63,3 @@ class Dial:
         if self._small and inscribed_mm(mask, self._scan.grid.spacing) < section.mass_mm:
             return mask | self._small.mask(factor)
         return mask
-
-
-def on_own_contrasts(detector: Detector, scan: Scan) -> Scan:
-    """Return the scan with what the models look at, without optional contrasts that it lacks."""
-    there = tuple(
-        c for c in detector.contrasts if c in scan.contrasts or c not in detector.optional
-    )
-    return of_contrasts(scan, there)

@@ -231,9 +231,9 @@ class Detector:
 
     def prepare(self, files: ScanFiles) -> Scan:
         """Read one scan as the recipe wants it."""
-        return prepare_scan(files, self.recipe.preparation, self._held(files.contrasts))
+        return prepare_scan(files, self.recipe.preparation, self.held(files.contrasts))
 
-    def _held(self, available: Container[str]) -> tuple[str, ...]:
+    def held(self, available: Container[str]) -> tuple[str, ...]:
         """Return the contrasts to read: all, without the optional ones that are not there."""
         return tuple(c for c in self.contrasts if c in available or c not in self.optional)
 
@@ -367,7 +367,7 @@ class Detector:
             ScanError: an image cannot be used.
         """
         scan = prepare_images(
-            images, self.recipe.preparation, self._held(images), brain=brain, name=name
+            images, self.recipe.preparation, self.held(images), brain=brain, name=name
         )
         return Result(self.detect_scan(scan))
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.detector.dial import Dial, on_own_contrasts
+from anomri.detector.beside import of_contrasts
+from anomri.detector.dial import Dial
 from anomri.detector.loading import TOGETHER
 from anomri.detector.model import FITTED_RULES, WHOLE, Detector
 from anomri.evaluation import false_positive_ml
@@ -44,7 +45,7 @@ class JointCalibration:
         """Learn from one scan; nothing where lesions must be and nobody knows where."""
         if scan.truth is None and scan.healthy is False:
             return
-        dial = Dial(self._detector, on_own_contrasts(self._detector, scan))
+        dial = Dial(self._detector, of_contrasts(scan, self._detector.held(scan.contrasts)))
         lesions = None if scan.truth is None else scan.truth > 0
 
         def marked_ml(factor: float) -> float:
