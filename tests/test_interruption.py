@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
 import pytest
 
 from anomri import cli, pipeline
+from anomri.datasets import find
 
 
 def interrupted(*_: object, **__: object) -> None:
@@ -27,3 +32,17 @@ def test_another_end_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
+
+
+def test_a_detection_that_was_killed_at_once_is_no_source_of_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4)), tmp_path / "a_flair.nii")
+    out = tmp_path / "a"
+    monkeypatch.setattr("anomri.pipeline.detection.each", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.detect(find(tmp_path), pipeline.load_detector("intensity"), out)
+    (out / "sub-a" / "anat").mkdir(parents=True)
+    (out / "sub-a" / "anat" / "sub-a_desc-anomaly_flair.nii.gz").touch()
+    (scan,) = find(tmp_path).scans
+    assert scan.contrasts == {"flair": tmp_path / "a_flair.nii"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anomri.datasets import Skipped, find
-from anomri.datasets.tree import BROKEN_LINK, LINK_LOOP, Tree, is_image, stem
+from anomri.datasets.tree import BROKEN_LINK, LINK_LOOP, OWN, Tree, is_image, stem
 from anomri.errors import UsageError
 
 Lay = Callable[..., Path]
@@ -114,3 +114,34 @@ def test_every_folder_is_listed_once_and_no_file_is_opened(
     monkeypatch.setattr("builtins.open", refuse)
     assert len(find(root).scans) == 200
     assert len(listed) == len(set(listed)) == 201
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("dataset_description.json", '{"GeneratedBy": [{"Name": "anomri", "Version": "1"}]}'),
+        ("prepared.json", '{"anomri_version": "1"}'),
+    ],
+)
+def test_what_anomri_wrote_itself_is_no_source(lay: Lay, file: str, text: str) -> None:
+    root = lay(
+        "sub-01/anat/sub-01_FLAIR.nii.gz",
+        "derivatives/x/sub-01/anat/sub-01_label-lesion_mask.nii.gz",
+        "derivatives/x/sub-01/anat/sub-01_desc-brain_mask.nii.gz",
+        f"derivatives/x/{file}",
+    )
+    (scan,) = find(root).scans
+    assert scan.truth is not None
+    (root / "derivatives" / "x" / file).write_text(text)
+    (scan,) = find(root).scans
+    assert (scan.truth, scan.brain) == (None, None)
+    assert Skipped("derivatives/x", OWN) in find(root).skipped
+    # A source that is named is looked at, whoever wrote it.
+    assert len(Tree.of(root / "derivatives" / "x").images()) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"GeneratedBy": "anomri"}', '{"GeneratedBy": [1]}'])
+def test_a_description_of_others_hides_nothing(lay: Lay, text: str) -> None:
+    root = lay("a/b_flair.nii", "a/dataset_description.json", "a/prepared.json")
+    (root / "a" / "dataset_description.json").write_text(text)
+    assert len(Tree.of(root).images()) == 1

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from anomri.reporting import write_detection, write_run, write_tables
+from anomri.reporting.refusals import REFUSED
 from anomri.scan import AnomalyMap, Detection, Scan, Threshold
 
 
@@ -53,6 +54,9 @@ def test_the_validator_accepts_what_is_written(tmp_path: Path, ball_scan: Scan) 
     write_tables(tmp_path, [])
     write_run(tmp_path, ["anomri"])
     (tmp_path / "report.html").write_text("page")
+    refused = tmp_path / "sub-03" / "anat" / f"sub-03_{REFUSED}"
+    refused.parent.mkdir(parents=True)
+    refused.write_bytes(b"picture")
     described = json.loads((tmp_path / "dataset_description.json").read_text())
     assert described["DatasetType"] == "derivative"
     assert described["GeneratedBy"][0]["Name"] == "anomri"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from anomri.datasets.found import Skipped
 from anomri.errors import UsageError
@@ -14,6 +16,8 @@ IMAGE_ENDINGS = (".nii", ".nii.gz")
 NOT_NIFTI = "not NIfTI: expected .nii or .nii.gz; convert it first, DICOM with dcm2niix"
 BROKEN_LINK = "the link leads nowhere; where git-annex or datalad keeps the data, fetch it first"
 LINK_LOOP = "the link leads back to itself or to a folder above it"
+OWN = "what anomri wrote itself; nothing in it is looked at again"
+DESCRIPTION, PREPARED = "dataset_description.json", "prepared.json"
 
 
 def is_image(path: Path) -> bool:
@@ -42,7 +46,8 @@ class Tree:
         root: the source, or the folder of a source that is a single file.
         files: paths that begin with ``root``; hidden ones (``.name``, macOS ``._name``) are not
             among them.
-        skipped: links that lead nowhere or in circles, folders that may not be read.
+        skipped: links that lead nowhere or in circles, folders that may not be read, and folders
+            of anomri's own results: a mask in them is no expert's, and a map is no scan.
         single: whether the source is one file.
     """
 
@@ -53,7 +58,7 @@ class Tree:
 
     @classmethod
     def of(cls, source: Path) -> Tree:
-        """List ``source`` in one walk; no file is opened.
+        """List ``source`` in one walk; of files only those that describe a folder are opened.
 
         Raises:
             UsageError: there is no such file or folder.
@@ -95,6 +100,9 @@ def _walk(folder: Path, root: Path, above: tuple[tuple[int, int], ...]) -> Itera
     if identity in above:
         yield Skipped(name, LINK_LOOP)
         return
+    if folder != root and _is_own(folder, {entry.name for entry in entries}):
+        yield Skipped(name, OWN)
+        return
     for entry in entries:
         yield from _visit(Path(folder, entry.name), entry, root, (*above, identity))
 
@@ -113,3 +121,20 @@ def _visit(
     except OSError:
         # A link that points at itself is the one thing `is_dir` raises for.
         yield Skipped(name, LINK_LOOP)
+
+
+def _is_own(folder: Path, names: Set[str]) -> bool:
+    """Whether anomri wrote a folder: detections say so as BIDS has it, prepared scans by a file."""
+    if PREPARED in names and "anomri_version" in _described(folder / PREPARED):
+        return True
+    makers = _described(folder / DESCRIPTION).get("GeneratedBy") if DESCRIPTION in names else None
+    entries = makers if isinstance(makers, list) else []
+    return any(isinstance(maker, dict) and maker.get("Name") == "anomri" for maker in entries)
+
+
+def _described(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

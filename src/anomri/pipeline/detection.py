@@ -22,6 +22,7 @@ from anomri.pipeline.parts import WHOLE, Note, Part, joint, locked
 from anomri.preprocessing import DOUBT
 from anomri.reporting import (
     Failure,
+    describe,
     read_record,
     refusals_shown,
     sweep,
@@ -163,7 +164,7 @@ def detect(
         crew: who looks.
         part: which of the scans.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    describe(out)  # before the first scan: a killed run must not be taken for scans either
     sweep(out)
     try:
         scans = part.of(found.scans)

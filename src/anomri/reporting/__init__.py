@@ -10,6 +10,7 @@ from anomri.reporting.record import RESEARCH_USE, Record, read_record, read_reco
 from anomri.reporting.refusals import refusals_shown
 from anomri.reporting.tables import (
     Failure,
+    describe,
     write_failures,
     write_run,
     write_tables,
@@ -22,6 +23,7 @@ __all__ = [
     "Record",
     "anat_folder",
     "derivative",
+    "describe",
     "native_images",
     "picture",
     "read_record",

@@ -31,6 +31,7 @@ NOT_BIDS = (
     "*_desc-anomaly_*",
     "*_desc-reconstruction_*",
     "*_desc-qc.png",
+    "*_desc-refused_qc.png",
     "*_desc-preview.json",
     "*_seg.dcm",
 )
@@ -79,6 +80,11 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
     write_tsv(folder / FINDINGS, FINDING_COLUMNS, findings)
     if failures is not None or not (folder / FAILURES).exists():
         write_failures(folder, failures or ())
+    describe(folder)
+
+
+def describe(folder: Path) -> None:
+    """Say of a folder that anomri writes it, so that nobody takes a result in it for a scan."""
     write_text(folder / DATASET, _json(_dataset_description()))
     write_text(folder / IGNORE, "".join(f"{pattern}\n" for pattern in NOT_BIDS))
 
