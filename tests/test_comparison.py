@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -186,14 +187,16 @@ def test_what_nobody_has_trained_is_trained_once(
     ("change", "ended", "same"),
     [
         ({}, {}, True),
-        ({"max_epochs": 99}, {"ended": "limit"}, False),
-        ({"max_epochs": 99}, {"ended": "patience"}, True),
-        ({"max_epochs": 99, "decay_exponent": 0.9}, {"ended": "patience"}, False),
-        ({"seed": 5}, {"ended": "patience"}, False),
+        ({"max_epochs": 99}, {"ended": "limit", "epochs": 30}, False),
+        ({"max_epochs": 99}, {"ended": "patience", "epochs": 30}, True),
+        ({"max_epochs": 30}, {"ended": "patience", "epochs": 30}, True),
+        ({"max_epochs": 29}, {"ended": "patience", "epochs": 30}, False),
+        ({"max_epochs": 99, "decay_exponent": 0.9}, {"ended": "patience", "epochs": 30}, False),
+        ({"seed": 5}, {"ended": "patience", "epochs": 30}, False),
     ],
 )
-def test_a_run_that_stopped_by_itself_is_the_same_under_a_higher_limit(
-    tmp_path: Path, change: dict[str, float], ended: dict[str, str], same: bool
+def test_a_run_that_stopped_by_itself_is_the_same_under_a_limit_it_did_not_reach(
+    tmp_path: Path, change: dict[str, float], ended: dict[str, Any], same: bool
 ) -> None:
     recipe = Recipe.load("demo").with_detection(threshold="robust")
     training = recipe.training.model_copy(update=change)

@@ -59,10 +59,12 @@ class Run:
         """Tell whether this is the network that a recipe trains.
 
         A training that stopped because it no longer got better would have stopped there under any
-        higher limit of epochs too, if the learning rate does not follow that limit.
+        other limit of epochs that lets it come so far, if the learning rate does not follow the
+        limit.
         """
         mine = self.recipe
-        if self.ended.get("ended") == PATIENCE and not wanted.training.decay_exponent:
+        stopped = self.ended.get("ended") == PATIENCE and not wanted.training.decay_exponent
+        if stopped and self.ended["epochs"] <= wanted.training.max_epochs:
             limit = {"max_epochs": wanted.training.max_epochs}
             training = mine.training.model_copy(update=limit)
             mine = mine.model_copy(update={"training": training})
