@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anomri.errors import BadIntensities
+from anomri.errors import BadIntensities, UsageError
 from anomri.reporting import (
     Failure,
     write_detection,
@@ -119,3 +119,12 @@ def test_a_volume_has_its_range_in_both_tables(detect: Detect, tmp_path: Path) -
     text = write_page(tmp_path).read_text(encoding="utf-8")
     assert "(2.0 to 8.0)" in text
     assert "0.25 soft" in text
+
+
+def test_the_description_of_another_data_set_is_not_overwritten(tmp_path: Path) -> None:
+    own = tmp_path / "dataset_description.json"
+    own.write_text('{"Name": "Tübingen", "BIDSVersion": "1.8.0"}', encoding="utf-8")
+    with pytest.raises(UsageError, match="write to another folder"):
+        write_tables(tmp_path, [])
+    assert "bingen" in own.read_text("utf-8")
+    assert not (tmp_path / ".bidsignore").exists()

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from platform import python_version
 from typing import Any
 
-from anomri.errors import ScanError
+from anomri.errors import ScanError, UsageError
 from anomri.reporting.record import RESEARCH_USE, Record, read_records
 from anomri.tsv import NOTHING, Cell, write_text, write_tsv
 
@@ -84,7 +84,12 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
 
 
 def describe(folder: Path) -> None:
-    """Say of a folder that anomri writes it, so that nobody takes a result in it for a scan."""
+    """Say of a folder that anomri writes it, so that nobody takes a result in it for a scan.
+
+    Raises:
+        UsageError: it is another data set, which keeps its own description.
+    """
+    _refuse_other_data_set(folder)
     write_text(folder / DATASET, _json(_dataset_description()))
     write_text(folder / IGNORE, "".join(f"{pattern}\n" for pattern in NOT_BIDS))
 
@@ -199,6 +204,15 @@ def _dataset_description() -> dict[str, Any]:
         "GeneratedBy": [{"Name": "anomri", "Version": _version("anomri")}],
         "ResearchUse": RESEARCH_USE,
     }
+
+
+def _refuse_other_data_set(folder: Path) -> None:
+    path = folder / DATASET
+    if path.is_file() and '"anomri"' not in path.read_text("utf-8", errors="replace"):
+        raise UsageError(
+            f"{folder.resolve().name}: expected a folder for results, found a data set with a "
+            f"{DATASET} of its own. Next: write to another folder, such as its derivatives/anomri."
+        )
 
 
 def _without_folders(word: str) -> str:
