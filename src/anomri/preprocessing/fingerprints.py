@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from anomri.preprocessing.pictures import picture_files
 from anomri.preprocessing.slices import MASK, SLICE, slice_files
 from anomri.scan import ScanFiles
 
@@ -82,6 +83,8 @@ def _parts(role: str, path: Path) -> list[Path]:
     """Return the file itself, or the slices of a folder that play this role."""
     if not path.is_dir():
         return [path]
+    if pictures := picture_files(path):
+        return pictures
     return slice_files(path, MASK if role in ("brain", "truth") else SLICE)
 
 
