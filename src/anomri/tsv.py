@@ -29,10 +29,14 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]
 
 
 def read_tsv(path: Path) -> list[dict[str, str]]:
-    """Read tab-separated values as one mapping per row; none where there is no file."""
+    """Read tab-separated values as one mapping per row; none where there is no file.
+
+    Raises:
+        UnicodeDecodeError: it is no UTF-8, with or without the mark that spreadsheets begin with.
+    """
     if not path.is_file():
         return []
-    header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
+    header, *lines = path.read_text(encoding="utf-8-sig").splitlines() or [""]
     columns = header.split("\t")
     rows = ([_undefused(cell) for cell in line.split("\t")] for line in lines)
     return [dict(zip_longest(columns, row[: len(columns)], fillvalue=NOTHING)) for row in rows]

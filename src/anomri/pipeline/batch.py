@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -102,6 +103,18 @@ def _unexpected(files: ScanFiles, error: Exception) -> Failure:
     return Failure(
         files.subject,
         "",
-        f"unexpected {type(error).__name__}: {error}",
+        f"unexpected {type(error).__name__}: {_without_folders(str(error))}",
         "run again with --verbose and report it with the last lines",
     )
+
+
+def _without_folders(text: str) -> str:
+    r"""Leave of each path in a message its last part: the rest is private to the machine.
+
+    >>> _without_folders("[Errno 28] No space left on device: '/home/ada/my scans/a.nii'")
+    "[Errno 28] No space left on device: 'a.nii'"
+    >>> _without_folders(r"cannot map C:\Users\ada\a.nii (3/4 read)")
+    'cannot map a.nii (3/4 read)'
+    """
+    quoted = re.sub(r"(?<=['\"])(?:[A-Za-z]:)?[\\/][^'\"]*[\\/]", "", text)
+    return re.sub(r"(?<![\w.])(?:[A-Za-z]:)?[\\/](?:[^\s'\":]+[\\/])+", "", quoted)

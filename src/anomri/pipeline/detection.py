@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -231,11 +231,18 @@ def _kept(origin: Origin) -> Detector:
 def _key(files: ScanFiles, detector: Detector) -> str:
     """Hash what decides the result: the files as they are, and the model."""
     paths = [path for name, path in files.contrasts.items() if name not in files.slices]
-    paths += [path for slices in files.slices.values() for path in slices]
-    paths += [path for path in (files.brain, files.truth) if path]
     facts = [detector.fingerprint]
-    for path in paths:
-        if path.exists():
-            stat = path.stat()
-            facts.append(f"{path.name} {stat.st_size} {stat.st_mtime_ns}")
+    for contrast, slices in files.slices.items():
+        facts += [contrast, *_facts(slices)]  # their names do not say which contrast they are
+    facts += _facts([*paths, *(path for path in (files.brain, files.truth) if path)])
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def _facts(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield name, size and time of each file, and of each slice of a folder."""
+    for path in paths:
+        parts = sorted(path.iterdir()) if path.is_dir() else [path]
+        for part in parts:
+            if part.is_file():
+                stat = part.stat()
+                yield f"{part.name} {stat.st_size} {stat.st_mtime_ns}"

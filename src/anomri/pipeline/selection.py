@@ -9,6 +9,7 @@ from pathlib import Path
 from anomri.datasets import Found, find
 from anomri.errors import UsageError
 from anomri.scan import ScanFiles
+from anomri.tsv import NOTHING, read_tsv
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,18 @@ class Selection:
         Raises:
             UsageError: the file lacks a column, or no subject has that split.
         """
-        header, *rows = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
+        try:
+            rows = read_tsv(path)
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"{path.name}: expected text in UTF-8, got other bytes. Next: save it as UTF-8."
+            ) from error
+        header = list(rows[0]) if rows else []
         if not {"subject", "split"} <= set(header):
             raise UsageError(f"{path.name}: expected columns 'subject' and 'split', got {header}")
-        subject, part = header.index("subject"), header.index("split")
-        chosen = frozenset(row[subject] for row in rows if row[part] == split)
+        chosen = frozenset(row["subject"] for row in rows if row["split"] == split)
         if not chosen:
-            parts = ", ".join(sorted({row[part] for row in rows}))
+            parts = ", ".join(sorted({row["split"] for row in rows} - {NOTHING}))
             raise UsageError(f"{path.name}: no subject of split '{split}'; it has {parts}")
         return cls(chosen)
 
