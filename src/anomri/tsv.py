@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 import re
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
+from typing import TextIO
+from uuid import uuid4
 
 import numpy as np
 
@@ -43,15 +45,27 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text by renaming a finished draft, so that a kill leaves the old one or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", delete=False
-    ) as stream:
+    """Write a text whole or not at all, so that a kill leaves the old one or the new."""
+    with finished(path) as stream:
         stream.write(text)
-    draft = Path(stream.name)
-    draft.chmod(0o644)
-    draft.replace(path)
+
+
+@contextmanager
+def finished(path: Path) -> Iterator[TextIO]:
+    """Yield a draft that takes the place of ``path`` when the block ends well, else vanishes.
+
+    Its name is its own, so that processes that write one file at once do not meet. Who may read it
+    is up to the user's umask.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{uuid4().hex}")
+    try:
+        with draft.open("x", encoding="utf-8", newline="\n") as stream:
+            yield stream
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def _plain(cell: Cell) -> str:

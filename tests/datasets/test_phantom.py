@@ -144,6 +144,20 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cohort: Path, tmp_path: Pat
     assert _digests(tmp_path) == _digests(cohort)
 
 
+def test_a_kill_before_the_table_costs_nobody_their_health(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("anomri.datasets.phantom.write_tsv", stop)
+        with pytest.raises(KeyboardInterrupt):
+            make_phantoms(tmp_path, healthy=1, gliomas=0, lesions=0, spacing_mm=6.0)
+    make_phantoms(tmp_path, healthy=1, gliomas=0, lesions=0, spacing_mm=6.0)
+    assert [scan.healthy for scan in find(tmp_path).scans] == [True]
+
+
 def test_progress_counts_to_the_end(cohort: Path) -> None:
     steps: list[tuple[int, int]] = []
     _make(cohort, progress=lambda done, total: steps.append((done, total)))

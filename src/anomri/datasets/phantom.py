@@ -7,7 +7,6 @@ tumours follow a handful of random fields.
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from anomri.datasets.lesions import GliomaPlan, Lesion, grow_glioma, grow_white_
 from anomri.datasets.phantom_layout import MARKER
 from anomri.errors import UsageError
 from anomri.scan import Affine
+from anomri.tsv import write_text, write_tsv
 
 # Raised when the same parameters give other images than before.
 GENERATOR = 1
@@ -157,19 +157,19 @@ def _claim(folder: Path, cohort: Cohort) -> None:
                 f"{folder.name}: expected {MARKER} to hold these parameters, found others. "
                 "Next: choose another folder, or delete this one."
             )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
             f"{folder.name}: expected a new or empty folder, found files that are no phantoms. "
             "Next: choose another folder."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    marker.write_text(text, encoding="utf-8")
-    with (folder / "participants.tsv").open("w", encoding="utf-8", newline="") as lines:
-        table = csv.writer(lines, delimiter="\t", lineterminator="\n")
-        table.writerow(("participant_id", "healthy", "kind"))
-        for person in cohort.people():
-            table.writerow((person.name, str(person.kind == "healthy").lower(), person.kind))
+    else:
+        write_text(marker, text)
+    table = folder / "participants.tsv"
+    if table.is_file():
+        return
+    # A kill may have come between the two.
+    rows = [(p.name, str(p.kind == "healthy").lower(), p.kind) for p in cohort.people()]
+    write_tsv(table, ("participant_id", "healthy", "kind"), rows)
 
 
 def _write_person(folder: Path, person: Person, cohort: Cohort, atlas: Atlas) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.scan import Affine, Grid, Labels, Scan
+from anomri.tsv import write_text
 
 PARTIAL = ".partial-"  # prefix of what is not finished
 
@@ -87,7 +88,5 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object, by renaming."""
-    temporary = path.with_name(f"{path.name}.part")
-    temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    temporary.replace(path)
+    """Write a JSON object, by renaming; jobs of an array may do so at the same time."""
+    write_text(path, json.dumps(content, indent=1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import tempfile
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
@@ -19,6 +18,7 @@ from anomri.reporting.preview import Preview
 from anomri.reporting.record import RESEARCH_USE
 from anomri.reporting.regions import REGION_NAMES
 from anomri.reporting.words import FILTERS
+from anomri.tsv import finished
 
 TEMPLATES = resources.files("anomri.reporting") / "templates"
 
@@ -31,19 +31,9 @@ def write_html(path: Path, template: str, **contents: Any) -> Path:
         template: name of the template.
         contents: what the template shows.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", delete=False
-    ) as stream:
-        draft = Path(stream.name)
-        try:
-            stream.writelines(environment().get_template(template).generate(**contents))
-        except BaseException:
-            stream.close()
-            draft.unlink()
-            raise
-    draft.chmod(0o644)
-    return draft.replace(path)
+    with finished(path) as stream:
+        stream.writelines(environment().get_template(template).generate(**contents))
+    return path
 
 
 @cache

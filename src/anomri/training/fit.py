@@ -22,6 +22,7 @@ from anomri.training.module import FamilyTraining
 from anomri.training.parts import HEALTHY, Split, labelled_volume, split_parts
 from anomri.training.record import STATE, WEIGHTS, finish, forget
 from anomri.training.trainer import Machine, fit, limits_of, make_trainer, quiet
+from anomri.tsv import write_text
 
 RECIPE, ENVIRONMENT = "recipe.yaml", "environment.json"
 
@@ -72,7 +73,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
     """
     if _is_finished(recipe, run):
         log.info("%s: already trained", run.name)
-        (run / RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")  # detection may have changed
+        write_text(run / RECIPE, recipe.to_yaml())  # detection may have changed
         forget(run)  # a kill may have come just before this
         return run
     with torch.random.fork_rng(devices=[]), quiet():
@@ -146,7 +147,6 @@ def _check_prepared(recipe: Recipe, prepared: PreparedFolder) -> None:
 
 def _describe(run: Path, recipe: Recipe, split: Split, machine: Machine, trainer: Trainer) -> None:
     """Write down what is about to be trained, on what and where."""
-    run.mkdir(parents=True, exist_ok=True)
     environment = {
         "anomri": version("anomri"),
         "torch": torch.__version__,
@@ -163,5 +163,5 @@ def _describe(run: Path, recipe: Recipe, split: Split, machine: Machine, trainer
             "validation": len(split.validation),
         },
     }
-    (run / RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
-    (run / ENVIRONMENT).write_text(json.dumps(environment, indent=2) + "\n", encoding="utf-8")
+    write_text(run / RECIPE, recipe.to_yaml())
+    write_text(run / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")

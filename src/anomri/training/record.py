@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from anomri.errors import AnomriError
 from anomri.family import TOTAL
 from anomri.models import save_weights
 from anomri.training.module import VALIDATION, FamilyTraining
+from anomri.tsv import write_tsv
 
 METRICS, WEIGHTS, LOGS = "metrics.tsv", "weights.safetensors", "logs"
 STATE, BEST = "resume/state.safetensors", "resume/best.safetensors"
@@ -83,7 +83,9 @@ class RunRecord(Checkpoint):
             save_weights(pl_module.family, self.run / BEST)
         trainer.save_checkpoint(self.run / STATE, weights_only=False)
         if trainer.is_global_zero:
-            write_tsv(self.run / METRICS, self.rows)
+            columns = list(self.rows[0])
+            rows = [[row[name] for name in columns] for row in self.rows]
+            write_tsv(self.run / METRICS, columns, rows)
         trainer.should_stop |= trainer.current_epoch - self.best_epoch >= self.patience
 
     def _note(self, epoch: int, metrics: dict[str, float]) -> bool:
@@ -100,15 +102,6 @@ class RunRecord(Checkpoint):
             return False
         self.best_loss, self.best_epoch = loss, epoch
         return True
-
-
-def write_tsv(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    """Write one line per row under the names of the first row's columns, by renaming."""
-    columns = list(rows[0])
-    lines = [columns, *([f"{row[name]:.6g}" for name in columns] for row in rows)]
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text("".join("\t".join(line) + "\n" for line in lines), encoding="utf-8")
-    partial.replace(path)
 
 
 def finish(run: Path) -> None:
