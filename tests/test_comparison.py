@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,23 @@ def test_what_nobody_has_trained_is_trained_once(
     assert again.detector(other)
     assert trained == ["other"]
     assert (tmp_path / "paper" / "full" / "runs" / "other").is_dir()
+
+
+def test_a_network_that_learnt_from_another_split_is_not_taken(
+    folder: Path, tmp_path: Path
+) -> None:
+    definition = Definition.load(folder)
+    (one,) = chosen_rows(definition, folder.parent, frozenset({"one"}))
+    assert one.row is not None
+    make_run(tmp_path / "one", one.row.recipe)
+    _, judged, _ = read_tsv(folder.parent / "splits.tsv")
+    trainer = Trainer(
+        folder.parent, plan_of(folder).data, Work(tmp_path), runs_below(tmp_path), trains=False
+    )
+    assert trainer.detector(one)
+    said = {"subjects": {"train": [], "validation": [judged["subject"]]}}
+    (tmp_path / "one" / "environment.json").write_text(json.dumps(said))
+    assert trainer.detector(one) is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,18 @@ from typer.testing import CliRunner
 from anomri.cli import app
 from anomri.datasets import find, make_phantoms
 from anomri.errors import UsageError
-from anomri.reproduction import Data, Plan, Protocol, Work, reproduce, setting_of, trial
+from anomri.recipe import Recipe
+from anomri.reproduction import (
+    Data,
+    Plan,
+    Protocol,
+    Row,
+    Work,
+    reproduce,
+    setting_of,
+    train_row,
+    trial,
+)
 from anomri.tsv import read_tsv
 
 ROW = """
@@ -130,6 +142,25 @@ def test_a_pair_names_regions_before_and_after_the_slice_score(paper: Path) -> N
 def test_an_unknown_row_or_size_is_named(paper: Path, wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         reproduce(paper, replace(_plan(paper), **wrong))
+
+
+def test_a_scan_that_is_judged_now_is_never_left_among_those_learnt_from(
+    tmp_path: Path,
+) -> None:
+    cohort = make_phantoms(tmp_path / "cohort", healthy=3, gliomas=0, lesions=0, spacing_mm=6.0)
+    found = find(cohort)
+    row = Row(Recipe.load("intensity"), "intensity")
+    work = Work(tmp_path / "work", device="cpu")
+    train_row(row, found, ["healthy"], work)
+    fewer = replace(found, scans=found.scans[1:])
+    with pytest.raises(UsageError, match=f"'{found.scans[0].subject}' in it"):
+        train_row(row, fewer, ["healthy"], work)
+    learnt = {"subjects": {"train": [found.scans[0].subject], "validation": []}}
+    other = Work(tmp_path / "other", device="cpu")
+    other.run(row).mkdir(parents=True)
+    (other.run(row) / "environment.json").write_text(json.dumps(learnt))
+    with pytest.raises(UsageError, match="another folder"):
+        train_row(row, fewer, ["healthy"], other)
 
 
 PAPERS = Path(__file__).parents[1] / "recipes"

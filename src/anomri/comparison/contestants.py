@@ -19,7 +19,16 @@ from anomri.errors import UsageError
 from anomri.family import Family
 from anomri.postprocessing import FITTED_RULES
 from anomri.recipe import Recipe
-from anomri.reproduction import Data, Protocol, Row, Work, ending, rows_of, train_row
+from anomri.reproduction import (
+    Data,
+    Protocol,
+    Row,
+    Work,
+    ending,
+    learnt_from,
+    rows_of,
+    train_row,
+)
 from anomri.tsv import read_tsv
 
 METRICS = "metrics.tsv"
@@ -149,11 +158,14 @@ class Trainer:
         return with_recipe(load(run.folder, device=self.work.device), row.recipe), run.ended
 
     def _run(self, row: Row, group: Group) -> Run | None:
-        known = [run for run in self.runs if run.is_of(row.recipe)]
+        protocol = Protocol.load(self.papers / group.paper)
+        # A network of another split may have learnt from scans that are judged here.
+        may = self.data.named(protocol.train)
+        runs = (run for run in self.runs if run.is_of(row.recipe))
+        known = [run for run in runs if learnt_from(run.folder) <= may]
         if known or not self.trains:
             # Members of an ensemble may be the same network as a row.
             return min(known, key=lambda run: run.folder.name != row.run, default=None)
-        protocol = Protocol.load(self.papers / group.paper)
         settings = protocol.sizes[group.size].settings or protocol.settings
         work = Work(
             self.work.folder / group.paper / group.size,

@@ -32,7 +32,7 @@ from anomri.reproduction.protocol import FULL, Protocol, Setting, Size, Source, 
 from anomri.reproduction.rows import Row, rows_of, size_of
 from anomri.reproduction.scans import Data, halves
 from anomri.reproduction.table import MEASURED, commit, replace_lines, setting_of
-from anomri.reproduction.training import Work, ending, keep_curve, train_row
+from anomri.reproduction.training import Work, ending, keep_curve, learnt_from, train_row
 
 __all__ = [
     "Data",
@@ -45,6 +45,7 @@ __all__ = [
     "commit",
     "ending",
     "halves",
+    "learnt_from",
     "made_section",
     "put_between_markers",
     "reproduce",

@@ -39,6 +39,18 @@ class Data:
         layouts = "+".join(dict.fromkeys(part.layout for part in parts))
         return Found(scans, tuple(one for part in parts for one in part.skipped), layouts)
 
+    def named(self, sources: Sequence[Source]) -> frozenset[str]:
+        """Return the subjects that the splits of several sources name, here or not.
+
+        Raises:
+            UsageError: nobody has such a split.
+        """
+        return frozenset(
+            subject
+            for source in sources
+            for subject in pipeline.Selection.of_split(self.split_file, source.split).subjects
+        )
+
     def _part(self, source: Source) -> Found:
         folder = self.folder / source.folder
         if not folder.is_dir():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from typing import Any
 from anomri import pipeline
 from anomri.datasets import Found
 from anomri.detector import RECIPE, build_family
+from anomri.errors import UsageError
+from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.reproduction.protocol import Setting
 from anomri.reproduction.rows import Row
 from anomri.tsv import read_tsv, write_text, write_tsv
 
-METRICS = "metrics.tsv"
+METRICS, ENVIRONMENT = "metrics.tsv", "environment.json"
 LOSS = "val_loss"
 FITTED = ("healthy", "labelled")
 FITTING: frozenset[Setting] = frozenset({"healthy", "labelled", "slices"})
@@ -52,8 +55,12 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
 
     Returns:
         What :func:`anomri.pipeline.load_detector` takes.
+
+    Raises:
+        UsageError: the folder of the work holds others than these scans, or what was learnt from
+            others: an earlier split may have had them, and now they are to be judged.
     """
-    run = work.run(row)
+    run, names = work.run(row), {files.subject for files in scans.scans}
     if row.parts:
         for part in row.parts:
             train_row(part, scans, settings, work)
@@ -64,6 +71,8 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     fits = recipe.detection.threshold.name in FITTED or bool(FITTING & set(settings))
     if learns or fits:
         pipeline.prepare(scans, prepared, recipe=recipe, track=work.track)
+        held = (subject for _, subject, _ in PreparedFolder.open(prepared).index())
+        _refuse_strangers({*held, *learnt_from(run)} - names, work.folder)
     if learns:
         _train(row, prepared, run, work)
     else:
@@ -71,6 +80,26 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     if fits and not row.supervised:
         pipeline.calibrate(run, prepared, run, device=work.device, track=work.track)
     return str(run)
+
+
+def learnt_from(run: Path) -> frozenset[str]:
+    """Return the subjects that networks were trained and validated on; none where nobody says.
+
+    Args:
+        run: folder of one network, or of the members of an ensemble.
+    """
+    paths = [path for where in ("", "*/") for path in run.glob(where + ENVIRONMENT)]
+    said = [json.loads(path.read_text("utf-8")).get("subjects", {}) for path in paths]
+    return frozenset(name for one in said for names in one.values() for name in names)
+
+
+def _refuse_strangers(strangers: Collection[str], folder: Path) -> None:
+    if strangers:
+        raise UsageError(
+            f"{folder.name}: expected work on the scans to learn from alone, found "
+            f"'{min(strangers)}' in it, which is not one of them. "
+            "Next: choose another folder with -o."
+        )
 
 
 def _train(row: Row, prepared: Path, run: Path, work: Work) -> None:
