@@ -58,3 +58,11 @@ def test_a_split_written_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     path.write_bytes(b"subject\tsplit\nM\xfcller\ttrain\n")
     with pytest.raises(UsageError, match="UTF-8"):
         Selection.of_split(path, "train")
+
+
+def test_a_name_in_two_splits_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "splits.tsv"
+    path.write_text("dataset\tsubject\tsplit\none\t01\ttrain\nother\t01\ttest\none\t02\ttest\n")
+    for split in ("train", "test"):
+        with pytest.raises(UsageError, match="for '01'"):
+            Selection.of_split(path, split)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Selection:
         """Read the subjects of one split from a TSV file with columns ``subject`` and ``split``.
 
         Raises:
-            UsageError: the file lacks a column, or no subject has that split.
+            UsageError: the file lacks a column, no subject has that split, or one has two.
         """
         try:
             rows = read_tsv(path)
@@ -52,10 +52,14 @@ class Selection:
         header = list(rows[0]) if rows else []
         if not {"subject", "split"} <= set(header):
             raise UsageError(f"{path.name}: expected columns 'subject' and 'split', got {header}")
-        chosen = frozenset(row["subject"] for row in rows if row["split"] == split)
+        parts: dict[str, set[str]] = {}
+        for row in rows:
+            parts.setdefault(row["subject"], set()).add(row["split"])
+        _refuse_two_parts(path, parts)
+        chosen = frozenset(subject for subject, held in parts.items() if split in held)
         if not chosen:
-            parts = ", ".join(sorted({row["split"] for row in rows} - {NOTHING}))
-            raise UsageError(f"{path.name}: no subject of split '{split}'; it has {parts}")
+            names = ", ".join(sorted(set().union(*parts.values()) - {NOTHING}))
+            raise UsageError(f"{path.name}: no subject of split '{split}'; it has {names}")
         return cls(chosen)
 
 
@@ -81,3 +85,14 @@ def survey(
             f"for. Next: `--dry-run` lists what is there."
         )
     return replace(found, scans=chosen, chosen=True)
+
+
+def _refuse_two_parts(path: Path, parts: Mapping[str, Collection[str]]) -> None:
+    """Refuse a name in two splits, of two data sets perhaps: who is judged would be learnt from."""
+    twice = sorted(subject for subject, held in parts.items() if len(held) > 1)
+    if twice:
+        names = ", ".join(sorted(parts[twice[0]]))
+        raise UsageError(
+            f"{path.name}: expected one split for each subject, got {names} "
+            f"for '{twice[0]}'. Next: rename one of the two, or write a file for each data set."
+        )
