@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from anomri.detector import Detector, load
+from anomri.errors import ScanError
 from anomri.pipeline.measurement import read_case
 from anomri.recipe import Recipe
 from anomri.reporting import write_detection
@@ -61,3 +62,13 @@ def test_a_mask_without_regions_is_of_the_region_that_it_shows(
         assert read_case(tmp_path / "out", looked, region)["mask"].sum() == voxels
     for region in not_counted:
         assert not read_case(tmp_path / "out", looked, region)["mask"].any()
+
+
+def test_a_patient_without_an_experts_mask_is_not_measured_as_healthy(
+    ball_scan: Scan, looked: ScanFiles, tmp_path: Path
+) -> None:
+    detected(ball_scan, looked, "enhancing", tmp_path / "out")
+    unlabelled = replace(looked, truth=None, healthy=False)
+    with pytest.raises(ScanError, match="expert's mask"):
+        read_case(tmp_path / "out", unlabelled)
+    assert read_case(tmp_path / "out", replace(unlabelled, healthy=None))["truth"] is None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anomri.datasets import Found
-from anomri.errors import UsageError
+from anomri.errors import ScanError, UsageError
 from anomri.evaluation import (
     case_metrics,
     curve_points,
@@ -108,7 +108,7 @@ def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str,
 
     Args:
         detections: folder written by :func:`detect`.
-        files: the scan; without a truth it must be known to be healthy.
+        files: the scan; without a truth it is taken as healthy, unless it is known not to be.
         region: which labels of the truth count, by name of ``REGIONS``; empty is what the map of
             the detection's mask shows. A mask without regions counts as the one that it shows and
             as the whole. The values are those of the maps that show this region;
@@ -116,7 +116,7 @@ def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str,
 
     Raises:
         UsageError: there is no such region.
-        ScanError: the truth cannot be used.
+        ScanError: the truth cannot be used, or is missing where there must be a lesion.
     """
     record = read_record(detections, files.label)
     if record is None:
@@ -184,5 +184,12 @@ def _reconstruction_mae(detections: Path, files: ScanFiles) -> float:
 def _truth(files: ScanFiles, grid: Grid, region: str) -> Mask | None:
     """Return the expert's mask on the scan's grid; all False for a healthy scan."""
     if files.truth is None:
+        if files.healthy is False:  # every lesion that was found would count as false
+            raise ScanError(
+                files.subject,
+                expected="an expert's mask of a scan that is not healthy",
+                got="none",
+                next_step="add the mask, or evaluate the other scans alone",
+            )
         return np.zeros(grid.shape, dtype=bool) if files.healthy else None
     return np.isin(read_truth(files.truth, grid), REGIONS[region])
