@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from anomri.detector import load
+from anomri.detector import build_family, load
 from anomri.errors import UsageError
 from anomri.family import Batch, Losses, Segmenter
 from anomri.models import build_segmenter, save_weights
@@ -119,6 +119,19 @@ def test_a_folder_of_runs_is_an_ensemble(tmp_path: Path) -> None:
     save_run(tmp_path / "two", RECIPE.model_copy(update={"contrasts": ("t2",)}))
     with pytest.raises(UsageError, match="of t2 shows 'whole'"):
         load(tmp_path, device="cpu")
+
+
+def test_networks_that_learn_healthy_anatomy_are_never_averaged(tmp_path: Path) -> None:
+    recipe = Recipe.parse(
+        "{name: healthy, preparation: {shape: [32, 32, null]}, family: {vae: {}}}", origin="x"
+    )
+    for name in ("one", "two"):  # of the same recipe, on other scans perhaps
+        network = build_family(recipe)
+        save_weights(network, tmp_path / name / "weights.safetensors")
+        (tmp_path / name / "recipe.yaml").write_text(recipe.to_yaml())
+    with pytest.raises(UsageError, match="cannot be averaged"):
+        load(tmp_path, device="cpu")
+    assert len(load(tmp_path / "one", device="cpu").networks) == 1
 
 
 def test_a_segmenter_detects_and_names_regions(tmp_path: Path, ball_scan: Scan) -> None:

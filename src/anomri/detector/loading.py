@@ -117,7 +117,7 @@ def _together(models: Sequence[Detector], small: Detector | None, fitted: ByPart
 def _of_runs(runs: Sequence[Path], folder: Path, device: torch.device) -> Detector:
     """Load the runs of one contrast; several share the thresholds of the folder around them."""
     recipe = Recipe.load(runs[0] / RECIPE)
-    loaded = [_load(run, recipe) for run in runs]
+    loaded = [_load(run, recipe, alone=len(runs) == 1) for run in runs]
     home = runs[0] if len(runs) == 1 else folder
     return Detector(
         recipe,
@@ -229,12 +229,12 @@ def runs_of(folder: Path) -> list[Path]:
     return members
 
 
-def _load(run: Path, first: Recipe) -> tuple[Network, str]:
+def _load(run: Path, first: Recipe, *, alone: bool) -> tuple[Network, str]:
     """Load one member of a model; return it and the hash of its weights."""
     recipe = Recipe.load(run / RECIPE)
     network = build_family(recipe)
     alike = (recipe.preparation, recipe.contrasts) == (first.preparation, first.contrasts)
-    if not alike or (recipe != first and isinstance(network, Family)):
+    if not alike or (isinstance(network, Family) and not alone):
         raise UsageError(
             f"{run.name}: cannot be averaged with the runs beside it: expected segmenters with "
             "one preparation and the same contrasts. Next: name one run folder."
