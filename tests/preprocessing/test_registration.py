@@ -325,3 +325,15 @@ def test_a_match_far_from_the_header_is_refused() -> None:
     for lost in (patient((60, 0, 0)), patient((0, 0, 0), (90, 0, 0))):
         with pytest.raises(QualityRefused, match=r"t1\.nii\.gz"):
             _refuse_far(Match(lost, 1), fixed, "t1.nii.gz")
+
+
+def test_a_contrast_beside_the_brain_is_refused() -> None:
+    values = np.random.default_rng(0).random((40, 40, 40), dtype=np.float32)
+    brain = np.zeros(values.shape, dtype=bool)
+    brain[10:22, 10:22, 10:22] = True
+    here, beside = np.diag([2.0, 2, 2, 1]), np.diag([2.0, 2, 2, 1])
+    beside[:3, 3] = 70  # the two meet in a corner, far from the brain
+    first = Native("flair.nii", values, Grid(shape=values.shape, affine=here))
+    other = Native("t1.nii", values, Grid(shape=values.shape, affine=beside))
+    with pytest.raises(QualityRefused, match=r"t1\.nii.*beside the brain of flair\.nii"):
+        align(other, first, values, brain)

@@ -39,7 +39,8 @@ def align(image: Native, first: Native, volume: Volume, brain: Mask) -> tuple[Na
 
     Raises:
         GridMismatch: the two do not meet in space.
-        QualityRefused: the match is further from the headers than one session can be.
+        QualityRefused: the match is further from the headers than one session can be, or by the
+            headers the contrast lies beside the brain.
     """
     if same_grid(image.grid, first.grid):
         return image, []
@@ -47,7 +48,10 @@ def align(image: Native, first: Native, volume: Volume, brain: Mask) -> tuple[Na
     oriented = orient(first.grid)
     rim = ndimage.distance_transform_edt(~brain, sampling=oriented.spacing) <= RIM_MM
     fixed = coarse(volume, rim, oriented, side_mm=SIDE_MM, around=True)
-    match = register(fixed, _picture(image, fixed), "rigid", np.eye(4))
+    try:
+        match = register(fixed, _picture(image, fixed), "rigid", np.eye(4))
+    except RuntimeError as error:  # no voxel of the one lies in the other
+        raise _refused(image.name, f"one that lies beside the brain of {first.name}") from error
     _refuse_far(match, fixed, image.name)
     affine = np.linalg.inv(match.matrix) @ image.grid.affine
     # The header's second transform says where the file was before.
@@ -67,11 +71,15 @@ def _refuse_far(match: Match, fixed: Coarse, name: str) -> None:
     shift = match.shift_mm(fixed.centre)
     if match.turn_deg <= MAX_TURN_DEG and shift <= MAX_SHIFT_MM:
         return
-    raise QualityRefused(
+    raise _refused(name, f"{shift:.0f} mm and {match.turn_deg:.0f} degrees")
+
+
+def _refused(name: str, got: str) -> QualityRefused:
+    return QualityRefused(
         name,
         expected=f"a contrast within {MAX_SHIFT_MM:.0f} mm and {MAX_TURN_DEG:.0f} degrees of "
         "where its header places it",
-        got=f"{shift:.0f} mm and {match.turn_deg:.0f} degrees",
+        got=got,
         next_step="check that all files are of one patient, or register them beforehand",
     )
 
