@@ -158,3 +158,24 @@ def test_without_pydicom_the_extra_is_named(
     with pytest.raises(MissingPiece, match=r"anomri\[dicom\]") as caught:
         find(tmp_path)
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("number", "instead"),
+    [
+        (0x32, b"a\\b\\c"),  # ImagePositionPatient
+        (0x37, b"1\\0\\0\\0\\1\\nan"),  # ImageOrientationPatient
+        (0x11, b"1x"),  # SeriesNumber
+    ],
+)
+def test_numbers_that_are_none_cost_no_series_and_no_warning(
+    tmp_path: Path, make_series: MakeSeries, number: int, instead: bytes
+) -> None:
+    paths = make_series(tmp_path, VOLUME, SeriesDescription="flair")
+    broken = paths[4].read_bytes()
+    at = broken.index(bytes([0x20, 0, number, 0])) + 8
+    length = int.from_bytes(broken[at - 2 : at], "little")
+    assert length >= len(instead)
+    paths[4].write_bytes(broken[:at] + instead.ljust(length) + broken[at + length :])
+    (scan,) = find(tmp_path).scans  # warnings are errors here
+    assert len(scan.slices["flair"]) == len(VOLUME)

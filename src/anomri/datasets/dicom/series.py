@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomri.errors import MissingPiece
 
@@ -54,14 +57,13 @@ class Series:
         self.files.append(path)
         if fault:
             self.faults.append(fault)
-        plane = header.get("ImageOrientationPatient")
-        position = header.get("ImagePositionPatient")
-        if plane is None or position is None or len(plane) != 6 or len(position) != 3:
+        directions = _numbers(header, "ImageOrientationPatient", 6)
+        position = _numbers(header, "ImagePositionPatient", 3)
+        if directions is None or position is None:
             return
-        directions = np.asarray(plane, dtype=np.float64)
         normal = np.cross(directions[:3], directions[3:])
         self.planes.add(tuple(float(value) for value in np.round(directions, 2)))
-        self.positions.append(float(np.dot(normal, np.asarray(position, dtype=np.float64))))
+        self.positions.append(float(np.dot(normal, position)))
 
     def text(self, tag: str) -> str:
         """Return a tag as one line of text; empty where it is not there."""
@@ -106,6 +108,15 @@ class Series:
             where = int(np.argmax(steps)) + 1
             return f"a slice is missing after slice {where}; copy the series again"
         return None
+
+
+def _numbers(header: Dataset, tag: str, count: int) -> NDArray[np.float64] | None:
+    """Return a tag as so many numbers; None where it holds anything else."""
+    try:
+        numbers = np.asarray(header.get(tag), dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() else None
 
 
 def read_series(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, str]]]:
@@ -170,11 +181,19 @@ def _headers(paths: Iterable[Path]) -> Iterator[tuple[Path, Dataset | None, str]
 
 
 def _header(path: Path) -> tuple[Any, bool]:
-    """Return the tags of a file, and whether it ends before its pixels do."""
+    """Return the tags of a file, and whether it ends before its pixels do.
+
+    Scanners break the standard's rules for numbers all the time. pydicom would warn of each, now
+    or when a tag is first looked at: hence all are, and quietly.
+    """
     import pydicom
 
-    with path.open("rb") as stream:
+    with path.open("rb") as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
+        for tag in TAGS:
+            with suppress(TypeError, ValueError):
+                header.get(tag)
         return header, path.stat().st_size - stream.tell() < _pixel_bytes(header)
 
 
