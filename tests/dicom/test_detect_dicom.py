@@ -78,3 +78,28 @@ def test_one_file_with_many_frames_is_read_and_answered(
     held = highdicom.seg.segread(segmentation).get_volume(combine_segments=True)
     points = held.map_indices_to_reference(np.argwhere(held.array))
     np.testing.assert_allclose(points.mean(axis=0), [80, 100, 90], atol=2.0)
+
+
+def test_slices_of_corrected_geometry_cost_the_segmentation_and_not_the_scan(
+    tmp_path: Path, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_series(tmp_path / "in", head(), SeriesDescription="t2 flair")
+    monkeypatch.setattr("anomri.reporting.segmentation.TOLERANCE", -1)  # as if on another grid
+    words = ["detect", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", "intensity"]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert not list((tmp_path / "out").rglob("*_seg.dcm"))
+    (record,) = (tmp_path / "out").rglob("*_label-lesion_mask.json")
+    assert "no DICOM segmentation" in record.read_text("utf-8")
+    assert len(list((tmp_path / "out").rglob("*_label-lesion_mask.nii.gz"))) == 1
+
+
+def test_a_series_is_viewed_as_it_is_detected(tmp_path: Path, make_series: MakeSeries) -> None:
+    make_series(tmp_path / "in", head(), SeriesDescription="t2 flair")
+    page = tmp_path / "view.html"
+    words = ["view", str(tmp_path / "in"), "-o", str(page)]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    text = page.read_text("utf-8")
+    assert "FLAIR" in text
+    assert not any(secret.decode() in text for secret in SECRETS[:-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from anomri.datasets import find
+from anomri.datasets import converted, find
 from anomri.errors import UsageError
 from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.measurement import evaluation_tables
@@ -40,4 +40,6 @@ def view(source: Path, *, result: Path | None = None, out: Path | None = None) -
     files = found.scans[0]
     if result is not None and read_record(result, files.label) is None:
         raise UsageError(f"{result.name}: holds no detection of {files.label}")
-    return write_view(files, out or (result or Path()) / f"{files.label}_view.html", result=result)
+    page = out or (result or Path()) / f"{files.label}_view.html"
+    with converted(files) as images:
+        return write_view(images, page, result=result)

@@ -7,12 +7,14 @@ folder that is there is a folder that is finished.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 
+from anomri.errors import ScanError
 from anomri.preprocessing import SPACE
 from anomri.reporting.drafts import all_or_nothing
 from anomri.reporting.figures import picture
@@ -32,6 +34,8 @@ from anomri.reporting.regions import REGION_NAMES
 from anomri.reporting.segmentation import write_segmentation
 from anomri.scan import Detection, bids_label
 
+log = logging.getLogger(__name__)
+
 
 def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path] = ()) -> Path:
     """Write the images, sidecars and picture of one scan, replacing an earlier result.
@@ -40,7 +44,8 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
         detection: what was found.
         folder: where the detections of a run are written; made where it is missing.
         slices: the DICOM files that the scan was made from; the lesions become a DICOM
-            segmentation that refers to them.
+            segmentation that refers to them. Where it cannot be made, as on slices whose geometry
+            had to be corrected, the record says so, and the rest is written.
 
     Returns:
         The scan's own folder, ``sub-<label>[/ses-<label>]/anat``.
@@ -50,9 +55,13 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
     """
     label = detection.anomaly.scan.label
     home = anat_folder(folder, label)
-    record = Record.of(detection)
+    images, record = native_images(detection), Record.of(detection)
     with all_or_nothing(home, folder) as draft:
-        for name, image in native_images(detection).items():
+        if slices:
+            key = str(detection.provenance.get("key", ""))
+            told = _answer(images["mask"], slices, draft / f"{label}_{SEGMENTATION}", key)
+            record = record.model_copy(update={"notes": (*record.notes, *told)})
+        for name, image in images.items():
             path = draft / f"{label}_{_file_name(name)}"
             write_image(image, path)
             _sidecar_of(path).write_text(_sidecar(name, record), encoding="utf-8")
@@ -63,13 +72,21 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
         if detection.regions is not None:
             (draft / f"{label}_desc-regions_dseg.tsv").write_text(_region_table(), encoding="utf-8")
         (draft / f"{label}_{PICTURE}").write_bytes(picture(detection))
-        if slices:
-            mask = nib.Nifti1Image.from_filename(draft / f"{label}_{MASK}")
-            key = str(detection.provenance.get("key", ""))
-            write_segmentation(mask, slices, draft / f"{label}_{SEGMENTATION}", identity=key)
         copy = preview_of(detection).model_dump_json()
         (draft / f"{label}_{PREVIEW}").write_text(copy, encoding="utf-8")
     return home
+
+
+def _answer(
+    mask: nib.Nifti1Image, slices: Sequence[Path], path: Path, identity: str
+) -> tuple[str, ...]:
+    """Write the DICOM segmentation, or return what a reader must know."""
+    try:
+        write_segmentation(mask, slices, path, identity=identity)
+    except ScanError as error:
+        log.warning("%s: no DICOM segmentation: %s", path.name, error.reason)
+        return (f"no DICOM segmentation: {error.reason}; the NIfTI mask lies right",)
+    return ()
 
 
 def _in_template(sidecar: str) -> str:
