@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -25,6 +29,25 @@ def test_an_interruption_tells_how_to_go_on(
         cli.main()
     assert ended.value.code == 130
     assert "run the same command again" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_job_that_is_cancelled_tidies_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cancelled(*_: object, **__: object) -> None:
+        with tempfile.TemporaryDirectory(dir=tmp_path):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)  # not reached
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(pipeline, "report", cancelled)
+    monkeypatch.setattr("sys.argv", ["anomri", "report", "."])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert list(tmp_path.iterdir()) == []
+    assert "run the same command again" in " ".join(capsys.readouterr().err.split())
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_another_end_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -63,7 +64,11 @@ def start(
 
 
 def main() -> None:
-    """Run the command line; errors meant for people end it with their own exit code."""
+    """Run the command line; errors meant for people end it with their own exit code.
+
+    A polite kill, as job schedulers send it, is an interruption: what is half written goes.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except AnomriError as error:
@@ -75,3 +80,5 @@ def main() -> None:
             raise
         console.print("anomri: stopped; run the same command again to go on.")
         sys.exit(INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGTERM, before)
