@@ -49,6 +49,21 @@ def test_a_folder_without_heads_is_a_usage_error(tmp_path: Path) -> None:
         next(read_heads(tmp_path))
 
 
+def test_labels_that_lie_otherwise_on_disk_are_laid_onto_their_scan(tmp_path: Path) -> None:
+    scan = np.random.default_rng(0).random((6, 7, 8), dtype=np.float32)
+    labels = np.zeros(scan.shape, np.uint8)
+    labels[1, 2, 3] = 51
+    one = nib.Nifti1Image(scan, np.diag([2.0, 2, 2, 1]))
+    other = nib.Nifti1Image(labels, one.affine).as_reoriented(np.array([[0, -1], [1, -1], [2, 1]]))
+    for number in range(2):
+        for image, name in ((one, f"t1/h{number}_T1"), (other, f"dlmuse_seg/h{number}_T1_DLMUSE")):
+            path = tmp_path / f"{name}.nii.gz"
+            path.parent.mkdir(exist_ok=True)
+            nib.save(image, path)
+    for _, head in read_heads(tmp_path):
+        assert np.argwhere(head.anatomy).tolist() == [[1, 2, 3]]
+
+
 def test_every_sixth_head_is_held_out() -> None:
     names = [f"h{number:02d}" for number in range(24)]
     taught, held = split(dict.fromkeys(names))

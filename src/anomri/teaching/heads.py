@@ -14,7 +14,8 @@ from scipy import ndimage
 
 from anomri.errors import UsageError
 from anomri.preprocessing.grids import orient, to_ras
-from anomri.preprocessing.reading import read_labels, read_native
+from anomri.preprocessing.reading import read_native
+from anomri.preprocessing.subject import read_truth
 from anomri.scan import Labels, Volume
 from anomri.tsv import write_text
 
@@ -63,7 +64,7 @@ def read_heads(folder: Path) -> Iterator[tuple[str, Labelled]]:
         )
     for name, (path, labels) in whole.items():
         scan, grid = read_native(path)
-        anatomy = to_ras(read_labels(labels)[0], grid)
+        anatomy = to_ras(read_truth(labels, grid), grid)  # its file may lie otherwise
         yield name, Labelled(to_ras(scan, grid), anatomy, orient(grid).spacing)
 
 
