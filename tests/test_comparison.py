@@ -240,8 +240,9 @@ def test_a_fingerprint_is_of_what_is_done_to_a_scan() -> None:
         assert fingerprint(more) not in prints
 
 
-def test_a_fitted_threshold_must_be_there(tmp_path: Path) -> None:
-    recipe = Recipe.load("demo")
+@pytest.mark.parametrize("rule", ["healthy", "healthy_decision", "labelled"])
+def test_a_fitted_threshold_must_be_there(tmp_path: Path, rule: str) -> None:
+    recipe = Recipe.load("demo").with_detection(threshold=rule)
     assert not Run(tmp_path, recipe, {}).is_of(recipe)
     (tmp_path / "thresholds.json").touch()
     assert Run(tmp_path, recipe, {}).is_of(recipe)

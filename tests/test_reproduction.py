@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.datasets import find, make_phantoms
+from anomri.detector import load_thresholds
 from anomri.errors import UsageError
 from anomri.recipe import Recipe
 from anomri.reproduction import (
@@ -149,18 +150,20 @@ def test_a_scan_that_is_judged_now_is_never_left_among_those_learnt_from(
 ) -> None:
     cohort = make_phantoms(tmp_path / "cohort", healthy=3, gliomas=0, lesions=0, spacing_mm=6.0)
     found = find(cohort)
-    row = Row(Recipe.load("intensity"), "intensity")
+    fitted = Recipe.load("intensity").with_detection(threshold="healthy_decision")
+    row = Row(fitted, "intensity")
     work = Work(tmp_path / "work", device="cpu")
-    train_row(row, found, ["healthy"], work)
+    train_row(row, found, [], work)
+    assert "healthy_decision" in load_thresholds(work.run(row))
     fewer = replace(found, scans=found.scans[1:])
     with pytest.raises(UsageError, match=f"'{found.scans[0].subject}' in it"):
-        train_row(row, fewer, ["healthy"], work)
+        train_row(row, fewer, [], work)
     learnt = {"subjects": {"train": [found.scans[0].subject], "validation": []}}
     other = Work(tmp_path / "other", device="cpu")
     other.run(row).mkdir(parents=True)
     (other.run(row) / "environment.json").write_text(json.dumps(learnt))
     with pytest.raises(UsageError, match="another folder"):
-        train_row(row, fewer, ["healthy"], other)
+        train_row(row, fewer, [], other)
 
 
 PAPERS = Path(__file__).parents[1] / "recipes"

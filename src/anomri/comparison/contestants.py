@@ -17,7 +17,7 @@ from anomri.comparison.definition import Definition, Group
 from anomri.detector import RECIPE, THRESHOLDS, WEIGHTS, Detector, load
 from anomri.errors import UsageError
 from anomri.family import Family
-from anomri.postprocessing import FITTED_RULES
+from anomri.postprocessing import TO_BE_FITTED
 from anomri.recipe import Recipe
 from anomri.reproduction import (
     Data,
@@ -77,7 +77,7 @@ class Run:
             limit = {"max_epochs": wanted.training.max_epochs}
             training = mine.training.model_copy(update=limit)
             mine = mine.model_copy(update={"training": training})
-        thresholds = wanted.detection.threshold.name not in FITTED_RULES
+        thresholds = wanted.detection.threshold.name not in TO_BE_FITTED
         return mine.learns_like(wanted) and (thresholds or (self.folder / THRESHOLDS).is_file())
 
 

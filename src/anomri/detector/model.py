@@ -30,6 +30,7 @@ from anomri.errors import ScanError, UsageError
 from anomri.family import Family, Network
 from anomri.options import call
 from anomri.postprocessing import (
+    TO_BE_FITTED,
     clean,
     decide,
     decide_nearby,
@@ -66,8 +67,6 @@ Seen = tuple[Scan, AnomalyMap, Regions]  # of a model's own contrasts, 0 where o
 SliceScores = Mapping[str, NDArray[np.float64]]  # name -> (K,)
 
 WHOLE, ENHANCING, SMALL = "whole", "enhancing", "small"  # parts of models that work together
-
-FITTED_RULES = ("healthy", "healthy_decision", "labelled", "oracle")
 
 
 def joint_contrasts(parts: Mapping[str, Recipe]) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -159,7 +158,7 @@ class Detector:
     def fixed_value(self) -> float | None:
         """The threshold's value where it is the same for every scan; else None."""
         rule = self.recipe.detection.threshold
-        if rule.name in FITTED_RULES:
+        if rule.name in TO_BE_FITTED:
             return self.thresholds[rule.name].value if rule.name in self.thresholds else None
         value = rule.options.get("value")
         return float(value) if isinstance(value, int | float) else None
@@ -263,7 +262,7 @@ class Detector:
             UsageError: the rule has to be fitted first and has not been.
         """
         rule = self.recipe.detection.threshold
-        if rule.name in FITTED_RULES:
+        if rule.name in TO_BE_FITTED:
             return self._fitted_threshold(rule.name)
         return replace(threshold_of_scan(anomaly, rule), marked=self.expected)
 

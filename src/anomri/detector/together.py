@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from anomri.detector.beside import of_contrasts
 from anomri.detector.dial import Dial
 from anomri.detector.loading import TOGETHER
-from anomri.detector.model import FITTED_RULES, WHOLE, Detector
+from anomri.detector.model import WHOLE, Detector
 from anomri.evaluation import false_positive_ml
-from anomri.postprocessing import WITHOUT_THRESHOLD, DecidedFit
+from anomri.postprocessing import TO_BE_FITTED, WITHOUT_THRESHOLD, DecidedFit
 from anomri.scan import HealthyVolume, Scan, Threshold
 from anomri.tsv import write_text
 
@@ -65,7 +65,7 @@ class JointCalibration:
         sections = [one.recipe.detection for one in self._detector.members.values()]
         return all(
             section.decide.name not in WITHOUT_THRESHOLD
-            and section.threshold.name in ("fixed", *FITTED_RULES)
+            and section.threshold.name in ("fixed", *TO_BE_FITTED)
             for section in sections
         )
 

@@ -80,6 +80,8 @@ FITTED_RULES: Mapping[str, Callable[..., Fit]] = {
     "labelled": labelled,
     "oracle": oracle,
 }
+# Rules whose threshold has to be there before a scan is looked at: calibration leaves it.
+TO_BE_FITTED = (*FITTED_RULES, DECIDED)
 RULES: Mapping[str, Callable[..., Threshold | Fit]] = {**SCAN_RULES, **FITTED_RULES}
 
 
@@ -158,6 +160,7 @@ __all__ = [
     "RULES",
     "SCAN_RULES",
     "STEPS",
+    "TO_BE_FITTED",
     "WITHOUT_THRESHOLD",
     "Candidate",
     "DecidedFit",

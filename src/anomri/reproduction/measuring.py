@@ -12,7 +12,7 @@ from anomri.datasets import Found
 from anomri.detector import Detector
 from anomri.evaluation import summarise
 from anomri.family import REGIONS
-from anomri.postprocessing import FITTED_RULES, ThresholdFits
+from anomri.postprocessing import TO_BE_FITTED, ThresholdFits
 from anomri.recipe import Step
 from anomri.reproduction.protocol import Setting
 from anomri.reproduction.rows import Row
@@ -160,7 +160,7 @@ def _seen(row: Row, setting: Setting, sees: str) -> str:
     if row.supervised:
         return SUPERVISED
     rule = row.recipe.detection.threshold.name
-    return f"fitted on train: {rule}" if rule in FITTED_RULES else sees
+    return f"fitted on train: {rule}" if rule in TO_BE_FITTED else sees
 
 
 def _numbers(line: dict[str, str]) -> Line:

@@ -13,6 +13,7 @@ from anomri import pipeline
 from anomri.datasets import Found
 from anomri.detector import RECIPE, build_family
 from anomri.errors import UsageError
+from anomri.postprocessing import TO_BE_FITTED
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.reproduction.protocol import Setting
@@ -21,7 +22,6 @@ from anomri.tsv import read_tsv, write_text, write_tsv
 
 METRICS, ENVIRONMENT = "metrics.tsv", "environment.json"
 LOSS = "val_loss"
-FITTED = ("healthy", "labelled")
 FITTING: frozenset[Setting] = frozenset({"healthy", "labelled", "slices"})
 
 
@@ -68,7 +68,7 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
         return str(run)
     recipe, prepared = row.recipe, work.prepared(row.recipe)
     learns = any(True for _ in build_family(recipe).parameters())
-    fits = recipe.detection.threshold.name in FITTED or bool(FITTING & set(settings))
+    fits = recipe.detection.threshold.name in TO_BE_FITTED or bool(FITTING & set(settings))
     if learns or fits:
         pipeline.prepare(scans, prepared, recipe=recipe, track=work.track)
         held = (subject for _, subject, _ in PreparedFolder.open(prepared).index())
