@@ -104,6 +104,11 @@ class Preparation(_Section):
         text = json.dumps(section, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def sees_like(self, other: Preparation) -> bool:
+        """Tell whether both give a network the same images, whoever finds the brain in them."""
+        mine, theirs = (one.model_copy(update={"brain": "auto"}) for one in (self, other))
+        return mine == theirs
+
 
 class Augmentation(_Section):
     """Random geometry, drawn anew for each sample (paper A, section 3).

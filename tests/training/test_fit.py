@@ -21,6 +21,7 @@ from anomri.models import FAMILIES, build, load_weights
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe, Step
 from anomri.training import train
+from anomri.training.fit import _check_prepared
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -123,6 +124,7 @@ from anomri.models.convolutional import VariationalAutoencoder
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training import train
+from anomri.training.fit import _check_prepared
 
 # A job that a shell started in the background inherits a deaf ear for Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -265,6 +267,13 @@ def test_scans_prepared_otherwise_are_refused(
         fit(recipe().model_copy(update={"preparation": wanted}), prepared, tmp_path / "run")
     with pytest.raises(UsageError, match="has no 't2'"):
         fit(recipe().model_copy(update={"contrasts": ("t2",)}), prepared, tmp_path / "run")
+
+
+def test_whoever_found_the_brain_the_scans_can_be_learnt_from(
+    prepared: PreparedFolder, recipe: MakeRecipe
+) -> None:
+    for method in ("given", "hdbet", "network"):
+        _check_prepared(recipe().with_brain(method), prepared)
 
 
 def test_unknown_families_are_refused(

@@ -110,8 +110,7 @@ def _check_prepared(detector: Detector, prepared: PreparedFolder) -> None:
     """Refuse scans that the model would see in another way when it looks at them itself."""
     missing = [one for one in detector.contrasts if one not in prepared.contrasts]
     missing = [one for one in missing if one not in detector.optional]
-    ways = (detector.recipe.preparation, prepared.preparation)
-    if missing or len({way.model_copy(update={"brain": "auto"}).key() for way in ways}) > 1:
+    if missing or not detector.recipe.preparation.sees_like(prepared.preparation):
         other = f"has no '{missing[0]}'" if missing else "was prepared in another way"
         raise UsageError(
             f"{prepared.folder.name}: expected scans prepared as the recipe "

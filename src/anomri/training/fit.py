@@ -137,7 +137,7 @@ def _untrained(recipe: Recipe) -> Network:
 
 def _check_prepared(recipe: Recipe, prepared: PreparedFolder) -> None:
     missing = [name for name in recipe.contrasts if name not in prepared.contrasts]
-    if missing or prepared.preparation != recipe.preparation:
+    if missing or not recipe.preparation.sees_like(prepared.preparation):
         other = f"has no '{missing[0]}'" if missing else "was prepared in another way"
         raise UsageError(
             f"{prepared.folder.name}: expected scans prepared as the recipe '{recipe.name}' says; "
