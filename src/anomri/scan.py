@@ -65,6 +65,11 @@ class ScanFiles:
         prefix = f"sub-{bids_label(self.subject)}"
         return f"{prefix}_ses-{bids_label(self.session)}" if self.session else prefix
 
+    @property
+    def name(self) -> str:
+        """What a table of scans calls it: the subject, or the label where there are sessions."""
+        return self.label if self.session else self.subject
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:

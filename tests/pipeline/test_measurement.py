@@ -9,12 +9,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from anomri.comparison.measuring import Measure
+from anomri.datasets import Found
 from anomri.detector import Detector, load
 from anomri.errors import ScanError
-from anomri.pipeline.measurement import read_case
+from anomri.pipeline.measurement import evaluate, read_case
 from anomri.recipe import Recipe
 from anomri.reporting import write_detection
 from anomri.scan import Scan, ScanFiles
+from anomri.tsv import read_tsv
 
 
 @pytest.fixture
@@ -72,3 +75,18 @@ def test_a_patient_without_an_experts_mask_is_not_measured_as_healthy(
     with pytest.raises(ScanError, match="expert's mask"):
         read_case(tmp_path / "out", unlabelled)
     assert read_case(tmp_path / "out", replace(unlabelled, healthy=None))["truth"] is None
+
+
+def test_two_sessions_of_a_subject_are_two_scans(
+    ball_scan: Scan, looked: ScanFiles, tmp_path: Path
+) -> None:
+    sessions = [replace(looked, session=name) for name in ("before", "after")]
+    for files in sessions:
+        detected(ball_scan, files, "whole", tmp_path)
+    evaluate(tmp_path, Found(tuple(sessions), (), "bids"), tmp_path)
+    names = [files.label for files in sessions]
+    for table in ("evaluation", "evaluation_curves", "evaluation_slices"):
+        rows = read_tsv(tmp_path / f"{table}.tsv")
+        assert list(dict.fromkeys(row["subject"] for row in rows)) == names
+    compared = Measure(tmp_path, regions=False, edges_ml=(1.0,))
+    assert [compared(files)[0]["subject"] for files in sessions] == names

@@ -124,7 +124,7 @@ def _looks(row: str, detector: Detector, plan: Plan) -> Iterator[tuple[Place, Lo
 def _measure(folder: Path, place: Place, look: Look, report: Report, *, again: bool) -> None:
     """Measure one model on one set, unless the table has it already."""
     mark = fingerprint(look.detector)
-    subjects = [files.subject for files in look.scans.scans]
+    subjects = [files.name for files in look.scans.scans]
     if not again and Scores.of(folder).holds(place, mark, subjects):
         report.kept.append(place)
         return

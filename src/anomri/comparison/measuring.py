@@ -55,9 +55,11 @@ class Look:
         outcome = pipeline.detect(
             self.scans, self.detector, self.out, track=self.track, crew=self.crew
         )
-        reasons = {failure.subject: failure.reason for failure in outcome.failures}
-        yield from (_failed(subject, reason) for subject, reason in reasons.items())
-        seen = [files for files in self.scans.scans if files.subject not in reasons]
+        well = {*outcome.done, *outcome.unchanged}
+        lost = (files for files in self.scans.scans if files.label not in well)
+        for files, failure in zip(lost, outcome.failures, strict=True):
+            yield _failed(files.name, failure.reason)
+        seen = [files for files in self.scans.scans if files.label in well]
         measured = self.crew.run(Measure(self.out, self.test.regions, tuple(self.edges_ml)), seen)
         for _ in self.track(seen, "measuring"):
             yield from next(measured)
@@ -82,7 +84,7 @@ class Measure:
         try:
             return [self._line(files, region) for region in self._regions(files)]
         except ScanError as error:
-            return [_failed(files.subject, error.reason)]
+            return [_failed(files.name, error.reason)]
 
     def _regions(self, files: ScanFiles) -> tuple[str, ...]:
         record = read_record(self.out, files.label)
@@ -92,7 +94,7 @@ class Measure:
     def _line(self, files: ScanFiles, region: str) -> Line:
         case = pipeline.read_case(self.out, files, region)
         metrics = case_metrics(**case)
-        line: Line = {"subject": files.subject, "region": region}
+        line: Line = {"subject": files.name, "region": region}
         line |= {name: metrics.get(name) for name in METRICS}
         if region != WHOLE or case["truth"] is None:
             return line

@@ -45,8 +45,8 @@ class Measure:
         error = {"reconstruction_mae": _reconstruction_mae(self.detections, files)}
         points = curve_points(case["values"], case["truth"], case["brain"])
         return {
-            "row": {"subject": files.subject, **case_metrics(**case), **error},
-            "points": [{"subject": files.subject, **point} for point in points],
+            "row": {"subject": files.name, **case_metrics(**case), **error},
+            "points": [{"subject": files.name, **point} for point in points],
             "slices": _slices(self.detections, files, case),
         }
 
@@ -63,10 +63,10 @@ def evaluate(
 ) -> tuple[list[dict[str, Any]], Outcome]:
     """Measure what was detected against the experts' masks, on the scans' own grid.
 
-    Writes ``evaluation.tsv``, a row per subject, ``evaluation_summary.tsv``,
-    ``evaluation_curves.tsv``, points of each subject's precision-recall and ROC curves, and
+    Writes ``evaluation.tsv``, a row per scan, ``evaluation_summary.tsv``,
+    ``evaluation_curves.tsv``, points of each scan's precision-recall and ROC curves, and
     ``evaluation_slices.tsv``, a row per axial slice with its scores. The summary's
-    ``slice_auroc_...`` are over the slices of all subjects together.
+    ``slice_auroc_...`` are over the slices of all scans together.
 
     Raises:
         UsageError: none of the scans was detected.
@@ -166,7 +166,7 @@ def _slices(detections: Path, files: ScanFiles, case: dict[str, Any]) -> list[di
     brain, lesion = (np.count_nonzero(case[name], axis=(0, 1)) for name in ("brain", "truth"))
     return [
         {
-            "subject": files.subject,
+            "subject": files.name,
             "slice": int(k),
             "lesion_voxels": int(lesion[k]),
             **{name: scores[k] for name, scores in record.slice_scores.items()},
