@@ -32,6 +32,15 @@ def test_steps_are_equal_in_sensitivity_and_end_with_everything() -> None:
     assert found[-1] == 1
 
 
+def test_a_step_takes_no_voxel_more_than_its_share() -> None:
+    values = np.arange(
+        120, dtype=np.float32
+    )  # 100 voxels of lesion, of which each step takes two and a half
+    truth = values >= 20
+    found = [row["sensitivity"] for row in curve_points(values, truth, np.ones_like(truth))]
+    np.testing.assert_allclose(found, [np.ceil(2.5 * n - 1e-9) / 100 for n in range(1, 41)])
+
+
 def test_nothing_outside_the_brain_counts() -> None:
     values, truth, brain = case()
     brain[:3] = truth[:3] = False

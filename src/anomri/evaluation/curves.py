@@ -33,7 +33,7 @@ def curve_points(
         return []
     ranked = np.where(brain, values, values[brain].min())
     lesion, other = np.sort(ranked[truth]), np.sort(ranked[brain & ~truth])
-    wanted = np.ceil(np.arange(1, steps + 1) / steps * lesion.size).astype(int)
+    wanted = -(-np.arange(1, steps + 1) * lesion.size // steps)  # rounded up, in whole numbers
     cuts = lesion[lesion.size - wanted]
     hits = lesion.size - np.searchsorted(lesion, cuts, side="left")
     alarms = other.size - np.searchsorted(other, cuts, side="left")
