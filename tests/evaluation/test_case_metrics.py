@@ -127,6 +127,14 @@ def test_lesion_that_the_brain_mask_lost_is_missed(case: dict[str, Any]) -> None
     assert row["auroc"] < 1.0
 
 
+def test_without_any_brain_nothing_was_ranked(case: dict[str, Any]) -> None:
+    nothing = np.zeros_like(case["mask"])
+    row = case_metrics(**with_changes(case, brain=nothing, mask=nothing))
+    assert row["dice"] == row["oracle_dice"] == 0.0
+    assert math.isnan(row["auprc"])
+    assert math.isnan(row["auroc"])
+
+
 def test_error_of_the_reconstruction(case: dict[str, Any], ball_scan: Scan) -> None:
     shown = with_changes(case, image=ball_scan.image, reconstruction=ball_scan.image + 0.25)
     row = case_metrics(**shown)

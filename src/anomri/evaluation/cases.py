@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.evaluation.lesions import count_lesions
-from anomri.evaluation.ranking import rank
+from anomri.evaluation.ranking import Ranking, rank
 from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
 from anomri.evaluation.surfaces import Spacing, diagonal_mm, surface_distance
 from anomri.evaluation.voxels import (
@@ -146,6 +146,8 @@ def _voxels(case: _Case) -> Row:
 def _ranking(case: _Case) -> Row:
     if not case.has_lesion:
         return {}
+    if not case.brain.any():  # nothing was ranked
+        return asdict(Ranking(float("nan"), float("nan"), 0.0, float("nan")))
     lowest = case.values.min(where=case.brain, initial=np.inf)
     values = np.where(case.brain, case.values, lowest)
     return asdict(rank(values, case.truth, case.region))
