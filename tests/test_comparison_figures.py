@@ -129,6 +129,14 @@ def test_the_sentences_say_who_is_above_and_what_the_decision_does(folder: Path)
     assert "`labels`, which is supervised, is not to be told from `base` (" in labels
 
 
+def test_lesions_found_are_compared_on_the_same_scans_alone(folder: Path) -> None:
+    counts = {"lesions_1_to_10_ml": 2, "found_1_to_10_ml": 2, "false_positive_ml": 9.0}
+    one = {"b": BASE["b"]}
+    replace_lines(folder, ("better", "own", "D"), lines_of(one, **counts), [1, 10])
+    *_, small = sentences_of(Definition.load(folder), Scores.of(folder))
+    assert "`base`, which finds the most, 5 of 10" in small
+
+
 def test_aims_are_compared_with_what_was_reached(folder: Path) -> None:
     definition = Definition.load(folder)
     cells = list(aims_of(definition, Scores.of(folder)))

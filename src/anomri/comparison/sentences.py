@@ -105,13 +105,15 @@ def _others(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
 
 
 def _small(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
-    """Say who finds the lesions below the middle edge, and what that costs."""
+    """Say who finds the lesions below the middle edge, and what that costs, on the same scans."""
     sets, edges = definition.sets[name], definition.edges_ml
     middle = len(edges) // 2 + 1
+    scans = scores.values(definition.baseline, "dice", sets).keys()
     found = {}
     for row in definition.rows:
+        alike = scores.values(row, "dice", sets).keys() == scans
         counts = found_of(scores, row, sets, edges)[:middle]
-        if row not in definition.regions_only and any(true for true, _ in counts):
+        if row not in definition.regions_only and alike and any(true for true, _ in counts):
             found[row] = (sum(hit for _, hit in counts), sum(true for true, _ in counts))
     if definition.baseline not in found:
         return
