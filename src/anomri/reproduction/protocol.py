@@ -118,7 +118,7 @@ class Protocol(_Section):
         ensembles: row to average, by the name of the row that the ensemble is.
         pairs: row of the whole and row of the enhancing tumour, by the name of the row that names
             regions with both.
-        tables: of the page; the first column of the first one decides the order of models.
+        tables: of the page; the first column of each decides its order of models.
         differences: between the paper's protocol and this one, a sentence each.
     """
 
