@@ -115,6 +115,18 @@ def test_a_dry_run_writes_nothing(work: Path) -> None:
         run("detect", work / "phantoms")
 
 
+@pytest.mark.parametrize("command", ["detect", "prepare"])
+def test_the_folder_of_the_scans_is_not_written_to(command: str, tmp_path: Path) -> None:
+    scan = tmp_path / "sub-1" / "flair.nii.gz"
+    scan.parent.mkdir()
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4)), scan)
+    result = CliRunner().invoke(app, [command, str(tmp_path), "-o", str(tmp_path / "sub-1" / "..")])
+    assert isinstance(result.exception, UsageError)
+    assert "-o" in str(result.exception)
+    assert list(tmp_path.rglob("*.nii.gz")) == [scan]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_split_of_no_file_is_refused(tmp_path: Path) -> None:
     words = ["detect", str(tmp_path), "--split", "test", "--dry-run"]
     with pytest.raises(UsageError, match="--split-file"):

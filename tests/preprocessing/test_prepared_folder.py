@@ -184,6 +184,23 @@ def test_two_subjects_with_one_label_do_not_overwrite_each_other(
         folder.add(replace(files, subject="case-1"))
 
 
+def test_what_somebody_else_put_in_a_scans_place_is_kept(
+    folder: PreparedFolder, files: ScanFiles
+) -> None:
+    target = folder.folder / "sub-case1"
+    target.mkdir()
+    refused = target / "anat" / "sub-case1_desc-refused_qc.png"
+    refused.parent.mkdir()
+    refused.touch()
+    raw = target / "flair.nii.gz"
+    raw.write_bytes(b"the only copy")
+    with pytest.raises(ScanError, match=r"flair\.nii\.gz.*keeps"):
+        folder.add(files)
+    assert raw.read_bytes() == b"the only copy"
+    raw.unlink()
+    assert folder.add(files)
+
+
 def test_a_failing_scan_leaves_nothing_behind(
     folder: PreparedFolder, files: ScanFiles, write: Write, stripped: Volume
 ) -> None:

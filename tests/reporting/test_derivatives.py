@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from anomri.errors import UsageError
+from anomri.errors import ScanError, UsageError
 from anomri.reporting import anat_folder, read_record, write_detection
 from anomri.reporting import derivatives as room
 from anomri.reporting.record import unit_from
@@ -85,9 +85,9 @@ def test_a_crash_keeps_the_earlier_result(
 
 def test_a_new_result_replaces_the_whole_old_one(detect: Detect, tmp_path: Path) -> None:
     home = write_detection(detect(), tmp_path)
-    (home / "left-over.txt").write_text("old")
+    (home / "sub-ball01_desc-anomaly_t1.nii.gz").write_text("old")
     assert write_detection(detect(notes=("new",)), tmp_path) == home
-    assert not (home / "left-over.txt").exists()
+    assert not (home / "sub-ball01_desc-anomaly_t1.nii.gz").exists()
     record = read_record(tmp_path, "sub-ball01")
     assert record is not None
     assert record.notes == ("new",)
@@ -113,6 +113,20 @@ def test_sidecars_say_what_how_and_from_where(detect: Detect, tmp_path: Path) ->
         assert str(tmp_path) not in text
     anomaly = json.loads((home / "sub-ball01_desc-anomaly_flair.json").read_text())
     assert anomaly["Units"] == "residual, prepared intensity units"
+
+
+def test_what_somebody_else_put_there_is_kept(detect: Detect, tmp_path: Path) -> None:
+    home = anat_folder(tmp_path, "sub-ball01")
+    home.mkdir(parents=True)
+    raw = home / "sub-ball01_FLAIR.nii.gz"
+    raw.write_bytes(b"the only copy")
+    with pytest.raises(ScanError, match=r"sub-ball01_FLAIR\.nii\.gz.*keeps"):
+        write_detection(detect(), tmp_path)
+    assert raw.read_bytes() == b"the only copy"
+    raw.rename(home / ".DS_Store")
+    (home / "sub-ball01_desc-refused_qc.png").touch()
+    write_detection(detect(), tmp_path)
+    write_detection(detect(), tmp_path)
 
 
 def test_a_scan_that_was_never_finished_has_no_record(tmp_path: Path) -> None:

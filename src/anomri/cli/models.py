@@ -71,7 +71,7 @@ def prepare(
     )
     show(mine.found(found))
     if not dry_run:
-        out, chosen = needed(out), with_contrasts(recipe_to_prepare(recipe), contrasts)
+        out, chosen = needed(out, source), with_contrasts(recipe_to_prepare(recipe), contrasts)
         chosen = chosen.with_brain(brain) if brain else chosen
         outcome = pipeline.prepare(found, out, recipe=chosen, track=track, crew=crew, part=mine)
         finish(outcome, out)

@@ -76,14 +76,19 @@ def crew_of(workers: int, engine: str, scheduler: str) -> pipeline.Crew:
     return pipeline.Crew(workers, "dask" if scheduler else engine, scheduler)
 
 
-def needed(out: Path | None) -> Path:
+def needed(out: Path | None, source: Path) -> Path:
     """Return the folder to write to.
 
     Raises:
-        UsageError: none was given.
+        UsageError: none was given, or it is the one that the scans are in.
     """
     if out is None:
         raise UsageError("expected a folder to write to. Next: give it with -o, or say --dry-run.")
+    if out.is_dir() and out.samefile(source):
+        raise UsageError(
+            f"{out.resolve().name}: expected a folder to write to, got the scans' own, where "
+            f"results would be taken for scans. Next: write to a folder in it, -o {out / 'anomri'}."
+        )
     return out
 
 

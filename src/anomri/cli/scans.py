@@ -79,7 +79,7 @@ def detect(
     show(mine.found(found))
     if dry_run:
         return
-    out = needed(out)
+    out = needed(out, source)
     if brain_mask is not None:
         found = pipeline.with_brain_mask(found, brain_mask)
     instead = pipeline.Instead(

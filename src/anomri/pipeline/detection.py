@@ -25,6 +25,7 @@ from anomri.reporting import (
     describe,
     read_record,
     refusals_shown,
+    refuse_foreign,
     sweep,
     write_detection,
     write_run,
@@ -129,6 +130,7 @@ class Look:
         before = read_record(self.out, files.label)
         if before is not None and before.provenance.get("key") == key:
             return False
+        refuse_foreign(self.out, files.label)
         start = time.perf_counter()
         with converted(files) as images, refusals_shown(self.out, files.label):
             scan = self.detector.prepare(images)

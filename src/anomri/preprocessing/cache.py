@@ -45,6 +45,7 @@ from anomri.scan import Affine, Grid, Labels, Mask, Scan, ScanFiles, Volume
 
 HEADER = "prepared.json"
 SCAN = "scan.json"
+REFUSED = "*_desc-refused_qc.png"  # the picture of a scan that could not be prepared before
 FORMAT = 1  # raised whenever preparation gives other numbers for the same section
 
 
@@ -103,11 +104,13 @@ class PreparedFolder:
         """Prepare one subject and keep it; False where it is there already and unchanged.
 
         Raises:
-            ScanError: the subject cannot be prepared, or another one has its label.
+            ScanError: the subject cannot be prepared, another one has its label, or somebody else's
+                files are in its place.
         """
         if self._is_current(files):
             return False
         target = self.folder / files.label
+        _refuse_foreign(target)
         partial = self.folder / f"{PARTIAL}{files.label}"
         shutil.rmtree(partial, ignore_errors=True)
         there = [c for c in self.contrasts if c in files.contrasts or c not in self.optional]
@@ -253,6 +256,20 @@ def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
             f"{folder.name}: expected scans prepared in the same way, found others "
             f"({'; '.join(differing)}). Next: prepare into another folder."
         )
+
+
+def _refuse_foreign(target: Path) -> None:
+    """Keep what somebody else put where a scan belongs: a scan that is there is replaced whole."""
+    if (target / SCAN).is_file():
+        return
+    for path in sorted(target.rglob("*")):
+        if path.is_file() and not path.name.startswith(".") and not path.match(REFUSED):
+            raise ScanError(
+                path,
+                expected=f"nothing but a prepared scan in {target.name} of the folder to write to",
+                got="a file that anomri did not write, and keeps",
+                next_step="write to another folder, or move the file elsewhere",
+            )
 
 
 def _refuse_other_subject(entry: Mapping[str, Any], files: ScanFiles) -> None:

@@ -4,7 +4,7 @@ from anomri.reporting.derivatives import write_detection
 from anomri.reporting.drafts import sweep
 from anomri.reporting.figures import picture
 from anomri.reporting.images import native_images
-from anomri.reporting.naming import anat_folder, derivative
+from anomri.reporting.naming import anat_folder, derivative, refuse_foreign
 from anomri.reporting.page import write_page
 from anomri.reporting.record import RESEARCH_USE, Record, read_record, read_records
 from anomri.reporting.refusals import refusals_shown
@@ -29,6 +29,7 @@ __all__ = [
     "read_record",
     "read_records",
     "refusals_shown",
+    "refuse_foreign",
     "sweep",
     "write_detection",
     "write_failures",

@@ -27,6 +27,7 @@ from anomri.reporting.naming import (
     REGIONS,
     SEGMENTATION,
     anat_folder,
+    refuse_foreign,
 )
 from anomri.reporting.preview import preview_of
 from anomri.reporting.record import RESEARCH_USE, Record
@@ -52,9 +53,11 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
 
     Raises:
         UsageError: the scan's label is no BIDS label.
+        ScanError: there are files in that folder that anomri did not write.
     """
     label = detection.anomaly.scan.label
     home = anat_folder(folder, label)
+    refuse_foreign(folder, label)
     images, record = native_images(detection), Record.of(detection)
     with all_or_nothing(home, folder) as draft:
         if slices:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from anomri.errors import UsageError
+from anomri.errors import ScanError, UsageError
 
 LABEL = re.compile(r"(sub-[0-9A-Za-z]+)(?:_(ses-[0-9A-Za-z]+))?")
+KINDS = r"label-lesion|desc-(?:anomaly|brain|preview|qc|reconstruction|refused|regions)"
+OURS = re.compile(rf"{LABEL.pattern}_(?:space-[0-9A-Za-z]+_)?(?:{KINDS})[_.].*")
 
 MASK = "label-lesion_mask.nii.gz"
 BRAIN = "desc-brain_mask.nii.gz"
@@ -35,6 +37,28 @@ def anat_folder(folder: Path, label: str) -> Path:
             "where there are sessions. Next: give the scan a name with a letter or a digit in it."
         )
     return folder.joinpath(*(part for part in parts.groups() if part), "anat")
+
+
+def refuse_foreign(folder: Path, label: str) -> None:
+    """Keep what somebody else put where the results of a scan belong: writing replaces it all.
+
+    Args:
+        folder: as for :func:`anat_folder`.
+        label: likewise.
+
+    Raises:
+        ScanError: the scan's folder holds what anomri does not write, such as the scan itself.
+    """
+    home = anat_folder(folder, label)
+    for path in sorted(home.iterdir()) if home.is_dir() else ():
+        if not (OURS.fullmatch(path.name) or path.name.startswith(".")):
+            raise ScanError(
+                path,
+                expected=f"nothing but results in {home.relative_to(folder).as_posix()} of the "
+                "folder to write to",
+                got="a file that anomri did not write, and keeps",
+                next_step="write to another folder, or move the file elsewhere",
+            )
 
 
 def derivative(folder: Path, label: str, name: str) -> Path:
