@@ -139,9 +139,11 @@ def test_lesions_are_counted_by_volume(folder: Path) -> None:
 
 
 def test_a_second_call_measures_nothing(folder: Path) -> None:
-    before = (folder / "scans.tsv").read_text()
+    before, rows = ((folder / name).read_text() for name in ("scans.tsv", "rows.tsv"))
+    (folder / "rows.tsv").write_text(rows.replace("full", "called otherwise before"))
     assert "0 tables measured, 6 unchanged" in run(folder.parent, "--no-train")
     assert (folder / "scans.tsv").read_text() == before
+    assert (folder / "rows.tsv").read_text() == rows
     again = run(folder.parent, "--again", "--rows", "intensity")
     assert "2 tables measured, 0 unchanged" in again
     assert (folder / "scans.tsv").read_text() == before

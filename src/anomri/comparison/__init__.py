@@ -30,7 +30,7 @@ from anomri.comparison.contestants import (
 from anomri.comparison.definition import COMMON, DEFINITION, OWN, Definition
 from anomri.comparison.measuring import Look, usable
 from anomri.comparison.page import write_page
-from anomri.comparison.table import Place, Scores, replace_lines, replace_row
+from anomri.comparison.table import Place, Scores, rename_size, replace_lines, replace_row
 from anomri.detector import Detector
 from anomri.recipe import Recipe
 from anomri.reproduction import Data, Work, commit
@@ -100,8 +100,11 @@ def compare(folder: Path, plan: Plan) -> Report:
             if plan.again:
                 shutil.rmtree(look.out, ignore_errors=True)
             _measure(folder, place, look, report, again=plan.again)
+        origin = _origin(one, detector)
         if len(report.measured) > before:
-            replace_row(folder, {**_origin(one, detector), **ended})
+            replace_row(folder, {**origin, **ended})
+        else:
+            rename_size(folder, one.name, origin["size"])
     return report
 
 

@@ -110,6 +110,13 @@ def replace_row(folder: Path, line: Mapping[str, Any]) -> None:
     write_table(path, [{name: one.get(name) for name in ROW_COLUMNS} for one in lines])
 
 
+def rename_size(folder: Path, row: str, size: str) -> None:
+    """Call the size of a row that was not measured again what its paper calls it now."""
+    for line in read_tsv(folder / ROWS):
+        if line["row"] == row and line["size"] != (size or NOTHING):
+            replace_row(folder, {**line, "size": size})
+
+
 def _place(line: Mapping[str, Any]) -> Place:
     return line["row"], line["decision"], line["data"]
 
