@@ -11,8 +11,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from anomri.evaluation import CohortOracle, confusion, dice, rank
-from anomri.evaluation.ranking import CUTS
+from anomri.evaluation import confusion, dice, rank
 from anomri.scan import Mask, Volume
 
 from_levels = hnp.arrays(np.float32, (40,), elements=st.integers(-6, 6).map(float))
@@ -126,46 +125,3 @@ def test_nan_is_refused_only_inside_the_brain() -> None:
     assert rank(values, truth, np.asarray([0, 1, 1], dtype=bool)).auroc == 1.0
     with pytest.raises(ValueError, match="got NaN"):
         rank(values, truth, np.ones(3, dtype=bool))
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.integers(0, 2**16), min_size=1, max_size=4, unique=True))
-def test_cohort_oracle_against_trying_every_cut(seeds: list[int]) -> None:
-    cuts = np.linspace(-3, 3, 61)
-    oracle, total = CohortOracle(cuts=cuts), np.zeros(61)
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        values, brain = rng.normal(size=60), rng.random(60) < 0.9
-        truth = rng.random(60) < 0.3 * (seed % 3)  # every third case is without lesion
-        total += [dice_above(values, truth, brain, cut) for cut in cuts]
-        oracle.add(values, truth, brain)  # type: ignore[arg-type]
-    threshold, mean = oracle.best()
-    assert mean == pytest.approx(total.max() / len(seeds))
-    assert total[np.argmin(abs(cuts - threshold))] == pytest.approx(total.max())
-
-
-def test_cohort_oracle_of_one_case_is_its_oracle(make_case: Callable[..., Case]) -> None:
-    case = make_case(4)
-    oracle = CohortOracle()
-    oracle.add(*case)
-    threshold, mean = oracle.best()
-    assert mean == pytest.approx(rank(*case).oracle_dice, abs=0.01)
-    assert mean == pytest.approx(dice_above(*case, threshold))
-    assert mean <= rank(*case).oracle_dice
-
-
-def test_cohort_oracle_is_no_better_than_each_case_on_its_own(
-    make_case: Callable[..., Case],
-) -> None:
-    cases = [make_case(seed, share=0.05 + 0.1 * seed) for seed in range(4)]
-    oracle = CohortOracle()
-    for case in cases:
-        oracle.add(*case)
-    assert oracle.best()[1] <= np.mean([rank(*case).oracle_dice for case in cases])
-
-
-def test_cuts_are_ascending_and_close() -> None:
-    assert np.all(np.diff(CUTS) > 0)
-    above = CUTS[CUTS > 0]
-    assert np.max(above[1:] / above[:-1]) < 1.0021
-    assert all(math.isnan(value) for value in CohortOracle().best())

@@ -14,7 +14,7 @@ from anomri.evaluation.cases import case_metrics
 from anomri.evaluation.curves import curve_points
 from anomri.evaluation.intervals import Interval, bootstrap, paired_difference
 from anomri.evaluation.lesions import LesionCounts, count_lesions, found_by_volume
-from anomri.evaluation.ranking import CohortOracle, Ranking, rank
+from anomri.evaluation.ranking import Ranking, rank
 from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
 from anomri.evaluation.slices import (
     RankedSlices,
@@ -35,7 +35,6 @@ from anomri.evaluation.voxels import (
 )
 
 __all__ = [
-    "CohortOracle",
     "Confusion",
     "Interval",
     "LesionCounts",

@@ -15,11 +15,6 @@ from numpy.typing import NDArray
 from anomri.scan import Mask, Volume
 
 Values = NDArray[np.floating]
-Counts = NDArray[np.float64]
-
-# From which the threshold of a cohort is chosen: 0 and both signs of a grid in steps of 0.2 %.
-_ABOVE_0 = np.geomspace(1e-6, 1e6, 13_825)
-CUTS = np.concatenate([-_ABOVE_0[::-1], np.zeros(1), _ABOVE_0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,54 +71,11 @@ def rank(values: Volume, truth: Mask, brain: Mask, *, empty: float = 1.0) -> Ran
     )
 
 
-class CohortOracle:
-    """The one threshold for all cases that gives the best mean Dice, chosen on their own labels.
-
-    Cases are added one by one and none is kept: memory is that of one Dice per cut. Each Dice is
-    exact; the cuts are so close that no other threshold would be noticeably better.
-
-    Args:
-        cuts: ascending thresholds to choose from.
-        empty: Dice of a case without lesion in which nothing is marked.
-    """
-
-    def __init__(self, *, cuts: NDArray[np.float64] = CUTS, empty: float = 1.0) -> None:
-        self._cuts = cuts
-        self._empty = empty
-        self._sum = np.zeros(cuts.size)
-        self._cases = 0
-
-    def add(self, values: Volume, truth: Mask, brain: Mask) -> None:
-        """Count in one case; arguments as for :func:`rank`."""
-        lesion, other = _sorted(values[brain & truth]), _sorted(values[brain & ~truth])
-        hits = _above(lesion, self._cuts)
-        both = hits + _above(other, self._cuts) + lesion.size
-        empty = np.full(self._cuts.size, self._empty)
-        self._sum += np.divide(2 * hits, both, out=empty, where=both > 0)
-        self._cases += 1
-
-    def best(self) -> tuple[float, float]:
-        """Return the threshold and its mean Dice; NaN without cases.
-
-        Where several cuts are equally good it is the middle one.
-        """
-        if not self._cases:
-            return float("nan"), float("nan")
-        best = np.flatnonzero(self._sum == self._sum.max())
-        chosen = best[best.size // 2]
-        return float(self._cuts[chosen]), float(self._sum[chosen] / self._cases)
-
-
 def _sorted(values: Values) -> Values:
     ascending = np.sort(values)
     if ascending.size and np.isnan(ascending[-1]):  # NaN is sorted to the end
         raise ValueError("anomaly map: expected a number in every brain voxel, got NaN")
     return ascending
-
-
-def _above(ascending: Values, cuts: NDArray[np.float64]) -> Counts:
-    at_most = np.searchsorted(ascending, cuts, side="right")
-    return (ascending.size - at_most).astype(np.float64)
 
 
 def _just_below(cut: np.floating, *lower: Values) -> float:
