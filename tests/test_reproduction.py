@@ -22,12 +22,13 @@ from anomri.reproduction import (
     Protocol,
     Row,
     Work,
+    keep_curves,
     reproduce,
     setting_of,
     train_row,
     trial,
 )
-from anomri.tsv import read_tsv
+from anomri.tsv import read_tsv, write_tsv
 
 ROW = """
 name: tiny
@@ -183,3 +184,18 @@ def test_every_row_of_every_paper_runs(work: Path, paper_name: str, row: str) ->
     shutil.rmtree(work / "runs")  # the largest networks have hundreds of megabytes
     lines = [line for line in read_tsv(path) if line["row"] == row]
     assert {"dice", "auprc", "hd95_mm"} <= {line["metric"] for line in lines}
+
+
+def test_the_curve_of_each_network_of_an_ensemble_is_kept(tmp_path: Path) -> None:
+    recipe = Recipe.parse(ROW, origin="tiny")
+    row = Row(recipe, "many", members=(3, 4))
+    patience = recipe.training.patience
+    for seed, epochs in ((3, patience + 1), (4, 2)):
+        losses = [[number, 1.0 + number] for number in range(epochs)]
+        write_tsv(tmp_path / f"runs/many/seed{seed}/metrics.tsv", ["epoch", "val_loss"], losses)
+    ended = keep_curves(row, Work(tmp_path), tmp_path / "curves")
+    assert ended == {"epochs": f"{patience + 1}, 2", "best_epoch": "0, 0", "ended": "limit"}
+    assert len(read_tsv(tmp_path / "curves/tiny_seed3.tsv")) == patience + 1
+    assert len(read_tsv(tmp_path / "curves/tiny_seed4.tsv")) == 2
+    pair = Row(recipe, "pair", parts=(row, row))
+    assert keep_curves(pair, Work(tmp_path), tmp_path / "curves")["best_epoch"] == "0, 0, 0, 0"

@@ -32,7 +32,7 @@ from anomri.reproduction.protocol import FULL, Protocol, Setting, Size, Source, 
 from anomri.reproduction.rows import Row, rows_of, size_of
 from anomri.reproduction.scans import Data, halves
 from anomri.reproduction.table import MEASURED, commit, replace_lines, setting_of
-from anomri.reproduction.training import Work, ending, keep_curve, learnt_from, train_row
+from anomri.reproduction.training import Work, ending, keep_curves, learnt_from, train_row
 
 __all__ = [
     "Data",
@@ -45,6 +45,7 @@ __all__ = [
     "commit",
     "ending",
     "halves",
+    "keep_curves",
     "learnt_from",
     "made_section",
     "put_between_markers",
@@ -104,13 +105,13 @@ def measure(row: Row, plan: Plan, curves: Path) -> list[Line]:
     """Train, calibrate, detect and evaluate one row on every test set."""
     size, work = size_of(row, plan.size), plan.work
     model = train_row(row, plan.data.found(plan.protocol.train), plan.settings, work)
-    ended = keep_curve(row, work, curves / size / f"{row.recipe.name}.tsv")
+    ended = keep_curves(row, work, curves / size)
     origin = {
         "size": size,
         **ended,
         "commit": commit(),
         "anomri": version("anomri"),
-        "seed": row.recipe.training.seed,
+        "seed": ", ".join(str(seed) for seed in row.members or (row.recipe.training.seed,)),
     }
     lines: list[Line] = []
     for one in plan.protocol.test:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,22 +123,49 @@ def _member(run: Path, seed: int, member: Recipe) -> Path:
     return folder
 
 
-def keep_curve(row: Row, work: Work, path: Path) -> dict[str, Any]:
-    """Copy the learning curve beside the table, and say how the training ended.
+def keep_curves(row: Row, work: Work, folder: Path) -> dict[str, Any]:
+    """Copy the learning curve of each of a row's networks into a folder, and say how each ended.
 
     Returns:
-        ``epochs``, ``best_epoch`` and ``ended``: by ``patience`` when the validation loss had
-        stopped improving, by ``limit`` when the epochs ran out before; nothing without a curve.
+        ``epochs``, ``best_epoch`` and ``ended``, as :func:`ending` says; of several networks the
+        first two are joined by commas, and ``ended`` is ``patience`` only if that ended them all.
+        Nothing without a curve.
     """
-    lines = read_tsv(work.run(row) / METRICS)
-    if not lines:
-        return {}
-    write_tsv(path, list(lines[0]), [list(line.values()) for line in lines])
-    return ending(lines, patience=row.recipe.training.patience)
+    ends: list[dict[str, Any]] = []
+    for name, run, patience in _networks(row, work):
+        lines = read_tsv(run / METRICS)
+        if lines:
+            cells = [list(line.values()) for line in lines]
+            write_tsv(folder / f"{name}.tsv", list(lines[0]), cells)
+            ends.append(ending(lines, patience=patience))
+    return _joined(ends)
+
+
+def _networks(row: Row, work: Work) -> Iterator[tuple[str, Path, int]]:
+    """Yield the name of the curve, the run folder and the patience of each network of a row."""
+    run, name, patience = work.run(row), row.recipe.name, row.recipe.training.patience
+    for part in row.parts:
+        yield from _networks(part, work)
+    for seed in row.members:
+        yield f"{name}_seed{seed}", run / f"seed{seed}", patience
+    if not (row.parts or row.members):
+        yield name, run, patience
+
+
+def _joined(ends: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    if len(ends) < 2:
+        return ends[0] if ends else {}
+    joined = {key: ", ".join(str(end[key]) for end in ends) for key in ("epochs", "best_epoch")}
+    limited = any(end["ended"] == "limit" for end in ends)
+    return {**joined, "ended": "limit" if limited else "patience"}
 
 
 def ending(lines: Sequence[dict[str, str]], *, patience: int) -> dict[str, Any]:
-    """Read from a curve how its training ended; see :func:`keep_curve`.
+    """Read from a curve how its training ended.
+
+    Returns:
+        ``epochs``, ``best_epoch`` and ``ended``: by ``patience`` when the validation loss had
+        stopped improving, by ``limit`` when the epochs ran out before.
 
     >>> curve = [{"epoch": str(n), "val_loss": loss} for n, loss in enumerate(["3", "1", "2", "2"])]
     >>> ending(curve, patience=2)
