@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import tempfile
@@ -48,6 +49,21 @@ def test_a_job_that_is_cancelled_tidies_up(
     assert list(tmp_path.iterdir()) == []
     assert "run the same command again" in " ".join(capsys.readouterr().err.split())
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EACCES, 2), (errno.ENOSPC, 1)])
+def test_a_folder_that_cannot_be_written_to_is_named(
+    number: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "results/page.html")
+
+    monkeypatch.setattr(pipeline, "report", fails)
+    monkeypatch.setattr("sys.argv", ["anomri", "report", "."])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+    assert f"results/page.html: {os.strerror(number)}. Next: " in capsys.readouterr().err
 
 
 def test_another_end_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,11 +100,22 @@ def test_another_threshold_is_another_result(work: Path) -> None:
 
 
 def test_an_unfitted_rule_says_what_to_do(work: Path) -> None:
-    detector = pipeline.load_detector(
-        "intensity", device="cpu", instead=pipeline.Instead(threshold="labelled")
-    )
+    with pytest.raises(UsageError, match="anomri calibrate"):
+        pipeline.load_detector("intensity", instead=pipeline.Instead(threshold="labelled"))
+    detector = pipeline.load_detector("intensity").with_detection(threshold="labelled")
     with pytest.raises(UsageError, match="anomri calibrate"):
         pipeline.detect(pipeline.survey(work / "phantoms"), detector, work / "none")
+
+
+@pytest.mark.parametrize("option", ["--threshold", "--decide"])
+def test_an_unknown_name_is_refused_before_anything_is_written(
+    option: str, work: Path, tmp_path: Path
+) -> None:
+    words = ["detect", work / "phantoms", "--model", "intensity", "-o", tmp_path / "out"]
+    result = CliRunner().invoke(app, [*map(str, words), option, "foo"])
+    assert isinstance(result.exception, UsageError)
+    assert "foo" in str(result.exception)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_dry_run_writes_nothing(work: Path) -> None:

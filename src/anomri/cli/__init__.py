@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import sys
@@ -13,9 +14,12 @@ from rich.logging import RichHandler
 
 from anomri.cli import models, scans
 from anomri.cli.terminal import console
-from anomri.errors import AnomriError
+from anomri.errors import AnomriError, UsageError
 
 INTERRUPTED = 130
+# What a path can do wrong, and its user can mend; a full disk is nobody's usage error.
+WRONG_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+FULL = {errno.ENOSPC, errno.EDQUOT}
 NOTICE = "For research only; not a medical device."
 
 app = typer.Typer(
@@ -74,6 +78,12 @@ def main() -> None:
     except AnomriError as error:
         console.print(f"anomri: {error}", style="red", markup=False, highlight=False)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in WRONG_PLACE | FULL or not error.filename:
+            raise
+        said = f"anomri: {error.filename}: {error.strerror}. Next: {_step(error)}."
+        console.print(said, style="red", markup=False, highlight=False)
+        sys.exit(1 if error.errno in FULL else UsageError.exit_code)
     except (KeyboardInterrupt, SystemExit) as end:
         # Typer turns an interruption into an exit of its own, without a word.
         if isinstance(end, SystemExit) and end.code != INTERRUPTED:
@@ -82,3 +92,9 @@ def main() -> None:
         sys.exit(INTERRUPTED)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _step(error: OSError) -> str:
+    if error.errno in FULL:
+        return "free some space and run the same command again"
+    return "check the path and who may write there, or choose another"

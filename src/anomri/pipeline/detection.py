@@ -19,6 +19,7 @@ from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.failing import failures_of, known, replace_all, replace_for
 from anomri.pipeline.parts import WHOLE, Note, Part, joint, locked
+from anomri.postprocessing import DECISIONS, SCAN_RULES, TO_BE_FITTED
 from anomri.preprocessing import DOUBT
 from anomri.reporting import (
     Failure,
@@ -56,8 +57,9 @@ class Instead:
         """Return the detector with what is named.
 
         Raises:
-            UsageError: there is no such space.
+            UsageError: there is no such space, rule or decision, or the rule has not been fitted.
         """
+        self._check(detector)
         if self.space not in ("", "native", "template"):
             raise UsageError(f"space '{self.space}': expected native or template")
         if self.threshold or self.decide or self.blank_slices:
@@ -69,6 +71,20 @@ class Instead:
         if self.space == "template":
             detector = detector.in_template()
         return detector.with_brain(self.brain) if self.brain else detector
+
+    def _check(self, detector: Detector) -> None:
+        """Refuse names before the first scan is read."""
+        if self.decide and self.decide not in DECISIONS:
+            raise UsageError(f"decide '{self.decide}': expected one of {', '.join(DECISIONS)}")
+        rules = (*SCAN_RULES, *detector.thresholds)
+        if self.threshold and self.threshold not in rules:
+            fitted = self.threshold in TO_BE_FITTED
+            step = "run `anomri calibrate` first, or choose another" if fitted else "choose one"
+            raise UsageError(
+                f"{detector.recipe.name}: threshold '{self.threshold}': expected one of "
+                f"{', '.join(rules)}, got one that "
+                f"{'has not been fitted' if fitted else 'is none'}. Next: {step}."
+            )
 
 
 AS_WRITTEN = Instead()
