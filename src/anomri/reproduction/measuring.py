@@ -12,7 +12,7 @@ from anomri.datasets import Found
 from anomri.detector import Detector
 from anomri.evaluation import summarise
 from anomri.family import REGIONS
-from anomri.postprocessing import TO_BE_FITTED, ThresholdFits
+from anomri.postprocessing import TO_BE_FITTED, fit_threshold
 from anomri.recipe import Step
 from anomri.reproduction.protocol import Setting
 from anomri.reproduction.rows import Row
@@ -137,14 +137,15 @@ def fitted_on(detector: Detector, scans: Found, work: Work) -> tuple[Detector, f
     """Return the detector with the threshold, of the recipe's candidates, best on labelled scans.
 
     The decision is ``above``; everything else of the recipe's detection stays.
+
+    Raises:
+        UsageError: none of the scans has a labelled lesion.
     """
     section = detector.recipe.detection
-    labelled = section.threshold.name == "labelled"
-    candidates: Any = section.threshold.options.get("candidates", ()) if labelled else ()
-    fits = ThresholdFits(candidates=candidates)
-    for files in work.track(scans.scans, "choosing the threshold"):
-        fits.add(detector.score(detector.prepare(files)))
-    value = fits.thresholds()["labelled"].value
+    rule = section.threshold if section.threshold.name == "labelled" else Step(name="labelled")
+    tracked = work.track(scans.scans, "choosing the threshold")
+    maps = (detector.score(detector.prepare(files)) for files in tracked)
+    value = fit_threshold(maps, rule).value
     fixed = Step(name="fixed", options={"value": value})
     chosen = section.model_copy(update={"threshold": fixed, "decide": Step(name="above")})
     recipe = detector.recipe.model_copy(update={"detection": chosen})
