@@ -94,6 +94,8 @@ def test_an_original_space_is_the_subjects_own(lay: Lay) -> None:
         ("participant_id\tage\tgroup\nsub-01\t50\tcontrol\nsub-02\t60\tPatient\n", [True, False]),
         ("participant_id\tgroup\nsub-01\tn/a\nsub-03\tcontrol\n", [None, None]),
         ("age\n50\n", [None, None]),
+        ('participant_id\tnote\tgroup\nsub-01\t"odd\tcontrol\nsub-02\tx\tms\n', [True, False]),
+        ('participant_id\tnote\tgroup\nsub-01\t"a\tb"\tcontrol\n', [True, None]),
         ("", [None, None]),
     ],
 )
@@ -117,6 +119,15 @@ def test_what_the_data_set_ignores_is_left_out(lay: Lay) -> None:
     assert [scan.label for scan in found.scans] == ["sub-01"]
     assert {item.reason for item in found.skipped} == {"left out by .bidsignore"}
     assert len(found.skipped) == 2
+
+
+def test_a_line_that_is_no_pattern_ignores_nothing(
+    lay: Lay, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = lay("sub-01/anat/sub-01_FLAIR.nii.gz", "sub-02/anat/sub-02_FLAIR.nii.gz")
+    (root / ".bidsignore").write_text("!\nsub-02/**\n", encoding="utf-8")
+    assert [scan.label for scan in find(root).scans] == ["sub-01"]
+    assert "is no pattern" in caplog.text
 
 
 def test_phase_images_are_not_scans(lay: Lay) -> None:

@@ -21,6 +21,7 @@ like any other here; the model refuses it. Only names are looked at: no image is
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from pathspec import GitIgnoreSpec
 from anomri.datasets.cases import BRAIN, TRUTH, Cases, Layout
 from anomri.datasets.participants import read_healthy
 from anomri.datasets.tree import Tree, stem
+
+log = logging.getLogger(__name__)
 
 CONTRASTS = {"FLAIR": "flair", "T1w": "t1", "T2w": "t2"}
 MASKS = {
@@ -150,7 +153,17 @@ def _ignored(tree: Tree) -> GitIgnoreSpec:
     """Return the patterns of the data set's own list of files that are not BIDS."""
     path = tree.root / IGNORE
     lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
-    return GitIgnoreSpec.from_lines(lines)
+    return GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
+
+
+def _is_pattern(line: str) -> bool:
+    """Whether a line can be read; what is no pattern leaves nothing out, as for git."""
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError as error:
+        log.warning("%s: %r is no pattern (%s)", IGNORE, line, error)
+        return False
+    return True
 
 
 def _derived(tree: Tree, path: Path) -> bool:

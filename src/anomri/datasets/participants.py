@@ -32,13 +32,25 @@ def read_healthy(table: Path) -> dict[str, bool]:
     """
     if not table.is_file():
         return {}
-    with table.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
+    header, *lines = table.read_text("utf-8-sig", errors="replace").splitlines() or [""]
+    columns = _cells(header)
+    rows = [dict(zip(columns, _cells(line), strict=False)) for line in lines]
     said = {without_prefix(row.get("participant_id") or ""): _healthy(row) for row in rows}
     return {subject: healthy for subject, healthy in said.items() if healthy is not None}
 
 
-def _healthy(row: dict[str, str | None]) -> bool | None:
+def _cells(line: str) -> list[str]:
+    r"""Part one line at its tabs, but for those in double quotes; a lone quote is a letter.
+
+    >>> _cells('01\t"a\tb"\tcontrol'), _cells('02\t5" tall\tms')
+    (['01', 'a\tb', 'control'], ['02', '5" tall', 'ms'])
+    """
+    if line.count('"') % 2:
+        return line.split("\t")
+    return next(csv.reader([line], delimiter="\t"), [])
+
+
+def _healthy(row: dict[str, str]) -> bool | None:
     for column in COLUMNS:
         word = (row.get(column) or "").strip().lower()
         if word in YES:
