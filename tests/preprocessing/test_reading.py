@@ -187,6 +187,13 @@ def test_dicom_is_sent_to_dcm2niix(tmp_path: Path) -> None:
         assert "dcm2niix" in refusal(tmp_path / name).next_step
 
 
+def test_a_packed_file_with_a_long_extension_is_read(tmp_path: Path, stripped: Volume) -> None:
+    image = nib.Nifti1Image(stripped, AFFINE)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", bytes(3 << 20)))
+    nib.save(image, tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(read_native(tmp_path / "a.nii.gz")[0], stripped)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("side", [900, 30000])
 def test_a_header_that_claims_too_much_asks_for_no_memory(

@@ -35,6 +35,7 @@ DICOM_MAGIC = slice(128, 132)
 GZIPPED = (".gz", ".mgz")
 GZIP_MAGIC = b"\x1f\x8b"
 HEADER_ROOM = 1 << 20  # bytes for header and extensions, beside the voxels
+LARGEST_HEADER = 64 << 20  # where the header says that its extensions take more
 
 _BROKEN = (EOFError, OSError, zlib.error, ValueError, TypeError, OverflowError, MemoryError)
 _LOAD_BROKEN = (*_BROKEN, ImageFileError, HeaderDataError, KeyError)
@@ -103,8 +104,14 @@ def _read_file(path: Path) -> Native:
     if path.suffix.lower() in GZIPPED and isinstance(image, nib.Nifti1Image | nib.MGHImage):
         size = int(np.prod(shape)) * image.get_data_dtype().itemsize
         with _reading(path.name):
-            image = image.from_bytes(_unpacked(path, size + HEADER_ROOM))
+            image = image.from_bytes(_unpacked(path, size + _room_of(image)))
     return _voxels(image, path.name)
+
+
+def _room_of(image: Any) -> int:
+    """Return the bytes before the voxels; converters may embed all of a DICOM header."""
+    said = int(getattr(image.dataobj, "offset", 0))
+    return min(max(said, HEADER_ROOM), LARGEST_HEADER)
 
 
 def _unpacked(path: Path, limit: int) -> bytes:
@@ -138,8 +145,8 @@ def _refuse_early(path: Path) -> None:
         raise UnreadableScan(
             name,
             expected="NIfTI",
-            got="DICOM, which anomri does not read yet",
-            next_step="convert the series to NIfTI with dcm2niix",
+            got="a DICOM file",
+            next_step="give the folder of its series as the scan, or convert it with dcm2niix",
         )
 
 
