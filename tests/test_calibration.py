@@ -92,6 +92,14 @@ def test_what_was_measured_is_told_by_the_detection(scans: list[Scan], tmp_path:
     assert model.with_detection(decide="above").expected is None
 
 
+def test_no_threshold_of_an_earlier_volume_stays(scans: list[Scan], tmp_path: Path) -> None:
+    copy_model("intensity", tmp_path)
+    assert "healthy_decision" in calibrated(scans).save(tmp_path)
+    # All of the brain is allowed: there is nothing that the decision has to keep to.
+    assert "healthy_decision" not in calibrated(scans, 1e6).save(tmp_path)
+    assert "healthy_decision" not in load(tmp_path).thresholds
+
+
 def test_another_fixed_value_was_not_measured() -> None:
     volume = HealthyVolume(mean_ml=1.0, median_ml=1.0, upper_ml=1.0, scans=3)
     other = Fitted({"fixed": Threshold(value=3.0, rule="fixed", marked=volume)})

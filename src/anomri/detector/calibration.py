@@ -120,8 +120,16 @@ class Calibration:
         }
 
     def save(self, run: Path) -> dict[str, Threshold]:
-        """Write what was fitted into a run folder that holds the model; return its thresholds."""
-        fitted = load_thresholds(run) | self.thresholds() | self._slices.thresholds()
+        """Write what was fitted into a run folder that holds the model; return its thresholds.
+
+        What was fitted there before stays where this calibration had nothing to fit it on, but
+        for the threshold of the whole decision: another volume may be allowed now.
+        """
+        fresh = self.thresholds() | self._slices.thresholds()
+        before = load_thresholds(run)
+        if "healthy" in fresh:
+            before.pop(DECIDED, None)
+        fitted = before | fresh
         statistics = self._slices.statistics()
         if statistics is not None:
             statistics.save(run / CODES)
