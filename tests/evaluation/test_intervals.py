@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from anomri.evaluation import bootstrap, paired_difference
+from anomri.evaluation.intervals import Statistic
 
 DICE = np.random.default_rng(5).beta(6, 2, size=24)
 
@@ -30,6 +31,15 @@ def test_seed_decides() -> None:
     assert bootstrap(DICE, seed=3) == bootstrap(DICE, seed=3)
     assert bootstrap(DICE, seed=3) != bootstrap(DICE, seed=4)
     assert bootstrap(DICE, method="BCa") == bootstrap(DICE, method="BCa")
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+def test_drawing_a_few_at_a_time_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, statistic: Statistic
+) -> None:
+    at_once = bootstrap(DICE, statistic=statistic)
+    monkeypatch.setattr("anomri.evaluation.intervals.DRAWN_AT_ONCE", 70 * DICE.size + 1)
+    assert bootstrap(DICE, statistic=statistic) == at_once
 
 
 def test_wider_for_more_confidence_and_fewer_subjects() -> None:

@@ -16,6 +16,9 @@ from scipy import stats
 
 Statistic = Callable[..., Any]  # takes an array and ``axis``
 
+# Subjects drawn at a time, over all resamples: memory does not grow with the cohort.
+DRAWN_AT_ONCE = 10_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -64,6 +67,7 @@ def bootstrap(
         statistic,
         confidence_level=level,
         method=method,
+        batch=max(DRAWN_AT_ONCE // subjects.size, 1),
         rng=np.random.default_rng(seed),
         vectorized=True,
     )
