@@ -41,7 +41,8 @@ class SliceFits:
     """Thresholds of the slice scores, and what codes of healthy slices look like.
 
     Healthy slices are added scan by scan. Their codes are kept until the end, because distances
-    can only be told once all are known: some hundred numbers per slice.
+    can only be told once all are known: four bytes for each of the code's numbers, which are 64
+    (``vae1px``) to some thousand per slice, and 160 000 for ``vqvae`` at its full size.
 
     Args:
         deviations: how many standard deviations above the mean each threshold lies; None is the
