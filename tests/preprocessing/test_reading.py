@@ -13,6 +13,7 @@ import pytest
 from anomri.errors import BadIntensities, ScanError, UnreadableScan, WrongShape
 from anomri.preprocessing import read_labels, read_native
 from anomri.preprocessing.reading import read_image, read_segmentation
+from anomri.preprocessing.slices import SPACING_UNKNOWN
 from anomri.scan import Volume
 
 Write = Callable[..., Path]
@@ -87,6 +88,45 @@ def test_a_header_without_orientation_is_noted(tmp_path: Path, stripped: Volume)
     assert "left and right" in native.notes[0]
 
 
+def test_a_header_without_a_voxel_size_is_noted(
+    tmp_path: Path, stripped: Volume, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(stripped, None), path)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<3f", content, 80, 0, 0, 0)
+    path.write_bytes(content)
+    native = read_image(path)
+    assert not native.spacing_known
+    assert native.notes[-1] == SPACING_UNKNOWN
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("side", [0.002, 100])
+def test_voxels_of_no_head_are_refused(tmp_path: Path, stripped: Volume, side: float) -> None:
+    nib.save(nib.Nifti1Image(stripped, np.diag([2, 2, side, 1])), tmp_path / "a.nii")
+    error = refusal(tmp_path / "a.nii")
+    assert f"2 x 2 x {side:g} mm" in error.reason
+    assert "units" in error.next_step
+
+
+@pytest.mark.parametrize(("name", "right"), [("a.nii", "a.nii.gz"), ("a.nii.gz", "a.nii")])
+def test_an_ending_that_lies_is_named(
+    tmp_path: Path, stripped: Volume, name: str, right: str
+) -> None:
+    nib.save(nib.Nifti1Image(stripped, AFFINE), tmp_path / right)
+    (tmp_path / right).rename(tmp_path / name)
+    assert f"rename it to {right};" in refusal(tmp_path / name).next_step
+
+
+def test_a_damaged_header_says_what_is_wrong(tmp_path: Path, stripped: Volume) -> None:
+    nib.save(nib.Nifti1Image(stripped, AFFINE), path := tmp_path / "a.nii")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<h", content, 70, 1234)
+    path.write_bytes(content)
+    assert "1234" in refusal(path).reason
+
+
 def test_a_trailing_axis_of_one_is_no_fourth_axis(write: Write, stripped: Volume) -> None:
     values, _ = read_native(write(stripped[..., None]))
     assert values.shape == SHAPE
@@ -103,6 +143,7 @@ def test_images_in_memory_are_read(stripped: Volume) -> None:
     [
         (np.ones((*SHAPE, 3), np.float32), WrongShape, "4-D"),
         (np.ones(SHAPE[:2], np.float32), WrongShape, "three axes"),
+        (np.ones(SHAPE[:2], np.float32), WrongShape, "give the whole volume"),
         (np.ones((*SHAPE[:2], 2), np.float32), WrongShape, "at least 3"),
         (np.zeros(SHAPE, np.float32), BadIntensities, "zero in every voxel"),
         (np.full(SHAPE, 7, np.float32), BadIntensities, "7 in every voxel"),

@@ -13,6 +13,7 @@ from anomri.scan import Affine, Grid, Labels, Mask
 
 MAX_VOXELS = 2**30  # 4 GiB as float32, eight times a 512 x 512 x 512 scan
 MIN_SLICES = 3
+VOXEL_MM = (0.05, 30.0)  # finer and coarser ones are metres, or a damaged header
 SINGULAR = 1e-6  # determinant relative to the product of the axes' lengths
 
 
@@ -89,14 +90,14 @@ def spatial_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
             name,
             expected="one volume with three axes",
             got=f"a {len(kept)}-D image of {got}",
-            next_step=_AXES,
+            next_step=_AXES if len(kept) > 3 else _WHOLE,
         )
     if min(kept) < MIN_SLICES:
         raise WrongShape(
             name,
             expected=f"at least {MIN_SLICES} voxels along each axis",
             got=got,
-            next_step="give the whole volume, not a slice of it",
+            next_step=_WHOLE,
         )
     if int(np.prod(kept, dtype=object)) > MAX_VOXELS:
         raise WrongShape(
@@ -108,6 +109,7 @@ def spatial_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
     return kept[0], kept[1], kept[2]
 
 
+_WHOLE = "give the whole volume, not a slice of it"
 _AXES = "save the volume you mean to a file of its own, for example with nibabel's four_to_three"
 
 
@@ -115,7 +117,8 @@ def checked_affine(affine: Affine | None, name: str) -> Affine:
     """Return ``affine`` as float64 if it can be inverted.
 
     Raises:
-        UnreadableScan: it is missing, not finite, or folds the volume flat.
+        UnreadableScan: it is missing, not finite, or folds the volume flat; its voxels are none of
+            a head's.
     """
     matrix = np.eye(4) if affine is None else np.asarray(affine, dtype=np.float64)
     finite = bool(np.isfinite(matrix).all())
@@ -127,6 +130,13 @@ def checked_affine(affine: Affine | None, name: str) -> Affine:
             expected="a header that places the voxels in space",
             got="an affine that cannot be inverted" if finite else "an affine that is not finite",
             next_step="convert the original DICOM files again, for example with dcm2niix",
+        )
+    if lengths.min() < VOXEL_MM[0] or lengths.max() > VOXEL_MM[1]:
+        raise UnreadableScan(
+            name,
+            expected=f"voxels of {VOXEL_MM[0]:g} to {VOXEL_MM[1]:g} mm along each axis",
+            got=" x ".join(f"{mm:.3g}" for mm in lengths) + " mm",
+            next_step="check voxel size and units in its header, or convert the scan again",
         )
     return matrix
 

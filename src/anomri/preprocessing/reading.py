@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from anomri.preprocessing.native import (
     spatial_shape,
 )
 from anomri.preprocessing.pictures import picture_files, read_picture_labels, read_pictures
-from anomri.preprocessing.slices import read_slice_labels, read_slices
+from anomri.preprocessing.slices import SPACING_UNKNOWN, read_slice_labels, read_slices
 from anomri.scan import Affine, Grid, Labels
 
 ImageSource = str | PathLike[str] | SpatialImage
@@ -34,11 +36,14 @@ MAX_DEFLATE_RATIO = 1040  # DEFLATE cannot do better than 1032 : 1
 DICOM_MAGIC = slice(128, 132)
 GZIPPED = (".gz", ".mgz")
 GZIP_MAGIC = b"\x1f\x8b"
+NO_SIZE = "should be non-zero"  # nibabel's words for a voxel size of 0, which it takes for 1
 HEADER_ROOM = 1 << 20  # bytes for header and extensions, beside the voxels
 LARGEST_HEADER = 64 << 20  # where the header says that its extensions take more
 
 _BROKEN = (EOFError, OSError, zlib.error, ValueError, TypeError, OverflowError, MemoryError)
 _LOAD_BROKEN = (*_BROKEN, ImageFileError, HeaderDataError, KeyError)
+log = logging.getLogger(__name__)
+
 _COPY_AGAIN = "copy or download the file again and check that it opens in a viewer"
 
 
@@ -98,14 +103,36 @@ def read_segmentation(source: ImageSource) -> Native:
 
 def _read_file(path: Path) -> Native:
     _refuse_early(path)
-    with _reading(path.name), np.errstate(all="ignore"):
+    with _reading(path.name), np.errstate(all="ignore"), _mended() as said:
         image: Any = nib.load(path)
     shape = _shape(image, path.name)
     if path.suffix.lower() in GZIPPED and isinstance(image, nib.Nifti1Image | nib.MGHImage):
         size = int(np.prod(shape)) * image.get_data_dtype().itemsize
-        with _reading(path.name):
+        with _reading(path.name), _mended():
             image = image.from_bytes(_unpacked(path, size + _room_of(image)))
-    return _voxels(image, path.name)
+    native = _voxels(image, path.name)
+    if said:
+        log.debug("%s: nibabel: %s", path.name, "; ".join(said))
+    if native.grid.sform_code == 0 and any(NO_SIZE in text for text in said):
+        return replace(native, spacing_known=False, notes=(*native.notes, SPACING_UNKNOWN))
+    return native
+
+
+@contextmanager
+def _mended() -> Iterator[list[str]]:
+    """Collect what nibabel says of a header that it mends; it would print it without a name."""
+    said: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        said.append(record.getMessage())
+        return False
+
+    logger = logging.getLogger("nibabel.global")
+    logger.addFilter(keep)
+    try:
+        yield said
+    finally:
+        logger.removeFilter(keep)
 
 
 def _room_of(image: Any) -> int:
@@ -141,6 +168,8 @@ def _refuse_early(path: Path) -> None:
         start = stream.read(DICOM_MAGIC.stop)
     if not start:
         raise UnreadableScan(name, expected="an image", got="an empty file", next_step=_COPY_AGAIN)
+    if start.startswith(GZIP_MAGIC) != name.lower().endswith(GZIPPED):
+        _refuse_ending(name, packed=start.startswith(GZIP_MAGIC))
     if start[DICOM_MAGIC] == b"DICM" or path.suffix.lower() in (".dcm", ".ima"):
         raise UnreadableScan(
             name,
@@ -148,6 +177,18 @@ def _refuse_early(path: Path) -> None:
             got="a DICOM file",
             next_step="give the folder of its series as the scan, or convert it with dcm2niix",
         )
+
+
+def _refuse_ending(name: str, *, packed: bool) -> None:
+    if not name.lower().endswith((".nii", ".nii.gz")):
+        return
+    right = f"{name}.gz" if packed else name[: -len(".gz")]
+    raise UnreadableScan(
+        name,
+        expected="gzip data in a file called .gz, and in no other",
+        got=f"{'' if packed else 'no '}gzip data",
+        next_step=f"rename it to {right}; if that does not help, copy or download it again",
+    )
 
 
 @contextmanager
@@ -180,6 +221,8 @@ def _what(error: Exception) -> str:
         return "a truncated or damaged file"
     if isinstance(error, ImageFileError):
         return "a file that is not an image"
+    if isinstance(error, HeaderDataError):
+        return f"a damaged header ({error})"
     return f"a file that cannot be read ({type(error).__name__})"
 
 
