@@ -297,3 +297,24 @@ def test_nothing_is_printed_without_a_bar(
 ) -> None:
     fit(recipe(max_epochs=1), prepared, tmp_path / "run")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_that_was_killed_at_its_end_learns_no_more(
+    prepared: PreparedFolder,
+    recipe: MakeRecipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    hasty = recipe(max_epochs=30, patience=2, learning_rate=1e-12)
+    with monkeypatch.context() as patch:
+        patch.setattr("anomri.training.fit.finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(hasty, prepared, tmp_path / "run")
+    ended = (tmp_path / "run" / "metrics.tsv").read_text()
+    assert len(ended.splitlines()) < 20
+    fit(hasty, prepared, tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.tsv").read_text() == ended
+    assert (tmp_path / "run" / "weights.safetensors").is_file()

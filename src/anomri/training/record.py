@@ -62,6 +62,12 @@ class RunRecord(Checkpoint):
         self.best_epoch = state_dict["best_epoch"]
         self.best_loss = state_dict["best_loss"]
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Learn no more where the former run had come to its end and was killed just then."""
+        del pl_module
+        if self.rows and self._is_out_of_patience(int(self.rows[-1]["epoch"])):
+            trainer.should_stop = True
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember that this epoch has been validated."""
         del trainer, pl_module
@@ -86,7 +92,10 @@ class RunRecord(Checkpoint):
             columns = list(self.rows[0])
             rows = [[row[name] for name in columns] for row in self.rows]
             write_tsv(self.run / METRICS, columns, rows)
-        trainer.should_stop |= trainer.current_epoch - self.best_epoch >= self.patience
+        trainer.should_stop |= self._is_out_of_patience(trainer.current_epoch)
+
+    def _is_out_of_patience(self, epoch: int) -> bool:
+        return epoch - self.best_epoch >= self.patience
 
     def _note(self, epoch: int, metrics: dict[str, float]) -> bool:
         """Add a row for the epoch; tell whether it is the best so far."""
