@@ -125,21 +125,12 @@ def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str,
     if region not in REGIONS:
         raise UsageError(f"region '{region}': expected one of {', '.join(REGIONS)}")
 
-    def path(name: str) -> Path:
-        return derivative(detections, files.label, name)
-
-    regional = record.regions and region != "whole"
-    found, grid = read_labels(
-        path("desc-regions_dseg.nii.gz" if regional else "label-lesion_mask.nii.gz")
-    )
-    if regional:
-        mask = np.isin(found, REGIONS[region])
-    else:  # a mask of one region; of any other one nothing was said
-        mask = (found > 0) & (region in ("whole", shown_in(record)))
-    brain, _ = read_labels(path("desc-brain_mask.nii.gz"))
+    mask, grid = _mask(detections, record, region)
+    brain, _ = read_labels(derivative(detections, files.label, "desc-brain_mask.nii.gz"))
     shows = dict(zip(record.contrasts, record.shows, strict=False))
     showing = [name for name in record.contrasts if shows.get(name) == region] or record.contrasts
-    maps = [read_native(path(f"desc-anomaly_{name}.nii.gz"))[0] for name in showing]
+    names = [f"desc-anomaly_{name}.nii.gz" for name in showing]
+    maps = [read_native(derivative(detections, files.label, name))[0] for name in names]
     truth = _truth(files, grid, region)
     order = grid.axial_last
     i, j, k = (grid.spacing[axis] for axis in order)
@@ -156,6 +147,16 @@ def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str,
 def shown_in(record: Record) -> str:
     """Return the region that the mask of a detection is of."""
     return record.shows[0] if record.shows else "whole"
+
+
+def _mask(detections: Path, record: Record, region: str) -> tuple[Mask, Grid]:
+    """Return what a detection says of a region; nothing where it said nothing of it."""
+    regional = record.regions and region != "whole"
+    name = "desc-regions_dseg.nii.gz" if regional else "label-lesion_mask.nii.gz"
+    found, grid = read_labels(derivative(detections, record.label, name))
+    if regional:
+        return np.isin(found, REGIONS[region]), grid
+    return (found > 0) & (region in ("whole", shown_in(record))), grid
 
 
 def _slices(detections: Path, files: ScanFiles, case: dict[str, Any]) -> list[dict[str, Any]]:
