@@ -124,7 +124,6 @@ from anomri.models.convolutional import VariationalAutoencoder
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training import train
-from anomri.training.fit import _check_prepared
 
 # A job that a shell started in the background inherits a deaf ear for Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
