@@ -161,6 +161,14 @@ def test_a_size_changes_what_it_names_and_nothing_else() -> None:
     assert small.detection == recipe.detection
 
 
+def test_a_size_that_changes_a_row_that_is_not_there_is_refused() -> None:
+    folder = next(path for path in PAPERS if path.name == "paolini")
+    size = Size(rows={"ce_aae": {"training": {"max_epochs": 1}}})
+    protocol = Protocol.load(folder).model_copy(update={"sizes": {"odd": size}})
+    with pytest.raises(UsageError, match=r"no row \['ce_aae'\]"):
+        rows_of(folder, protocol, "odd", frozenset())
+
+
 def test_a_size_that_makes_no_recipe_is_refused() -> None:
     with pytest.raises(RecipeError, match="max_epoch"):
         resized(Recipe.load("intensity"), Size(change={"training": {"max_epoch": 3}}))

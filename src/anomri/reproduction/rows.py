@@ -43,7 +43,8 @@ def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str])
     """List the chosen rows, all where none is named, the row without a network first.
 
     Raises:
-        UsageError: the folder has no rows, or a row or a size that is not there is named.
+        UsageError: the folder has no rows, or a row or a size that is not there is named, by the
+            protocol perhaps.
     """
     if size not in protocol.sizes:
         sizes = ", ".join(protocol.sizes)
@@ -56,7 +57,7 @@ def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str])
     for name, (whole, enhancing) in protocol.pairs.items():
         rows[name] = _pair(name, [rows.get(n) or _built_in(n) for n in (whole, enhancing)])
     known = {BASELINE: _built_in(BASELINE), **rows}
-    unknown = sorted(chosen - set(known))
+    unknown = sorted((chosen - set(known)) | (set(change.rows) - set(files)))
     if unknown or not files:
         raise UsageError(f"{folder.name}: no row {unknown}; it has {', '.join(known)}")
     return [row for name, row in known.items() if not chosen or name in chosen]
