@@ -29,6 +29,7 @@ from anomri.reproduction import (
     rows_of,
     train_row,
 )
+from anomri.scan import bids_label
 from anomri.tsv import read_tsv
 
 METRICS = "metrics.tsv"
@@ -160,9 +161,9 @@ class Trainer:
     def _run(self, row: Row, group: Group) -> Run | None:
         protocol = Protocol.load(self.papers / group.paper)
         # A network of another split may have learnt from scans that are judged here.
-        may = self.data.named(protocol.train)
+        may = _plain(self.data.named(protocol.train))
         runs = (run for run in self.runs if run.is_of(row.recipe))
-        known = [run for run in runs if learnt_from(run.folder) <= may]
+        known = [run for run in runs if _plain(learnt_from(run.folder)) <= may]
         if known or not self.trains:
             # Members of an ensemble may be the same network as a row.
             return min(known, key=lambda run: run.folder.name != row.run, default=None)
@@ -174,6 +175,11 @@ class Trainer:
             self.work.track,
         )
         return _run(Path(train_row(row, self.data.found(protocol.train), settings, work)))
+
+
+def _plain(names: Iterable[str]) -> set[str]:
+    """Return names as a file of splits may spell them too: by BIDS label, without ``sub-``."""
+    return {bids_label(name.removeprefix("sub-")) for name in names}
 
 
 def with_recipe(detector: Detector, recipe: Recipe) -> Detector:
