@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from anomri.datasets import converted, find
-from anomri.errors import GridMismatch, MissingPiece
-from anomri.reporting.segmentation import slice_affine, write_segmentation
+from anomri.errors import GridMismatch, MissingPiece, UnreadableScan
+from anomri.reporting.segmentation import MAY_BE_EMPTY, slice_affine, write_segmentation
 
 pytest.importorskip("highdicom", reason="the extra anomri[dicom] is not here")
 pytest.importorskip("dcm2niix", reason="the extra anomri[dicom] is not here")
@@ -88,6 +88,38 @@ def test_an_empty_mask_is_written_too(tmp_path: Path, make_series: MakeSeries) -
         mask = nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine)
     write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
     assert not highdicom.seg.segread(tmp_path / "seg.dcm").pixel_array.any()
+
+
+def test_headers_without_the_patients_tags_are_answered(
+    tmp_path: Path, make_series: MakeSeries
+) -> None:
+    import highdicom
+    import pydicom
+
+    paths = make_series(tmp_path / "in", volume())
+    for path in paths:
+        data = pydicom.dcmread(path)
+        for tag in (*MAY_BE_EMPTY, "SliceThickness"):
+            del data[tag]
+        data.save_as(path)
+    mask = nib.Nifti1Image(np.ones(volume().shape, np.uint8), np.diag([-4.0, -2, 2, 1]))
+    write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
+    assert highdicom.seg.segread(tmp_path / "seg.dcm").number_of_segments == 1
+
+
+def test_headers_that_lack_what_must_be_said_are_told_of(
+    tmp_path: Path, make_series: MakeSeries
+) -> None:
+    import pydicom
+
+    paths = make_series(tmp_path / "in", volume())
+    for path in paths:
+        data = pydicom.dcmread(path)
+        del data.FrameOfReferenceUID
+        data.save_as(path)
+    mask = nib.Nifti1Image(np.ones(volume().shape, np.uint8), np.diag([-4.0, -2, 2, 1]))
+    with pytest.raises(UnreadableScan, match="lack what must be said"):
+        write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
 
 
 def test_a_mask_of_another_grid_is_refused(tmp_path: Path, make_series: MakeSeries) -> None:

@@ -28,6 +28,10 @@ GROUPS = {
     "PlaneOrientationSequence": "ImageOrientationPatient",
     "PlanePositionSequence": "ImagePositionPatient",
 }
+MAY_BE_EMPTY = (  # type 2 of the standard's modules Patient and General Study
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
+)
 TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # NIfTI's world points right, anterior; DICOM's does not
 
 
@@ -45,33 +49,42 @@ def write_segmentation(
     Raises:
         MissingPiece: highdicom is not installed.
         GridMismatch: the mask lies on another grid than the slices.
-        UnreadableScan: the headers do not say where the images lie.
+        UnreadableScan: the headers do not say where the images lie, or lack what an object needs.
     """
     try:
-        import highdicom
+        import highdicom  # noqa: F401 - asked for below
         import pydicom
     except ImportError as error:
         raise MissingPiece(
             'writing DICOM needs highdicom. Next: `pip install "anomri[dicom]"`.'
         ) from error
-    sources = [pydicom.dcmread(item) for item in slices]
-    places = [place for source in sources for place in places_of(source)]
-    if len(places) == len(sources):
-        order = sorted(range(len(places)), key=lambda number: _place(places[number]))
-        sources, places = [sources[n] for n in order], [places[n] for n in order]
-    elif len(sources) > 1:
-        raise _unreadable(f"{len(sources)} files with several images each")
+    sources, places = _in_order([pydicom.dcmread(item) for item in slices])
     frames = np.stack([frame_of(mask, place) for place in places])
+    _fill(sources, places)
+    try:
+        segmentation = _segmentation(sources, frames, identity)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # Not the message: it may hold what a tag says.
+        raise _unreadable(
+            f"headers that lack what must be said ({type(error).__name__})"
+        ) from error
+    segmentation.save_as(path)
+
+
+def _segmentation(sources: list[Dataset], frames: NDArray[np.bool_], identity: str) -> Any:
+    import highdicom
+    from pydicom.uid import generate_uid
+
     seeds = [str(sources[0].SeriesInstanceUID), identity]
     release = version("anomri")
-    segmentation = highdicom.seg.Segmentation(
+    return highdicom.seg.Segmentation(
         source_images=sources,
         pixel_array=frames,
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_description(release)],
-        series_instance_uid=pydicom.uid.generate_uid(entropy_srcs=["series", *seeds]),
+        series_instance_uid=generate_uid(entropy_srcs=["series", *seeds]),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=pydicom.uid.generate_uid(entropy_srcs=["instance", *seeds]),
+        sop_instance_uid=generate_uid(entropy_srcs=["instance", *seeds]),
         instance_number=1,
         manufacturer="anomri",
         manufacturer_model_name="anomri",
@@ -81,7 +94,28 @@ def write_segmentation(
         content_label="LESIONS",
         omit_empty_frames=bool(frames.any()),
     )
-    segmentation.save_as(path)
+
+
+def _fill(sources: list[Dataset], places: list[Dataset]) -> None:
+    """Add the tags that must be there but may be empty: who takes names away often takes them."""
+    heights = np.diff([_place(place) for place in places])
+    for source in sources:
+        for tag in MAY_BE_EMPTY:
+            if tag not in source:
+                setattr(source, tag, None)
+        if len(sources) == len(places) > 1 and "SliceThickness" not in source:
+            source.SliceThickness = float(np.round(np.median(heights), 6))
+
+
+def _in_order(sources: list[Dataset]) -> tuple[list[Dataset], list[Dataset]]:
+    """Return files and what says where their images lie, both along the slices' normal."""
+    places = [place for source in sources for place in places_of(source)]
+    if len(places) == len(sources):
+        order = sorted(range(len(places)), key=lambda number: _place(places[number]))
+        return [sources[n] for n in order], [places[n] for n in order]
+    if len(sources) > 1:
+        raise _unreadable(f"{len(sources)} files with several images each")
+    return sources, places
 
 
 def places_of(source: Dataset) -> list[Dataset]:
