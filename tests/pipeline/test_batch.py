@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from anomri.errors import UsageError
+from anomri.errors import MissingPiece, UsageError
 from anomri.pipeline import Selection
 from anomri.pipeline.batch import Attempt
 from anomri.pipeline.detection import _key
@@ -47,6 +47,23 @@ def test_an_unexpected_error_tells_no_folder_of_the_machine(caplog: Any) -> None
     assert code == 3
     assert failure.reason.endswith("No such file or directory: 'scan.nii'")
     assert "ada" not in failure.reason
+
+
+def test_nothing_that_a_library_raises_ends_the_batch(caplog: Any) -> None:
+    def work(_: ScanFiles) -> None:
+        raise AttributeError("no attribute 'StudyDate'")
+
+    failure, code = Attempt(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
+    assert (failure.subject, code) == ("a", 3)
+    assert "unexpected AttributeError" in failure.reason
+
+
+def test_what_holds_for_all_scans_ends_the_batch() -> None:
+    def work(_: ScanFiles) -> None:
+        raise MissingPiece("no weights")
+
+    with pytest.raises(MissingPiece):
+        Attempt(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
 
 
 def test_a_split_written_by_a_spreadsheet_is_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from anomri.errors import ScanError
+from anomri.errors import AnomriError, ScanError
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.reporting import Failure
 from anomri.scan import ScanFiles
@@ -78,7 +78,10 @@ class Attempt:
             return self.work(files)
         except ScanError as error:
             return Failure.of(files.subject, error), error.exit_code
-        except (OSError, ValueError, MemoryError, RuntimeError) as error:
+        except AnomriError:
+            raise  # what holds for all scans, such as a package that is missing
+        # A library may raise anything at a scan that nobody has met yet.
+        except Exception as error:
             log.exception("%s: unexpected", files.subject)
             return _unexpected(files, error), 3
 
