@@ -15,6 +15,7 @@ import pytest
 
 from anomri import cli, pipeline
 from anomri.datasets import find
+from anomri.tsv import write_text
 
 
 def interrupted(*_: object, **__: object) -> None:
@@ -64,6 +65,22 @@ def test_a_folder_that_cannot_be_written_to_is_named(
         cli.main()
     assert ended.value.code == code
     assert f"results/page.html: {os.strerror(number)}. Next: " in capsys.readouterr().err
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "page").mkdir()
+
+    def report(*_: object, **__: object) -> None:
+        write_text(tmp_path / "page", "text")
+
+    monkeypatch.setattr(pipeline, "report", report)
+    monkeypatch.setattr("sys.argv", ["anomri", "report", "."])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "page: Is a directory" in "".join(capsys.readouterr().err.split("\n"))
 
 
 def test_another_end_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,9 @@ def main() -> None:
     except OSError as error:
         if error.errno not in WRONG_PLACE | FULL or not error.filename:
             raise
-        said = f"anomri: {error.filename}: {error.strerror}. Next: {_step(error)}."
+        # A rename has two: of the draft, which the user never named, and of what it was to become.
+        name = error.filename2 or error.filename
+        said = f"anomri: {name}: {error.strerror}. Next: {_step(error)}."
         console.print(said, style="red", markup=False, highlight=False)
         sys.exit(1 if error.errno in FULL else UsageError.exit_code)
     except (KeyboardInterrupt, SystemExit) as end:

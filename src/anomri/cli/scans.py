@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from anomri import pipeline
 from anomri.cli.options import (
@@ -162,7 +162,9 @@ def evaluate(
         crew=crew,
         part=pipeline.Part.parse(part),
     )
-    table = Table("measure", "mean", "95 % interval", "median", "scans", "undefined")
+    # Where a terminal is narrow the intervals are wrapped: names are looked up in the tables.
+    columns = ("mean", "95 % interval", "median", "scans", "undefined")
+    table = Table(Column("measure", no_wrap=True), *columns, box=None, padding=(0, 1, 0, 0))
     for row in summary:
         interval = f"{row['lower']:.3f} to {row['upper']:.3f}"
         mean, median = f"{row['mean']:.3f}", f"{row['median']:.3f}"
