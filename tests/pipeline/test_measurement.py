@@ -13,8 +13,9 @@ from anomri.comparison.measuring import Measure
 from anomri.datasets import Found
 from anomri.detector import Detector, load
 from anomri.errors import ScanError
-from anomri.pipeline.measurement import evaluate, read_case
-from anomri.recipe import Recipe
+from anomri.models import build
+from anomri.pipeline.measurement import evaluate, measure_case, read_case
+from anomri.recipe import Recipe, Step
 from anomri.reporting import write_detection
 from anomri.scan import Scan, ScanFiles
 from anomri.tsv import read_tsv
@@ -90,3 +91,21 @@ def test_two_sessions_of_a_subject_are_two_scans(
         assert list(dict.fromkeys(row["subject"] for row in rows)) == names
     compared = Measure(tmp_path, regions=False, edges_ml=(1.0,))
     assert [compared(files)[0]["subject"] for files in sessions] == names
+
+
+def test_only_what_reconstructs_has_an_error(
+    ball_scan: Scan, looked: ScanFiles, tmp_path: Path
+) -> None:
+    detected(ball_scan, looked, "enhancing", tmp_path / "out")
+    assert np.isnan(measure_case(tmp_path / "out", looked)["reconstruction_mae"])
+
+    recipe = Recipe.load("intensity").with_detection(shows="enhancing")
+    network = build(Step(name="vae"), channels=1, size=(64, 64))
+    scan = replace(ball_scan, contrasts=("t1ce",), label=looked.label)
+    recipe = recipe.model_copy(update={"contrasts": ("t1ce",), "family": Step(name="vae")})
+    detection = Detector(recipe, (network,)).detect_scan(scan)
+    write_detection(detection, tmp_path / "vae")
+    anomaly = detection.anomaly
+    residual = np.abs(anomaly.scan.image - anomaly.reconstruction)[:, anomaly.scan.brain]
+    error = measure_case(tmp_path / "vae", looked)["reconstruction_mae"]
+    assert error == pytest.approx(residual.mean())

@@ -344,8 +344,19 @@ class Detector:
             regions=labels,
             nearby=tuple(nearby),
             code_distances=scores.get(MAHALANOBIS),
-            provenance=self.provenance() | {"reconstruction_mae": _error(anomaly)},
+            provenance=self.provenance() | {"reconstruction_mae": self._error(anomaly)},
         )
+
+    def _error(self, anomaly: AnomalyMap) -> float | None:
+        """Mean absolute error of the reconstruction in the brain, in prepared intensity units.
+
+        None where nothing is reconstructed: by a segmenter, without a network, in no brain.
+        """
+        scan, network = anomaly.scan, self.networks[0]
+        learns = any(True for _ in network.parameters())
+        if not (isinstance(network, Family) and learns and scan.brain.any()):
+            return None
+        return float(np.abs(scan.image - anomaly.reconstruction)[:, scan.brain].mean())
 
     def _blanked(self, mask: Mask, scores: SliceScores) -> Mask:
         """Empty the slices that the recipe's slice score calls healthy."""
@@ -403,13 +414,6 @@ class Detector:
             **({"beside": self.beside.provenance()} if self.beside else {}),
             **({"small": self.small.provenance()} if self.small else {}),
         }
-
-
-def _error(anomaly: AnomalyMap) -> float:
-    """Mean absolute error of the reconstruction in the brain, in prepared intensity units."""
-    scan = anomaly.scan
-    difference = np.abs(scan.image - anomaly.reconstruction)[:, scan.brain]
-    return float(difference.mean()) if difference.size else float("nan")
 
 
 def _name_of(images: Mapping[str, Any], number: int) -> str:

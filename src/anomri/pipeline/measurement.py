@@ -178,8 +178,8 @@ def _slices(detections: Path, files: ScanFiles, case: dict[str, Any]) -> list[di
 
 def _reconstruction_mae(detections: Path, files: ScanFiles) -> float:
     record = read_record(detections, files.label)
-    error = np.nan if record is None else record.provenance.get("reconstruction_mae", np.nan)
-    return float(error)
+    error = None if record is None else record.provenance.get("reconstruction_mae")
+    return float("nan") if error is None else float(error)
 
 
 def _truth(files: ScanFiles, grid: Grid, region: str) -> Mask | None:

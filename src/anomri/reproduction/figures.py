@@ -75,6 +75,8 @@ class Figures:
         if line is None:
             return ""
         mean, lower, upper, sd = (_number(line[k]) for k in ("mean", "lower", "upper", "sd"))
+        if isnan(mean):
+            return ""
         if column.spread or column.deviation:
             return f"{mean:.3f} ± {sd:.3f}"
         interval = "" if isnan(lower) else f" ({lower:.2f} to {upper:.2f})"
