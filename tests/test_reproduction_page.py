@@ -103,6 +103,13 @@ def test_figures_stand_beside_each_other(paper: Path) -> None:
     )
 
 
+def test_a_figure_that_is_none_is_not_shown(paper: Path) -> None:
+    path = paper / "measured.tsv"
+    path.write_text(path.read_text().replace("0.55\t0.5\t0.6", "n/a\tn/a\tn/a"))
+    table, _, _ = tables_of(paper, Protocol.load(paper))
+    assert all(row[0] != "`intensity`" for row in table.rows)
+
+
 def test_the_order_is_compared_by_pairs_and_less_error_is_better(paper: Path) -> None:
     dice, error = order_of(Protocol.load(paper), Figures.of(paper))
     assert "the order does not come out: 0 of 1 pairs" in dice
@@ -167,6 +174,13 @@ def test_a_size_that_changes_a_row_that_is_not_there_is_refused() -> None:
     protocol = Protocol.load(folder).model_copy(update={"sizes": {"odd": size}})
     with pytest.raises(UsageError, match=r"no row \['ce_aae'\]"):
         rows_of(folder, protocol, "odd", frozenset())
+
+
+def test_an_ensemble_of_a_row_that_is_not_there_is_refused() -> None:
+    folder = next(path for path in PAPERS if path.name == "myronenko2018")
+    protocol = Protocol.load(folder).model_copy(update={"ensembles": {"many": "singel"}})
+    with pytest.raises(UsageError, match=r"no row \['singel'\]"):
+        rows_of(folder, protocol, "full", frozenset())
 
 
 def test_a_size_that_makes_no_recipe_is_refused() -> None:

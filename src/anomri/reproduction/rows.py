@@ -53,11 +53,13 @@ def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str])
     files = {path.stem: Recipe.load(path) for path in sorted((folder / "rows").glob("*.yaml"))}
     rows = _with_runs({name: resized(recipe, change) for name, recipe in files.items()})
     for name, base in protocol.ensembles.items():
-        rows[name] = _ensemble(name, rows[base].recipe, change.members)
+        if base in rows:
+            rows[name] = _ensemble(name, rows[base].recipe, change.members)
     for name, (whole, enhancing) in protocol.pairs.items():
         rows[name] = _pair(name, [rows.get(n) or _built_in(n) for n in (whole, enhancing)])
     known = {BASELINE: _built_in(BASELINE), **rows}
-    unknown = sorted((chosen - set(known)) | (set(change.rows) - set(files)))
+    changed = {*change.rows, *protocol.ensembles.values()}
+    unknown = sorted((chosen - set(known)) | (changed - set(files)))
     if unknown or not files:
         raise UsageError(f"{folder.name}: no row {unknown}; it has {', '.join(known)}")
     return [row for name, row in known.items() if not chosen or name in chosen]
