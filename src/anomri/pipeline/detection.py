@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -247,9 +248,9 @@ def _kept(origin: Origin) -> Detector:
 
 
 def _key(files: ScanFiles, detector: Detector) -> str:
-    """Hash what decides the result: the files as they are, and the model."""
+    """Hash what decides the result: the files as they are, the model, and the program's version."""
     paths = [path for name, path in files.contrasts.items() if name not in files.slices]
-    facts = [detector.fingerprint]
+    facts = [detector.fingerprint, version("anomri")]
     for contrast, slices in files.slices.items():
         facts += [contrast, *_facts(slices)]  # their names do not say which contrast they are
     facts += _facts([*paths, *(path for path in (files.brain, files.truth) if path)])
