@@ -114,3 +114,24 @@ def test_a_folder_without_scans_is_a_usage_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["detect", str(tmp_path), "-o", str(tmp_path / "out")])
     assert isinstance(result.exception, UsageError)
     assert result.exception.exit_code == 2
+
+
+def test_an_experts_mask_that_cannot_be_used_costs_the_evaluation_alone(tmp_path: Path) -> None:
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    _save(_brain(), scans / "a" / "flair.nii.gz")
+    _save(np.ones((20, 20, 20), np.uint8), scans / "a" / "seg.nii.gz")
+    runner = CliRunner()
+    found = runner.invoke(app, ["detect", str(scans), "-o", str(out)])
+    assert found.exit_code == 0, found.output
+    sidecar = next(out.rglob("*label-lesion_mask.json")).read_text()
+    assert "without the expert's mask: seg.nii.gz" in sidecar
+    judged = runner.invoke(app, ["evaluate", str(out), "--truth", str(scans)])
+    assert judged.exit_code == 3
+    assert "seg.nii.gz" in judged.output
+
+
+def test_a_region_that_is_none_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    _save(_brain(), tmp_path / "scans" / "a" / "flair.nii.gz")
+    words = ["evaluate", str(tmp_path), "--truth", str(tmp_path / "scans"), "--region", "rim"]
+    error = CliRunner().invoke(app, words).exception
+    assert "region 'rim': expected one of whole, core, enhancing" in str(error)

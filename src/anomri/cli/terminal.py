@@ -29,7 +29,8 @@ console = Console(stderr=True)
 
 def show(found: Found) -> None:
     """Name the scans found and what was left out, with the reason."""
-    console.print(f"{len(found.scans)} scans found (layout: {found.layout})", highlight=False)
+    scans = "1 scan" if len(found.scans) == 1 else f"{len(found.scans)} scans"
+    console.print(f"{scans} found (layout: {found.layout})", highlight=False)
     for files in found.scans:
         extras = [name for name in ("brain", "truth") if getattr(files, name)]
         what = ", ".join([*files.contrasts, *extras])

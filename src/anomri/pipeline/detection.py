@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from anomri.datasets import Found, converted
 from anomri.detector import Detector, load
-from anomri.errors import UsageError
+from anomri.errors import ScanError, UsageError
 from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.failing import failures_of, known, replace_all, replace_for
@@ -33,7 +33,7 @@ from anomri.reporting import (
     write_run,
     write_tables,
 )
-from anomri.scan import ScanFiles
+from anomri.scan import Scan, ScanFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,9 @@ class Instead:
         """
         self._check(detector)
         if self.space not in ("", "native", "template"):
-            raise UsageError(f"space '{self.space}': expected native or template")
+            raise UsageError(
+                f"space '{self.space}': expected native or template. Next: choose one."
+            )
         if self.threshold or self.decide or self.blank_slices:
             detector = detector.with_detection(
                 threshold=self.threshold or None,
@@ -76,7 +78,9 @@ class Instead:
     def _check(self, detector: Detector) -> None:
         """Refuse names before the first scan is read."""
         if self.decide and self.decide not in DECISIONS:
-            raise UsageError(f"decide '{self.decide}': expected one of {', '.join(DECISIONS)}")
+            raise UsageError(
+                f"decide '{self.decide}': expected one of {', '.join(DECISIONS)}. Next: choose one."
+            )
         rules = (*SCAN_RULES, *detector.thresholds)
         if self.threshold and self.threshold not in rules:
             fitted = self.threshold in TO_BE_FITTED
@@ -150,7 +154,7 @@ class Look:
         refuse_foreign(self.out, files.label)
         start = time.perf_counter()
         with converted(files) as images, refusals_shown(self.out, files.label):
-            scan = self.detector.prepare(images)
+            scan = self._prepared(images)
         for note in scan.notes:
             if DOUBT in note:
                 log.warning("%s: %s", files.subject, note)
@@ -160,6 +164,17 @@ class Look:
         slices = files.slices.get(scan.contrasts[0], ())
         write_detection(replace(detection, provenance=facts), self.out, slices=slices)
         return True
+
+    def _prepared(self, files: ScanFiles) -> Scan:
+        """Prepare a scan, without the expert's mask where that alone cannot be used."""
+        try:
+            return self.detector.prepare(files)
+        except ScanError as error:
+            if files.truth is None:
+                raise
+            scan = self.detector.prepare(replace(files, truth=None))
+            told = f"without the expert's mask: {error}"
+            return replace(scan, notes=(*scan.notes, told))
 
 
 def detect(

@@ -71,9 +71,14 @@ def evaluate(
     Raises:
         UsageError: none of the scans was detected.
     """
+    if region:
+        _check(region)
     detected = [files for files in found.scans if read_record(detections, files.label)]
     if not detected:
-        raise UsageError(f"{detections.name}: holds no detection of the {len(found.scans)} scans")
+        raise UsageError(
+            f"{detections.name}: expected detections of the {len(found.scans)} scans, found none. "
+            "Next: run `anomri detect` on them with this folder as -o, or check the spelling."
+        )
     outcome = each(part.of(detected), Measure(detections, region), track, "evaluating", crew)
     place = {files.label: number for number, files in enumerate(detected)}
     entries = zip(outcome.done, outcome.values, strict=True)
@@ -122,9 +127,7 @@ def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str,
     if record is None:
         raise UsageError(f"{files.label}: was not detected")
     region = region or shown_in(record)
-    if region not in REGIONS:
-        raise UsageError(f"region '{region}': expected one of {', '.join(REGIONS)}")
-
+    _check(region)
     mask, grid = _mask(detections, record, region)
     brain, _ = read_labels(derivative(detections, files.label, "desc-brain_mask.nii.gz"))
     shows = dict(zip(record.contrasts, record.shows, strict=False))
@@ -142,6 +145,12 @@ def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str,
         "spacing": (i, j, k),
         "voxel_ml": grid.voxel_ml,
     }
+
+
+def _check(region: str) -> None:
+    if region not in REGIONS:
+        names = ", ".join(REGIONS)
+        raise UsageError(f"region '{region}': expected one of {names}. Next: choose one.")
 
 
 def shown_in(record: Record) -> str:
