@@ -9,10 +9,11 @@ READY := $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/anomri demo -o demo
 
-# One worker per core already: a second thread in each would only wait for the others.
+# One worker per core already: a second thread in each would only wait for the others. Who is done
+# takes tests from who is not.
 test: export OMP_NUM_THREADS = 1
 test: $(READY)
-	$(BIN)/pytest -n auto -q
+	$(BIN)/pytest -n auto --dist worksteal -q
 
 check: lint types law
 
