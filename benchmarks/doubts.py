@@ -19,7 +19,7 @@ from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.preprocessing import prepare_images
 from anomri.preprocessing.appearance import Appearance, appearance
-from anomri.preprocessing.brain_in_template import SIDE_MM, fault_of
+from anomri.preprocessing.brain.template_gate import SIDE_MM, fault_of
 from anomri.preprocessing.coarse import coarse
 from anomri.preprocessing.contrast_gate import exchanged, told_of
 from anomri.preprocessing.registration import quick

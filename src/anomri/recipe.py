@@ -66,6 +66,16 @@ class Template(_Section):
     centre_mm: tuple[float, float, float] | None = None
 
 
+def _renamed_method(value: object) -> object:
+    """Accept the name that recipes of version 0.1 have for the brain network."""
+    return "deepbet" if value == "network" else value
+
+
+BrainMethod = Annotated[
+    Literal["auto", "given", "deepbet", "hdbet", "stripped"], BeforeValidator(_renamed_method)
+]
+
+
 class Preparation(_Section):
     """How files become a scan.
 
@@ -74,7 +84,7 @@ class Preparation(_Section):
         shape: voxels along I, J, K around the centre of the brain; null is as many as it needs.
         intensity: the scaling inside the brain, by name, with its options.
         brain: where the brain mask comes from. ``auto`` takes a given one, recognises a stripped
-            scan, and otherwise asks the network; the other words force one way.
+            scan, and otherwise asks deepbet; the other words force one way.
         thick_slices: ``keep`` leaves slices of 3 mm and more as they are where ``spacing_mm`` is
             finer and ``shape`` is null, so that no resolution is invented; ``resample`` does not.
         align: how contrasts on another grid than the first one's are registered to it; null
@@ -86,7 +96,7 @@ class Preparation(_Section):
     spacing_mm: tuple[float | None, float | None, float | None] = (None, None, None)
     shape: tuple[int | None, int | None, int | None] = (None, None, None)
     intensity: NamedStep = Step(name="zscore")
-    brain: Literal["auto", "given", "network", "hdbet", "stripped"] = "auto"
+    brain: BrainMethod = "auto"
     thick_slices: Literal["keep", "resample"] = "keep"
     align: Literal["rigid"] | None = "rigid"
     bias_field: NamedStep | None = None

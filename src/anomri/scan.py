@@ -127,7 +127,7 @@ class Scan:
         native: the grid of the input file, on which results are returned.
         truth: (I, J, K) expert labels on this grid, if there are any.
         healthy: what the data set says of the subject.
-        notes: what a reader must know, such as "spacing unknown, 1 mm assumed".
+        notes: what a reader must know, such as "the file holds no voxel size".
         to_template: (4, 4) native world mm to mm of the MNI152 template, where the scan was
             registered to it.
     """

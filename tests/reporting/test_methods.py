@@ -71,7 +71,7 @@ def test_what_happened_to_the_scans_is_told(record: Record) -> None:
         "template": {"transform": "affine", "resample": False},
     }
     notes = (
-        "whole head: brain found by the built-in network; look at its outline",
+        "whole head: brain found by deepbet; look at its outline",
         "t1.nii.gz was moved by 2.0 mm and 1.0 degrees to lie on flair.nii.gz",
     )
     records = [told(record, source, notes=notes), told(record, source)]

@@ -35,7 +35,6 @@ app = typer.Typer(
 for command in (
     models.prepare,
     models.train,
-    models.train_brain,
     models.train_lesions,
     models.calibrate,
     scans.detect,

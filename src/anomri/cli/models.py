@@ -40,7 +40,7 @@ from anomri.cli.terminal import finish, healthy_volume, show, track
 from anomri.detector import builtin_models, recipe_to_prepare
 from anomri.errors import UsageError
 from anomri.recipe import Recipe
-from anomri.teaching import BrainLesson, LesionLesson
+from anomri.teaching import LesionLesson
 
 
 def prepare(
@@ -111,15 +111,6 @@ def train(
 Heads = Annotated[
     Path, typer.Argument(help="Folder with t1/ and dlmuse_seg/, as IXI's.", exists=True)
 ]
-
-
-def train_brain(
-    heads: Heads,
-    out: Out,
-    steps: Annotated[int, typer.Option(help="Images to learn from.")] = BrainLesson().steps,
-) -> None:
-    """Train the network that finds brains in whole heads; resumes where it was stopped."""
-    typer.echo(teaching.train_brain(heads, out, BrainLesson(steps=steps), track=track))
 
 
 def train_lesions(

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from anomri.preprocessing.appearance import Appearance, appearance
-from anomri.preprocessing.brain_in_template import SIDE_MM, fault_of
+from anomri.preprocessing.brain import SIDE_MM, fault_of
 from anomri.preprocessing.coarse import coarse
 from anomri.preprocessing.registration import quick
 from anomri.preprocessing.template import template_picture, turned_about

@@ -21,7 +21,7 @@ from anomri.scan import Grid
 PICTURE = re.compile(r"(\d+)\.png", re.IGNORECASE)
 SPACING_MM = (0.94, 0.94, 1.0)
 GREY = ("L", "1", "I", "I;16", "P")
-NOTE = "PNG slices without spacing: 0.94 x 0.94 x 1 mm of BrainMetShare assumed, left is a guess"
+NOTE = "PNG slices hold no voxel size and no orientation: left is a guess"
 
 
 def picture_files(folder: Path) -> list[Path]:

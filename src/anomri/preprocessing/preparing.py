@@ -11,7 +11,13 @@ import numpy as np
 from anomri.errors import QualityRefused
 from anomri.preprocessing.alignment import align
 from anomri.preprocessing.bias import correct
-from anomri.preprocessing.brain import Method, find_brain
+from anomri.preprocessing.brain import (
+    Method,
+    check_given,
+    estimated_scale,
+    find_brain,
+    without_cut_edges,
+)
 from anomri.preprocessing.coarse import within
 from anomri.preprocessing.contrast_gate import check_units, doubts
 from anomri.preprocessing.frame import Frame
@@ -81,10 +87,13 @@ def prepare_images(
 def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     """Orient, mask, check, align, correct, place, resample and scale what was read."""
     first = subject.first
-    oriented = orient(first.grid)
     volume = _ras(first, first.grid, linear=True)
     brain, notes = _brain_of(subject, volume, preparation.brain)
     known = first.spacing_known
+    if not known:
+        subject, told = _with_estimated_size(subject, brain)
+        first, notes = subject.first, [*notes, *told]
+    oriented = orient(first.grid)
     notes += check_brain(brain, oriented, name=subject.name, spacing_known=known)
     volumes, told = _volumes(subject, brain, preparation)
     placement = _placement(volumes[0], brain, oriented, preparation, subject)
@@ -176,15 +185,35 @@ def _brain_of(subject: Subject, volume: Volume, method: Method) -> tuple[Mask, l
     first = subject.first
     if subject.brain is not None and method in ("auto", "given"):
         placed = place(subject.brain.holding(subject.brain.mask()), first.grid, linear=False)
-        return to_ras(placed.mask(), first.grid), list(first.notes)
-    brain, notes = find_brain(
-        volume,
-        orient(first.grid),
-        method=method,
-        spacing_known=first.spacing_known,
-        name=first.name,
-    )
-    return brain, [*first.notes, *notes]
+        given = check_given(
+            to_ras(placed.mask(), first.grid),
+            volume,
+            orient(first.grid),
+            keep=method == "given",
+            spacing_known=first.spacing_known,
+            name=first.name,
+        )
+        brain, notes = given.mask, given.notes
+    else:
+        brain, notes = find_brain(
+            volume,
+            orient(first.grid),
+            method=method,
+            spacing_known=first.spacing_known,
+            name=first.name,
+        )
+    if not notes:
+        return brain, list(first.notes)
+    brain, told = without_cut_edges(brain, volume, orient(first.grid))
+    return brain, [*first.notes, *notes, *told]
+
+
+def _with_estimated_size(subject: Subject, brain: Mask) -> tuple[Subject, list[str]]:
+    """Return the subject with voxels of the size that its brain tells, and a note of it."""
+    scale = estimated_scale(orient(subject.first.grid), brain)
+    estimated = subject.resized(scale)
+    size = " x ".join(f"{mm:.2f}" for mm in orient(estimated.first.grid).spacing)
+    return estimated, [f"voxel size estimated from the brain: {size} mm; volumes are estimated"]
 
 
 def _truth(subject: Subject, frame: Frame, native: Grid) -> Labels | None:

@@ -57,7 +57,8 @@ def place(image: Native, onto: Grid, *, linear: bool) -> Native:
         GridMismatch: the affines are equal but the shapes are not, or the two volumes do not
             meet in the world.
     """
-    if same_grid(image.grid, onto):
+    unknown = not image.spacing_known and image.grid.shape == onto.shape
+    if unknown or same_grid(image.grid, onto):
         return image.holding(image.values)
     _refuse_mismatch(image, onto)
     matrix = index_map(image.grid, onto)

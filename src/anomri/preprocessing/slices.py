@@ -25,7 +25,7 @@ MASK = re.compile(r"_(\d+)_mask\.tiff?$", re.IGNORECASE)
 SLICE = re.compile(r"_(\d+)\.tiff?$", re.IGNORECASE)
 LESION = 2  # the masks outline the FLAIR abnormality, which BraTS numbers as edema
 
-SPACING_UNKNOWN = "spacing unknown, 1 mm assumed: volumes in ml are nominal"
+SPACING_UNKNOWN = "the file holds no voxel size"
 
 
 def slice_files(folder: Path, pattern: re.Pattern[str] = SLICE) -> list[Path]:

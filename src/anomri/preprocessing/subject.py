@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anomri.errors import MissingContrast
+from anomri.preprocessing.brain.size import resized
 from anomri.preprocessing.native import Native
 from anomri.preprocessing.reading import ImageSource, read_image, read_segmentation
 from anomri.preprocessing.resampling import place
@@ -37,6 +38,21 @@ class Subject:
     def first(self) -> Native:
         """The contrast whose grid is the native one."""
         return next(iter(self.images.values()))
+
+    def resized(self, scale: tuple[float, float, float]) -> Subject:
+        """Return the subject with its images of unknown voxel size ``scale`` times larger.
+
+        Args:
+            scale: along right, anterior and superior.
+        """
+
+        def larger(image: Native | None) -> Native | None:
+            if image is None or image.spacing_known:
+                return image
+            return replace(image, grid=resized(image.grid, scale))
+
+        images = {name: larger(image) or image for name, image in self.images.items()}
+        return replace(self, images=images, brain=larger(self.brain), truth=larger(self.truth))
 
     def native_truth(self) -> Labels | None:
         """Return the expert labels on the native grid, in the file's order."""

@@ -22,6 +22,8 @@ PAPERS = {
     "IEEE Transactions on Medical Imaging 2010;29:1310-1320.",
     "fonov": "Fonov V, Evans AC, Botteron K, et al. Unbiased average age-appropriate atlases for "
     "pediatric studies. NeuroImage 2011;54:313-327.",
+    "fisch": "Fisch L, Zumdick S, Barkhau C, et al. deepbet: fast brain extraction of T1-weighted "
+    "MRI using convolutional neural networks. Computers in Biology and Medicine 2024;179:108845.",
     "isensee": "Isensee F, Schell M, Pflueger I, et al. Automated brain extraction of "
     "multisequence MRI using artificial neural networks. Human Brain Mapping 2019;40:4952-4964.",
 }
@@ -36,6 +38,7 @@ CITED_FOR = {
     "n4": "tustison",
     "template": "fonov",
     "HD-BET": "isensee",
+    "deepbet": "fisch",
 }
 """Function or family of a recipe to the paper that describes it."""
 
@@ -54,8 +57,9 @@ def _used(record: Record) -> Iterator[str]:
     beside = record.provenance.get("beside")
     if beside:
         yield from (*_parts(beside), "hull")
-    if any("HD-BET" in note for note in record.notes):
-        yield "HD-BET"
+    for method in ("HD-BET", "deepbet"):
+        if any(f"brain found by {method}" in note for note in record.notes):
+            yield method
 
 
 def _parts(source: Mapping[str, Any]) -> Iterator[str]:

@@ -104,7 +104,7 @@ def _brain_sentence(records: Sequence[Record]) -> str:
     found = [
         (sum(any(words in note for note in record.notes) for record in records), who)
         for words, who in (
-            ("built-in network", "the network for whole heads that anomri brings"),
+            ("brain found by deepbet", "deepbet"),
             ("brain found by HD-BET", "HD-BET"),
         )
     ]

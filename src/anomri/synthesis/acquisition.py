@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.scan import Mask, Volume
-from anomri.synthesis.heads import smooth_field
+from anomri.synthesis.fields import smooth_field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

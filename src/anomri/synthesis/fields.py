@@ -30,6 +30,14 @@ def waves(shape: tuple[int, ...], width: float, draw: np.random.Generator) -> Vo
     return result
 
 
+def smooth_field(shape: tuple[int, ...], draw: np.random.Generator, *, coarse: int) -> Volume:
+    """Return (I, J, K), a smooth random field: N(0, 1) on ``coarse`` nodes per axis, linearly."""
+    nodes = torch.from_numpy(draw.standard_normal((1, 1, *[coarse] * 3), dtype=np.float32))
+    field = interpolate(nodes, size=shape, mode="trilinear", align_corners=True)
+    result: Volume = field[0, 0].numpy()
+    return result
+
+
 def soften(volume: Volume | Mask, sigma: float) -> Volume:
     """Blur with a Gaussian of ``sigma`` voxels; masks become shares."""
     values = volume.astype(np.float32, copy=False)

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from sklearn.metrics import mutual_info_score
 
 from anomri.errors import QualityRefused
-from anomri.preprocessing.brain_in_template import check_in_template, likeness, told_by_ranks
+from anomri.preprocessing.brain.template_gate import check_in_template, likeness, told_by_ranks
 from anomri.preprocessing.coarse import coarse
 from anomri.preprocessing.registration import quick
 from anomri.preprocessing.template import template, template_picture

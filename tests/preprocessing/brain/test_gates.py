@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anomri.errors import QualityRefused
-from anomri.preprocessing.brain_gates import check_found
+from anomri.preprocessing.brain.gates import check_found
 from anomri.scan import Grid, Mask
 
 SHAPE = (60, 60, 60)

@@ -8,7 +8,7 @@ from anomri.errors import Evidence, QualityRefused
 from anomri.preprocessing.grids import brain_box
 from anomri.scan import Grid, Mask, Volume
 
-FOUND_ML = (700.0, 2000.0)
+FOUND_ML = (700.0, 2200.0)
 CUT_ML = 200.0  # the least, where the field of view ends inside the brain
 CUT_SHARE = 0.05  # of the brain's largest section, on a face of the volume
 LONGEST_MM = (100.0, 230.0)
@@ -30,7 +30,7 @@ def check_found(
         slack: factor by which every limit is widened, where the voxel size is a guess.
 
     Raises:
-        QualityRefused: there is no brain, it has under 700 or over 2000 ml (under 200 ml where
+        QualityRefused: there is no brain, it has under 700 or over 2200 ml (under 200 ml where
             the field of view cuts it), or its box is no brain's: the longest side 100-230 mm, the
             shortest 50-190 mm.
     """

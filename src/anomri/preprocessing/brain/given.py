@@ -1,0 +1,94 @@
+"""A brain mask that came with a scan, compared with the brain that is found without it.
+
+Masks turned, shifted or taken from another subject occur in public data sets, and masks that
+include the eyes. Each is compared with the foreground of a stripped scan or with deepbet's brain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from anomri.errors import QualityRefused
+from anomri.preprocessing.brain.find import find_brain
+from anomri.preprocessing.grids import brain_box
+from anomri.scan import Grid, Mask, Volume
+
+MIN_DICE = 0.85
+EXTRA_MM = 7.0  # radius of the largest ball in what a mask adds to the brain; an eye has 12 mm
+MISSING_MM = 10.0  # likewise in what it leaves out
+SLICE_SHARE = 1.01  # of the thickest slice: less cannot be told from a border one slice away
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBrain:
+    """A mask to work with.
+
+    Attributes:
+        mask: (I, J, K), the given one or the one that was found.
+        notes: what a reader must know.
+        replaced: whether the given one was not used.
+    """
+
+    mask: Mask
+    notes: tuple[str, ...] = ()
+    replaced: bool = False
+
+
+def check_given(
+    mask: Mask, volume: Volume, grid: Grid, *, keep: bool, spacing_known: bool, name: str
+) -> GivenBrain:
+    """Return the given mask, or the brain that was found where the mask does not fit the scan.
+
+    Args:
+        mask: (I, J, K), not empty.
+        volume: (I, J, K), RAS+.
+        grid: where both lie.
+        keep: keep the given mask in any case, and only say what is wrong with it.
+        spacing_known: whether the grid's millimetres mean anything.
+        name: of the scan, for errors.
+    """
+    try:
+        found, notes = find_brain(volume, grid, spacing_known=spacing_known, name=name)
+    except QualityRefused:
+        return GivenBrain(mask, ("the given brain mask could not be checked: no brain was found",))
+    fault = fault_of_mask(mask, found, grid)
+    if not fault:
+        return GivenBrain(mask)
+    if keep:
+        return GivenBrain(mask, (f"the given brain mask {fault}; it was kept as asked",))
+    told = (
+        f"the given brain mask {fault}; the brain that was found is used (--brain given keeps it)"
+    )
+    return GivenBrain(found, (told, *notes), replaced=True)
+
+
+def fault_of_mask(given: Mask, found: Mask, grid: Grid) -> str:
+    """Say what is wrong with a given mask, or nothing.
+
+    Args:
+        given: (I, J, K).
+        found: (I, J, K), the brain.
+        grid: where they lie.
+    """
+    both, sizes = np.count_nonzero(given & found), np.count_nonzero(given) + found.sum()
+    if (overlap := 2 * both / sizes) < MIN_DICE:
+        return f"does not fit the scan (Dice {overlap:.2f} with the brain found in it)"
+    thickest = SLICE_SHARE * max(grid.spacing)
+    if largest_ball_mm(given & ~found, grid) >= max(EXTRA_MM, thickest):
+        ml = np.count_nonzero(given & ~found) * grid.voxel_ml
+        return f"includes {ml:.0f} ml outside the brain, such as the eyes"
+    if largest_ball_mm(found & ~given, grid) >= max(MISSING_MM, thickest):
+        ml = np.count_nonzero(found & ~given) * grid.voxel_ml
+        return f"leaves out {ml:.0f} ml of the brain"
+    return ""
+
+
+def largest_ball_mm(mask: Mask, grid: Grid) -> float:
+    """Return the radius of the largest ball that fits into a mask, in mm; 0 for an empty one."""
+    if not mask.any():
+        return 0.0
+    inside = np.pad(mask[brain_box(mask)], 1)
+    return float(ndimage.distance_transform_edt(inside, sampling=grid.spacing).max())

@@ -1,0 +1,81 @@
+"""deepbet's answer does not depend on scale, offset, padding or single voxels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomri.errors import MissingPiece
+from anomri.preprocessing.brain import deepbet
+from anomri.preprocessing.brain.deepbet import clean_background, deepbet_brain
+from anomri.scan import Grid, Mask, Volume
+
+Head = tuple[Volume, Mask, Grid]
+
+
+def dice(a: Mask, b: Mask) -> float:
+    return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))
+
+
+@pytest.fixture(scope="module")
+def found(head: Head) -> Mask:
+    return deepbet_brain(head[0]).mask
+
+
+def test_the_brain_of_a_head_is_found(head: Head, found: Mask) -> None:
+    assert dice(found, head[1]) > 0.97
+
+
+def with_spike(values: Volume) -> Volume:
+    changed = values.copy()
+    changed[1, 1, 1] = 1e6 * values.max()
+    changed[2, 2, 2] = -0.3 * values.max()
+    return changed * np.float32(1e-9)
+
+
+def padded(values: Volume) -> Volume:
+    changed = values + np.float32(10)
+    changed[:4] = changed[:, :4] = -32768
+    return changed
+
+
+@pytest.mark.parametrize("change", [with_spike, padded])
+def test_scale_offset_padding_and_single_voxels_do_not_matter(
+    head: Head, found: Mask, change: Callable[[Volume], Volume]
+) -> None:
+    assert dice(deepbet_brain(change(head[0])).mask, found) > 0.995
+
+
+def test_ringing_below_zero_is_clipped_and_a_standardised_scan_is_not() -> None:
+    values = np.abs(np.random.default_rng(0).normal(5, 1, (20, 20, 20))).astype(np.float32)
+    ringing = values.copy()
+    ringing.ravel()[::100] = -0.5
+    assert clean_background(ringing).min() == 0
+    standardised = values - values.mean()
+    assert clean_background(standardised).min() == standardised.min()
+
+
+def test_a_constant_far_below_the_rest_is_padding() -> None:
+    values = np.random.default_rng(0).uniform(0, 1000, (20, 20, 20)).astype(np.float32)
+    values[:, :, :10] = 5
+    values[:, :, :2] += np.random.default_rng(1).uniform(0, 9, (20, 20, 2)).astype(np.float32)
+    values[0] = -1024
+    assert clean_background(values).min() >= 0
+
+
+def test_what_holds_no_foreground_gives_an_empty_mask() -> None:
+    assert not deepbet_brain(np.zeros((20, 20, 20), np.float32)).mask.any()
+
+
+def test_another_file_in_place_of_the_network_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    with pytest.raises(MissingPiece, match="found none"):
+        deepbet._check(path, "0" * 64)
+    path.write_bytes(b"network")
+    with pytest.raises(MissingPiece, match="another file"):
+        deepbet._check(path, "0" * 64)
+    deepbet._check(path, hashlib.sha256(b"network").hexdigest())
