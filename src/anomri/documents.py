@@ -79,9 +79,10 @@ def read_json(path: Path, kind: type[T], *, what: str, next_step: str = RUN_AGAI
     """
     content = read_bytes(path, limit=MAX_JSON_BYTES, next_step=next_step)
     try:
-        return _adapter(kind).validate_json(content.removeprefix(b"\xef\xbb\xbf"))
+        read: T = _adapter(kind).validate_json(content.removeprefix(b"\xef\xbb\xbf"))
     except (ValidationError, RecursionError, MemoryError) as error:
         raise DamagedFile(path, expected=what, got=_in_words(error), next_step=next_step) from error
+    return read
 
 
 def parse_yaml(text: str) -> Any:
@@ -119,7 +120,7 @@ class _Loader(yaml.SafeLoader):
         if self._nodes > MAX_YAML_NODES:
             self._refuse(f"expected at most {MAX_YAML_NODES} values")
         try:
-            return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+            return super().compose_node(parent, index)
         finally:
             self._depth -= 1
 
@@ -127,10 +128,10 @@ class _Loader(yaml.SafeLoader):
         """Return a whole number of at most :data:`MAX_DIGITS` digits."""
         if len(node.value) > MAX_DIGITS:
             self._refuse(f"expected a number of at most {MAX_DIGITS} digits")
-        return int(super().construct_yaml_int(node))  # type: ignore[no-untyped-call]
+        return int(super().construct_yaml_int(node))
 
     def _refuse(self, text: str) -> None:
-        raise yaml.MarkedYAMLError(problem=text, problem_mark=self.get_mark())  # type: ignore[no-untyped-call]
+        raise yaml.MarkedYAMLError(problem=text, problem_mark=self.get_mark())
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
@@ -190,8 +191,12 @@ def read_thresholds_by_part(path: Path) -> dict[str, dict[str, Threshold]]:
     }
 
 
-@cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return _cached_adapter(kind)
+
+
+@cache
+def _cached_adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 

@@ -165,12 +165,13 @@ def _check_tiff(path: Path, file: tifffile.TiffFile) -> None:
     series = file.series[0]
     size = int(np.prod(series.shape, dtype=object)) * series.dtype.itemsize
     refuse_larger(path, size, share=SLICE_SHARE)
-    for page in series.pages:
+    pages: list[Any] = [page for page in series.pages if page is not None]
+    for page in pages:
         piece = int(np.prod(page.chunks, dtype=object)) * page.dtype.itemsize
         refuse_larger(path, piece, share=SLICE_SHARE)
         if page.compression in DEFLATE_TIFF:
             _check_pieces(path, file, page, piece)
-    packed = any(page.compression != UNCOMPRESSED_TIFF for page in series.pages)
+    packed = any(page.compression != UNCOMPRESSED_TIFF for page in pages)
     held = file.filehandle.size * (MAX_DEFLATE_RATIO if packed else 1)
     if size > held:
         raise UnreadableScan(
