@@ -195,8 +195,9 @@ def _dicom() -> bytes:
     data = pydicom.Dataset()
     data.file_meta = pydicom.dataset.FileMetaDataset()
     data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
-    data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = "1.2.3.1"
+    data.SOPClassUID, data.SOPInstanceUID = pydicom.uid.MRImageStorage, pydicom.uid.UID("1.2.3.1")
+    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID
+    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
     data.StudyInstanceUID, data.SeriesInstanceUID = "1.2.3.2", "1.2.3.3"
     data.Modality, data.SeriesNumber, data.SeriesDescription = "MR", 5, "t2_flair"
     data.EchoTime, data.RepetitionTime, data.InversionTime = 100, 9000, 2500

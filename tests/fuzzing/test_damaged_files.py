@@ -21,7 +21,7 @@ def fuzzing() -> dict[str, Any]:
     return runpy.run_path(str(SCRIPT))
 
 
-@pytest.mark.parametrize(("seed", "group"), enumerate(("images", "documents", "slices")))
+@pytest.mark.parametrize(("seed", "group"), [(0, "images"), (1, "documents"), (2, "slices")])
 def test_no_error_of_a_library_escapes(fuzzing: dict[str, Any], seed: int, group: str) -> None:
     counts = fuzzing["run"](fuzzing["GROUPS"][group](), COUNT, seed=seed)
     for name, found in counts.items():
