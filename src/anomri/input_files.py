@@ -9,6 +9,7 @@ the limit before memory is asked for.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import warnings
 import zlib
@@ -69,13 +70,13 @@ def refuse_larger(name: str | Path, size: int, *, share: int = 1) -> None:
     limit = limit_bytes() // share
     if size <= limit:
         return
-    needed = size * share / (1 << 30)
+    needed = math.ceil(size * share / (1 << 30))
     raise UnreadableScan(
         name,
         expected=f"an image of at most {_spelt(limit)} in memory",
         got=f"one of {_spelt(size)}, as its header says",
-        next_step=f"check the file; if it is right, set {LIMIT}={needed:.0f} in the environment "
-        f"or say `anomri --max-image-gb {needed + 1:.0f} ...`",
+        next_step=f"check the file; if it is right, set {LIMIT}={needed} in the environment "
+        f"or say `anomri --max-image-gb {needed} ...`",
     )
 
 

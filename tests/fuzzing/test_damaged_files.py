@@ -25,4 +25,6 @@ def fuzzing() -> dict[str, Any]:
 def test_no_error_of_a_library_escapes(fuzzing: dict[str, Any], seed: int, group: str) -> None:
     counts = fuzzing["run"](fuzzing["GROUPS"][group](), COUNT, seed=seed)
     for name, found in counts.items():
-        assert set(found) == {"read", "refused"}, name  # some of each, or nothing was tested
+        assert set(found) <= {"read", "refused"}, name
+    outcomes = {outcome for found in counts.values() for outcome in found}
+    assert outcomes == {"read", "refused"}  # some of each, or nothing was tested

@@ -276,7 +276,8 @@ def _refuse_bad_type(dtype: np.dtype[Any], name: str) -> None:
 def _refuse_false_size(image: Any, name: str) -> None:
     """Compare what the header claims with the limit and the file, before memory is asked for."""
     if nib.is_proxy(image.dataobj):
-        refuse_larger(name, _voxel_bytes(image) + _voxel_bytes(image, FLOAT32))
+        copies = 2 if name.lower().endswith(GZIPPED) else 1  # unpacked in pieces, then joined
+        refuse_larger(name, copies * _voxel_bytes(image) + _voxel_bytes(image, FLOAT32))
     held = image.file_map.get("image") if image.file_map else None
     filename = getattr(held, "filename", None)
     if filename is None or not nib.is_proxy(image.dataobj):
