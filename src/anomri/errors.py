@@ -4,7 +4,8 @@
 
     AnomriError                 exit code 1
     ├── UsageError              exit code 2   an option, a name or a folder that cannot be right
-    │   └── RecipeError                       a recipe that does not validate
+    │   ├── RecipeError                       a recipe that does not validate
+    │   └── DamagedFile                       a file of anomri's own that cannot be read back
     ├── ScanError               exit code 3   one scan's fault; the batch goes on without it
     │   ├── UnreadableScan                    truncated, not an image, no permission
     │   ├── WrongShape                        4-D, RGB, empty, too thin
@@ -54,6 +55,35 @@ class UsageError(AnomriError):
 
 class RecipeError(UsageError):
     """A recipe that is not valid YAML, names something unknown or holds a wrong value."""
+
+
+class DamagedFile(UsageError):
+    """A file that anomri wrote itself, or a table given to it, cannot be read back.
+
+    Args:
+        file: the file at fault; only its name is kept.
+        expected: what it should have held.
+        got: what it holds.
+        next_step: one sentence on how to go on.
+    """
+
+    def __init__(
+        self, file: str | PathLike[str], *, expected: str, got: str, next_step: str
+    ) -> None:
+        self.file = PurePath(fspath(file)).name
+        self.reason = f"expected {expected}, got {got}"
+        self.next_step = next_step
+        super().__init__(f"{self.file}: {self.reason}. Next: {next_step}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel from a worker process: the arguments are not those of :class:`Exception`."""
+        return _damaged, (self.file, self.reason, self.next_step)
+
+
+def _damaged(file: str, reason: str, next_step: str) -> DamagedFile:
+    error = DamagedFile(file, expected="", got="", next_step=next_step)
+    error.reason, error.args = reason, (f"{file}: {reason}. Next: {next_step}",)
+    return error
 
 
 class ScanError(AnomriError):

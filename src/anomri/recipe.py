@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from anomri.errors import RecipeError
+from anomri.documents import MAX_YAML_BYTES, parse_yaml, read_text
+from anomri.errors import DamagedFile, RecipeError
 
 BUILTIN = resources.files("anomri") / "builtin"
 
@@ -27,7 +28,9 @@ Option = Number | list[Number]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 class Step(_Section):
@@ -300,7 +303,7 @@ class Recipe(_Section):
     def parse(cls, text: str, *, origin: str) -> Recipe:
         """Validate YAML ``text``; ``origin`` names it in errors."""
         try:
-            return cls.model_validate(yaml.safe_load(text))
+            return cls.model_validate(parse_yaml(text))
         except yaml.YAMLError as error:
             raise RecipeError(f"{origin}: not valid YAML: {error}") from error
         except ValidationError as error:
@@ -365,7 +368,10 @@ def builtin_names() -> list[str]:
 def _text_of(source: str | Path) -> str:
     path = Path(source)
     if path.is_file():
-        return path.read_text(encoding="utf-8")
+        try:
+            return read_text(path, limit=MAX_YAML_BYTES, next_step="give the path of a recipe")
+        except DamagedFile as error:
+            raise RecipeError(str(error)) from error
     if str(source) in builtin_names():
         return (BUILTIN / f"{source}.yaml").read_text(encoding="utf-8")
     raise RecipeError(

@@ -18,6 +18,8 @@ from uuid import uuid4
 
 import numpy as np
 
+from anomri.documents import read_text
+
 NOTHING = "n/a"
 FORMULA = ("=", "+", "-", "@")  # how a spreadsheet knows a formula
 
@@ -34,11 +36,11 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
     """Read tab-separated values as one mapping per row; none where there is no file.
 
     Raises:
-        UnicodeDecodeError: it is no UTF-8, with or without the mark that spreadsheets begin with.
+        DamagedFile: it is no UTF-8, with or without the mark that spreadsheets begin with.
     """
     if not path.is_file():
         return []
-    header, *lines = path.read_text(encoding="utf-8-sig").splitlines() or [""]
+    header, *lines = read_text(path).splitlines() or [""]
     columns = header.split("\t")
     rows = ([_undefused(cell) for cell in line.split("\t")] for line in lines)
     return [dict(zip_longest(columns, row[: len(columns)], fillvalue=NOTHING)) for row in rows]

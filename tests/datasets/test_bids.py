@@ -163,3 +163,11 @@ def test_five_thousand_files_are_listed_in_one_walk(
     assert len(found.scans) == 1000
     assert len(folders) == 1 + 500 + 1000 + 1000  # each folder once
     assert opened == []
+
+
+def test_a_cell_that_is_too_long_for_csv_costs_nothing(tmp_path: Path) -> None:
+    from anomri.datasets.participants import read_healthy
+
+    table = tmp_path / "participants.tsv"
+    table.write_text(f'participant_id\tgroup\tnote\nsub-a\tcontrol\t"{"x" * 200_000}"\n')
+    assert read_healthy(table) == {"a": True}

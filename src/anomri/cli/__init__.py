@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import sys
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from rich.logging import RichHandler
 from anomri.cli import models, scans
 from anomri.cli.terminal import console
 from anomri.errors import AnomriError, UsageError
+from anomri.input_files import DEFAULT_GB, LIMIT, limit_bytes
 
 INTERRUPTED = 130
 # What a path can do wrong, and its user can mend; a full disk is nobody's usage error.
@@ -55,12 +57,23 @@ app.command("bids-app", context_settings={"allow_extra_args": True})(scans.bids_
 def start(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    max_image_gb: Annotated[
+        float | None,
+        typer.Option(
+            "--max-image-gb",
+            envvar=LIMIT,
+            help=f"Memory that one image may take, in GB; {DEFAULT_GB:g} if left out.",
+        ),
+    ] = None,
 ) -> None:
     """Set up what every command shares."""
     level = logging.DEBUG if verbose else logging.WARNING
     handler = RichHandler(console=console, show_path=False, show_time=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("anomri").setLevel(level)
+    if max_image_gb is not None:
+        os.environ[LIMIT] = f"{max_image_gb}"  # worker processes inherit it
+        limit_bytes()
     if show_version:
         typer.echo(version("anomri"))
         raise typer.Exit

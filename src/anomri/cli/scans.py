@@ -35,7 +35,7 @@ from anomri.cli.options import (
 )
 from anomri.cli.terminal import console, finish, healthy_volume, show, track
 from anomri.datasets import Found
-from anomri.errors import UsageError
+from anomri.errors import ScanError, UsageError
 
 
 def detect(
@@ -181,6 +181,8 @@ def report(
 ) -> None:
     """Write one HTML page that shows everything in a folder that anomri wrote."""
     typer.echo(pipeline.report(folder, scores=scores))
+    if pipeline.has_damaged_results(folder):
+        raise typer.Exit(ScanError.exit_code)
 
 
 def view(

@@ -12,6 +12,7 @@ from typing import Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from anomri.documents import parse_yaml, read_text
 from anomri.errors import RecipeError
 from anomri.reproduction import Source
 
@@ -170,6 +171,6 @@ class Definition(_Section):
                 "Next: give the folder of a comparison, such as recipes/comparison."
             )
         try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            return cls.model_validate(parse_yaml(read_text(path)))
         except (yaml.YAMLError, ValidationError) as error:
             raise RecipeError(f"{folder.name}/{DEFINITION}: {error}") from error

@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from anomri.datasets.cases import TRUTH, Cases, Layout
 from anomri.datasets.tree import Tree
+from anomri.errors import ScanError
+from anomri.input_files import read_tiff
 
 CHANNELS = {"t1": 0, "flair": 1, "t1ce": 2}
 SLICES_COMPARED = 3
@@ -75,8 +76,8 @@ def _repeated(slices: list[Path]) -> set[str]:
     """Contrasts whose channel equals the FLAIR in the middle slices."""
     start = max(0, (len(slices) - SLICES_COMPARED) // 2)
     try:
-        middle = [tifffile.imread(path) for path in slices[start : start + SLICES_COMPARED]]
-    except (OSError, ValueError, tifffile.TiffFileError):
+        middle = [read_tiff(path) for path in slices[start : start + SLICES_COMPARED]]
+    except ScanError:
         return set()  # reading the scan will say what is wrong with the file
     if any(image.ndim != len(CHANNELS) or image.shape[-1] < len(CHANNELS) for image in middle):
         return set()

@@ -45,7 +45,7 @@ def _cells(line: str) -> list[str]:
     >>> _cells('01\t"a\tb"\tcontrol'), _cells('02\t5" tall\tms')
     (['01', 'a\tb', 'control'], ['02', '5" tall', 'ms'])
     """
-    if line.count('"') % 2:
+    if line.count('"') % 2 or len(line) > csv.field_size_limit():  # csv refuses longer cells
         return line.split("\t")
     return next(csv.reader([line], delimiter="\t"), [])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from anomri.datasets.found import Skipped
-from anomri.errors import UsageError
+from anomri.documents import read_json
+from anomri.errors import DamagedFile, UsageError
 
 IMAGE_ENDINGS = (".nii", ".nii.gz")
 NOT_NIFTI = "not NIfTI: expected .nii or .nii.gz; convert it first, DICOM with dcm2niix"
@@ -134,7 +134,6 @@ def _is_own(folder: Path, names: Set[str]) -> bool:
 
 def _described(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_json(path, dict[str, Any], what="a JSON object")
+    except (OSError, DamagedFile):
         return {}
-    return content if isinstance(content, dict) else {}

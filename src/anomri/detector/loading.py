@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from anomri.detector.model import ENHANCING, SMALL, WHOLE, Detector, Fitted, joint_contrasts
+from anomri.documents import read_thresholds, read_thresholds_by_part
 from anomri.errors import UsageError
 from anomri.family import Family, Network
 from anomri.models import build_network, load_weights
 from anomri.recipe import Recipe, builtin_names
-from anomri.scan import HealthyVolume, Threshold
+from anomri.scan import Threshold
 from anomri.scoring import CodeStatistics
 
 ByPart = Mapping[str, Mapping[str, Threshold]]  # part -> rule -> threshold
@@ -168,32 +167,21 @@ def choose_device(name: str) -> torch.device:
 
 
 def load_thresholds(run: Path) -> dict[str, Threshold]:
-    """Read the fitted thresholds of a run folder; none where it was never calibrated."""
-    return _thresholds_of(_entries(run / THRESHOLDS))
+    """Read the fitted thresholds of a run folder; none where it was never calibrated.
+
+    Raises:
+        DamagedFile: the file does not hold fitted thresholds.
+    """
+    return read_thresholds(run / THRESHOLDS)
 
 
 def load_together(folder: Path) -> ByPart:
-    """Read what was fitted to models that work together, by part; nothing where nothing was."""
-    return {part: _thresholds_of(held) for part, held in _entries(folder / TOGETHER).items()}
+    """Read what was fitted to models that work together, by part; nothing where nothing was.
 
-
-def _entries(path: Path) -> dict[str, Any]:
-    entries: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    return entries
-
-
-def _thresholds_of(entries: Mapping[str, Any]) -> dict[str, Threshold]:
-    return {
-        rule: Threshold(
-            **{**entry, "fitted_on": tuple(entry["fitted_on"]), "marked": _marked(entry)}
-        )
-        for rule, entry in entries.items()
-    }
-
-
-def _marked(entry: Mapping[str, Any]) -> HealthyVolume | None:
-    held = entry.get("marked")
-    return HealthyVolume(**held) if held else None
+    Raises:
+        DamagedFile: the file does not hold fitted thresholds.
+    """
+    return read_thresholds_by_part(folder / TOGETHER)
 
 
 def _load_codes(run: Path) -> CodeStatistics | None:

@@ -12,7 +12,7 @@ from anomri.pipeline.demonstration import demo
 from anomri.pipeline.detection import Instead, detect, gather, load_detector, with_brain_mask
 from anomri.pipeline.measurement import evaluate, measure_case, read_case
 from anomri.pipeline.model import calibrate, prepare, train
-from anomri.pipeline.pages import report, view
+from anomri.pipeline.pages import has_damaged_results, report, view
 from anomri.pipeline.parts import WHOLE, Part, all_there
 from anomri.pipeline.selection import Selection, survey
 
@@ -34,6 +34,7 @@ __all__ = [
     "detect",
     "evaluate",
     "gather",
+    "has_damaged_results",
     "load_detector",
     "measure_case",
     "prepare",

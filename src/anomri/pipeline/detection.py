@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from anomri.datasets import Found, converted
 from anomri.detector import Detector, load
-from anomri.errors import ScanError, UsageError
+from anomri.errors import DamagedFile, ScanError, UsageError
 from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.failing import failures_of, known, replace_all, replace_for
@@ -24,6 +24,7 @@ from anomri.postprocessing import DECISIONS, SCAN_RULES, TO_BE_FITTED
 from anomri.preprocessing import DOUBT
 from anomri.reporting import (
     Failure,
+    Record,
     describe,
     read_record,
     refusals_shown,
@@ -148,7 +149,7 @@ class Look:
     def __call__(self, files: ScanFiles) -> bool:
         """Look at a scan and write what was found; False where that was done before."""
         key = _key(files, self.detector)
-        before = read_record(self.out, files.label)
+        before = _finished_before(self.out, files.label)
         if before is not None and before.provenance.get("key") == key:
             return False
         refuse_foreign(self.out, files.label)
@@ -220,7 +221,7 @@ def gather(found: Found, out: Path) -> Outcome:
     with locked(out):
         before = known(out)
         for files in found.scans:
-            if read_record(out, files.label) is not None:
+            if _finished_before(out, files.label) is not None:
                 outcome.unchanged.append(files.label)
             else:
                 outcome.failures.append(before.get(files.label) or _not_looked_at(files))
@@ -233,6 +234,15 @@ def gather(found: Found, out: Path) -> Outcome:
 def detection_tables(out: Path, _: Sequence[Note] = ()) -> None:
     """Write the tables of a folder of results."""
     write_tables(out, list(known(out).values()))
+
+
+def _finished_before(out: Path, label: str) -> Record | None:
+    """Return a scan's result; None where it has none, or one that is damaged and made anew."""
+    try:
+        return read_record(out, label)
+    except DamagedFile as error:
+        log.warning("%s", error)
+        return None
 
 
 def _not_looked_at(files: ScanFiles) -> Failure:

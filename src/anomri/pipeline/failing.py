@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from anomri.documents import read_json
 from anomri.pipeline.batch import Outcome
 from anomri.pipeline.parts import NOTES
 from anomri.reporting import Failure
@@ -19,6 +20,7 @@ from anomri.scan import ScanFiles
 from anomri.tsv import write_text
 
 FOLDER = "failures"
+REMOVE = "delete it; the next run of `anomri detect` writes it again"
 
 Failures = dict[str, Failure]  # by the scan's label
 
@@ -35,7 +37,7 @@ def known(folder: Path) -> Failures:
     found = {}
     for file in sorted((folder / NOTES / FOLDER).glob("*.json")):
         with suppress(FileNotFoundError):  # another job may just have finished this scan
-            found[file.stem] = Failure(**json.loads(file.read_text("utf-8")))
+            found[file.stem] = read_json(file, Failure, what="a scan's failure", next_step=REMOVE)
     return found
 
 

@@ -10,7 +10,7 @@ from anomri.errors import UsageError
 from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.measurement import evaluation_tables
 from anomri.pipeline.parts import Note, finish
-from anomri.reporting import read_record, write_page, write_view
+from anomri.reporting import read_record, read_sound_records, write_page, write_view
 
 TABLES: dict[str, Callable[[Path, list[Note]], object]] = {
     "detect": detection_tables,
@@ -26,6 +26,11 @@ def report(folder: Path, *, scores: Path | None = None) -> Path:
     for place in {folder, scores or folder}:
         finish(place, TABLES)
     return write_page(folder, scores=scores)
+
+
+def has_damaged_results(folder: Path) -> bool:
+    """Whether a scan's sidecar in a folder of results cannot be read back; the page says which."""
+    return bool(read_sound_records(folder)[1])
 
 
 def view(source: Path, *, result: Path | None = None, out: Path | None = None) -> Path:

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from pydantic import BaseModel, ConfigDict
 
 from anomri.datasets import Found
+from anomri.documents import read_json
 from anomri.errors import UsageError
 from anomri.scan import ScanFiles
 from anomri.tsv import write_text
@@ -28,6 +30,31 @@ NOTES = ".parts"
 LOCK = "lock"
 
 Note = dict[str, Any]
+
+
+class _Anything(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class _Measured(_Anything):
+    """What was measured of one scan."""
+
+    place: int
+    row: dict[str, Any]
+    points: list[dict[str, Any]]
+    slices: list[dict[str, Any]]
+
+
+class _Evaluated(BaseModel):
+    measured: list[_Measured]
+
+
+class _Prepared(BaseModel):
+    failures: list[dict[str, str]]
+
+
+NOTE_KINDS: Mapping[str, type[BaseModel]] = {"evaluate": _Evaluated, "prepare": _Prepared}
+"""What the note of a work must hold; of other works it is read by nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +135,12 @@ def all_there(folder: Path, work: str, part: Part) -> bool:
 
 def notes(folder: Path, work: str) -> list[Note]:
     """Return the notes that parts have left of a work, by number."""
-    return [json.loads(path.read_text("utf-8")) for path in _paths(folder, work)]
+    kind = NOTE_KINDS.get(work, _Anything)
+    step = "delete it and run this part again"
+    return [
+        read_json(path, kind, what="the note of a part", next_step=step).model_dump()
+        for path in _paths(folder, work)
+    ]
 
 
 def finish(folder: Path, writers: Mapping[str, Callable[[Path, list[Note]], object]]) -> None:
@@ -122,8 +154,9 @@ def finish(folder: Path, writers: Mapping[str, Callable[[Path, list[Note]], obje
 
 
 def _paths(folder: Path, work: str) -> list[Path]:
-    found = (folder / NOTES).glob(f"{work}-*-of-*.json")
-    return sorted(found, key=lambda path: int(path.stem.split("-")[-3]))
+    named = re.compile(rf"{work}-(\d{{1,9}})-of-\d{{1,9}}\.json")
+    found = ((named.fullmatch(path.name), path) for path in (folder / NOTES).glob(f"{work}-*.json"))
+    return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
 
 def _forget_other_counts(folder: Path, work: str, part: Part) -> None:

@@ -43,12 +43,7 @@ class Selection:
         Raises:
             UsageError: the file lacks a column, no subject has that split, or one has two.
         """
-        try:
-            rows = read_tsv(path)
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                f"{path.name}: expected text in UTF-8, got other bytes. Next: save it as UTF-8."
-            ) from error
+        rows = read_tsv(path)
         header = list(rows[0]) if rows else []
         if not {"subject", "split"} <= set(header):
             raise UsageError(f"{path.name}: expected columns 'subject' and 'split', got {header}")

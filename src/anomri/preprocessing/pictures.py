@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from anomri.errors import UnreadableScan, WrongShape
+from anomri.errors import WrongShape
+from anomri.input_files import read_png, refuse_larger
 from anomri.preprocessing.native import Native, spatial_shape
 from anomri.scan import Grid
 
@@ -37,7 +37,10 @@ def read_pictures(folder: Path) -> Native:
         UnreadableScan: one is damaged.
         WrongShape: the slices are in colour, not of one size, or too few.
     """
-    pages = [_page(path) for path in picture_files(folder)]
+    files = picture_files(folder)
+    first = _page(files[0])
+    refuse_larger(folder, 2 * len(files) * first.nbytes)
+    pages = [first, *(_page(path) for path in files[1:])]
     if len({page.shape for page in pages}) > 1:
         raise WrongShape(
             folder.name,
@@ -71,16 +74,7 @@ def read_picture_labels(folder: Path) -> Native:
 
 
 def _page(path: Path) -> NDArray[np.float32]:
-    try:
-        with Image.open(path) as picture:
-            mode, page = picture.mode, np.asarray(picture)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise UnreadableScan(
-            path,
-            expected="a whole PNG slice",
-            got=f"a file that cannot be read ({type(error).__name__})",
-            next_step="copy or download the file again",
-        ) from error
+    page, mode = read_png(path)
     if mode not in GREY or page.ndim != 2:
         raise WrongShape(
             path.name,

@@ -18,7 +18,8 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 from numpy.typing import NDArray
 
-from anomri.errors import ScanError, UnreadableScan, WrongShape
+from anomri.errors import UnreadableScan, WrongShape
+from anomri.input_files import COPY_AGAIN, MAX_DEFLATE_RATIO, guarded, refuse_larger
 from anomri.preprocessing.native import (
     Native,
     checked_affine,
@@ -32,19 +33,17 @@ from anomri.scan import Affine, Grid, Labels
 
 ImageSource = str | PathLike[str] | SpatialImage
 
-MAX_DEFLATE_RATIO = 1040  # DEFLATE cannot do better than 1032 : 1
 DICOM_MAGIC = slice(128, 132)
 GZIPPED = (".gz", ".mgz")
 GZIP_MAGIC = b"\x1f\x8b"
 NO_SIZE = "should be non-zero"  # nibabel's words for a voxel size of 0, which it takes for 1
 HEADER_ROOM = 1 << 20  # bytes for header and extensions, beside the voxels
-LARGEST_HEADER = 64 << 20  # where the header says that its extensions take more
+LARGEST_HEADER = 16 << 20  # extensions of more are refused; a whole DICOM header has some 0.1 MB
+FLOAT32 = 4  # bytes of a voxel as it is worked on
+FIRST_BYTES = 544  # the header of NIfTI-2, the longer one
+VOXELS_AT = {348: (108, "f4"), 540: (168, "i8")}  # size of a NIfTI header -> where they begin
 
-_BROKEN = (EOFError, OSError, zlib.error, ValueError, TypeError, OverflowError, MemoryError)
-_LOAD_BROKEN = (*_BROKEN, ImageFileError, HeaderDataError, KeyError)
 log = logging.getLogger(__name__)
-
-_COPY_AGAIN = "copy or download the file again and check that it opens in a viewer"
 
 
 def read_native(path: Path, contrast: str = "") -> tuple[NDArray[np.float32], Grid]:
@@ -78,36 +77,45 @@ def read_labels(path: Path) -> tuple[Labels, Grid]:
 
 def read_image(source: ImageSource, contrast: str = "") -> Native:
     """Read a scan from a path or a nibabel image; see :func:`read_native`."""
-    if isinstance(source, SpatialImage):
-        native = _voxels(source, _name_in_memory(source, contrast))
-    elif (path := Path(source)).is_dir():
-        native = read_pictures(path) if picture_files(path) else read_slices(path, contrast)
-    else:
-        native = _read_file(path)
-    refuse_not_finite(native.values, native.name)
-    refuse_constant(native.values, native.name)
+    with guarded(_name_of(source, contrast), expected="a whole image"):
+        if isinstance(source, SpatialImage):
+            native = _voxels(source, _name_in_memory(source, contrast))
+        elif (path := Path(source)).is_dir():
+            native = read_pictures(path) if picture_files(path) else read_slices(path, contrast)
+        else:
+            native = _read_file(path)
+        refuse_not_finite(native.values, native.name)
+        refuse_constant(native.values, native.name)
     return native
 
 
 def read_segmentation(source: ImageSource) -> Native:
     """Read a mask or a segmentation from a path or a nibabel image; all zero is allowed."""
-    if isinstance(source, SpatialImage):
-        native = _voxels(source, _name_in_memory(source, "mask"))
-    elif (path := Path(source)).is_dir():
-        return read_picture_labels(path) if picture_files(path) else read_slice_labels(path)
-    else:
-        native = _read_file(path)
-    refuse_not_finite(native.values, native.name)
+    with guarded(_name_of(source, "mask"), expected="a whole image of labels"):
+        if isinstance(source, SpatialImage):
+            native = _voxels(source, _name_in_memory(source, "mask"))
+        elif (path := Path(source)).is_dir():
+            return read_picture_labels(path) if picture_files(path) else read_slice_labels(path)
+        else:
+            native = _read_file(path)
+        refuse_not_finite(native.values, native.name)
     return native
+
+
+def _name_of(source: ImageSource, role: str) -> str:
+    """Return what to call a source in an error, whatever it is."""
+    if isinstance(source, SpatialImage):
+        return _name_in_memory(source, role)
+    return Path(source).name
 
 
 def _read_file(path: Path) -> Native:
     _refuse_early(path)
     with _reading(path.name), np.errstate(all="ignore"), _mended() as said:
         image: Any = nib.load(path)
-    shape = _shape(image, path.name)
+    _shape(image, path.name)
     if path.suffix.lower() in GZIPPED and isinstance(image, nib.Nifti1Image | nib.MGHImage):
-        size = int(np.prod(shape)) * image.get_data_dtype().itemsize
+        size = _voxel_bytes(image)
         with _reading(path.name), _mended():
             image = image.from_bytes(_unpacked(path, size + _room_of(image)))
     native = _voxels(image, path.name)
@@ -167,9 +175,10 @@ def _refuse_early(path: Path) -> None:
     with _reading(name), path.open("rb") as stream:
         start = stream.read(DICOM_MAGIC.stop)
     if not start:
-        raise UnreadableScan(name, expected="an image", got="an empty file", next_step=_COPY_AGAIN)
+        raise UnreadableScan(name, expected="an image", got="an empty file", next_step=COPY_AGAIN)
     if start.startswith(GZIP_MAGIC) != name.lower().endswith(GZIPPED):
         _refuse_ending(name, packed=start.startswith(GZIP_MAGIC))
+    _refuse_long_header(path)
     if start[DICOM_MAGIC] == b"DICM" or path.suffix.lower() in (".dcm", ".ima"):
         raise UnreadableScan(
             name,
@@ -191,39 +200,46 @@ def _refuse_ending(name: str, *, packed: bool) -> None:
     )
 
 
+def _refuse_long_header(path: Path) -> None:
+    """Raise where a NIfTI header claims more than it may: nibabel would read it all.
+
+    Raises:
+        UnreadableScan: voxels begin later than :data:`LARGEST_HEADER`.
+    """
+    packed = path.suffix.lower() in GZIPPED
+    with _reading(path.name), gzip.open(path) if packed else path.open("rb") as stream:
+        first = stream.read(FIRST_BYTES)
+    for order in "<>":
+        size = int.from_bytes(first[:4], "little" if order == "<" else "big")
+        place, kind = VOXELS_AT.get(size, (0, ""))
+        if not kind or len(first) < place + 8:
+            continue
+        begin = float(np.frombuffer(first, f"{order}{kind}", count=1, offset=place)[0])
+        if begin > LARGEST_HEADER:
+            raise UnreadableScan(
+                path.name,
+                expected=f"a header of at most {LARGEST_HEADER >> 20} MiB",
+                got=f"one that says its voxels begin at byte {begin:.6g}",
+                next_step=COPY_AGAIN,
+            )
+
+
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Turn whatever a reader throws at damaged input into :class:`UnreadableScan`."""
-    try:
-        yield
-    except ScanError:
-        raise
-    except PermissionError as error:
-        raise UnreadableScan(
-            name,
-            expected="a file that may be read",
-            got="no permission",
-            next_step="change its permissions, for example with chmod u+r",
-        ) from error
-    except gzip.BadGzipFile as error:
-        raise UnreadableScan(
-            name, expected="gzip data", got="damaged gzip data", next_step=_COPY_AGAIN
-        ) from error
-    except _LOAD_BROKEN as error:
-        raise UnreadableScan(
-            name, expected="a whole NIfTI image", got=_what(error), next_step=_COPY_AGAIN
-        ) from error
+    """Read one file inside a guard, with words for what is wrong with NIfTI and gzip data."""
+    with guarded(name, expected="a whole NIfTI image"):
+        try:
+            yield
+        except gzip.BadGzipFile as error:
+            raise _unreadable(name, "damaged gzip data", expected="gzip data") from error
+        except ImageFileError as error:
+            raise _unreadable(name, "a file that is not an image") from error
+        except HeaderDataError as error:
+            raise _unreadable(name, f"a damaged header ({str(error)[:120]})") from error
 
 
-def _what(error: Exception) -> str:
-    """Say what went wrong without the folders that library messages mention."""
-    if isinstance(error, EOFError | zlib.error):
-        return "a truncated or damaged file"
-    if isinstance(error, ImageFileError):
-        return "a file that is not an image"
-    if isinstance(error, HeaderDataError):
-        return f"a damaged header ({error})"
-    return f"a file that cannot be read ({type(error).__name__})"
+def _unreadable(name: str, got: str, *, expected: str = "a whole NIfTI image") -> UnreadableScan:
+    return UnreadableScan(name, expected=expected, got=got, next_step=COPY_AGAIN)
 
 
 def _voxels(image: Any, name: str) -> Native:
@@ -239,7 +255,7 @@ def _voxels(image: Any, name: str) -> Native:
 def _shape(image: Any, name: str) -> tuple[int, int, int]:
     """Return the three axes that a header claims, if claim, type and file size can be true."""
     if len(image.shape) == 0 or min(image.shape) < 1:
-        raise WrongShape(name, expected="voxels", got="an image without any", next_step=_COPY_AGAIN)
+        raise WrongShape(name, expected="voxels", got="an image without any", next_step=COPY_AGAIN)
     shape = spatial_shape(image.shape, name)
     _refuse_bad_type(image.get_data_dtype(), name)
     _refuse_false_size(image, name)
@@ -258,13 +274,16 @@ def _refuse_bad_type(dtype: np.dtype[Any], name: str) -> None:
 
 
 def _refuse_false_size(image: Any, name: str) -> None:
-    """Compare what the header claims with the file's size, before memory is asked for."""
+    """Compare what the header claims with the limit and the file, before memory is asked for."""
+    if nib.is_proxy(image.dataobj):
+        copies = 2 if name.lower().endswith(GZIPPED) else 1  # unpacked in pieces, then joined
+        refuse_larger(name, copies * _voxel_bytes(image) + _voxel_bytes(image, FLOAT32))
     held = image.file_map.get("image") if image.file_map else None
     filename = getattr(held, "filename", None)
     if filename is None or not nib.is_proxy(image.dataobj):
         return
     path = Path(fspath(filename))
-    claimed = int(np.prod(image.shape, dtype=object)) * image.get_data_dtype().itemsize
+    claimed = _voxel_bytes(image)
     size = path.stat().st_size
     packed = path.suffix.lower() in GZIPPED
     if claimed <= (size * MAX_DEFLATE_RATIO if packed else size):
@@ -273,8 +292,14 @@ def _refuse_false_size(image: Any, name: str) -> None:
         name,
         expected=f"{claimed} bytes of voxels, as its header says",
         got=f"a file of {size} bytes",
-        next_step=_COPY_AGAIN,
+        next_step=COPY_AGAIN,
     )
+
+
+def _voxel_bytes(image: Any, itemsize: int = 0) -> int:
+    """Return how many bytes the voxels take, in the file or with another size of each."""
+    count = int(np.prod(image.shape, dtype=object))
+    return count * (itemsize or int(image.get_data_dtype().itemsize))
 
 
 def _codes(image: Any, affine: Affine) -> tuple[tuple[int, int], Affine | None]:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from anomri.errors import MissingContrast, UnreadableScan, WrongShape
+from anomri.input_files import read_tiff, refuse_larger
 from anomri.preprocessing.native import Native, spatial_shape
 from anomri.scan import Affine, Grid
 
@@ -80,7 +80,9 @@ def _stack(folder: Path, pattern: re.Pattern[str]) -> NDArray[Any]:
             got="a folder without such slices",
             next_step="give the file itself, or convert DICOM with dcm2niix",
         )
-    pages = [_page(path) for path in files]
+    first = read_tiff(files[0])
+    refuse_larger(folder, 2 * len(files) * first.nbytes)
+    pages = [first, *(read_tiff(path) for path in files[1:])]
     if len({page.shape for page in pages}) > 1:
         raise WrongShape(
             folder.name,
@@ -89,25 +91,6 @@ def _stack(folder: Path, pattern: re.Pattern[str]) -> NDArray[Any]:
             next_step="keep one patient per folder",
         )
     return np.stack(pages, axis=-1)
-
-
-def _page(path: Path) -> NDArray[Any]:
-    try:
-        page = np.asarray(tifffile.imread(path))
-    except (tifffile.TiffFileError, OSError, ValueError, EOFError, IndexError) as error:
-        raise _damaged(path, f"a file that cannot be read ({type(error).__name__})") from error
-    if page.size == 0:
-        raise _damaged(path, "a file without pixels")
-    return page
-
-
-def _damaged(path: Path, got: str) -> UnreadableScan:
-    return UnreadableScan(
-        path,
-        expected="a whole TIFF slice",
-        got=got,
-        next_step="copy or download the file again",
-    )
 
 
 def _native(name: str, values: NDArray[Any]) -> Native:

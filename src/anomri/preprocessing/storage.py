@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from anomri import documents
 from anomri.scan import Affine, Grid, Labels, Scan
 from anomri.tsv import write_text
 
@@ -83,8 +84,8 @@ def grid_of(entry: Mapping[str, Any]) -> Grid:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    step = "prepare the scans again into another folder"
+    return documents.read_json(path, dict[str, Any], what="a JSON object", next_step=step)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -6,7 +6,13 @@ from anomri.reporting.figures import picture
 from anomri.reporting.images import native_images
 from anomri.reporting.naming import anat_folder, derivative, refuse_foreign
 from anomri.reporting.page import write_page
-from anomri.reporting.record import RESEARCH_USE, Record, read_record, read_records
+from anomri.reporting.record import (
+    RESEARCH_USE,
+    Record,
+    read_record,
+    read_records,
+    read_sound_records,
+)
 from anomri.reporting.refusals import refusals_shown
 from anomri.reporting.tables import (
     Failure,
@@ -28,6 +34,7 @@ __all__ = [
     "picture",
     "read_record",
     "read_records",
+    "read_sound_records",
     "refusals_shown",
     "refuse_foreign",
     "sweep",

@@ -9,23 +9,28 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image as Picture
 
-from anomri.errors import UsageError
+from anomri.errors import DamagedFile, UnreadableScan, UsageError
+from anomri.input_files import guarded
 from anomri.reporting.comparison_page import FIGURES, comparison_contents
 from anomri.reporting.html import write_html
 from anomri.reporting.naming import PICTURE, PREVIEW, derivative
 from anomri.reporting.preview import Preview, read_preview
-from anomri.reporting.record import Record, read_records
+from anomri.reporting.record import Record, read_sound_records
 from anomri.reporting.refusals import refusal_named
 from anomri.reporting.reproduction_page import PUBLISHED, reproduction_contents
 from anomri.reporting.run_page import FITTED_TOGETHER, METRICS, THRESHOLDS, run_contents
 from anomri.reporting.view import Case, contents
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 PAGE = "report.html"
 PAGES = "report"
@@ -91,37 +96,49 @@ KINDS: Mapping[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
 def embed(out: Path, case: Case) -> Embedded | None:
     """Return a scan's picture as part of the page; None where the file is missing."""
     path = derivative(out, case.record.label, PICTURE)
-    return _embedded(path) if path.is_file() else None
+    return _unless_damaged(lambda: _embedded(path)) if path.is_file() else None
 
 
 def embed_refusal(out: Path, failure: Mapping[str, str]) -> Embedded | None:
     """Return the picture of a scan that a gate refused; None where it was something else."""
     path = refusal_named(out, failure.get("next_step", ""))
-    return _embedded(path) if path else None
+    return _unless_damaged(lambda: _embedded(path)) if path else None
 
 
 def _embedded(path: Path) -> Embedded:
-    with Picture.open(path) as image:
+    step = "run `anomri detect` again after deleting this scan's folder"
+    with guarded(path, expected="a picture", next_step=step), Picture.open(path) as image:
         stream = io.BytesIO()
         image.convert("RGB").save(stream, "webp", quality=QUALITY)
         data = base64.b64encode(stream.getvalue()).decode("ascii")
         return Embedded(f"data:image/webp;base64,{data}", image.width, image.height)
 
 
+def _unless_damaged(read: Callable[[], T]) -> T | None:
+    """Return what is read; None, with a warning, where the file is damaged: the rest is shown."""
+    try:
+        return read()
+    except (DamagedFile, UnreadableScan) as error:
+        log.warning("%s", error)
+        return None
+
+
 def _write_results(out: Path, scores: Path) -> Path:
-    records = read_records(out)
+    records, damaged = read_sound_records(out)
+    for error in damaged:
+        log.warning("%s", error)
     apart = len(records) > TOGETHER or _weight(out, records) > HEAVY
 
     def embedded(case: Case) -> Embedded | None:
         return embed(out, case)
 
     def preview(case: Case) -> Preview | None:
-        return read_preview(out, case.record.label)
+        return _unless_damaged(lambda: read_preview(out, case.record.label))
 
     def refusal(failure: Mapping[str, str]) -> Embedded | None:
         return embed_refusal(out, failure)
 
-    shown = contents(out, scores, records)
+    shown = contents(out, scores, records, damaged)
     shown |= {"embed": embedded, "preview": preview, "refusal": refusal}
     if apart:
         for case in shown["cases"]:

@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from scipy import ndimage
 
-from anomri.errors import UsageError
+from anomri.documents import read_json
 from anomri.reporting.images import reconstructs
 from anomri.reporting.naming import PREVIEW, derivative
-from anomri.reporting.record import RESEARCH_USE, unit_of
+from anomri.reporting.record import DETECT_AGAIN, RESEARCH_USE, unit_of
 from anomri.reporting.rows import cut_of, grey_window, scale_of
 from anomri.reporting.slices import Box, box_around
 from anomri.scan import Affine, Detection, Grid, Mask, Volume
@@ -160,18 +160,13 @@ def read_preview(folder: Path, label: str) -> Preview | None:
     """Read back the copy of a scan; None where an older run left none.
 
     Raises:
-        UsageError: the file is damaged.
+        DamagedFile: the file is damaged.
     """
     path = derivative(folder, label, PREVIEW)
     if not path.is_file():
         return None
-    try:
-        return Preview.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UsageError(
-            f"{path.name}: expected the viewer's copy of a scan, found {error.error_count()} "
-            "fields that do not fit. Next: delete this scan's folder and run `anomri detect` again."
-        ) from error
+    what = "the viewer's copy of a scan"
+    return read_json(path, Preview, what=what, next_step=DETECT_AGAIN)
 
 
 def grey_levels(volume: Volume, low: float, high: float) -> NDArray[np.uint8]:

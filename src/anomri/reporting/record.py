@@ -10,16 +10,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_pascal
 
-from anomri.errors import UsageError
+from anomri.documents import read_json
+from anomri.errors import DamagedFile
 from anomri.preprocessing import DOUBT, slices_to_native, tissue_at
 from anomri.reporting.naming import RECORD, derivative
 from anomri.reporting.position import Places
+from anomri.reporting.provenance import checked_provenance
 from anomri.reporting.regions import REGION_NAMES
 from anomri.scan import Detection, Finding, Scan
 
@@ -30,6 +32,7 @@ STANDARDISE = "standardise"
 PROBABILITY = "probability"  # the end of the name of a score that is one, and its own unit
 TOP = 3.0
 """The colour scale of an anomaly map ends at this multiple of the threshold."""
+DETECT_AGAIN = "delete this scan's folder and run `anomri detect` again"
 MEAN_RESIDUAL, MAHALANOBIS = "mean_residual", "mahalanobis"
 MULTIPLES = tuple(quarter / 4 for quarter in range(1, 13))
 """Of the threshold: where the volume above it is told, to show what another one would have cost."""
@@ -136,7 +139,7 @@ class Record(_Entry):
     region_volumes_ml: dict[int, float] = {}
     notes: tuple[str, ...] = ()
     seconds: float | None = None
-    provenance: dict[str, Any] = {}
+    provenance: Annotated[dict[str, Any], AfterValidator(checked_provenance)] = {}
     research_use: str = RESEARCH_USE
     description: str = "lesions"
     type: str = "Lesion"
@@ -191,7 +194,7 @@ def read_record(folder: Path, label: str) -> Record | None:
         label: BIDS prefix of the scan.
 
     Raises:
-        UsageError: the sidecar is damaged.
+        DamagedFile: the sidecar is damaged.
     """
     path = derivative(folder, label, RECORD)
     return _parse(path) if path.is_file() else None
@@ -201,12 +204,27 @@ def read_records(folder: Path) -> list[Record]:
     """Read back every finished scan below ``folder``, by label.
 
     Raises:
-        UsageError: a sidecar is damaged.
+        DamagedFile: a sidecar is damaged.
     """
+    records, damaged = read_sound_records(folder)
+    if damaged:
+        raise damaged[0]
+    return records
+
+
+def read_sound_records(folder: Path) -> tuple[list[Record], list[DamagedFile]]:
+    """Read back every finished scan below ``folder``; say which sidecars cannot be read."""
     # Hidden folders are scans that are being written.
     paths = [*folder.glob(f"sub-*/anat/*_{RECORD}"), *folder.glob(f"sub-*/ses-*/anat/*_{RECORD}")]
     # The template's images have sidecars of their own, which hold the same.
-    return [_parse(path) for path in sorted(paths) if "_space-" not in path.name]
+    records: list[Record] = []
+    damaged: list[DamagedFile] = []
+    for path in sorted(path for path in paths if "_space-" not in path.name):
+        try:
+            records.append(_parse(path))
+        except DamagedFile as error:
+            damaged.append(error)
+    return records, damaged
 
 
 def unit_of(detection: Detection) -> str:
@@ -268,13 +286,15 @@ def cut_through(
 
 
 def _parse(path: Path) -> Record:
-    try:
-        return Record.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UsageError(
-            f"{path.name}: expected a sidecar written by anomri, found {error.error_count()} "
-            "fields that do not fit. Next: delete this scan's folder and run `anomri detect` again."
-        ) from error
+    record = read_json(path, Record, what="a sidecar written by anomri", next_step=DETECT_AGAIN)
+    if not path.name.startswith(f"{record.label}_"):  # the label leads to its other files
+        raise DamagedFile(
+            path,
+            expected="the label of its own scan",
+            got=f"'{record.label[:80]}'",
+            next_step=DETECT_AGAIN,
+        )
+    return record
 
 
 def _threshold_entry(detection: Detection) -> ThresholdEntry:

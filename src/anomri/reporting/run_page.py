@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict
 
+from anomri.documents import (
+    parse_yaml,
+    read_json,
+    read_text,
+    read_thresholds,
+    read_thresholds_by_part,
+)
 from anomri.reporting.plots import learning_charts
 from anomri.reporting.view import Tile
 from anomri.reporting.words import as_number, number, sentence
+from anomri.scan import Threshold
 from anomri.tsv import NOTHING, read_tsv
 
 METRICS = "metrics.tsv"
@@ -30,10 +39,10 @@ def run_contents(run: Path) -> dict[str, Any]:
             a folder each in it.
     """
     metrics = read_tsv(run / METRICS)
-    environment = _json(run / ENVIRONMENT)
-    texts = {home.name: home.read_text("utf-8") for home in sorted(run.glob(RECIPE))}
-    parts = {home.parent.name: home.read_text("utf-8") for home in sorted(run.glob(f"*/{RECIPE}"))}
-    thresholds = [_threshold(entry) for entry in _json(run / THRESHOLDS).values()]
+    environment = _environment(run / ENVIRONMENT)
+    texts = {home.name: read_text(home) for home in sorted(run.glob(RECIPE))}
+    parts = {home.parent.name: read_text(home) for home in sorted(run.glob(f"*/{RECIPE}"))}
+    thresholds = [_threshold(entry) for entry in read_thresholds(run / THRESHOLDS).values()]
     return {
         "name": run.resolve().name,
         "doing": "Training" if metrics else "Calibration",
@@ -50,7 +59,7 @@ def _thresholds_together(run: Path) -> list[dict[str, str]]:
     """Return what was fitted to models that work together: a line each, and their part."""
     return [
         {"part": part, **_threshold(entry)}
-        for part, by_rule in _json(run / FITTED_TOGETHER).items()
+        for part, by_rule in read_thresholds_by_part(run / FITTED_TOGETHER).items()
         for entry in by_rule.values()
     ]
 
@@ -72,7 +81,7 @@ def _tiles(metrics: list[dict[str, str]], environment: Mapping[str, Any]) -> lis
 def _lead(recipe: str) -> str:
     """Say what was learnt, in the recipe's own words."""
     try:
-        told = yaml.safe_load(recipe)
+        told = parse_yaml(recipe)
     except yaml.YAMLError:
         told = None
     if not isinstance(told, dict) or not told.get("about"):
@@ -94,15 +103,14 @@ def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(key, str(value)) for key, value in plain.items()]
 
 
-def _threshold(entry: Mapping[str, Any]) -> dict[str, str]:
+def _threshold(held: Threshold) -> dict[str, str]:
+    expected = held.false_positive_ml
     return {
-        "rule": str(entry["rule"]),
-        "value": f"{entry['value']:.4g}",
-        "scans_fitted_on": str(len(entry["fitted_on"])),
-        "expected_false_positive_ml": NOTHING
-        if entry["false_positive_ml"] is None
-        else str(entry["false_positive_ml"]),
-        **_marked(entry.get("marked") or {}),
+        "rule": held.rule,
+        "value": f"{held.value:.4g}",
+        "scans_fitted_on": str(len(held.fitted_on)),
+        "expected_false_positive_ml": NOTHING if expected is None else str(expected),
+        **_marked({} if held.marked is None else asdict(held.marked)),
     }
 
 
@@ -113,8 +121,16 @@ def _marked(entry: Mapping[str, Any]) -> dict[str, str]:
     return {words: str(entry.get(name, NOTHING)) for name, words in names.items()}
 
 
-def _json(path: Path) -> dict[str, Any]:
+class _Environment(BaseModel):
+    """What a page tells of ``environment.json``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    subjects: dict[str, list[str]] = {}
+    slices: dict[str, int] = {}
+
+
+def _environment(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return read_json(path, _Environment, what="how a model was trained").model_dump()

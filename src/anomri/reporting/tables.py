@@ -13,8 +13,8 @@ from pathlib import Path, PurePath
 from platform import python_version
 from typing import Any
 
-from anomri.errors import ScanError, UsageError
-from anomri.reporting.record import RESEARCH_USE, Record, read_records
+from anomri.errors import DamagedFile, ScanError, UsageError
+from anomri.reporting.record import RESEARCH_USE, Record, read_sound_records
 from anomri.tsv import NOTHING, Cell, write_text, write_tsv
 
 FINDINGS = "findings.tsv"
@@ -61,6 +61,11 @@ class Failure:
         """Turn the error that a scan raised into its row."""
         return cls(subject, error.file, error.reason, error.next_step)
 
+    @classmethod
+    def of_damaged(cls, error: DamagedFile) -> Failure:
+        """Turn a sidecar that cannot be read back into the row of its scan."""
+        return cls(error.file.partition("_")[0], error.file, error.reason, error.next_step)
+
 
 def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> None:
     """Write ``findings.tsv``, ``summary.tsv``, ``failures.tsv`` and the data set's description.
@@ -70,16 +75,14 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
             run finished it.
         failures: scans of this run that could not be used; without it the table of the last run
             stays.
-
-    Raises:
-        UsageError: a scan's sidecar is damaged.
     """
-    records = read_records(folder)
+    records, damaged = read_sound_records(folder)
     write_tsv(folder / SUMMARY, SUMMARY_COLUMNS, [_summary_row(record) for record in records])
     findings = [row for record in records for row in _finding_rows(record)]
     write_tsv(folder / FINDINGS, FINDING_COLUMNS, findings)
     if failures is not None or not (folder / FAILURES).exists():
-        write_failures(folder, failures or ())
+        unread = [Failure.of_damaged(error) for error in damaged]
+        write_failures(folder, [*(failures or ()), *unread])
     describe(folder)
 
 

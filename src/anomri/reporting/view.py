@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
+from anomri.documents import read_json
+from anomri.errors import DamagedFile
 from anomri.reporting.citations import citations
 from anomri.reporting.methods import methods_text, model_names
 from anomri.reporting.plots import cohort_charts, curve_charts
@@ -41,7 +45,9 @@ MEASURES = (
 )
 """Columns of an evaluation that the page shows; the table on disk has all."""
 
+T = TypeVar("T")
 Table = Sequence[Mapping[str, str]]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +76,30 @@ class Tile:
     meaning: str
 
 
-def contents(out: Path, scores: Path, records: Sequence[Record]) -> dict[str, Any]:
+def contents(
+    out: Path, scores: Path, records: Sequence[Record], damaged: Sequence[DamagedFile] = ()
+) -> dict[str, Any]:
     """Gather everything that the template shows.
 
     Args:
         out: the folder of the run.
         scores: the folder of its evaluation.
         records: its finished scans.
+        damaged: files of other scans that cannot be read; they stand among the failures.
     """
-    evaluation = read_tsv(scores / EVALUATION)
-    failures = read_tsv(out / FAILURES)
-    summary = read_tsv(scores / EVALUATION_SUMMARY)
+    unread = list(damaged)
+    evaluation = _readable(read_tsv, scores / EVALUATION, unread) or []
+    listed = _readable(read_tsv, out / FAILURES, unread) or []
+    summary = _readable(read_tsv, scores / EVALUATION_SUMMARY, unread) or []
+    curves = _readable(read_tsv, scores / EVALUATION_CURVES, unread) or []
+    run = _readable(_run, out / RUN, unread) or {}
+    failures = [*listed, *_not_listed(unread, listed)]
     best, rest = _best_known_first(summary)
     return {
         "lead": lead(records),
         "trust": trust(records, evaluation, summary),
         "tiles": _tiles(records, failures, evaluation),
-        "facts": _facts(_run(out), records),
+        "facts": _facts(run, records),
         "oracle": any(record.threshold.rule == "oracle" for record in records),
         "cases": _cases(records, evaluation),
         "failures": failures,
@@ -96,7 +109,7 @@ def contents(out: Path, scores: Path, records: Sequence[Record]) -> dict[str, An
         "scan_score_apart": any(r.scan_score != r.lesion_volume_ml for r in records),
         "with_expert": any(record.truth_volume_ml is not None for record in records),
         "charts": cohort_charts(records),
-        "curves": curve_charts(read_tsv(scores / EVALUATION_CURVES)),
+        "curves": curve_charts(curves),
         "geometric": GEOMETRIC,
         "registered": any(item.template_mm for record in records for item in record.findings),
         "methods": methods_text(records),
@@ -206,9 +219,42 @@ def _in_words(record: Record) -> str:
     )
 
 
-def _run(out: Path) -> dict[str, Any]:
-    path = out / RUN
+def _readable(read: Callable[[Path], T], path: Path, unread: list[DamagedFile]) -> T | None:
+    """Return what is in a file; where it is damaged note that, so that the rest is shown."""
+    try:
+        return read(path)
+    except DamagedFile as error:
+        log.warning("%s", error)
+        unread.append(error)
+        return None
+
+
+def _not_listed(damaged: Sequence[DamagedFile], listed: Table) -> Iterator[dict[str, str]]:
+    """Yield a row of the failures for each damaged file that has none yet."""
+    known = {row.get("file") for row in listed}
+    for error in damaged:
+        if error.file not in known:
+            yield {
+                "subject": error.file.partition("_")[0],
+                "file": error.file,
+                "reason": error.reason,
+                "next_step": error.next_step,
+            }
+
+
+def _run(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return run
+    step = "delete it; the next `anomri detect` writes it again"
+    run = read_json(path, _Run, what="what was run", next_step=step)
+    return run.model_dump()
+
+
+class _Run(BaseModel):
+    """What a page tells of ``run.json``."""
+
+    command: str | None = None
+    started: str | None = None
+    device: str | None = None
+    python: str | None = None
+    versions: dict[str, str] = {}

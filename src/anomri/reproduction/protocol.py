@@ -12,6 +12,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from anomri.documents import parse_yaml, read_text
 from anomri.errors import RecipeError
 
 PROTOCOL = "protocol.yaml"
@@ -157,6 +158,6 @@ class Protocol(_Section):
                 "Next: copy that of another paper and name your scans in it."
             )
         try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            return cls.model_validate(parse_yaml(read_text(path)))
         except (yaml.YAMLError, ValidationError) as error:
             raise RecipeError(f"{folder.name}/{PROTOCOL}: {error}") from error

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from anomri import pipeline
 from anomri.datasets import Found
 from anomri.detector import RECIPE, build_family
+from anomri.documents import read_json
 from anomri.errors import UsageError
 from anomri.postprocessing import TO_BE_FITTED
 from anomri.preprocessing import PreparedFolder
@@ -82,6 +84,12 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     return str(run)
 
 
+class _Learnt(BaseModel):
+    """Of ``environment.json`` the subjects, by split."""
+
+    subjects: dict[str, list[str]] = {}
+
+
 def learnt_from(run: Path) -> frozenset[str]:
     """Return the subjects that networks were trained and validated on; none where nobody says.
 
@@ -89,7 +97,7 @@ def learnt_from(run: Path) -> frozenset[str]:
         run: folder of one network, or of the members of an ensemble.
     """
     paths = [path for where in ("", "*/") for path in run.glob(where + ENVIRONMENT)]
-    said = [json.loads(path.read_text("utf-8")).get("subjects", {}) for path in paths]
+    said = [read_json(path, _Learnt, what="who a model learnt from").subjects for path in paths]
     return frozenset(name for one in said for names in one.values() for name in names)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
+import math
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.errors import MissingPiece
+from anomri.errors import MissingPiece, ScanError
+from anomri.input_files import SLICE_SHARE, guarded, inflated_size, limit_bytes, refuse_larger
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -72,11 +73,12 @@ class Series:
         return " ".join(" ".join(str(part).split()) for part in parts if part is not None)
 
     def number(self, tag: str) -> float | None:
-        """Return a tag as a number; None where it is not there or is none."""
+        """Return a tag as a number; None where it is not there, is none, or is not finite."""
         try:
-            return float(self.header.get(tag))
-        except (TypeError, ValueError):
+            value = float(self.header.get(tag))
+        except (TypeError, ValueError, OverflowError):
             return None
+        return value if math.isfinite(value) else None
 
     @property
     def name(self) -> str:
@@ -114,7 +116,7 @@ def _numbers(header: Dataset, tag: str, count: int) -> NDArray[np.float64] | Non
     """Return a tag as so many numbers; None where it holds anything else."""
     try:
         numbers = np.asarray(header.get(tag), dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() else None
 
@@ -157,20 +159,16 @@ def is_dicom(path: Path) -> bool:
 
 def _headers(paths: Iterable[Path]) -> Iterator[tuple[Path, Dataset | None, str]]:
     try:
-        import pydicom
+        import pydicom  # noqa: F401 - asked for below
     except ImportError as error:
         raise MissingPiece(EXTRA) from error
-    broken: tuple[type[Exception], ...] = (
-        pydicom.errors.InvalidDicomError, EOFError, OSError, ValueError, KeyError, AttributeError,
-        NotImplementedError, TypeError,
-    )  # fmt: skip
     for path in paths:
         if path.name == "DICOMDIR":
             continue
         try:
             header, cut = _header(path)
-        except broken:
-            yield path, None, "truncated or no DICOM file"
+        except ScanError as error:
+            yield path, None, _left_out(error)
             continue
         if not header.get("SOPClassUID") or not header.get("SeriesInstanceUID"):
             yield path, None, "truncated or no DICOM file"
@@ -180,21 +178,59 @@ def _headers(paths: Iterable[Path]) -> Iterator[tuple[Path, Dataset | None, str]
             yield path, header, TRUNCATED if cut else ""
 
 
+def _left_out(error: ScanError) -> str:
+    """Say why a file is not used: what is no DICOM file is no fault of anybody's."""
+    too_large = "in memory" in error.reason
+    return f"{error.reason}; {error.next_step}" if too_large else "truncated or no DICOM file"
+
+
 def _header(path: Path) -> tuple[Any, bool]:
     """Return the tags of a file, and whether it ends before its pixels do.
 
-    Scanners break the standard's rules for numbers all the time. pydicom would warn of each, now
-    or when a tag is first looked at: hence all are, and quietly.
+    Scanners break the standard's rules for numbers all the time, and pydicom raises when a tag is
+    first looked at: hence all are, and a tag that cannot be read is not there.
+
+    Raises:
+        ScanError: it is no DICOM file, is damaged, or unpacks to more than the limit.
     """
     import pydicom
 
-    with path.open("rb") as stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with guarded(path, expected="a DICOM file"), path.open("rb") as stream:
+        _refuse_deflated_bomb(path)
         header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
         for tag in TAGS:
-            with suppress(TypeError, ValueError):
-                header.get(tag)
+            if not _readable(header, tag):
+                del header[tag]
         return header, path.stat().st_size - stream.tell() < _pixel_bytes(header)
+
+
+def _readable(header: Dataset, tag: str) -> bool:
+    try:
+        header.get(tag)
+    except Exception:  # any of pydicom's: they differ by the kind of the tag
+        return False
+    return True
+
+
+def _refuse_deflated_bomb(path: Path) -> None:
+    """Raise where a deflated file unpacks to more than a header may: pydicom unpacks all of it.
+
+    Raises:
+        UnreadableScan: it does.
+    """
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    if not is_dicom(path):
+        return
+    about = read_file_meta_info(path)
+    if about.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    # The group's own length counts from behind itself: 12 bytes after preamble and magic.
+    start = PREAMBLE + len(MAGIC) + 12 + int(about.FileMetaInformationGroupLength)
+    limit = limit_bytes() // SLICE_SHARE
+    size = inflated_size(path.read_bytes()[start:], limit=limit, wbits=-zlib.MAX_WBITS)
+    refuse_larger(path, size, share=SLICE_SHARE)
 
 
 def _pixel_bytes(header: Dataset) -> int:
