@@ -217,7 +217,7 @@ def _first_of(planes: list[tuple[float, ...]], place: Place) -> int:
 
 
 def _nearly_parallel(first: Place, second: Place) -> bool:
-    return abs(float(first.normal @ second.normal)) > np.cos(np.pi / 4)
+    return bool(abs(float(first.normal @ second.normal)) > np.cos(np.pi / 4))
 
 
 def _by_tags(images: list[Image]) -> list[list[Image]]:
