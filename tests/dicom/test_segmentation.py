@@ -181,7 +181,8 @@ def test_inverted_values_are_turned_back_with_a_note(
     )
     (files,) = find(tmp_path / "in").scans
     with converted(files) as images:
-        values = nib.load(images.contrasts["flair"]).get_fdata()
+        image: Any = nib.load(images.contrasts["flair"])
+        values = image.get_fdata()
     assert any("MONOCHROME1" in note for note in images.notes)
     np.testing.assert_array_equal(np.sort(values, None), np.sort(volume() - 100.0, None))
 
@@ -202,7 +203,8 @@ def test_what_the_converter_cannot_read_is_written_anew_for_it(
         path.write_bytes(path.read_bytes()[132 if odd == "bare" else 0 :])
     (files,) = find(tmp_path).scans
     with converted(files) as images:
-        values = nib.load(images.contrasts["flair"]).get_fdata()
+        image: Any = nib.load(images.contrasts["flair"])
+        values = image.get_fdata()
     np.testing.assert_array_equal(np.sort(values, None), np.sort(volume(), None))
 
 

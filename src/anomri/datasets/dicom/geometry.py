@@ -79,13 +79,14 @@ def spacing_fault(heights: NDArray[np.float64]) -> str:
     steps = np.diff(places)
     if len(steps) < 2:
         return ""
-    usual, worst = float(np.median(steps)), int(np.argmax(np.abs(steps - np.median(steps))))
-    told = f"{steps[worst]:.3g} mm after slice {worst + 1}, {usual:.3g} mm elsewhere"
-    if steps.max() > GAP * usual:
-        worst = int(np.argmax(steps))
-        told = f"{steps[worst]:.3g} mm in place of {usual:.3g} mm to the next"
-        return f"a slice is missing after slice {worst + 1} ({told}); copy the series again"
-    if abs(steps[worst] - usual) > max(UNEVEN * usual, UNEVEN_MM):
+    usual = float(np.median(steps))
+    gaps = np.flatnonzero(steps > GAP * usual)
+    if len(gaps):
+        told = f"{steps[gaps[0]]:.3g} mm in place of {usual:.3g} mm to the next"
+        return f"a slice is missing after slice {gaps[0] + 1} ({told}); copy the series again"
+    uneven = np.flatnonzero(np.abs(steps - usual) > max(UNEVEN * usual, UNEVEN_MM))
+    if len(uneven):
+        told = f"{steps[uneven[0]]:.3g} mm after slice {uneven[0] + 1}, {usual:.3g} mm elsewhere"
         return f"its slices are not evenly spaced: {told}; export it with even distances"
     return ""
 

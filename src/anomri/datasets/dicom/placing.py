@@ -21,6 +21,8 @@ from anomri.errors import UnreadableScan
 from anomri.scan import Affine
 
 ASKEW_MM = 0.5  # by which the last slice may lie off before the header is written anew
+LEAST_MM = 0.02  # shift between two slices below which only their distance was wrong
+EVENED = "the distance of slices is that from the first to the last, not of the first two"
 TO_RAS = np.diag([-1.0, -1.0, 1.0])
 INVERTED = "the lowest value is white (MONOCHROME1): values were inverted"
 SLANTED = "slices lie askew, shifted by {:.2g} mm from each to the next: placed as they lie"
@@ -51,15 +53,20 @@ def straighten(path: Path, places: Sequence[Place], photometric: set[str]) -> li
     if inverted:
         notes.append(INVERTED)
     if affine is not None:
-        step, normal = affine[:3, 2], np.cross(affine[:3, 0], affine[:3, 1])
-        normal /= np.linalg.norm(normal)
-        notes.append(SLANTED.format(np.linalg.norm(step - normal * (normal @ step))))
+        notes.append(_told(affine))
     if notes:
         values = image.get_fdata(dtype=np.float32)
         values = values.max() - values if inverted else values
         mended = nib.Nifti1Image(values, image.affine if affine is None else affine)
         nib.save(mended, path)
     return notes
+
+
+def _told(affine: Affine) -> str:
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    normal /= np.linalg.norm(normal)
+    shift = float(np.linalg.norm(affine[:3, 2] - normal * (normal @ affine[:3, 2])))
+    return SLANTED.format(shift) if shift > LEAST_MM else EVENED
 
 
 def slanted(affine: Affine, shape: tuple[int, ...], places: Sequence[Place]) -> Affine | None:

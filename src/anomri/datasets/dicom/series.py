@@ -134,7 +134,7 @@ class Series:
         if faults:
             return f"{faults} of {len(self.images)} files are truncated; copy them again"
         fault = geometry_fault(self.images)
-        return ", ".join([fault, *self.strays]) if fault else None
+        return "; ".join([*self.strays, fault]) if fault else None
 
 
 def read_series(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, str]]]:
