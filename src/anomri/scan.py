@@ -48,6 +48,7 @@ class ScanFiles:
         healthy: True or False where the data set says so, None where it does not.
         slices: contrast to the DICOM files that it has to be converted from first; its entry in
             ``contrasts`` is then the folder of the first.
+        notes: what a reader must know of how the files were made.
     """
 
     subject: str
@@ -58,6 +59,7 @@ class ScanFiles:
     truth: Path | None = None
     healthy: bool | None = None
     slices: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

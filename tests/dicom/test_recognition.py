@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from anomri.datasets import find
+from anomri.datasets.dicom.images import Image, Place
 from anomri.datasets.dicom.recognition import recognise
 from anomri.datasets.dicom.series import Series
 from anomri.errors import MissingPiece, UsageError
@@ -24,7 +25,12 @@ def series(slices: int = 30, **tags: Any) -> Series:
     header = pydicom.Dataset()
     for name, value in {"Modality": "MR", "SOPClassUID": MR, **tags}.items():
         setattr(header, name, value)
-    return Series("1.2", header, files=[Path("x.dcm")] * slices)
+    images = [Image(Path("x.dcm"), header, places=(place_at(k),)) for k in range(slices)]
+    return Series("1.2", header, images)
+
+
+def place_at(height: float) -> Place:
+    return Place((1.0, 0, 0, 0, 1.0, 0), (0.0, 0.0, height))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +126,7 @@ def test_a_series_that_is_not_whole_is_refused(
     elif fault == "a slice is missing":
         third.unlink()
     else:
-        for path in make_series(tmp_path / "x", VOLUME, number=2, SeriesDescription="t2 flair"):
+        for path in make_series(tmp_path / "x", 2 * VOLUME, number=2, SeriesDescription="t2 flair"):
             path.rename(tmp_path / f"again{path.name}")
     found = find(tmp_path)
     assert "flair" not in found.scans[0].contrasts
@@ -161,21 +167,122 @@ def test_without_pydicom_the_extra_is_named(
 
 
 @pytest.mark.parametrize(
-    ("number", "instead"),
+    ("number", "instead", "told"),
     [
-        (0x32, b"a\\b\\c"),  # ImagePositionPatient
-        (0x37, b"1\\0\\0\\0\\1\\nan"),  # ImageOrientationPatient
-        (0x11, b"1x"),  # SeriesNumber
+        (0x32, b"a\\b\\c", "1 of 10 images do not say where they lie"),  # ImagePositionPatient
+        (0x37, b"1\\0\\0\\0\\1\\nan", "1 of 10 images do not say"),  # ImageOrientationPatient
+        (0x11, b"1x", ""),  # SeriesNumber
     ],
 )
-def test_numbers_that_are_none_cost_no_series_and_no_warning(
-    tmp_path: Path, make_series: MakeSeries, number: int, instead: bytes
+def test_numbers_that_are_none_cost_no_warning(
+    tmp_path: Path, make_series: MakeSeries, number: int, instead: bytes, told: str
 ) -> None:
     paths = make_series(tmp_path, VOLUME, SeriesDescription="flair")
+    make_series(tmp_path, VOLUME, number=2, SeriesDescription="t1")
     broken = paths[4].read_bytes()
     at = broken.index(bytes([0x20, 0, number, 0])) + 8
     length = int.from_bytes(broken[at - 2 : at], "little")
     assert length >= len(instead)
     paths[4].write_bytes(broken[:at] + instead.ljust(length) + broken[at + length :])
-    (scan,) = find(tmp_path).scans  # warnings are errors here
-    assert len(scan.slices["flair"]) == len(VOLUME)
+    found = find(tmp_path)  # warnings are errors here
+    assert ("flair" in found.scans[0].contrasts) == (not told)
+    assert any(told in item.reason for item in found.skipped) or not told
+
+
+def test_copies_are_one_image(tmp_path: Path, make_series: MakeSeries) -> None:
+    make_series(tmp_path / "a", VOLUME, SeriesDescription="flair")
+    make_series(tmp_path / "b", VOLUME, SeriesDescription="flair")
+    found = find(tmp_path)
+    assert len(found.scans[0].slices["flair"]) == len(VOLUME)
+    assert "10 files left out as copies" in found.recognised[0].reason
+
+
+def test_patients_under_one_study_uid_are_kept_apart(
+    tmp_path: Path, make_series: MakeSeries
+) -> None:
+    make_series(tmp_path, VOLUME, SeriesDescription="flair")
+    make_series(tmp_path, VOLUME, number=2, SeriesDescription="t1", PatientID="2")
+    found = find(tmp_path)
+    assert [set(scan.contrasts) for scan in found.scans] == [{"flair"}, {"t1"}]
+    assert len({scan.label for scan in found.scans}) == 2
+
+
+@pytest.mark.parametrize("tag", ["ImagePositionPatient", "ImageOrientationPatient"])
+def test_a_series_that_does_not_say_where_it_lies_is_refused(
+    tmp_path: Path, make_series: MakeSeries, tag: str
+) -> None:
+    study(tmp_path, make_series)
+    _change(tmp_path.glob("002_*.dcm"), lambda data, _: delattr(data, tag))
+    found = find(tmp_path)
+    assert "flair" not in found.scans[0].contrasts
+    assert any("its images do not say where they lie" in item.reason for item in found.skipped)
+
+
+def test_a_series_uid_for_each_slice_makes_one_volume(
+    tmp_path: Path, make_series: MakeSeries
+) -> None:
+    paths = make_series(tmp_path, VOLUME, SeriesDescription="flair")
+    _change(paths, lambda data, k: setattr(data, "SeriesInstanceUID", f"1.2.3.{k + 1}"))
+    found = find(tmp_path)
+    assert len(found.scans[0].slices["flair"]) == len(VOLUME)
+    assert "10 series UIDs" in found.recognised[0].reason
+
+
+def test_phase_and_magnitude_under_one_uid_are_told_apart(
+    tmp_path: Path, make_series: MakeSeries
+) -> None:
+    phase = make_series(
+        tmp_path / "p",
+        2 * VOLUME,
+        SeriesDescription="flair",
+        ImageType=["ORIGINAL", "PRIMARY", "P"],
+    )
+    magnitude = make_series(tmp_path / "m", VOLUME, SeriesDescription="flair")
+    found = find(tmp_path)
+    assert set(found.scans[0].slices["flair"]) == set(magnitude)
+    assert any("no magnitude image (phase)" in item.reason for item in found.skipped)
+    for path in (*phase[3:], *magnitude[4:6]):
+        path.unlink()  # what is left is a magnitude with strays in it, and with a gap
+    with pytest.raises(UsageError, match="3 phase images among them"):
+        find(tmp_path)
+
+
+def test_echoes_under_one_uid_are_told_apart_and_can_be_chosen(
+    tmp_path: Path, make_series: MakeSeries
+) -> None:
+    make_series(tmp_path / "a", VOLUME, SeriesDescription="pd+t2_tse", EchoTime=20)
+    late = make_series(tmp_path / "b", 2 * VOLUME, SeriesDescription="pd+t2_tse", EchoTime=100)
+    assert set(find(tmp_path).scans[0].slices["t2"]) == set(late)
+    chosen = find(tmp_path, series={"flair": "1.1"}).scans[0].slices["flair"]
+    assert not set(chosen) & set(late)
+
+
+def test_uneven_slices_are_refused_with_the_distance(
+    tmp_path: Path, make_series: MakeSeries
+) -> None:
+    paths = make_series(tmp_path, VOLUME, SeriesDescription="flair")
+
+    def move(data: Any, number: int) -> None:
+        if number > 5:
+            place = list(data.ImagePositionPatient)
+            data.ImagePositionPatient = [place[0] + 1.2 * (number - 5), *place[1:]]
+
+    _change(paths, move)
+    with pytest.raises(UsageError, match=r"not evenly spaced: 5.2 mm after slice \d, 4 mm"):
+        find(tmp_path)
+
+
+def test_files_without_a_preamble_are_read(tmp_path: Path, make_series: MakeSeries) -> None:
+    for path in make_series(tmp_path, VOLUME, SeriesDescription="flair"):
+        path.write_bytes(path.read_bytes()[132:])
+        path.rename(path.with_suffix(""))
+    assert set(find(tmp_path).scans[0].contrasts) == {"flair"}
+
+
+def _change(paths: Iterable[Path], change: Callable[[Any, int], None]) -> None:
+    import pydicom
+
+    for number, path in enumerate(list(paths)):
+        data = pydicom.dcmread(path)
+        change(data, number)
+        data.save_as(path)

@@ -107,19 +107,105 @@ def test_headers_without_the_patients_tags_are_answered(
     assert highdicom.seg.segread(tmp_path / "seg.dcm").number_of_segments == 1
 
 
-def test_headers_that_lack_what_must_be_said_are_told_of(
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"FrameOfReferenceUID": None},
+        {"SliceThickness": None},
+        {"SpecificCharacterSet": ""},
+        {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": "Yamada^Tarou=山田^太郎"},
+    ],
+)
+def test_unusual_headers_are_answered_with_an_object_that_can_be_read(
+    tmp_path: Path, make_series: MakeSeries, tags: dict[str, Any]
+) -> None:
+    import highdicom
+
+    paths = make_series(tmp_path / "in", volume(), **tags)
+    mask = nib.Nifti1Image(np.ones(volume().shape, np.uint8), np.diag([-4.0, -2, 2, 1]))
+    write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
+    seg = highdicom.seg.segread(tmp_path / "seg.dcm")
+    assert seg.get_volume(combine_segments=True).array.all()
+    assert "太郎" in str(seg.PatientName) or "=" not in str(tags.get("PatientName", ""))
+
+
+def test_a_number_that_is_missing_is_named(tmp_path: Path, make_series: MakeSeries) -> None:
+    paths = make_series(tmp_path / "in", volume(), StudyInstanceUID=None)
+    mask = nib.Nifti1Image(np.ones(volume().shape, np.uint8), np.diag([-4.0, -2, 2, 1]))
+    with pytest.raises(UnreadableScan, match="headers without StudyInstanceUID"):
+        write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
+
+
+def test_an_object_that_cannot_be_read_back_is_not_kept(
+    tmp_path: Path, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = make_series(tmp_path / "in", volume())
+    mask = nib.Nifti1Image(np.ones(volume().shape, np.uint8), np.diag([-4.0, -2, 2, 1]))
+    monkeypatch.setattr("highdicom.seg.segread", lambda _: 1 / 0)
+    with pytest.raises(UnreadableScan, match="nobody can read"):
+        write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
+    assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_slices_that_lie_askew_are_placed_and_answered(
     tmp_path: Path, make_series: MakeSeries
+) -> None:
+    askew = np.diag([4.0, 2.0, 2.0, 1.0])
+    askew[1, 0] = 0.7  # each slice 0.7 mm farther along its rows' direction
+    paths = make_series(tmp_path / "in", volume(), SeriesDescription="flair")
+    import pydicom
+
+    for number, path in enumerate(paths):
+        data = pydicom.dcmread(path)
+        data.ImagePositionPatient = [float(v) for v in (askew @ [number, 0, 0, 1])[:3]]
+        data.save_as(path)
+    (files,) = find(tmp_path / "in").scans
+    with converted(files) as images:
+        image: Any = nib.load(images.contrasts["flair"])
+        values = np.asarray(image.dataobj)
+        assert any("askew" in note for note in images.notes)
+    where = (np.argwhere(values == volume()[7, 3, 5])[0].tolist(), askew @ [7, 3, 5, 1])
+    np.testing.assert_allclose(image.affine @ [*where[0], 1], where[1] * [-1, -1, 1, 1], atol=1e-3)
+    mask = nib.Nifti1Image((values > 4000).astype(np.uint8), image.affine)
+    write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
+
+
+def test_inverted_values_are_turned_back_with_a_note(
+    tmp_path: Path, make_series: MakeSeries
+) -> None:
+    make_series(
+        tmp_path / "in",
+        volume().max() - volume(),
+        SeriesDescription="flair",
+        PhotometricInterpretation="MONOCHROME1",
+    )
+    (files,) = find(tmp_path / "in").scans
+    with converted(files) as images:
+        image: Any = nib.load(images.contrasts["flair"])
+        values = image.get_fdata()
+    assert any("MONOCHROME1" in note for note in images.notes)
+    np.testing.assert_array_equal(np.sort(values, None), np.sort(volume() - 100.0, None))
+
+
+@pytest.mark.parametrize("odd", ["bare", "deflated", "uids"])
+def test_what_the_converter_cannot_read_is_written_anew_for_it(
+    tmp_path: Path, make_series: MakeSeries, odd: str
 ) -> None:
     import pydicom
 
-    paths = make_series(tmp_path / "in", volume())
-    for path in paths:
+    for number, path in enumerate(make_series(tmp_path, volume(), SeriesDescription="flair")):
         data = pydicom.dcmread(path)
-        del data.FrameOfReferenceUID
+        if odd == "uids":
+            data.SeriesInstanceUID = f"1.2.3.{number + 1}"
+        if odd == "deflated":
+            data.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
         data.save_as(path)
-    mask = nib.Nifti1Image(np.ones(volume().shape, np.uint8), np.diag([-4.0, -2, 2, 1]))
-    with pytest.raises(UnreadableScan, match="lack what must be said"):
-        write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
+        path.write_bytes(path.read_bytes()[132 if odd == "bare" else 0 :])
+    (files,) = find(tmp_path).scans
+    with converted(files) as images:
+        image: Any = nib.load(images.contrasts["flair"])
+        values = image.get_fdata()
+    np.testing.assert_array_equal(np.sort(values, None), np.sort(volume(), None))
 
 
 def test_a_mask_of_another_grid_is_refused(tmp_path: Path, make_series: MakeSeries) -> None:

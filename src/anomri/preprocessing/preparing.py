@@ -100,7 +100,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     grid = _grid(brain, oriented, preparation, placement)
     frame = Frame.around(brain, oriented, grid)
     working_brain = frame.mask(brain)
-    notes += [*told, *_lost(brain, oriented, grid), *_cut_thin(oriented, grid)]
+    notes += [*subject.notes, *told, *_lost(brain, oriented, grid), *_cut_thin(oriented, grid)]
     image = np.stack([frame.image(volume, brain) for volume in volumes])
     notes += check_units(volume, brain)
     if known:

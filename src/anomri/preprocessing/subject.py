@@ -25,6 +25,7 @@ class Subject:
         brain: given mask.
         truth: expert labels.
         healthy: what the data set says.
+        notes: what a reader must know of how the files were made.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Subject:
     brain: Native | None = None
     truth: Native | None = None
     healthy: bool | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def first(self) -> Native:
@@ -70,6 +72,7 @@ def read_subject(files: ScanFiles, contrasts: Sequence[str]) -> Subject:
         brain=read_segmentation(files.brain) if files.brain else None,
         truth=read_segmentation(files.truth) if files.truth else None,
         healthy=files.healthy,
+        notes=files.notes,
     )
 
 

@@ -6,7 +6,9 @@ images. No other file that is written holds them.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 SERIES_NUMBER = 9000
-TOLERANCE = 0.02  # voxels that a position may lie off the mask's own grid
+REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
+UTF_8 = "ISO_IR 192"
+TOLERANCE = 0.1  # voxels that a position may lie off the mask's own grid
 GROUPS = {
     "PixelMeasuresSequence": "PixelSpacing",
     "PlaneOrientationSequence": "ImageOrientationPatient",
@@ -58,7 +62,7 @@ def write_segmentation(
         raise MissingPiece(
             'writing DICOM needs highdicom. Next: `pip install "anomri[dicom]"`.'
         ) from error
-    sources, places = _in_order([pydicom.dcmread(item) for item in slices])
+    sources, places = _in_order([pydicom.dcmread(item, force=True) for item in slices])
     frames = np.stack([frame_of(mask, place) for place in places])
     _fill(sources, places)
     try:
@@ -69,6 +73,29 @@ def write_segmentation(
             f"headers that lack what must be said ({type(error).__name__})"
         ) from error
     segmentation.save_as(path)
+    _check(path, frames)
+
+
+def _check(path: Path, frames: NDArray[np.bool_]) -> None:
+    """Read an object back, and remove it if it does not hold what was put into it.
+
+    Raises:
+        UnreadableScan: it does not.
+    """
+    import highdicom
+
+    try:
+        read = highdicom.seg.segread(path)
+        read.get_volume_geometry()
+        kept = int(np.count_nonzero(read.pixel_array))
+    except Exception as error:  # whatever a reader raises, another reader would raise too
+        path.unlink()
+        raise _unreadable(
+            f"headers that make an object nobody can read ({type(error).__name__})"
+        ) from error
+    if kept != int(np.count_nonzero(frames)):
+        path.unlink()
+        raise _unreadable("an object that lost lesions when it was read back")
 
 
 def _segmentation(sources: list[Dataset], frames: NDArray[np.bool_], identity: str) -> Any:
@@ -97,14 +124,46 @@ def _segmentation(sources: list[Dataset], frames: NDArray[np.bool_], identity: s
 
 
 def _fill(sources: list[Dataset], places: list[Dataset]) -> None:
-    """Add the tags that must be there but may be empty: who takes names away often takes them."""
-    heights = np.diff([_place(place) for place in places])
+    """Add what must be there but may be empty, or can be known; texts become UTF-8.
+
+    Who takes names away often takes these tags. A series without a frame of reference gets one of
+    its own, made from its number.
+
+    Raises:
+        UnreadableScan: a number is missing that nothing else can say.
+    """
+    missing = [tag for tag in REQUIRED if any(not source.get(tag) for source in sources)]
+    if missing:
+        raise _unreadable(f"headers without {', '.join(missing)}")
+    series = sources[0].SeriesInstanceUID
     for source in sources:
+        source.SeriesInstanceUID = series  # those of joined series differ
+        _to_utf_8(source)
         for tag in MAY_BE_EMPTY:
             if tag not in source:
                 setattr(source, tag, None)
-        if len(sources) == len(places) > 1 and "SliceThickness" not in source:
+    _fill_geometry(sources, places)
+
+
+def _fill_geometry(sources: list[Dataset], places: list[Dataset]) -> None:
+    from pydicom.uid import generate_uid
+
+    heights = np.diff([_place(place) for place in places])
+    frame = generate_uid(entropy_srcs=["frame", str(sources[0].SeriesInstanceUID)])
+    for source in sources:
+        if not source.get("FrameOfReferenceUID"):
+            source.FrameOfReferenceUID = frame
+        if len(sources) == len(places) > 1 and not source.get("SliceThickness"):
             source.SliceThickness = float(np.round(np.median(heights), 6))
+
+
+def _to_utf_8(source: Dataset) -> None:
+    """Decode texts by the header's own character set: some sets cannot be written again."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # letters outside of the set: they are replaced
+        with suppress(ValueError, LookupError, AttributeError, TypeError):
+            source.decode()
+    source.SpecificCharacterSet = UTF_8
 
 
 def _in_order(sources: list[Dataset]) -> tuple[list[Dataset], list[Dataset]]:

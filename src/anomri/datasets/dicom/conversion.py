@@ -1,7 +1,7 @@
 """DICOM series to NIfTI files that live as long as one scan is worked on.
 
-dcm2niix converts; uneven spacing, gantry tilt and the scanners' dialects are left to it. It sees
-the series under neutral names, and its files lie in a private folder that is removed at the end.
+dcm2niix converts; the scanners' dialects are left to it. It sees the series under neutral names,
+and its files lie in a private folder that is removed at the end.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from anomri.datasets.dicom.series import EXTRA
+from anomri.datasets.dicom.placing import straighten
+from anomri.datasets.dicom.series import EXTRA, read_series
+from anomri.datasets.dicom.standard import place_files
 from anomri.errors import MissingPiece, UnreadableScan
 from anomri.scan import ScanFiles
 
 CORRECTED = ("_Tilt", "_Eq")
+OTHER_KINDS = ("_ph", "_real", "_imaginary")
 SECONDS = 600
 QUIET = ("-b", "n", "-z", "n", "-x", "i", "-m", "y", "-v", "0")
 """No sidecar (it would hold tags), no compression, no cropping, slices of a series merged."""
@@ -37,19 +40,27 @@ def converted(files: ScanFiles) -> Iterator[ScanFiles]:
         return
     with tempfile.TemporaryDirectory(prefix="anomri-") as name:
         folder = Path(name)
-        images = {
-            contrast: _convert(slices, contrast, folder)
-            for contrast, slices in files.slices.items()
-        }
-        yield replace(files, contrasts={**files.contrasts, **images}, slices={})
+        images, notes = {}, list(files.notes)
+        for contrast, slices in files.slices.items():
+            images[contrast] = _convert(slices, contrast, folder)
+            notes += [f"{contrast}: {note}" for note in _mend(images[contrast], slices)]
+        contrasts = {**files.contrasts, **images}
+        yield replace(files, contrasts=contrasts, slices={}, notes=tuple(notes))
+
+
+def _mend(image: Path, slices: Sequence[Path]) -> list[str]:
+    """Put right what dcm2niix leaves as it is; return what was."""
+    volumes, _ = read_series(slices)
+    images = [image for volume in volumes for image in volume.images]
+    shown = {str(image.header.get("PhotometricInterpretation") or "") for image in images}
+    return straighten(image, [place for image in images for place in image.places], shown)
 
 
 def _convert(slices: Sequence[Path], contrast: str, folder: Path) -> Path:
     source, target = folder / f"{contrast}-dicom", folder / contrast
     source.mkdir()
     target.mkdir()
-    for number, path in enumerate(slices):
-        _place(path.resolve(), source / f"{number:06d}.dcm")
+    place_files(slices, source)
     command = [_program(), *QUIET, "-f", contrast, "-o", str(target), str(source)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
@@ -68,17 +79,10 @@ def _convert(slices: Sequence[Path], contrast: str, folder: Path) -> Path:
 
 
 def _volumes(folder: Path) -> list[Path]:
-    """Return what was made; where dcm2niix corrected the geometry, only that."""
-    made = sorted(folder.glob("*.nii"))
+    """Return the magnitude that was made; where dcm2niix corrected the geometry, only that."""
+    made = [path for path in sorted(folder.glob("*.nii")) if not path.stem.endswith(OTHER_KINDS)]
     better = [path for path in made if any(mark in path.stem for mark in CORRECTED)]
     return better or made
-
-
-def _place(path: Path, link: Path) -> None:
-    try:
-        link.symlink_to(path)
-    except OSError:
-        shutil.copyfile(path, link)
 
 
 def _program() -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -42,9 +43,10 @@ def gather(tree: Tree, choices: Choices | None = None) -> Cases:
     for path, reason in left:
         cases.skip(path, reason)
     chosen = dict(_chosen(found, choices or {}))
+    names = _pseudonyms(found)
     for series in found:
-        decision = chosen.get(series.uid) or _not_replaced(recognise(series), choices or {})
-        _place(cases, series, decision)
+        decision = chosen.get(_key(series)) or _not_replaced(recognise(series), choices or {})
+        _place(cases, series, decision, names[series.study])
     _refuse_ambiguous(cases)
     return cases
 
@@ -65,11 +67,12 @@ def _named_so(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
-def _chosen(found: list[Series], choices: Choices) -> Iterator[tuple[str, Decision]]:
+def _chosen(found: list[Series], choices: Choices) -> Iterator[tuple[Key, Decision]]:
     for contrast, wanted in choices.items():
         hits = [series for series in found if _is_meant(series, wanted)]
-        studies = [series.text("StudyInstanceUID") for series in hits]
-        if not hits or len(set(studies)) < len(studies):
+        if len(_studies(hits)) < len(hits):  # of the volumes of one series, those that are meant
+            hits = [series for series in hits if recognise(series).contrast == contrast] or hits
+        if not hits or len(_studies(hits)) < len(hits):
             listed = "; ".join(f"{series.name} '{series.description}'" for series in hits or found)
             raise UsageError(
                 f"series {contrast}={wanted}: expected one series of that number or description, "
@@ -79,11 +82,23 @@ def _chosen(found: list[Series], choices: Choices) -> Iterator[tuple[str, Decisi
             fault = series.fault()
             if fault:
                 raise UsageError(f"series {contrast}={wanted}: {fault}")
-            yield series.uid, Decision(contrast, "chosen with --series")
+            yield _key(series), Decision(contrast, "chosen with --series")
+
+
+Key = tuple[tuple[str, str], str, int]
+
+
+def _key(series: Series) -> Key:
+    return series.study, series.uid, series.part
+
+
+def _studies(found: Iterable[Series]) -> set[tuple[str, str]]:
+    return {series.study for series in found}
 
 
 def _is_meant(series: Series, wanted: str) -> bool:
     return wanted.strip().lower() in {
+        series.number_text.lower(),
         series.text("SeriesNumber").lower(),
         series.text("SeriesDescription").lower(),
     }
@@ -95,23 +110,26 @@ def _not_replaced(decision: Decision, choices: Choices) -> Decision:
     return decision
 
 
-def _place(cases: Cases, series: Series, decision: Decision) -> None:
-    study = _pseudonym(series)
-    told = Recognised(
-        study, series.text("SeriesNumber"), series.description, series.slices, *_told(decision)
-    )
-    cases.recognised.append(told)
+def _place(cases: Cases, series: Series, decision: Decision, study: str) -> None:
+    told = decision.contrast or "not used", "; ".join([decision.reason, *_mended(series)])
+    row = Recognised(study, series.number_text, series.description, series.slices, *told)
+    cases.recognised.append(row)
     if decision.contrast is None:
         name = f"{study} {series.name} '{series.description}' ({series.slices} images)"
-        cases.skip(name, decision.reason)
+        cases.skip(name, told[1])
         return
     case = cases.case(study, study, where=study)
     case.add(decision.contrast, series.files[0].parent)
     case.slices.setdefault(decision.contrast, []).append((series.name, tuple(series.files)))
 
 
-def _told(decision: Decision) -> tuple[str, str]:
-    return decision.contrast or "not used", decision.reason
+def _mended(series: Series) -> Iterator[str]:
+    """Say how the images of a series were put together."""
+    if series.uids > 1:
+        yield f"{series.uids} series UIDs that make one volume"
+    if series.copies:
+        files = "1 file" if series.copies == 1 else f"{series.copies} files"
+        yield f"{files} left out as copies"
 
 
 def _refuse_ambiguous(cases: Cases) -> None:
@@ -128,10 +146,24 @@ def _refuse_ambiguous(cases: Cases) -> None:
                 del case.slices[contrast], case.files[contrast]
 
 
-def _pseudonym(series: Series) -> str:
-    """Name a study without a tag of the patient: a hash of the study's own number."""
-    uid = series.text("StudyInstanceUID") or series.uid
-    return f"study{hashlib.sha256(uid.encode()).hexdigest()[:10]}"
+def _pseudonyms(found: Iterable[Series]) -> dict[tuple[str, str], str]:
+    """Name each study of a patient without a tag that names anybody.
+
+    The name is a hash of the study's number. Where several patients claim one study, they are kept
+    apart: their number is hashed too.
+    """
+    patients = defaultdict(set)
+    for patient, study in _studies(found):
+        patients[study].add(patient)
+    return {
+        (patient, study): _hashed(study if len(patients[study]) == 1 else f"{study}\n{patient}")
+        for study, those in patients.items()
+        for patient in those
+    }
+
+
+def _hashed(text: str) -> str:
+    return f"study{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 LAYOUT = Layout(

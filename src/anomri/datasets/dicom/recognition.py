@@ -3,15 +3,16 @@
 In this order; the first that says something decides:
 
 1. No MR image, a localiser (by its image type, its name, planes that cross, or fewer than
-   eight slices), a derived map (ADC, FA, a projection or a reformat) or another sequence
-   (diffusion, perfusion, angiography, T2*, STIR, proton density, ...): not used.
+   eight slices), a phase image, a derived map (ADC, FA, a projection or a reformat) or another
+   sequence (diffusion, perfusion, angiography, T2*, STIR, proton density, ...): not used.
 2. The words of the description, then of the protocol and of the sequence: FLAIR (also "dark
    fluid"), T1, T2. "T1 FLAIR" is a T1. A T1 is ``t1ce`` when a contrast agent is named, in its tag
    or in its words ("post", "gd", "+c", "km"), and no word says "pre".
-3. Echo, repetition and inversion time, in ms: FLAIR has TI >= 1600 and TE >= 60; T2 has TE >= 60
+3. Of several echoes under one UID, T2 and FLAIR are those of a long echo time, T1 is the first.
+4. Echo, repetition and inversion time, in ms: FLAIR has TI >= 1600 and TE >= 60; T2 has TE >= 60
    and TR >= 2000 without inversion; T1 has TE <= 30 and TR <= 1200, or TI from 300 to 1300.
 
-The bounds of 3 are wide on purpose: the customary ranges of clinical protocols at 1.5 and 3 tesla
+The bounds of 4 are wide on purpose: the customary ranges of clinical protocols at 1.5 and 3 tesla
 (FLAIR: TI 1800-2900, TE 80-150; T2: TE 80-120, TR 2500-6000; T1: TE below 25, TR 400-800).
 """
 
@@ -20,9 +21,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from anomri.datasets.dicom.images import IMAGINARY, PHASE, REAL
 from anomri.datasets.dicom.series import Series
+from anomri.datasets.dicom.volumes import MIN_SLICES
 
-MIN_SLICES = 8
 MR_CLASSES = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.4",  # MR Image Storage
@@ -45,6 +47,7 @@ WITH_AGENT = re.compile(
     r"(\b(post|gd|gado?\w*|ce|km|ks|contrast|\w*t1(c|ce|gd|post|km))\b|\+ ?c\b|\+gd)"
 )
 WITHOUT_AGENT = re.compile(r"\b(pre|nativ|native|without|w/?o|non|unenhanced|plain)\b")
+OTHER_KINDS = ((PHASE, IMAGINARY), (PHASE, IMAGINARY, REAL))  # alone, and beside a magnitude
 NO_AGENT = frozenset({"", "NO", "NONE", "N", "N/A", "0"})
 
 
@@ -70,6 +73,8 @@ def recognise(series: Series) -> Decision:
     for tag in ("SeriesDescription", "ProtocolName", "SequenceName"):
         words = _plain(series.text(tag))
         contrast = _named(words, agent, series.number("InversionTime"))
+        if contrast and (reason := _other_echo(series, contrast)):
+            return Decision(None, reason)
         if contrast:
             said = "contrast agent named" if contrast == "t1ce" and agent else ""
             return Decision(contrast, "; ".join(filter(None, [f"{_TAGS[tag]} '{words}'", said])))
@@ -93,19 +98,52 @@ def _unusable(series: Series) -> str:
     modality = series.text("Modality")
     if modality != "MR" or series.text("SOPClassUID") not in MR_CLASSES:
         return f"no MR image ({modality or 'modality not named'})"
+    if series.kind in OTHER_KINDS[bool(series.part)]:
+        return f"no magnitude image ({series.kind})"
     if LOCALISER.search(words) or LOCALISER.search(kind):
         return "a localiser"
     if found := (DERIVED.search(kind) or DERIVED.search(_plain(series.text("SeriesDescription")))):
         return f"derived from other images ({found[0]})"
     if (series.number("DiffusionBValue") or 0) > 0 or "diffusion" in kind:
         return "another sequence (diffusion)"
-    if found := OTHER.search(words):
+    if (found := OTHER.search(words)) and not _is_t2_of_two(series, words):
         return f"another sequence ({found[0]})"
+    return _not_whole(series)
+
+
+def _not_whole(series: Series) -> str:
     if len(series.planes) > 1:
         return "a localiser: its slices lie in several planes"
     if series.slices < MIN_SLICES:
-        return f"a localiser or a part: {series.slices} slices, expected {MIN_SLICES} or more"
+        slices = "1 slice" if series.slices == 1 else f"{series.slices} slices"
+        return (
+            f"a localiser or a part: {slices}, expected {MIN_SLICES} or more; "
+            "give the folder with all files of the series"
+        )
     return series.fault() or ""
+
+
+def _is_t2_of_two(series: Series, words: str) -> bool:
+    """Whether it is the late echo of a pair of proton density and T2."""
+    pair = series.echo[1] > 1 and bool(T2.search(words.replace("+", " ")))
+    density = {found[1] for found in OTHER.finditer(words)} <= {"pd", "pdw", "proton"}
+    return pair and density and (series.number("EchoTime") or 0.0) >= LONG_TE
+
+
+def _other_echo(series: Series, contrast: str) -> str:
+    """Say why one of several echoes does not show what the series is called after."""
+    echo, of = series.echo
+    time = series.number("EchoTime")
+    if of == 1 or time is None:
+        return ""
+    told = f"echo {echo} of {of}, TE {time:g} ms"
+    if contrast in ("flair", "t2"):
+        return "" if time >= LONG_TE else f"{told}: too early for {contrast}; {_choose_it(series)}"
+    return "" if echo == 1 else f"{told}: the first one is used; {_choose_it(series)}"
+
+
+def _choose_it(series: Series) -> str:
+    return f"name it with --series CONTRAST={series.number_text} to use it"
 
 
 def _agent(series: Series) -> bool:

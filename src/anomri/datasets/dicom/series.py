@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from anomri.datasets.dicom.geometry import geometry_fault, planes_of
+from anomri.datasets.dicom.images import (
+    GE_KIND,
+    PER_FRAME,
+    SHARED,
+    Image,
+    kind_of,
+    lift_frame_tags,
+    places_in,
+)
+from anomri.datasets.dicom.volumes import SAME_SERIES, TELLING, volumes_of
 from anomri.errors import MissingPiece, ScanError
 from anomri.input_files import SLICE_SHARE, guarded, inflated_size, limit_bytes, refuse_larger
 
@@ -25,46 +37,64 @@ TAGS = (
     *("SeriesDescription", "ProtocolName", "ImageType", "SequenceName", "ScanningSequence"),
     *("SequenceVariant", "EchoTime", "RepetitionTime", "InversionTime", "ContrastBolusAgent"),
     *("DiffusionBValue", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated"),
-    *("ImagePositionPatient", "ImageOrientationPatient"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "SOPInstanceUID", "FrameOfReferenceUID"),
+    *("ComplexImageComponent", "PhotometricInterpretation", "InstanceNumber", *TELLING),
 )
+PATIENT = ("PatientID", "PatientBirthDate", "PatientName")
+NOT_KEPT = (*PATIENT, SHARED, PER_FRAME)  # read from each file, and not kept
 TRUNCATED = "truncated"
-GAP = 1.5  # times the usual distance: a slice is missing between two
-SAME_MM = 0.01
+BARE = ((b"\x02\0", b"\0\0"), (b"\x08\0", b"\0\0"), (b"\x08\0", b"\x01\0"), (b"\x08\0", b"\x05\0"),
+        (b"\x08\0", b"\x08\0"), (b"\x08\0", b"\x12\0"), (b"\x08\0", b"\x16\0"))  # fmt: skip
+"""Group and element that DICOM data begin with where preamble and magic are missing."""
+DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory: a list of files, as DICOMDIR is
 UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 
 
 @dataclass(slots=True)
 class Series:
-    """The files of one series and the header of the first.
+    """The images of one series, or of one volume of it.
 
     Attributes:
         uid: its SeriesInstanceUID.
-        header: tags of :data:`TAGS`; nothing that names a patient.
-        files: in the order in which they were met.
-        positions: where each slice lies along the normal, in mm; shorter where headers do not say.
-        planes: directions of rows and columns that occur, rounded.
-        faults: why single files cannot be used.
+        header: tags of :data:`TAGS` of the first image; nothing that names a patient.
+        images: in the order in which they were met.
+        patient: stands for the patient, and does not name one; empty where no tag does.
+        part: which volume of the series, from 1; 0 where it holds one.
+        echo: which of how many echoes under its UID.
+        copies: images left out because they were in it already.
+        uids: how many series UIDs its images had.
+        strays: images under its UID that do not belong to the volume, in words.
     """
 
     uid: str
     header: Dataset
-    files: list[Path] = field(default_factory=list)
-    positions: list[float] = field(default_factory=list)
-    planes: set[tuple[float, ...]] = field(default_factory=set)
-    faults: list[str] = field(default_factory=list)
+    images: list[Image] = field(default_factory=list)
+    patient: str = ""
+    part: int = 0
+    echo: tuple[int, int] = (1, 1)
+    copies: int = 0
+    uids: int = 1
+    strays: tuple[str, ...] = ()
 
-    def add(self, path: Path, header: Dataset, fault: str = "") -> None:
-        """Take in one more file."""
-        self.files.append(path)
-        if fault:
-            self.faults.append(fault)
-        directions = _numbers(header, "ImageOrientationPatient", 6)
-        position = _numbers(header, "ImagePositionPatient", 3)
-        if directions is None or position is None:
-            return
-        normal = np.cross(directions[:3], directions[3:])
-        self.planes.add(tuple(float(value) for value in np.round(directions, 2)))
-        self.positions.append(float(np.dot(normal, position)))
+    @property
+    def files(self) -> list[Path]:
+        """Of its images."""
+        return [image.path for image in self.images]
+
+    @property
+    def planes(self) -> list[tuple[float, ...]]:
+        """Directions of rows and columns that occur."""
+        return planes_of(self.images)
+
+    @property
+    def kind(self) -> str:
+        """Magnitude, phase, ..., or nothing where no tag says."""
+        return kind_of(self.header)
+
+    @property
+    def study(self) -> tuple[str, str]:
+        """What its patient and study share with no other; a series without a study is alone."""
+        return self.patient, self.text("StudyInstanceUID") or self.uid
 
     def text(self, tag: str) -> str:
         """Return a tag as one line of text; empty where it is not there."""
@@ -81,9 +111,15 @@ class Series:
         return value if math.isfinite(value) else None
 
     @property
+    def number_text(self) -> str:
+        """The number that a person chooses it by: ``5``, or ``5.2`` for a part of series 5."""
+        number = self.text("SeriesNumber") or "?"
+        return f"{number}.{self.part}" if self.part else number
+
+    @property
     def name(self) -> str:
         """What a person calls it: its number."""
-        return f"series {self.text('SeriesNumber') or '?'}"
+        return f"series {self.number_text}"
 
     @property
     def description(self) -> str:
@@ -93,36 +129,19 @@ class Series:
     @property
     def slices(self) -> int:
         """Images in it, frames of multi-frame files included."""
-        return max(len(self.files), int(self.number("NumberOfFrames") or 1))
+        return max(len(self.images), int(self.number("NumberOfFrames") or 1))
 
     def fault(self) -> str | None:
         """Say why the series is not a whole volume; None where it is."""
-        if self.faults:
-            return f"{len(self.faults)} of {len(self.files)} files are truncated; copy them again"
-        if len(self.positions) != len(self.files) or len(self.planes) != 1:
-            return None
-        places = np.unique(np.round(np.asarray(self.positions) / SAME_MM)) * SAME_MM
-        if len(places) < len(self.positions):
-            times = len(self.positions) / len(places)
-            return f"{times:g} images at each place: several volumes in one series"
-        steps = np.diff(places)
-        if len(steps) > 1 and steps.max() > GAP * np.median(steps):
-            where = int(np.argmax(steps)) + 1
-            return f"a slice is missing after slice {where}; copy the series again"
-        return None
-
-
-def _numbers(header: Dataset, tag: str, count: int) -> NDArray[np.float64] | None:
-    """Return a tag as so many numbers; None where it holds anything else."""
-    try:
-        numbers = np.asarray(header.get(tag), dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return numbers if numbers.shape == (count,) and np.isfinite(numbers).all() else None
+        faults = sum(bool(image.fault) for image in self.images)
+        if faults:
+            return f"{faults} of {len(self.images)} files are truncated; copy them again"
+        fault = geometry_fault(self.images)
+        return "; ".join([*self.strays, fault]) if fault else None
 
 
 def read_series(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, str]]]:
-    """Sort DICOM files into series by their headers; no pixel is read.
+    """Sort DICOM files into series by their headers; pixels are read only of seeming copies.
 
     Args:
         paths: files of any kind.
@@ -133,28 +152,69 @@ def read_series(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, s
     Raises:
         MissingPiece: pydicom is not installed.
     """
-    found: dict[str, Series] = {}
+    found: dict[tuple[str, ...], Series] = {}
     left: list[tuple[Path, str]] = []
+    shared: dict[tuple[str, ...], Dataset] = {}
     for path, header, reason in _headers(paths):
         if header is None:
             left.append((path, reason))
             continue
-        uid = str(header.get("SeriesInstanceUID") or "")
-        if uid not in found:
-            found[uid] = Series(uid, header)
-        found[uid].add(path, header, reason)
-    order = sorted(found.values(), key=lambda series: series.number("SeriesNumber") or 0.0)
+        patient, places = _patient(header), places_in(header)
+        lift_frame_tags(header)
+        for tag in NOT_KEPT:
+            header.pop(tag, None)
+        key = (patient, *(str(header.get(tag) or "") for tag in IDENTITY))
+        header_of = shared.setdefault((*key, kind_of(header), *_telling(header)), header)
+        series = found.setdefault(key, Series(key[-1], header_of, patient=patient))
+        uid = str(header.get("SOPInstanceUID") or "")
+        series.images.append(Image(path, header_of, uid, places, reason))
+    order = sorted(volumes_of(found.values()), key=_order)
     return order, left
 
 
+IDENTITY = ("StudyInstanceUID", "SeriesInstanceUID")
+
+
+def _order(series: Series) -> tuple[float, int]:
+    return series.number("SeriesNumber") or 0.0, series.part
+
+
+def _telling(header: Dataset) -> tuple[str, ...]:
+    """Return what may differ within a series and tells volumes apart."""
+    return tuple(str(header.get(tag) or "") for tag in (*TELLING, *SAME_SERIES))
+
+
+def _patient(header: Dataset) -> str:
+    """Return what stands for a patient: a hash of the number, or of the name where there is none.
+
+    Never written anywhere. The name alone does not separate: it is spelled differently every day.
+    """
+    said = [" ".join(str(header.get(tag) or "").split()).upper() for tag in PATIENT]
+    facts = said[:2] if said[0] else said
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest() if any(facts) else ""
+
+
 def is_dicom(path: Path) -> bool:
-    """Whether the file begins as DICOM files do, whatever its name."""
+    """Whether the file begins as DICOM files do, with or without a preamble, whatever its name."""
     try:
         with path.open("rb") as stream:
-            stream.seek(PREAMBLE)
-            return stream.read(len(MAGIC)) == MAGIC
+            start = stream.read(PREAMBLE + len(MAGIC))
     except OSError:
         return False
+    return start[PREAMBLE:] == MAGIC or _is_bare(start)
+
+
+def is_bare(path: Path) -> bool:
+    """Whether a DICOM file lacks preamble and magic."""
+    with path.open("rb") as stream:
+        return _is_bare(stream.read(PREAMBLE + len(MAGIC)))
+
+
+def _is_bare(start: bytes) -> bool:
+    """Whether bytes are DICOM data: a known first tag, then its kind or a length that can be."""
+    if start[PREAMBLE:] == MAGIC or len(start) < PREAMBLE or (start[:2], start[2:4]) not in BARE:
+        return False
+    return (start[4:6].isalpha() and start[4:6].isupper()) or start[5:8] == b"\0\0\0"
 
 
 def _headers(paths: Iterable[Path]) -> Iterator[tuple[Path, Dataset | None, str]]:
@@ -169,6 +229,8 @@ def _headers(paths: Iterable[Path]) -> Iterator[tuple[Path, Dataset | None, str]
             header, cut = _header(path)
         except ScanError as error:
             yield path, None, _left_out(error)
+            continue
+        if header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
             continue
         if not header.get("SOPClassUID") or not header.get("SeriesInstanceUID"):
             yield path, None, "truncated or no DICOM file"
@@ -195,10 +257,18 @@ def _header(path: Path) -> tuple[Any, bool]:
     """
     import pydicom
 
-    with guarded(path, expected="a DICOM file"), path.open("rb") as stream:
+    with (
+        guarded(path, expected="a DICOM file"),
+        path.open("rb") as stream,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
         _refuse_deflated_bomb(path)
-        header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
-        for tag in TAGS:
+        tags: list[Any] = [*TAGS, *NOT_KEPT, GE_KIND]
+        header = pydicom.dcmread(
+            stream, stop_before_pixels=True, specific_tags=tags, force=is_bare(path)
+        )
+        for tag in (*TAGS, *NOT_KEPT):
             if not _readable(header, tag):
                 del header[tag]
         return header, path.stat().st_size - stream.tell() < _pixel_bytes(header)
@@ -221,7 +291,7 @@ def _refuse_deflated_bomb(path: Path) -> None:
     from pydicom.filereader import read_file_meta_info
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    if not is_dicom(path):
+    if not is_dicom(path) or is_bare(path):
         return
     about = read_file_meta_info(path)
     if about.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
@@ -235,7 +305,7 @@ def _refuse_deflated_bomb(path: Path) -> None:
 
 def _pixel_bytes(header: Dataset) -> int:
     """Return the bytes that the pixels take; 0 where they are compressed or there are none."""
-    if str(header.file_meta.get("TransferSyntaxUID", "")) not in UNCOMPRESSED:
+    if str(header.file_meta.get("TransferSyntaxUID", UNCOMPRESSED[0])) not in UNCOMPRESSED:
         return 0
     tags = ("Rows", "Columns", "BitsAllocated")
     if any(header.get(tag) is None for tag in tags):
