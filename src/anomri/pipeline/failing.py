@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from anomri.files import write_text
 from anomri.pipeline.batch import Outcome
 from anomri.pipeline.parts import NOTES
 from anomri.reporting import Failure
 from anomri.scan import ScanFiles
-from anomri.tsv import write_text
 
 FOLDER = "failures"
 

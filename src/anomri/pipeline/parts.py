@@ -21,8 +21,8 @@ from filelock import FileLock
 
 from anomri.datasets import Found
 from anomri.errors import UsageError
+from anomri.files import write_text
 from anomri.scan import ScanFiles
-from anomri.tsv import write_text
 
 NOTES = ".parts"
 LOCK = "lock"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from anomri.files import remove_stale_drafts
 from anomri.preprocessing.brain_network import SHAPE, SPACING, BrainNetwork, normalise
 from anomri.synthesis import Drawing, LabelledHead, draw_image
 from anomri.teaching.heads import Labelled, read_heads, split, write_card
@@ -60,6 +61,7 @@ def train_brain(
     heads = {name: _head(head.at(HEAD_MM)) for name, head in read_heads(folder)}
     taught, held = split(heads)
     out.mkdir(parents=True, exist_ok=True)
+    remove_stale_drafts(out)
     pupil = Pupil.start(BrainNetwork, out / STATE, lesson)
     images = _images(list(taught.values()), lesson, pupil.step)
     remaining = pupil.remaining(stop)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from anomri.datasets.dicom.series import EXTRA
 from anomri.errors import MissingPiece, UnreadableScan
+from anomri.files import scratch_folder
 from anomri.scan import ScanFiles
 
 CORRECTED = ("_Tilt", "_Eq")
@@ -35,8 +35,7 @@ def converted(files: ScanFiles) -> Iterator[ScanFiles]:
     if not files.slices:
         yield files
         return
-    with tempfile.TemporaryDirectory(prefix="anomri-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         images = {
             contrast: _convert(slices, contrast, folder)
             for contrast, slices in files.slices.items()
