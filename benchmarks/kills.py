@@ -122,8 +122,12 @@ def kills(words: list[str], out: Path, every: int, before: Callable[[], object])
             said = (
                 f"event {event}: killed {killed}, then {code}, drafts {left}, differs {differing}"
             )
+            print(said, flush=True)
             faults.append(said)
-    print(f"{' '.join(words[:2])}: {len(tried)} kills at {events} events, {len(faults)} faults")
+    print(
+        f"{' '.join(words[:2])}: {len(tried)} kills at {events} events, {len(faults)} faults",
+        flush=True,
+    )
     return faults
 
 
