@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from anomri.files import replacing_text, write_text
 from anomri.preprocessing.storage import read_json, write_json
-from anomri.tsv import finished, write_text
 
 
 def interrupted(path: Path) -> None:
-    with finished(path) as stream:
+    with replacing_text(path) as stream:
         stream.write("half")
         raise KeyboardInterrupt
 

@@ -3,9 +3,12 @@
 ::
 
     AnomriError                 exit code 1
+    ├── DiskFull                exit code 1   no space left where results are written
+    ├── OutputGone              exit code 1   somebody removed the folder of the results meanwhile
     ├── UsageError              exit code 2   an option, a name or a folder that cannot be right
     │   ├── RecipeError                       a recipe that does not validate
-    │   └── DamagedFile                       a file of anomri's own that cannot be read back
+    │   ├── DamagedFile                       a file of anomri's own that cannot be read back
+    │   └── NotWritable                       a folder that cannot be written to
     ├── ScanError               exit code 3   one scan's fault; the batch goes on without it
     │   ├── UnreadableScan                    truncated, not an image, no permission
     │   ├── WrongShape                        4-D, RGB, empty, too thin
@@ -51,6 +54,65 @@ class UsageError(AnomriError):
     """What was asked for cannot be done as asked."""
 
     exit_code = 2
+
+
+class DiskFull(AnomriError):
+    """There is no space, or no quota, left where results are written.
+
+    Args:
+        name: what was being written.
+        reason: in the words of the operating system.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(
+            f"{name}: {reason or 'no space left on device'}. What was finished is kept, and "
+            "nothing is left half-written. Next: free some space and run the same command again."
+        )
+
+    def __reduce__(self) -> tuple[type[DiskFull], tuple[str, str]]:
+        """Travel to another process."""
+        return type(self), (self.name, self.reason)
+
+
+class OutputGone(AnomriError):
+    """A folder of results was removed while they were written.
+
+    Args:
+        name: what was being written.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"{name}: the folder was removed while it was written to. "
+            "Next: run the same command again."
+        )
+
+    def __reduce__(self) -> tuple[type[OutputGone], tuple[str]]:
+        """Travel to another process."""
+        return type(self), (self.name,)
+
+
+class NotWritable(UsageError):
+    """A folder that cannot be written to.
+
+    Args:
+        name: what was being written.
+        reason: in the words of the operating system.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(
+            f"{name}: {reason or 'cannot be written'}. What was finished is kept. "
+            "Next: check the path and who may write there, or choose another folder."
+        )
+
+    def __reduce__(self) -> tuple[type[NotWritable], tuple[str, str]]:
+        """Travel to another process."""
+        return type(self), (self.name, self.reason)
 
 
 class RecipeError(UsageError):

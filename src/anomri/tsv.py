@@ -1,6 +1,6 @@
-"""Tables and texts that appear on disk whole or not at all.
+"""Tables of tab-separated values.
 
-Tables are tab-separated with one header line; ``n/a`` stands where there is nothing, as in BIDS.
+They have one header line; ``n/a`` stands where there is nothing, as in BIDS.
 Names in them come from file systems and headers: a cell that a spreadsheet would run as a formula
 is defused.
 """
@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TextIO
-from uuid import uuid4
 
 import numpy as np
 
 from anomri.documents import read_text
+from anomri.files import write_text
 
 NOTHING = "n/a"
 FORMULA = ("=", "+", "-", "@")  # how a spreadsheet knows a formula
@@ -44,30 +42,6 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
     columns = header.split("\t")
     rows = ([_undefused(cell) for cell in line.split("\t")] for line in lines)
     return [dict(zip_longest(columns, row[: len(columns)], fillvalue=NOTHING)) for row in rows]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text whole or not at all, so that a kill leaves the old one or the new."""
-    with finished(path) as stream:
-        stream.write(text)
-
-
-@contextmanager
-def finished(path: Path) -> Iterator[TextIO]:
-    """Yield a draft that takes the place of ``path`` when the block ends well, else vanishes.
-
-    Its name is its own, so that processes that write one file at once do not meet. Who may read it
-    is up to the user's umask.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{uuid4().hex}")
-    try:
-        with draft.open("x", encoding="utf-8", newline="\n") as stream:
-            yield stream
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def _plain(cell: Cell) -> str:

@@ -244,7 +244,7 @@ def test_weights_appear_whole_or_not_at_all(
     def broken(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("anomri.models.weights.save_file", broken)
+    monkeypatch.setattr("anomri.models.weights.save", broken)
     with pytest.raises(OSError, match="disk full"):
         save_weights(family_of("vae"), path)
     assert path.read_bytes() == before

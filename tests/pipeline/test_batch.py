@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from anomri.errors import MissingPiece, UsageError
+from anomri.errors import DiskFull, MissingPiece, UsageError
 from anomri.pipeline import Selection
 from anomri.pipeline.batch import Attempt
-from anomri.pipeline.detection import _key
+from anomri.pipeline.detection import Source
 from anomri.scan import ScanFiles
 
 MODEL: Any = SimpleNamespace(fingerprint="model")
+
+
+def key_of(files: ScanFiles, before: dict[str, Any] | None = None) -> str:
+    return Source.of(files, before or {}).key(MODEL)
 
 
 def test_another_choice_of_series_is_looked_at_again(tmp_path: Path) -> None:
@@ -23,7 +31,7 @@ def test_another_choice_of_series_is_looked_at_again(tmp_path: Path) -> None:
     second.write_bytes(b"22")
     both = {"flair": tmp_path, "t1": tmp_path}
     keys = {
-        _key(ScanFiles(subject="a", contrasts=both, layout="dicom", slices=slices), MODEL)
+        key_of(ScanFiles(subject="a", contrasts=both, layout="dicom", slices=slices))
         for slices in ({"t1": (first,), "flair": (second,)}, {"flair": (first,), "t1": (second,)})
     }
     assert len(keys) == 2
@@ -33,10 +41,46 @@ def test_a_slice_of_a_folder_that_changes_is_looked_at_again(tmp_path: Path) -> 
     picture = tmp_path / "1.png"
     picture.write_bytes(b"one")
     files = ScanFiles(subject="a", contrasts={"flair": tmp_path}, layout="x")
-    before = _key(files, MODEL)
-    assert _key(files, MODEL) == before
+    before = key_of(files)
+    assert key_of(files) == before
     picture.write_bytes(b"other")
-    assert _key(files, MODEL) != before
+    assert key_of(files) != before
+
+
+def test_another_scan_of_the_same_name_size_and_time_is_looked_at_again(tmp_path: Path) -> None:
+    scan = tmp_path / "flair.nii"
+    scan.write_bytes(b"one")
+    held = scan.stat()
+    files = ScanFiles(subject="a", contrasts={"flair": scan}, layout="x")
+    before = Source.of(files, {})
+    scan.write_bytes(b"two")
+    os.utime(scan, ns=(held.st_atime_ns, held.st_mtime_ns))
+    assert Source.of(files, asdict(before)).key(MODEL) != before.key(MODEL)
+
+
+def test_a_scan_that_was_not_touched_is_not_read_again_and_a_copy_is_the_same(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    scan = tmp_path / "flair.nii"
+    scan.write_bytes(b"one")
+    files = ScanFiles(subject="a", contrasts={"flair": scan}, layout="x")
+    before = Source.of(files, {})
+    copy = tmp_path / "elsewhere" / "flair.nii"
+    copy.parent.mkdir()
+    shutil.copy(scan, copy)
+    again = Source.of(replace(files, contrasts={"flair": copy}), asdict(before))
+    assert again.stamp != before.stamp
+    assert again.key(MODEL) == before.key(MODEL)
+    monkeypatch.delattr("anomri.pipeline.detection.content_digest")
+    assert Source.of(files, asdict(before)) == before
+
+
+def test_a_full_disk_ends_the_batch_and_is_no_fault_of_the_scan() -> None:
+    def work(_: ScanFiles) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DiskFull, match="free some space"):
+        Attempt(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
 
 
 def test_an_unexpected_error_tells_no_folder_of_the_machine(caplog: Any) -> None:

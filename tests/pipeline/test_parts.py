@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from anomri.errors import UsageError
+from anomri.files import write_text
 from anomri.pipeline.parts import WHOLE, Part, all_there, finish, joint, notes
 from anomri.scan import ScanFiles
-from anomri.tsv import write_text
 
 
 def scans(count: int) -> list[ScanFiles]:

@@ -8,7 +8,6 @@ tumours follow a handful of random fields.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +22,9 @@ from anomri.datasets.contrast import SIGNAL, paint
 from anomri.datasets.lesions import GliomaPlan, Lesion, grow_glioma, grow_white_matter_lesions
 from anomri.datasets.phantom_layout import MARKER
 from anomri.errors import UsageError
+from anomri.files import remove_stale_drafts, replacing_folder, write_text
 from anomri.scan import Affine
-from anomri.tsv import write_text, write_tsv
+from anomri.tsv import write_tsv
 
 # Raised when the same parameters give other images than before.
 GENERATOR = 1
@@ -135,6 +135,7 @@ def make_phantoms(
     cohort = Cohort(healthy, gliomas, lesions, seed, float(spacing_mm))
     cohort.check()
     folder = Path(folder)
+    remove_stale_drafts(folder)
     _claim(folder, cohort)
     people = cohort.people()
     missing = [person for person in people if not (folder / person.name).is_dir()]
@@ -174,12 +175,9 @@ def _claim(folder: Path, cohort: Cohort) -> None:
 
 def _write_person(folder: Path, person: Person, cohort: Cohort, atlas: Atlas) -> None:
     """Write all files of one person; the folder appears when they are complete."""
-    unfinished = folder / f".{person.name}"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    for word, image in _images(person, cohort, atlas):
-        nib.save(image, unfinished / f"{person.name}_{word}.nii.gz")
-    unfinished.rename(folder / person.name)
+    with replacing_folder(folder / person.name) as draft:
+        for word, image in _images(person, cohort, atlas):
+            nib.save(image, draft / f"{person.name}_{word}.nii.gz")
 
 
 def _images(person: Person, cohort: Cohort, atlas: Atlas) -> Iterator[tuple[str, nib.Nifti1Image]]:

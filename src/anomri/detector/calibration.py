@@ -16,6 +16,7 @@ from anomri.detector.loading import CODES, THRESHOLDS, load_thresholds
 from anomri.detector.model import Detector
 from anomri.evaluation import false_positive_ml
 from anomri.family import Family
+from anomri.files import write_text
 from anomri.postprocessing import (
     DECIDED,
     SCAN_RULES,
@@ -27,7 +28,6 @@ from anomri.postprocessing import (
 )
 from anomri.scan import AnomalyMap, HealthyVolume, Mask, Scan, Threshold
 from anomri.scoring import SliceFits, encode_slices, slice_scores
-from anomri.tsv import write_text
 
 Indices = NDArray[np.intp]
 

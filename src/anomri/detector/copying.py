@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 from anomri.detector.loading import (
@@ -15,13 +14,14 @@ from anomri.detector.loading import (
     builtin_models,
     builtin_parts,
     builtin_weights,
+    is_complete,
     load,
     runs_of,
 )
 from anomri.detector.model import Detector
 from anomri.errors import UsageError
+from anomri.files import write_bytes, write_text
 from anomri.recipe import Recipe
-from anomri.tsv import write_text
 
 
 def copy_model(model: str | Path, run: Path) -> None:
@@ -38,7 +38,7 @@ def copy_model(model: str | Path, run: Path) -> None:
     """
     if run == Path(model):
         return
-    if (run / RECIPE).exists() or any(run.glob(f"*/{RECIPE}")):
+    if is_complete(run):
         _check_same(load(model), load(run), run)
     elif str(model) in builtin_models() and not Path(model).is_dir():
         _copy_builtin(str(model), run)
@@ -48,25 +48,24 @@ def copy_model(model: str | Path, run: Path) -> None:
 
 def _copy_builtin(model: str, run: Path) -> None:
     parts = builtin_parts(model)
+    if len(parts) > 1:  # says which part each of them has, before anything was fitted
+        write_text(run / TOGETHER, json.dumps({part: {} for part in parts}) + "\n")
     for part, name in parts.items():
         home = run / part if len(parts) > 1 else run
         weights = builtin_weights(name)
-        home.mkdir(parents=True, exist_ok=True)
         if weights.is_file():
-            (home / WEIGHTS).write_bytes(weights.read_bytes())
+            write_bytes(home / WEIGHTS, weights.read_bytes())
         write_text(home / RECIPE, Recipe.load(name).to_yaml())
-    if len(parts) > 1:  # says which part each of them has, before anything was fitted
-        write_text(run / TOGETHER, json.dumps({part: {} for part in parts}) + "\n")
 
 
 def _copy_runs(model: Path, run: Path) -> None:
     # The folder around several runs too: it holds what was fitted to all of them.
     for one in dict.fromkeys([model, *runs_of(model)]):
         home = run / one.relative_to(model)
-        home.mkdir(parents=True, exist_ok=True)
-        for name in (WEIGHTS, THRESHOLDS, CODES, TOGETHER, RECIPE):
+        # A folder without a recipe is no model yet, so that a kill before the last file shows.
+        for name in (TOGETHER, WEIGHTS, THRESHOLDS, CODES, RECIPE):
             if (one / name).is_file():
-                shutil.copyfile(one / name, home / name)
+                write_bytes(home / name, (one / name).read_bytes())
 
 
 def _check_same(wanted: Detector, there: Detector, run: Path) -> None:

@@ -58,6 +58,11 @@ def load(model: str | Path, *, device: str = "auto") -> Detector:
         return _together(list(parts.values()), small, {})
     folder = Path(model)
     fitted, runs = load_together(folder), runs_of(folder)
+    if not _has_all_parts(folder, runs):
+        raise UsageError(
+            f"{folder.name}: expected runs for the parts {', '.join(fitted)}, found {len(runs)}. "
+            "Next: run the command that wrote it again, or copy the folder again."
+        )
     added = [run for run in runs if SMALL in fitted and run == folder / SMALL]
     groups: dict[tuple[str, ...], list[Path]] = {}
     for run in runs:
@@ -215,6 +220,20 @@ def runs_of(folder: Path) -> list[Path]:
             "`anomri train`."
         )
     return members
+
+
+def is_complete(folder: Path) -> bool:
+    """Tell whether a folder holds a model with all of its parts."""
+    runs = [folder] if (folder / RECIPE).is_file() else list(folder.glob(f"*/{RECIPE}"))
+    return bool(runs) and _has_all_parts(folder, runs)
+
+
+def _has_all_parts(folder: Path, runs: Sequence[Path]) -> bool:
+    """Tell whether there is a run for each part that was, or is to be, fitted with the others.
+
+    A copy that was killed has fewer. Their names say nothing: a user may have chosen them.
+    """
+    return len(runs) >= len(load_together(folder)) or (folder / RECIPE).is_file()
 
 
 def _load(run: Path, first: Recipe, *, alone: bool) -> tuple[Network, str]:

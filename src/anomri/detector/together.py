@@ -23,9 +23,9 @@ from anomri.detector.dial import Dial
 from anomri.detector.loading import TOGETHER
 from anomri.detector.model import WHOLE, Detector
 from anomri.evaluation import false_positive_ml
+from anomri.files import write_text
 from anomri.postprocessing import TO_BE_FITTED, WITHOUT_THRESHOLD, DecidedFit
 from anomri.scan import HealthyVolume, Scan, Threshold
-from anomri.tsv import write_text
 
 
 class JointCalibration:

@@ -7,22 +7,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from anomri.errors import AnomriError
 from anomri.family import Network
+from anomri.files import write_bytes
 
 
 def save_weights(family: Network, path: Path) -> None:
     """Write the weights; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous() for name, t in family.state_dict().items()}
     about = {"family": family.name, "anomri_version": version("anomri")}
-    partial = path.with_name(f"{path.name}.partial")
-    save_file(tensors, partial, metadata=about)
-    partial.chmod(0o644)  # the library keeps files to their owner
-    partial.replace(path)
+    # As bytes: of a full disk the library's own writer says less, in an error of its own.
+    write_bytes(path, save(tensors, metadata=about))
 
 
 def load_weights(family: Network, path: Path) -> None:

@@ -9,7 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from anomri.errors import AnomriError, ScanError
+from anomri.errors import AnomriError, DiskFull, ScanError
+from anomri.files import FULL
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.reporting import Failure
 from anomri.scan import ScanFiles
@@ -82,6 +83,8 @@ class Attempt:
             raise  # what holds for all scans, such as a package that is missing
         # A library may raise anything at a scan that nobody has met yet.
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise DiskFull(_place(error), error.strerror or "") from error
             log.exception("%s: unexpected", files.subject)
             return _unexpected(files, error), 3
 
@@ -100,6 +103,10 @@ def each(
         for files in track(items, what):
             outcome.add(files.label, next(results))
     return outcome
+
+
+def _place(error: OSError) -> str:
+    return str(error.filename2 or error.filename or "the disk, perhaps that of temporary files")
 
 
 def _unexpected(files: ScanFiles, error: Exception) -> Failure:

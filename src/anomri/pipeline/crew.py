@@ -8,10 +8,11 @@ array needs neither: ``--part``.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import joblib
 import torch
@@ -19,6 +20,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from anomri.errors import AnomriError, UsageError
 from anomri.pipeline.cluster import ClusterWorkerLost, on_cluster
+from anomri.processes import end_with
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -79,12 +81,15 @@ class Crew:
         self, work: Callable[[Item], Value], items: Sequence[Item]
     ) -> Generator[Value, None, None]:
         threads = fair_share(self.workers)
-        with joblib.parallel_config("loky", inner_max_num_threads=threads):
+        # A worker that is idle or starting must notice, too, that its parent is gone.
+        watch: dict[str, Any] = {"initializer": end_with, "initargs": (os.getpid(),)}
+        with joblib.parallel_config("loky", inner_max_num_threads=threads, **watch):
             # One item at a time and few in advance: memory stays flat, the bar moves.
             parallel = joblib.Parallel(
                 self.workers, batch_size=1, max_nbytes=None, return_as="generator"
             )
-            results = parallel(joblib.delayed(_do)(work, item, threads) for item in items)
+            with _signals_for_parent_only():
+                results = parallel(joblib.delayed(_do)(work, item, threads) for item in items)
             try:
                 yield from results
             finally:
@@ -106,6 +111,23 @@ def _do(work: Callable[[Item], Value], item: Item, threads: int) -> Value:
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)  # read on first use
     torch.set_num_threads(threads)
     return work(item)
+
+
+@contextmanager
+def _signals_for_parent_only() -> Iterator[None]:
+    """Start workers that Ctrl-C does not reach: their parent stops them.
+
+    A terminal and a job scheduler signal the whole group. What is blocked here stays blocked in
+    processes and threads that are started here; in this thread the signal comes a moment later.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from anomri.datasets import Found, converted
 from anomri.detector import Detector, load
 from anomri.errors import DamagedFile, ScanError, UsageError
+from anomri.files import content_digest, remove_stale_drafts, unchanged_stamp
 from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.failing import failures_of, known, replace_all, replace_for
@@ -29,7 +31,6 @@ from anomri.reporting import (
     read_record,
     refusals_shown,
     refuse_foreign,
-    sweep,
     write_detection,
     write_run,
     write_tables,
@@ -144,12 +145,13 @@ class Look:
         origin = _ORIGINS.get(self.detector)
         if origin is None:
             return Look, (self.detector, self.out)
-        return _arrive, (origin, self.detector.fingerprint, self.out)
+        return LookElsewhere, (origin, self.detector.fingerprint, self.out)
 
     def __call__(self, files: ScanFiles) -> bool:
         """Look at a scan and write what was found; False where that was done before."""
-        key = _key(files, self.detector)
         before = _finished_before(self.out, files.label)
+        source = _source(files, {} if before is None else before.provenance)
+        key = source.key(self.detector)
         if before is not None and before.provenance.get("key") == key:
             return False
         refuse_foreign(self.out, files.label)
@@ -161,7 +163,7 @@ class Look:
                 log.warning("%s: %s", files.subject, note)
         detection = self.detector.detect_scan(scan)
         seconds = round(time.perf_counter() - start, 2)
-        facts = {**detection.provenance, "key": key, "seconds": seconds}
+        facts = {**detection.provenance, **asdict(source), "key": key, "seconds": seconds}
         slices = files.slices.get(scan.contrasts[0], ())
         write_detection(replace(detection, provenance=facts), self.out, slices=slices)
         return True
@@ -199,13 +201,13 @@ def detect(
         crew: who looks.
         part: which of the scans.
     """
+    remove_stale_drafts(out)
     describe(out)  # before the first scan: a killed run must not be taken for scans either
-    sweep(out)
     try:
         scans = part.of(found.scans)
         outcome = each(scans, Look(detector, out), track, "detecting", crew)
     finally:
-        sweep(out)
+        remove_stale_drafts(out)  # of workers that were killed
     failed = failures_of(scans, outcome)
     everybody = part.whole and not found.chosen
     with joint(out, "detect", part, {}, chosen=found.chosen or bool(failed)):
@@ -218,6 +220,7 @@ def detect(
 def gather(found: Found, out: Path) -> Outcome:
     """Write the tables of scans that were looked at one by one; name those without a result."""
     outcome = Outcome()
+    remove_stale_drafts(out)
     with locked(out):
         before = known(out)
         for files in found.scans:
@@ -250,43 +253,110 @@ def _not_looked_at(files: ScanFiles) -> Failure:
     return Failure(files.subject, "", f"no result of {files.label}", step)
 
 
-def _arrive(origin: Origin, fingerprint: str, out: Path) -> Look:
-    """Make a :class:`Look` that came from another process; one model stays loaded.
+@dataclass(frozen=True, slots=True)
+class LookElsewhere:
+    """A :class:`Look` in another process, which loads the model when it begins to look.
 
-    Raises:
-        UsageError: the model is not the same any more.
+    Not when it arrives: an error there would be one of joblib's, which says that work could not be
+    unpacked, and not why.
+
+    Attributes:
+        origin: what made the detector.
+        fingerprint: of the model.
+        out: folder of the results.
     """
-    if _kept(origin).fingerprint != fingerprint:
-        _kept.cache_clear()
-    detector = _kept(origin)
-    if detector.fingerprint != fingerprint:
-        raise UsageError(
-            f"{Path(origin[0]).name}: it changed while it was in use. Next: run the command again."
-        )
-    return Look(detector, out)
+
+    origin: Origin
+    fingerprint: str
+    out: Path
+
+    def __call__(self, files: ScanFiles) -> bool:
+        """Look at a scan, as :class:`Look` does.
+
+        Raises:
+            UsageError: the model is not there any more, or is another one.
+        """
+        return Look(self._detector(), self.out)(files)
+
+    def _detector(self) -> Detector:
+        """Return the model; one stays loaded."""
+        if _kept(self.origin).fingerprint != self.fingerprint:
+            _kept.cache_clear()
+        detector = _kept(self.origin)
+        if detector.fingerprint != self.fingerprint:
+            raise _changed(self.origin)
+        return detector
+
+
+def _changed(origin: Origin) -> UsageError:
+    return UsageError(
+        f"{Path(origin[0]).name}: the model was changed or removed while it was in use; what was "
+        "finished is kept. Next: put it back, or name another model, and run the command again."
+    )
 
 
 @lru_cache(maxsize=1)
 def _kept(origin: Origin) -> Detector:
     model, device, instead = origin
+    # A folder's name could be a built-in one's, too.
+    if Path(model).is_absolute() and not Path(model).is_dir():
+        raise _changed(origin)
     return load_detector(model, device=device, instead=instead)
 
 
-def _key(files: ScanFiles, detector: Detector) -> str:
-    """Hash what decides the result: the files as they are, the model, and the program's version."""
-    paths = [path for name, path in files.contrasts.items() if name not in files.slices]
-    facts = [detector.fingerprint, version("anomri")]
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The files that a result was made from.
+
+    Attributes:
+        stamp: of the file system, see :func:`anomri.files.unchanged_stamp`; None of the files was
+            touched where it is the same.
+        content: digest of their names and bytes; the result stands while it is the same.
+    """
+
+    stamp: str
+    content: str
+
+    @classmethod
+    def of(cls, files: ScanFiles, before: Mapping[str, Any]) -> Source:
+        """Describe the files of a scan; they are read only where they may have changed.
+
+        Args:
+            files: the scan.
+            before: provenance of an earlier result, if there is one.
+        """
+        parts = list(_parts(files))
+        stamp = unchanged_stamp(path for _, path in parts)
+        if stamp and stamp == before.get("stamp") and before.get("content"):
+            return cls(stamp, str(before["content"]))
+        # The names of slices do not say which contrast they are.
+        roles = "\n".join(role for role, _ in parts)
+        digest = content_digest(path for _, path in parts)
+        return cls(stamp, hashlib.sha256(f"{roles}\n{digest}".encode()).hexdigest()[:16])
+
+    @classmethod
+    def unreadable(cls) -> Source:
+        """Return what equals no other: what is wrong with the files is said when they are used."""
+        return cls("", uuid4().hex[:16])
+
+    def key(self, detector: Detector) -> str:
+        """Hash what decides the result: these files, the model, and the program's version."""
+        facts = [detector.fingerprint, version("anomri"), self.content]
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def _source(files: ScanFiles, before: Mapping[str, Any]) -> Source:
+    try:
+        return Source.of(files, before)
+    except OSError:
+        return Source.unreadable()
+
+
+def _parts(files: ScanFiles) -> Iterator[tuple[str, Path]]:
+    """Yield role and path of every file that a scan is made from."""
+    single = {name: path for name, path in files.contrasts.items() if name not in files.slices}
     for contrast, slices in files.slices.items():
-        facts += [contrast, *_facts(slices)]  # their names do not say which contrast they are
-    facts += _facts([*paths, *(path for path in (files.brain, files.truth) if path)])
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-
-
-def _facts(paths: Iterable[Path]) -> Iterator[str]:
-    """Yield name, size and time of each file, and of each slice of a folder."""
-    for path in paths:
-        parts = sorted(path.iterdir()) if path.is_dir() else [path]
-        for part in parts:
-            if part.is_file():
-                stat = part.stat()
-                yield f"{part.name} {stat.st_size} {stat.st_mtime_ns}"
+        yield from ((contrast, path) for path in slices)
+    for role, path in {**single, "brain": files.brain, "truth": files.truth}.items():
+        inside = sorted(path.iterdir()) if path and path.is_dir() else [path]
+        yield from ((role, part) for part in inside if part and part.is_file())

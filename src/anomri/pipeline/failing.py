@@ -13,11 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from anomri.documents import read_json
+from anomri.files import write_text
 from anomri.pipeline.batch import Outcome
 from anomri.pipeline.parts import NOTES
 from anomri.reporting import Failure
 from anomri.scan import ScanFiles
-from anomri.tsv import write_text
 
 FOLDER = "failures"
 REMOVE = "delete it; the next run of `anomri detect` writes it again"

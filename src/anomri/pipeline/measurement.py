@@ -19,6 +19,7 @@ from anomri.evaluation import (
     write_table,
 )
 from anomri.family import REGIONS
+from anomri.files import remove_stale_drafts
 from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.parts import WHOLE, Note, Part, joint
@@ -73,6 +74,7 @@ def evaluate(
     """
     if region:
         _check(region)
+    remove_stale_drafts(out)
     detected = [files for files in found.scans if read_record(detections, files.label)]
     if not detected:
         raise UsageError(

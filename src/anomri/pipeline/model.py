@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from anomri.datasets import Found, converted
 from anomri.detector import Calibration, Detector, JointCalibration, copy_model, load
 from anomri.errors import UsageError
+from anomri.files import remove_stale_drafts, replacing_folder
 from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.parts import WHOLE, Note, Part, joint
@@ -49,6 +51,7 @@ def prepare(
     part: Part = WHOLE,
 ) -> Outcome:
     """Read, orient, crop, resample and scale every scan into ``out``, once."""
+    remove_stale_drafts(out)
     prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts, recipe.optional)
     outcome = each(part.of(found.scans), Keep(prepared, out), track, "preparing", crew)
     note = {"failures": [asdict(failure) for failure in outcome.failures]}
@@ -67,6 +70,7 @@ def train(recipe: Recipe, data: Path, run: Path, **machine: Any) -> Path:
     # Here and below: Lightning takes seconds to import, and every other command does without.
     from anomri.training import train as fit
 
+    remove_stale_drafts(run)
     return fit(recipe, PreparedFolder.open(data), run, **machine)
 
 
@@ -89,6 +93,8 @@ def calibrate(
     """
     from anomri.training import healthy_slices
 
+    remove_stale_drafts(run)
+    remove_stale_drafts(run.parent, below=False)
     detector = load(model, device=device)
     prepared = PreparedFolder.open(data)
     _check_prepared(detector, prepared)
@@ -102,8 +108,19 @@ def calibrate(
         calibration.add(scan, np.array(slices, dtype=np.intp))
     for label in track(prepared.labels(), "measuring"):
         calibration.measure(prepared.load(label))
-    copy_model(model, run)
-    return calibration.save(run)
+    with new_or_held(run) as place:
+        copy_model(model, place)
+        return calibration.save(place)
+
+
+@contextmanager
+def new_or_held(run: Path) -> Iterator[Path]:
+    """Yield a run folder that is there, or a draft of it that appears when it is complete."""
+    if run.is_dir():
+        yield run
+        return
+    with replacing_folder(run) as draft:
+        yield draft
 
 
 def _check_prepared(detector: Detector, prepared: PreparedFolder) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anomri.datasets import converted, find
 from anomri.errors import UsageError
+from anomri.files import remove_stale_drafts
 from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.measurement import evaluation_tables
 from anomri.pipeline.parts import Note, finish
@@ -24,6 +25,7 @@ def report(folder: Path, *, scores: Path | None = None) -> Path:
     Tables that the parts of a job array left unfinished are finished first.
     """
     for place in {folder, scores or folder}:
+        remove_stale_drafts(place)
         finish(place, TABLES)
     return write_page(folder, scores=scores)
 
@@ -46,5 +48,6 @@ def view(source: Path, *, result: Path | None = None, out: Path | None = None) -
     if result is not None and read_record(result, files.label) is None:
         raise UsageError(f"{result.name}: holds no detection of {files.label}")
     page = out or (result or Path()) / f"{files.label}_view.html"
+    remove_stale_drafts(page.parent, below=False)
     with converted(files) as images:
         return write_view(images, page, result=result)

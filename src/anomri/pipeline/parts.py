@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict
 from anomri.datasets import Found
 from anomri.documents import read_json
 from anomri.errors import UsageError
+from anomri.files import write_text
 from anomri.scan import ScanFiles
-from anomri.tsv import write_text
 
 NOTES = ".parts"
 LOCK = "lock"

@@ -11,13 +11,13 @@
                   native_truth.nii.gz   the same on the input's own grid and axis order
                   scan.json         subject, notes, grids, and the files it was made from
 
-A subject's folder appears at once, by renaming, or not at all. Files are compared by size and
-time first and by content where these differ; only their names are written down.
+A subject's folder appears at once, by renaming, or not at all. Whether a file has changed is told
+by its content, which is read only where the file system cannot exclude a change; of a file's place
+only its name is written down.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -27,15 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import ScanError, UsageError
+from anomri.files import replacing_folder
 from anomri.preprocessing.fingerprints import Fingerprint, fingerprints, refreshed, same_content
 from anomri.preprocessing.preparing import prepare_subject
 from anomri.preprocessing.storage import (
-    PARTIAL,
     grid_entry,
     grid_of,
     mapped,
     read_json,
-    swap,
     write_json,
     write_scan,
 )
@@ -111,19 +110,12 @@ class PreparedFolder:
             return False
         target = self.folder / files.label
         _refuse_foreign(target)
-        partial = self.folder / f"{PARTIAL}{files.label}"
-        shutil.rmtree(partial, ignore_errors=True)
         there = [c for c in self.contrasts if c in files.contrasts or c not in self.optional]
         subject = read_subject(files, there)
         scan = prepare_subject(subject, self.preparation)
-        partial.mkdir()
-        try:
-            write_scan(partial, scan, subject.native_truth())
-            write_json(partial / SCAN, self._entry(files, scan))
-            swap(partial, target)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        with replacing_folder(target) as draft:
+            write_scan(draft, scan, subject.native_truth())
+            write_json(draft / SCAN, self._entry(files, scan))
         return True
 
     def labels(self) -> list[str]:

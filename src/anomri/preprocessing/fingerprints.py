@@ -1,4 +1,8 @@
-"""What the files of a subject were when it was prepared: name, size, time and content."""
+"""What the files of a subject were when it was prepared: name, size, time and content.
+
+Where the stamp of :func:`anomri.files.unchanged_stamp` is that of before, nothing is read. Time and
+size alone would not do: a scan can be replaced by another that has both.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from anomri.files import unchanged_stamp
 from anomri.preprocessing.pictures import picture_files
 from anomri.preprocessing.slices import MASK, SLICE, slice_files
 from anomri.scan import ScanFiles
@@ -21,12 +26,14 @@ class Fingerprint(TypedDict):
         name: file name.
         size: bytes.
         mtime_ns: last change.
+        stamp: the same again where nothing was touched; empty where that cannot be told.
         sha256: of the content.
     """
 
     name: str
     size: int
     mtime_ns: int
+    stamp: str
     sha256: str
 
 
@@ -55,9 +62,7 @@ def refreshed(
     """Return ``known`` with the names, sizes and times of today."""
     now: dict[str, Fingerprint] = {}
     for role, path in _paths(files, contrasts).items():
-        size, mtime_ns = _stat(role, path)
-        content = known[role]["sha256"]
-        now[role] = Fingerprint(name=path.name, size=size, mtime_ns=mtime_ns, sha256=content)
+        now[role] = _fingerprint(role, path, known[role]["sha256"])
     return now
 
 
@@ -70,13 +75,21 @@ def _paths(files: ScanFiles, contrasts: Sequence[str]) -> dict[str, Path]:
     return paths
 
 
-def _fingerprint(role: str, path: Path) -> Fingerprint:
-    size, mtime_ns = _stat(role, path)
-    return Fingerprint(name=path.name, size=size, mtime_ns=mtime_ns, sha256=_content(role, path))
+def _fingerprint(role: str, path: Path, content: str = "") -> Fingerprint:
+    # Before the content is read: what is changed meanwhile has another stamp later.
+    stamp, (size, mtime_ns) = unchanged_stamp(_parts(role, path)), _stat(role, path)
+    return Fingerprint(
+        name=path.name,
+        size=size,
+        mtime_ns=mtime_ns,
+        stamp=stamp,
+        sha256=content or _content(role, path),
+    )
 
 
 def _untouched(known: Fingerprint, role: str, path: Path) -> bool:
-    return (known["size"], known["mtime_ns"]) == _stat(role, path)
+    held = known.get("stamp")  # older folders have none
+    return bool(held) and held == unchanged_stamp(_parts(role, path))
 
 
 def _parts(role: str, path: Path) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri import documents
+from anomri.files import write_text
 from anomri.scan import Affine, Grid, Labels, Scan
-from anomri.tsv import write_text
-
-PARTIAL = ".partial-"  # prefix of what is not finished
 
 
 def write_scan(folder: Path, scan: Scan, native_truth: Labels | None) -> None:
@@ -37,16 +34,6 @@ def _save(volume: NDArray[Any], grid: Grid, path: Path) -> None:
     if grid.qform_code:
         image.set_qform(grid.affine if grid.qform is None else grid.qform, code=grid.qform_code)
     nib.save(image, path)
-
-
-def swap(partial: Path, target: Path) -> None:
-    """Put a finished folder in the place of an older one, if there is one."""
-    old = target.with_name(f"{PARTIAL}old-{target.name}")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.replace(old)
-    partial.replace(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def mapped(path: Path) -> NDArray[Any]:

@@ -1,7 +1,6 @@
 """What a person gets to see and keep: images, tables, pictures and one page."""
 
 from anomri.reporting.derivatives import write_detection
-from anomri.reporting.drafts import sweep
 from anomri.reporting.figures import picture
 from anomri.reporting.images import native_images
 from anomri.reporting.naming import anat_folder, derivative, refuse_foreign
@@ -37,7 +36,6 @@ __all__ = [
     "read_sound_records",
     "refusals_shown",
     "refuse_foreign",
-    "sweep",
     "write_detection",
     "write_failures",
     "write_page",

@@ -15,8 +15,8 @@ from typing import Any
 import nibabel as nib
 
 from anomri.errors import ScanError
+from anomri.files import replacing_folder
 from anomri.preprocessing import SPACE
-from anomri.reporting.drafts import all_or_nothing
 from anomri.reporting.figures import picture
 from anomri.reporting.images import native_images, template_images, write_image
 from anomri.reporting.naming import (
@@ -59,7 +59,7 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
     home = anat_folder(folder, label)
     refuse_foreign(folder, label)
     images, record = native_images(detection), Record.of(detection)
-    with all_or_nothing(home, folder) as draft:
+    with replacing_folder(home, beside=folder) as draft:
         if slices:
             key = str(detection.provenance.get("key", ""))
             told = _answer(images["mask"], slices, draft / f"{label}_{SEGMENTATION}", key)

@@ -13,12 +13,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from anomri.files import replacing_text
 from anomri.reporting.niivue import LICENCE, niivue
 from anomri.reporting.preview import Preview
 from anomri.reporting.record import RESEARCH_USE
 from anomri.reporting.regions import REGION_NAMES
 from anomri.reporting.words import FILTERS
-from anomri.tsv import finished
 
 TEMPLATES = resources.files("anomri.reporting") / "templates"
 
@@ -31,7 +31,7 @@ def write_html(path: Path, template: str, **contents: Any) -> Path:
         template: name of the template.
         contents: what the template shows.
     """
-    with finished(path) as stream:
+    with replacing_text(path) as stream:
         stream.writelines(environment().get_template(template).generate(**contents))
     return path
 

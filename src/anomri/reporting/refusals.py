@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from anomri.errors import Evidence, QualityRefused
+from anomri.files import write_bytes
 from anomri.reporting.naming import LABEL, derivative
 
 REFUSED = "desc-refused_qc.png"
@@ -48,10 +49,7 @@ def write_refusal(error: QualityRefused, folder: Path, label: str) -> bool:
     if error.evidence is None:
         return False
     path = derivative(folder, label, REFUSED)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_bytes(refusal_picture(error.evidence, error.reason))
-    draft.replace(path)
+    write_bytes(path, refusal_picture(error.evidence, error.reason))
     error.next_step = f"look at {path.name}, then {error.next_step}"
     return True
 

@@ -14,8 +14,9 @@ from platform import python_version
 from typing import Any
 
 from anomri.errors import DamagedFile, ScanError, UsageError
+from anomri.files import write_text
 from anomri.reporting.record import RESEARCH_USE, Record, read_sound_records
-from anomri.tsv import NOTHING, Cell, write_text, write_tsv
+from anomri.tsv import NOTHING, Cell, write_tsv
 
 FINDINGS = "findings.tsv"
 SUMMARY = "summary.tsv"

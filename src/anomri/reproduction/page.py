@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from anomri.files import write_text
 from anomri.reproduction.figures import Figures, order_of
 from anomri.reproduction.protocol import Protocol, Table
 from anomri.reproduction.rows import BASELINE
-from anomri.tsv import write_text
 
 PAGE = "README.md"
 BEGIN = "<!-- Made by `anomri reproduce` from the TSV files; changes here are lost. -->"

@@ -15,12 +15,13 @@ from anomri.datasets import Found
 from anomri.detector import RECIPE, build_family
 from anomri.documents import read_json
 from anomri.errors import UsageError
+from anomri.files import write_text
 from anomri.postprocessing import TO_BE_FITTED
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.reproduction.protocol import Setting
 from anomri.reproduction.rows import Row
-from anomri.tsv import read_tsv, write_text, write_tsv
+from anomri.tsv import read_tsv, write_tsv
 
 METRICS, ENVIRONMENT = "metrics.tsv", "environment.json"
 LOSS = "val_loss"

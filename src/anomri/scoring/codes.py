@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor
 
 from anomri.codes import Latent
 from anomri.errors import UsageError
 from anomri.family import Family
+from anomri.files import write_bytes
 from anomri.scan import Scan
 from anomri.scoring.passes import batches, in_evaluation
 from anomri.scoring.windows import Window, as_stack
@@ -78,9 +79,7 @@ class CodeStatistics:
     def save(self, path: Path) -> None:
         """Write safetensors; the file appears whole or not at all."""
         about = {"slices": str(self.slices), "subjects": json.dumps(self.subjects)}
-        partial = path.with_name(f"{path.name}.partial")
-        save_file({"mean": self.mean, "variance": self.variance}, partial, metadata=about)
-        partial.replace(path)
+        write_bytes(path, save({"mean": self.mean, "variance": self.variance}, metadata=about))
 
     @classmethod
     def load(cls, path: Path) -> CodeStatistics:

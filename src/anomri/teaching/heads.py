@@ -13,11 +13,11 @@ import numpy as np
 from scipy import ndimage
 
 from anomri.errors import UsageError
+from anomri.files import write_text
 from anomri.preprocessing.grids import orient, to_ras
 from anomri.preprocessing.reading import read_native
 from anomri.preprocessing.subject import read_truth
 from anomri.scan import Labels, Volume
-from anomri.tsv import write_text
 
 FWHM_PER_SIGMA = 2.355
 HELD_OUT = slice(5, None, 6)  # of the heads in the order of their names

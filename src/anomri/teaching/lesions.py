@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from anomri.family import TOTAL
+from anomri.files import remove_stale_drafts, write_text
 from anomri.models.folded import FoldedSegmenter, weighted_losses
 from anomri.recipe import Recipe
 from anomri.scan import Mask
@@ -28,7 +29,6 @@ from anomri.synthesis.patients import draw_patient
 from anomri.synthesis.sequences import SEQUENCES
 from anomri.teaching.heads import Labelled, read_heads, split, write_card
 from anomri.teaching.pupil import STATE, Lesson, Pupil, Track
-from anomri.tsv import write_text
 
 RECIPE, WEIGHTS = "recipe.yaml", "weights.safetensors"
 SCANNER = Scanner(thick=0.4, slice_mm=(2.5, 7.5), bias=0.18, noise=0.07, blur_mm=1.3, cut=0.0)
@@ -132,6 +132,7 @@ def train_lesions(
     anatomies = {name: _anatomy(head, lesson) for name, head in read_heads(folder)}
     taught, held = split(anatomies)
     out.mkdir(parents=True, exist_ok=True)
+    remove_stale_drafts(out)
     pupil = Pupil.start(lambda: _network(lesson), out / STATE, lesson)
     batches = _batches(list(taught.values()), lesson, pupil.step, workers)
     looks = Patients(list(held.values()), seed=lesson.seed, first=HELD_OUT, count=lesson.looks)

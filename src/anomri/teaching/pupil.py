@@ -13,8 +13,10 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
+
+from anomri.files import write_bytes
 
 STATE = "state.safetensors"
 MEMORY = ("exp_avg", "exp_avg_sq")
@@ -140,8 +142,5 @@ class Pupil(Generic[Network]):
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors by renaming a finished draft."""
-    part = path.with_suffix(".part")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part)
-    part.chmod(0o644)  # the library keeps files to their owner
-    part.replace(path)
+    """Write tensors; the file appears complete or not at all."""
+    write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))

@@ -14,6 +14,7 @@ from lightning.pytorch import Trainer
 
 from anomri.errors import UsageError
 from anomri.family import Network, Segmenter
+from anomri.files import write_text
 from anomri.models import build_network
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
@@ -22,7 +23,6 @@ from anomri.training.module import FamilyTraining
 from anomri.training.parts import HEALTHY, Split, labelled_volume, split_parts
 from anomri.training.record import STATE, WEIGHTS, finish, forget
 from anomri.training.trainer import Machine, fit, limits_of, make_trainer, quiet
-from anomri.tsv import write_text
 
 RECIPE, ENVIRONMENT = "recipe.yaml", "environment.json"
 

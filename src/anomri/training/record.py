@@ -123,7 +123,6 @@ def forget(run: Path) -> None:
     """Delete the state of an unfinished training."""
     for name in (STATE, BEST):
         (run / name).unlink(missing_ok=True)
-        (run / f"{name}.partial").unlink(missing_ok=True)
     folder = (run / STATE).parent
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

@@ -14,10 +14,11 @@ from typing import Any
 
 from lightning.pytorch.plugins.io import CheckpointIO
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from anomri.errors import UsageError
+from anomri.files import write_bytes
 
 TREE = "tree"
 TENSOR, TUPLE, ITEMS = "@tensor", "@tuple", "@items"
@@ -31,13 +32,9 @@ class SafetensorsIO(CheckpointIO):
     ) -> None:
         """Write ``checkpoint``; the file appears whole or not at all."""
         del storage_options
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Tensor] = {}
         tree = pack(checkpoint, tensors)
-        partial = target.with_name(f"{target.name}.partial")
-        save_file(tensors, partial, metadata={TREE: json.dumps(tree)})
-        partial.replace(target)
+        write_bytes(Path(path), save(tensors, metadata={TREE: json.dumps(tree)}))
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ from anomri.datasets.dicom.placing import straighten
 from anomri.datasets.dicom.series import EXTRA, read_series
 from anomri.datasets.dicom.standard import place_files
 from anomri.errors import MissingPiece, UnreadableScan
+from anomri.files import scratch_folder
 from anomri.scan import ScanFiles
 
 CORRECTED = ("_Tilt", "_Eq")
@@ -38,8 +38,7 @@ def converted(files: ScanFiles) -> Iterator[ScanFiles]:
     if not files.slices:
         yield files
         return
-    with tempfile.TemporaryDirectory(prefix="anomri-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         images, notes = {}, list(files.notes)
         for contrast, slices in files.slices.items():
             images[contrast] = _convert(slices, contrast, folder)

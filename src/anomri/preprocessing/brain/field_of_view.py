@@ -56,4 +56,5 @@ def unseen_part(brain: Mask, volume: Volume, grid: Grid) -> Mask:
     deep = ndimage.distance_transform_edt(flat, sampling=grid.spacing) >= UNSEEN_MM
     if not deep.any():
         return np.zeros_like(flat)
-    return np.asarray(ndimage.binary_propagation(deep, mask=flat), dtype=bool)
+    part: Mask = np.asarray(ndimage.binary_propagation(deep, mask=flat), dtype=bool)
+    return part
