@@ -14,7 +14,7 @@ from pathlib import Path
 from anomri.datasets import bids, brainmetshare, brats, dicom, folder, lgg, open_ms, phantom_layout
 from anomri.datasets.cases import Layout
 from anomri.datasets.dicom import choosing, converted
-from anomri.datasets.found import Found, Recognised, Skipped
+from anomri.datasets.found import Found, LeftOut, Recognised, Skipped
 from anomri.datasets.phantom import make_phantoms
 from anomri.datasets.tree import Tree
 from anomri.errors import UsageError
@@ -24,6 +24,7 @@ __all__ = [
     "LAYOUTS",
     "Found",
     "Layout",
+    "LeftOut",
     "Recognised",
     "Skipped",
     "converted",
@@ -65,7 +66,8 @@ def find(source: Path, layout: str = AUTO, *, series: Mapping[str, str] | None =
         raise UsageError(
             f"{tree.root.name}: layout {found.layout} found no scan and skipped "
             f"{len(found.skipped)} ({reasons or 'nothing'}). "
-            f"It looks for {LAYOUTS[found.layout].looks_for}. Next: try another --layout."
+            f"It looks for {LAYOUTS[found.layout].looks_for}. Next: mend what is "
+            "named, or name another layout."
         )
     return found
 

@@ -12,7 +12,7 @@ import numpy as np
 from anomri.datasets import Found, converted
 from anomri.detector import Calibration, Detector, JointCalibration, copy_model, load
 from anomri.errors import UsageError
-from anomri.pipeline.batch import Outcome, Track, each, untracked
+from anomri.pipeline.batch import Outcome, Track, each, left_out, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.parts import WHOLE, Note, Part, joint
 from anomri.preprocessing import PreparedFolder
@@ -51,7 +51,9 @@ def prepare(
     """Read, orient, crop, resample and scale every scan into ``out``, once."""
     prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts, recipe.optional)
     outcome = each(part.of(found.scans), Keep(prepared, out), track, "preparing", crew)
-    note = {"failures": [asdict(failure) for failure in outcome.failures]}
+    outcome.left_out = left_out(part.found(found).left_out)
+    rows = [*outcome.failures, *outcome.left_out]
+    note = {"failures": [asdict(failure) for failure in rows]}
     with joint(out, "prepare", part, note) as notes:
         preparation_tables(out, notes)
     return outcome

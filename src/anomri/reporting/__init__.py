@@ -9,6 +9,7 @@ from anomri.reporting.page import write_page
 from anomri.reporting.record import RESEARCH_USE, Record, read_record, read_records
 from anomri.reporting.refusals import refusals_shown
 from anomri.reporting.tables import (
+    LEFT_OUT,
     Failure,
     describe,
     write_failures,
@@ -18,6 +19,7 @@ from anomri.reporting.tables import (
 from anomri.reporting.viewing import write_view
 
 __all__ = [
+    "LEFT_OUT",
     "RESEARCH_USE",
     "Failure",
     "Record",
