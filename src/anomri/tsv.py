@@ -19,6 +19,7 @@ from uuid import uuid4
 import numpy as np
 
 NOTHING = "n/a"
+BYTES = "backslashreplace"  # of a file name that is no UTF-8, so that it costs no table
 FORMULA = ("=", "+", "-", "@")  # how a spreadsheet knows a formula
 
 Cell = str | float | int | None
@@ -60,7 +61,7 @@ def finished(path: Path) -> Iterator[TextIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{uuid4().hex}")
     try:
-        with draft.open("x", encoding="utf-8", newline="\n") as stream:
+        with draft.open("x", encoding="utf-8", errors=BYTES, newline="\n") as stream:
             yield stream
         draft.replace(path)
     except BaseException:

@@ -84,6 +84,12 @@ def _choose(tree: Tree, name: str) -> Layout:
         if layout.fits(tree):
             return layout
     looked_for = "; ".join(f"{item.name}: {item.looks_for}" for item in LAYOUTS.values())
+    if tree.skipped and not tree.images():
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in tree.skipped[:SKIPPED_NAMED])
+        raise UsageError(
+            f"{tree.root.name}: expected scans, found {len(tree.skipped)} entries that cannot be "
+            f"used ({reasons}). Next: mend what is named."
+        )
     raise UsageError(
         f"{tree.root.name}: no layout fits its {len(tree.files)} files. Looked for {looked_for}. "
         "Next: check the path."

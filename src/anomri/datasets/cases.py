@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from anomri.datasets.found import Found, LeftOut, Recognised, Skipped
-from anomri.datasets.tree import Tree
+from anomri.datasets.tree import Tree, readable
 from anomri.scan import ScanFiles, bids_label, distinct_label, usual_label
 
 CONTRASTS = ("flair", "t1", "t1ce", "t2")
@@ -72,7 +72,9 @@ class Cases:
     ) -> Case:
         """Return the case under ``key``, made from the rest when it is the first of its kind."""
         if key not in self._cases:
-            self._cases[key] = Case(subject, where, session, healthy)
+            self._cases[key] = Case(
+                readable(subject), where, readable(session or "") or None, healthy
+            )
         return self._cases[key]
 
     def __iter__(self) -> Iterator[Case]:

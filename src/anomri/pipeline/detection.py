@@ -287,7 +287,8 @@ def _key(files: ScanFiles, detector: Detector) -> str:
     for contrast, slices in files.slices.items():
         facts += [contrast, *_facts(slices)]  # their names do not say which contrast they are
     facts += _facts([*paths, *(path for path in (files.brain, files.truth) if path)])
-    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+    content = "\n".join(facts).encode("utf-8", "surrogateescape")  # names may be no UTF-8
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _facts(paths: Iterable[Path]) -> Iterator[str]:
