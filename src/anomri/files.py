@@ -69,8 +69,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_text(path: Path) -> Iterator[TextIO]:
-    """Yield a UTF-8 stream into a draft that replaces ``path``; see :func:`replacing`."""
-    with replacing(path) as draft, draft.open("x", encoding="utf-8", newline="\n") as stream:
+    """Yield a UTF-8 stream into a draft that replaces ``path``; see :func:`replacing`.
+
+    A file name that is not UTF-8 is escaped, so that one such name does not cost a whole table.
+    """
+    with (
+        replacing(path) as draft,
+        draft.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as stream,
+    ):
         yield stream
 
 

@@ -6,6 +6,7 @@ millimetres, volumes millilitres. Arrays are NumPy arrays; tensors begin where n
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,25 @@ def bids_label(text: str) -> str:
     return re.sub(r"[^0-9A-Za-z]", "", text)
 
 
+MAX_LABEL = 64  # letters; file names end at 255 bytes, and a label is only their beginning
+
+
+def distinct_label(text: str) -> str:
+    """Return a BIDS label that no other name has: letters and digits, then a hash of the name.
+
+    >>> distinct_label("p-1"), distinct_label("患者")
+    ('p1x1dee6e', 'x9db4a3')
+    """
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+    return f"{bids_label(text)[: MAX_LABEL - 7]}x{digest}"
+
+
+def usual_label(text: str) -> str:
+    """Return the label of a name: its letters and digits; distinct where these do not suffice."""
+    plain = bids_label(text)
+    return plain if 0 < len(plain) <= MAX_LABEL else distinct_label(text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanFiles:
     """One subject (or one session of a subject) as it lies on disk.
@@ -49,6 +69,8 @@ class ScanFiles:
         slices: contrast to the DICOM files that it has to be converted from first; its entry in
             ``contrasts`` is then the folder of the first.
         notes: what a reader must know of how the files were made.
+        own_label: BIDS label in place of the one made from ``subject``, where another has that.
+        unclear: role (a contrast, ``brain``, ``truth``) to the reason why no file was taken for it.
     """
 
     subject: str
@@ -60,12 +82,14 @@ class ScanFiles:
     healthy: bool | None = None
     slices: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    own_label: str = ""
+    unclear: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         """BIDS prefix of everything written about this scan: ``sub-<label>[_ses-<label>]``."""
-        prefix = f"sub-{bids_label(self.subject)}"
-        return f"{prefix}_ses-{bids_label(self.session)}" if self.session else prefix
+        prefix = f"sub-{self.own_label or usual_label(self.subject)}"
+        return f"{prefix}_ses-{usual_label(self.session)}" if self.session else prefix
 
     @property
     def name(self) -> str:

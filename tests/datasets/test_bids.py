@@ -93,6 +93,9 @@ def test_an_original_space_is_the_subjects_own(lay: Lay) -> None:
         ("participant_id\thealthy\nsub-01\ttrue\nsub-02\tFALSE\n", [True, False]),
         ("participant_id\tage\tgroup\nsub-01\t50\tcontrol\nsub-02\t60\tPatient\n", [True, False]),
         ("participant_id\tgroup\nsub-01\tn/a\nsub-03\tcontrol\n", [None, None]),
+        ("participant_id,Group\n1 , control\n2,Patient\n", [True, False]),
+        ("Participant_ID;Diagnosis \nSUB-1;HC\nsub-02;ms \n", [True, False]),
+        ("participant_id\tgroup\nsub-01\tcontrol\nsub-01\tpatient\n", [None, None]),
         ("age\n50\n", [None, None]),
         ('participant_id\tnote\tgroup\nsub-01\t"odd\tcontrol\nsub-02\tx\tms\n', [True, False]),
         ('participant_id\tnote\tgroup\nsub-01\t"a\tb"\tcontrol\n', [True, None]),
@@ -103,6 +106,30 @@ def test_participants_say_who_is_healthy(lay: Lay, table: str, expected: list[bo
     root = lay("sub-01/anat/sub-01_FLAIR.nii.gz", "sub-02/anat/sub-02_FLAIR.nii.gz")
     (root / "participants.tsv").write_text(table, encoding="utf-8")
     assert [scan.healthy for scan in find(root).scans] == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252"])
+def test_participants_are_read_as_other_programs_save_them(lay: Lay, encoding: str) -> None:
+    root = lay("sub-01/anat/sub-01_FLAIR.nii.gz")
+    table = "participant_id\tsite\tgroup\r\nsub-01\tZürich\tcontrol\r\n"
+    (root / "participants.tsv").write_bytes(table.encode(encoding))
+    assert find(root).scans[0].healthy is True
+
+
+def test_rows_and_subjects_that_do_not_meet_are_named(
+    lay: Lay, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = lay("sub-01/anat/sub-01_FLAIR.nii.gz", "sub-02/anat/sub-02_FLAIR.nii.gz")
+    (root / "participants.tsv").write_text("participant_id\tgroup\nsub-1\tHC\nsub-9\tHC\n")
+    assert [scan.healthy for scan in find(root).scans] == [True, None]
+    assert "match no subject: 9" in caplog.text
+    assert "no row for the subjects 02" in caplog.text
+
+
+def test_a_byte_order_mark_hides_no_line_of_the_ignored(lay: Lay) -> None:
+    root = lay("sub-01/anat/sub-01_FLAIR.nii.gz", "sub-02/anat/sub-02_FLAIR.nii.gz")
+    (root / ".bidsignore").write_bytes(b"\xef\xbb\xbfsub-02/\r\n")
+    assert [scan.label for scan in find(root).scans] == ["sub-01"]
 
 
 @pytest.mark.parametrize("name", ["flair", "sub-01", "ses-1_T1w", "sub-01_extra_T1w", "sub-_T1w"])

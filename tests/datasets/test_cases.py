@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from anomri.datasets.cases import BRAIN, TRUTH, Cases
@@ -36,14 +37,38 @@ def test_two_files_for_one_role_are_both_named_and_the_rest_stays() -> None:
     assert "one.nii and two.nii" in found.skipped[0].reason
 
 
-def test_the_second_of_two_equal_labels_is_skipped() -> None:
+def test_names_that_share_letters_and_digits_get_distinct_labels() -> None:
+    cases = _cases()
+    for name in ("p-1", "p1", "Müller", "Mller", "case_01", "case-01"):
+        cases.case(name, name, where=name).add("t1", ROOT / f"{name}.nii")
+    found = cases.found("here")
+    labels = {scan.subject: scan.label for scan in found.scans}
+    assert len(set(labels.values())) == 6
+    assert found.left_out == ()
+    # A name that is a label keeps it, whoever else is there.
+    assert (labels["p1"], labels["Mller"]) == ("sub-p1", "sub-Mller")
+    assert labels["p-1"].startswith("sub-p1x")
+
+
+def test_the_second_of_two_equal_names_is_left_out_by_name() -> None:
     cases = _cases()
     cases.case(1, "case_01", where="first").add("t1", ROOT / "first.nii")
-    cases.case(2, "case-01", where="second").add("t1", ROOT / "second.nii")
+    cases.case(2, "case_01", where="second").add("t1", ROOT / "second.nii")
     found = cases.found("here")
     assert [scan.contrasts["t1"].name for scan in found.scans] == ["first.nii"]
-    assert found.skipped[0].name == "second"
-    assert "sub-case01 is taken by first" in found.skipped[0].reason
+    (left_out,) = found.left_out
+    assert "sub-case01 is taken by first" in left_out.reason
+    assert left_out.label != found.scans[0].label
+
+
+def test_a_subject_without_one_sure_scan_is_left_out_by_name() -> None:
+    cases = _cases()
+    case = cases.case(1, "a", where="a")
+    case.add("flair", ROOT / "one.nii")
+    case.add("flair", ROOT / "two.nii")
+    (left_out,) = cases.found("here").left_out
+    assert (left_out.subject, left_out.label) == ("a", "sub-a")
+    assert "one.nii and two.nii" in left_out.reason
 
 
 def test_sessions_of_one_subject_do_not_collide() -> None:
@@ -62,12 +87,13 @@ def test_masks_alone_are_no_scan() -> None:
     assert found.skipped == (Skipped("a", "no scan beside seg.nii"),)
 
 
-def test_a_name_without_letters_makes_no_label() -> None:
+def test_names_without_latin_letters_and_long_ones_make_labels() -> None:
     cases = _cases()
-    cases.case(1, "__", where="__").add("t1", ROOT / "__.nii")
-    found = cases.found("here")
-    assert found.scans == ()
-    assert "no letter" in found.skipped[0].reason
+    for name in ("__", "患者5", "患者", "s" * 235):
+        cases.case(name, name, where=name).add("t1", ROOT / f"{name}.nii")
+    labels = [scan.label for scan in cases.found("here").scans]
+    assert len(set(labels)) == 4
+    assert all(re.fullmatch(r"sub-[0-9A-Za-z]{1,64}", label) for label in labels)
 
 
 def test_what_the_walk_skipped_is_kept() -> None:

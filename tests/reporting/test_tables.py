@@ -58,6 +58,7 @@ def test_failures_name_file_reason_and_next_step(tmp_path: Path) -> None:
         "file": "a.nii.gz",
         "reason": "expected finite values, got NaN",
         "next_step": "Export again.",
+        "status": "failed",
     }
     assert read_tsv(tmp_path / "failures.tsv") == [expected]
     write_tables(tmp_path)

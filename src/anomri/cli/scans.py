@@ -105,7 +105,7 @@ def detect(
 
 def bids_app(
     context: typer.Context,
-    bids_dir: Annotated[Path, typer.Argument(help="A BIDS data set.", exists=True)],
+    bids_dir: Annotated[Path, typer.Argument(help="A BIDS data set.")],
     output_dir: Annotated[Path, typer.Argument(help="Folder to write to.")],
     analysis_level: Annotated[str, typer.Argument(help="participant or group.")],
     participant_label: Annotated[
@@ -119,8 +119,7 @@ def bids_app(
     """Run as a BIDS App: detect in each participant, or finish tables and page of the group."""
     labels = [*(participant_label or ()), *context.args]
     if analysis_level == "group":
-        found = pipeline.survey(bids_dir, layout="bids")
-        outcome = pipeline.gather(found, output_dir)
+        outcome = pipeline.gather(_members(bids_dir), output_dir)
         typer.echo(pipeline.report(output_dir))
     elif analysis_level == "participant":
         selection = pipeline.Selection.of_labels(labels) if labels else None
@@ -202,6 +201,15 @@ def demo(
 ) -> None:
     """Run the whole path on a cohort of digital phantoms, from files to page."""
     typer.echo(pipeline.demo(out, device=device, track=track))
+
+
+def _members(bids_dir: Path) -> Found | None:
+    """List who belongs to a data set; None where its images are not there any more."""
+    try:
+        return pipeline.survey(bids_dir, layout="bids")
+    except UsageError as error:
+        console.print(f"the tables are made from the results alone: {error}", markup=False)
+        return None
 
 
 def _typed(source: Path, found: Found) -> list[str]:

@@ -30,11 +30,17 @@ console = Console(stderr=True)
 def show(found: Found) -> None:
     """Name the scans found and what was left out, with the reason."""
     scans = "1 scan" if len(found.scans) == 1 else f"{len(found.scans)} scans"
+    if found.left_out:
+        everybody = len(found.scans) + len(found.left_out)
+        scans = f"{len(found.scans)} of {everybody} scans, {len(found.left_out)} left out,"
     console.print(f"{scans} found (layout: {found.layout})", highlight=False)
     for files in found.scans:
         extras = [name for name in ("brain", "truth") if getattr(files, name)]
         what = ", ".join([*files.contrasts, *extras])
         console.print(f"  {files.label}: {what}", markup=False, highlight=False)
+    for subject in found.left_out:
+        said = f"  {subject.label}: left out; {subject.reason}"
+        console.print(said, markup=False, highlight=False, style="yellow")
     if found.recognised:
         table = Table("scan", "series", "description", "images", "contrast", "reason")
         for item in found.recognised:
@@ -62,16 +68,17 @@ def finish(outcome: pipeline.Outcome, out: Path) -> None:
     """Say what became of the batch and end with its exit code."""
     console.print(
         f"{len(outcome.done)} done, {len(outcome.unchanged)} unchanged, "
-        f"{len(outcome.failures)} failed",
+        f"{len(outcome.failures)} failed"
+        + (f", {len(outcome.left_out)} left out" if outcome.left_out else ""),
         highlight=False,
     )
-    for failure in outcome.failures:
+    for failure in (*outcome.failures, *outcome.left_out):
         # The file at fault may be the scan as a whole, or none that is known.
         where = ": ".join(dict.fromkeys(name for name in (failure.subject, failure.file) if name))
         text = f"  {where}: {failure.reason}. Next: {failure.next_step}"
         console.print(text, markup=False, style="red", highlight=False)
-    if outcome.failures:
-        console.print(f"The failures are listed in {out.name}/failures.tsv", highlight=False)
+    if outcome.failures or outcome.left_out:
+        console.print(f"They are listed in {out.name}/failures.tsv", highlight=False)
         raise typer.Exit(outcome.exit_code)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from anomri.datasets import bids, brainmetshare, brats, dicom, folder, lgg, open_ms, phantom_layout
 from anomri.datasets.cases import Layout
 from anomri.datasets.dicom import choosing, converted
-from anomri.datasets.found import Found, Recognised, Skipped
+from anomri.datasets.found import Found, LeftOut, Recognised, Skipped
 from anomri.datasets.phantom import make_phantoms
 from anomri.datasets.tree import Tree
 from anomri.errors import UsageError
@@ -24,6 +24,7 @@ __all__ = [
     "LAYOUTS",
     "Found",
     "Layout",
+    "LeftOut",
     "Recognised",
     "Skipped",
     "converted",
@@ -65,7 +66,8 @@ def find(source: Path, layout: str = AUTO, *, series: Mapping[str, str] | None =
         raise UsageError(
             f"{tree.root.name}: layout {found.layout} found no scan and skipped "
             f"{len(found.skipped)} ({reasons or 'nothing'}). "
-            f"It looks for {LAYOUTS[found.layout].looks_for}. Next: try another --layout."
+            f"It looks for {LAYOUTS[found.layout].looks_for}. Next: mend what is "
+            "named, or name another layout."
         )
     return found
 
@@ -82,6 +84,12 @@ def _choose(tree: Tree, name: str) -> Layout:
         if layout.fits(tree):
             return layout
     looked_for = "; ".join(f"{item.name}: {item.looks_for}" for item in LAYOUTS.values())
+    if tree.skipped and not tree.images():
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in tree.skipped[:SKIPPED_NAMED])
+        raise UsageError(
+            f"{tree.root.name}: expected scans, found {len(tree.skipped)} entries that cannot be "
+            f"used ({reasons}). Next: mend what is named."
+        )
     raise UsageError(
         f"{tree.root.name}: no layout fits its {len(tree.files)} files. Looked for {looked_for}. "
         "Next: check the path."

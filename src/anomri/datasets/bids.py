@@ -29,7 +29,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from anomri.datasets.cases import BRAIN, TRUTH, Cases, Layout
-from anomri.datasets.participants import read_healthy
+from anomri.datasets.participants import Participants, read_healthy
 from anomri.datasets.tree import Tree, stem
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def gather(tree: Tree) -> Cases:
     masks = []
     ignored = _ignored(tree)
     for path in tree.images():
-        if ignored.match_file(tree.name(path)):
+        if ignored.match_file(path.relative_to(tree.root).as_posix()):
             cases.skip(path, f"left out by {IGNORE}")
         elif _derived(tree, path):
             masks.append(path)
@@ -111,10 +111,11 @@ def gather(tree: Tree) -> Cases:
             _add_raw(cases, path, healthy)
     for path in masks:
         _add_mask(cases, path)
+    healthy.warn("participants.tsv")
     return cases
 
 
-def _add_raw(cases: Cases, path: Path, healthy: dict[str, bool]) -> None:
+def _add_raw(cases: Cases, path: Path, healthy: Participants) -> None:
     name = Name.parse(stem(path))
     if SOURCES in path.relative_to(cases.tree.root).parts:
         cases.skip(path, f"what the raw data were made from ({SOURCES}/)")
@@ -152,7 +153,7 @@ def _add_mask(cases: Cases, path: Path) -> None:
 def _ignored(tree: Tree) -> GitIgnoreSpec:
     """Return the patterns of the data set's own list of files that are not BIDS."""
     path = tree.root / IGNORE
-    lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
+    lines = path.read_text("utf-8-sig", errors="replace").splitlines() if path.is_file() else []
     return GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
 
 

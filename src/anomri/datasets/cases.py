@@ -1,23 +1,26 @@
 """From single files to scans: gathering by case, and what makes a case unusable.
 
 Every layout sorts its files into cases with roles; the rules that hold for all layouts stand
-here: nothing is guessed when two files claim one role, a case needs a contrast, and no two cases
-may share a label.
+here: nothing is guessed when two files claim one role, a case needs a contrast and is left out by
+name without one, and cases whose names share their letters and digits get distinct labels.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from anomri.datasets.found import Found, Recognised, Skipped
-from anomri.datasets.tree import Tree
-from anomri.scan import ScanFiles, bids_label
+from anomri.datasets.found import Found, LeftOut, Recognised, Skipped
+from anomri.datasets.tree import Tree, readable
+from anomri.scan import ScanFiles, bids_label, distinct_label, usual_label
 
 CONTRASTS = ("flair", "t1", "t1ce", "t2")
 BRAIN = "brain"
 TRUTH = "truth"
+REASONS_NAMED = 3
+CHOOSE = "which one counts is not guessed: keep one of them, or name the other in .bidsignore"
 
 
 @dataclass(slots=True)
@@ -69,7 +72,9 @@ class Cases:
     ) -> Case:
         """Return the case under ``key``, made from the rest when it is the first of its kind."""
         if key not in self._cases:
-            self._cases[key] = Case(subject, where, session, healthy)
+            self._cases[key] = Case(
+                readable(subject), where, readable(session or "") or None, healthy
+            )
         return self._cases[key]
 
     def __iter__(self) -> Iterator[Case]:
@@ -90,42 +95,76 @@ class Cases:
         """Turn every usable case into :class:`ScanFiles`; say why the others are not."""
         scans: dict[str, ScanFiles] = {}
         places: dict[str, str] = {}
+        left_out: list[LeftOut] = []
+        shared = self._shared_labels()
         for case in self:
             scan = self._scan(case, layout)
-            if scan is None:
+            if usual_label(case.subject) in shared and not _is_label(case.subject):
+                scan = replace(scan, own_label=distinct_label(case.subject))
+            if scan.label in places:
+                reason = _taken(scan.label, places[scan.label])
+                self.skip(case.where, reason)
+                alone = replace(scan, own_label=distinct_label(case.where))
+                left_out.append(LeftOut(scan.name, alone.label, reason))
                 continue
-            if scan.label in scans:
-                self.skip(case.where, _taken(scan.label, places[scan.label]))
-                continue
-            scans[scan.label], places[scan.label] = scan, case.where
-        return Found(tuple(scans.values()), tuple(self.skipped), layout, tuple(self.recognised))
+            places[scan.label] = case.where
+            if scan.contrasts:
+                scans[scan.label] = scan
+            else:
+                left_out.append(LeftOut(scan.name, scan.label, self._left_out(case, scan)))
+        return Found(
+            tuple(scans.values()),
+            tuple(self.skipped),
+            layout,
+            tuple(self.recognised),
+            left_out=tuple(left_out),
+        )
 
-    def _scan(self, case: Case, layout: str) -> ScanFiles | None:
-        roles = self._unambiguous(case)
-        contrasts = {name: roles[name] for name in CONTRASTS if name in roles}
-        if not bids_label(case.subject):
-            self.skip(case.where, "its name holds no letter and no digit to make a label from")
-            return None
-        if not contrasts:
-            self.skip(case.where, f"no scan beside {_listed(roles) or 'what was skipped'}")
-            return None
+    def _shared_labels(self) -> set[str]:
+        """Return the labels that several subjects' names would make."""
+        names = {case.subject for case in self}
+        counts = Counter(usual_label(name) for name in names)
+        return {label for label, count in counts.items() if count > 1}
+
+    def _scan(self, case: Case, layout: str) -> ScanFiles:
+        """Return what a case holds; a contrast that several files claim is not among it."""
+        roles, unclear = self._unambiguous(case)
         return ScanFiles(
             subject=case.subject,
             session=case.session,
-            contrasts=contrasts,
+            contrasts={name: roles[name] for name in CONTRASTS if name in roles},
             layout=layout,
             brain=roles.get(BRAIN),
             truth=roles.get(TRUTH),
             healthy=case.healthy,
             slices={name: claims[0][1] for name, claims in case.slices.items()},
+            unclear=unclear,
         )
 
-    def _unambiguous(self, case: Case) -> dict[str, Path]:
+    def _left_out(self, case: Case, scan: ScanFiles) -> str:
+        """Say why a case has no scan: what was said of its files, or that there are none."""
+        begins = (f"{case.where} ", f"{case.where}/")
+        said = [
+            f"{item.name.removeprefix(case.where).strip(' /')}: {item.reason}"
+            for item in self.skipped
+            if item.name.startswith(begins)
+        ]
+        listed = _listed({BRAIN: scan.brain, TRUTH: scan.truth})
+        if listed or not said:
+            self.skip(case.where, f"no scan beside {listed or 'what was skipped'}")
+            said = [f"no scan beside {listed}" if listed else "no scan among its files", *said]
+        more = len(said) - REASONS_NAMED
+        return "; ".join(said[:REASONS_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+    def _unambiguous(self, case: Case) -> tuple[dict[str, Path], dict[str, str]]:
+        """Return the one file of each role, and why a role has none."""
+        unclear = {}
         for role, paths in case.files.items():
             if len(paths) > 1:
                 names = " and ".join(self.tree.name(path) for path in paths)
-                self.skip(f"{case.where} {role}", f"more than one file: {names}; keep one of them")
-        return {role: paths[0] for role, paths in case.files.items() if len(paths) == 1}
+                unclear[role] = f"more than one file: {names}; {CHOOSE}"
+                self.skip(f"{case.where} {role}", unclear[role])
+        return {role: paths[0] for role, paths in case.files.items() if len(paths) == 1}, unclear
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,5 +203,10 @@ def _taken(label: str, place: str) -> str:
     )
 
 
-def _listed(roles: Mapping[str, Path]) -> str:
-    return ", ".join(sorted(path.name for path in roles.values()))
+def _is_label(name: str) -> bool:
+    """Whether a name is a label as it stands, and so keeps it beside names that would share it."""
+    return usual_label(name) == name == bids_label(name)
+
+
+def _listed(roles: Mapping[str, Path | None]) -> str:
+    return ", ".join(sorted(path.name for path in roles.values() if path is not None))

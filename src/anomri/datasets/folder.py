@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomri.datasets.cases import BRAIN, CONTRASTS, TRUTH, Case, Cases, Layout
-from anomri.datasets.participants import read_healthy, without_prefix
+from anomri.datasets.participants import Participants, read_healthy, without_prefix
 from anomri.datasets.tree import NOT_NIFTI, Tree, stem
 from anomri.datasets.words import OTHER, Reading, folder_role, read_name
 
@@ -77,6 +77,7 @@ def gather(tree: Tree) -> Cases:
         else:
             _case(cases, file, sessions, healthy).add(file.role, file.path)
     _settle_unnamed(cases)
+    healthy.warn("participants.tsv")
     return cases
 
 
@@ -140,9 +141,7 @@ def _under_several_folders(placed: list[_Placed]) -> set[str]:
     return {name for name, count in Counter(name for _, name in places).items() if count > 1}
 
 
-def _case(
-    cases: Cases, file: _Placed, sessions: Collection[str], healthy: Mapping[str, bool]
-) -> Case:
+def _case(cases: Cases, file: _Placed, sessions: Collection[str], healthy: Participants) -> Case:
     subject, session = file.subject, None
     if file.subject in sessions and file.base != cases.tree.root:
         subject, session = file.base.name, file.subject.removeprefix("ses-")

@@ -22,6 +22,21 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A subject, or a session, that the data set names and that has no usable scan.
+
+    Attributes:
+        subject: the name the data set gives it.
+        label: BIDS prefix that its results would have.
+        reason: why it is left out.
+    """
+
+    subject: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recognised:
     """What a series was taken for, and why.
 
@@ -52,6 +67,7 @@ class Found:
         layout: the layout that was used, which ``auto`` chose for itself.
         recognised: what was made of each series, where headers decided.
         chosen: whether ``scans`` are some of those that were found, and not all of them.
+        left_out: subjects without a usable scan, with the reason.
     """
 
     scans: tuple[ScanFiles, ...]
@@ -59,6 +75,7 @@ class Found:
     layout: str
     recognised: tuple[Recognised, ...] = ()
     chosen: bool = False
+    left_out: tuple[LeftOut, ...] = ()
 
     def describe(self) -> str:
         """One line for a person: how many scans, which contrasts, which masks.

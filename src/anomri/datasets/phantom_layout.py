@@ -32,6 +32,7 @@ def gather(tree: Tree) -> Cases:
             case.add(ROLES[word], path)
         else:
             cases.skip(path, "not a file of the phantom cohort")
+    healthy.warn("participants.tsv")
     return cases
 
 

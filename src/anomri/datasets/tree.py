@@ -38,6 +38,19 @@ def stem(path: Path) -> str:
     return path.stem
 
 
+def readable(name: str) -> str:
+    r"""Return a name that can be written; bytes that are no UTF-8 are read as Windows' Latin.
+
+    >>> readable("M\udcfcller")
+    'Müller'
+    """
+    content = name.encode("utf-8", "surrogateescape")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
     """Every visible file under a source, listed once and sorted.
@@ -70,7 +83,7 @@ class Tree:
             return cls(source.parent, (source,), single=True)
         if not source.is_dir():
             raise UsageError(
-                f"{source}: expected a scan or a folder of scans; found neither. "
+                f"{readable(str(source))}: expected a scan or a folder of scans; found neither. "
                 "Next: check the path."
             )
         entries = list(_walk(source, source, ()))
@@ -84,11 +97,12 @@ class Tree:
 
     def name(self, path: Path) -> str:
         """``path`` relative to the source, with forward slashes; the source by its own name."""
-        return self.root.name if path == self.root else path.relative_to(self.root).as_posix()
+        own = self.root.name if path == self.root else path.relative_to(self.root).as_posix()
+        return readable(own)
 
 
 def _walk(folder: Path, root: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path | Skipped]:
-    name = folder.relative_to(root).as_posix()
+    name = readable(folder.relative_to(root).as_posix())
     try:
         status = folder.stat()
         with os.scandir(folder) as listing:
@@ -110,7 +124,7 @@ def _walk(folder: Path, root: Path, above: tuple[tuple[int, int], ...]) -> Itera
 def _visit(
     path: Path, entry: os.DirEntry[str], root: Path, above: tuple[tuple[int, int], ...]
 ) -> Iterator[Path | Skipped]:
-    name = path.relative_to(root).as_posix()
+    name = readable(path.relative_to(root).as_posix())
     try:
         if entry.is_dir():
             yield from _walk(path, root, above)

@@ -13,20 +13,25 @@ A name is cut into words of letters and digits, in any case; two neighbours also
    ``t1``, ``t1w``, ``t1n``, ``mprage``; ``t2``, ``t2w``. A word ``brain`` after it means that the
    scan is stripped.
 5. The bare word ``brain`` makes a brain mask.
-6. A word of another sequence (``dwi``, ``swi``, ``pd``, ...) makes it neither.
+6. A contrast agent named behind a T1 word, or right before it (``post_contrast``, ``gd``, ``km``),
+   makes it ``t1ce``, unless the name holds a word such as ``pre`` or ``without``; the
+   words "dark fluid" make a T2 a FLAIR.
+7. A word of another sequence (``dwi``, ``swi``, ``pd``, ...) makes it neither.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anomri.datasets.cases import BRAIN, CONTRASTS, TRUTH
 
 OTHER = "other"
 SEPARATORS = "_-. "
 _STRIPPED = "stripped"
+_AGENT, _NO_AGENT, _DARK_FLUID = "agent", "no agent", "dark fluid"
+_ASIDE = frozenset({_AGENT, _NO_AGENT, _DARK_FLUID})  # words that only change what others say
 _WORD = re.compile(r"[0-9A-Za-z]+")
 # Each word is tried against these in order, whole.
 _MEANINGS = {
@@ -40,6 +45,9 @@ _MEANINGS = {
         r"|wmh|dlwmls|gt|gold|goldstandard|roi"
     ),
     _STRIPPED: re.compile(r"brain"),
+    _DARK_FLUID: re.compile(r"darkfl(uid)?|tirm"),
+    _AGENT: re.compile(r"(post)?contrast|gd|gado\w*|km|ks|ce"),
+    _NO_AGENT: re.compile(r"(pre|non?|without|nativ|native|plain)(contrast|gd|km|ks|ce)?"),
     OTHER: re.compile(r"pdw?|swi|dwi|dti|adc|asl|bold|flash|t2star|trace|perf|phase"),
 }
 
@@ -83,7 +91,8 @@ def read_name(text: str) -> Reading:
     '007'
     """
     meant = list(_meanings(text))
-    contrast = next((item for item in meant if item.meaning in CONTRASTS), None)
+    contrast = _with_agent(text, meant, _contrast(text, meant))
+    meant = [item for item in meant if item.meaning not in _ASIDE]
     masks = [item for item in meant if item.meaning in {BRAIN, TRUTH} and _counts(item, contrast)]
     for meaning in (BRAIN, TRUTH):
         found = next((item for item in masks if item.meaning == meaning), None)
@@ -119,6 +128,36 @@ def _meanings(text: str) -> Iterator[_Meant]:
                 index += count - 1
                 break
         index += 1
+
+
+def _contrast(text: str, meant: list[_Meant]) -> _Meant | None:
+    """Return the first contrast; a dark fluid alone, or behind a T2 word, is a FLAIR."""
+    contrast = next((item for item in meant if item.meaning in CONTRASTS), None)
+    dark = next((item for item in meant if item.meaning == _DARK_FLUID), None)
+    if dark is None or (contrast is not None and contrast.meaning != "t2"):
+        return contrast
+    first = dark if contrast is None or contrast.first > dark.first else contrast
+    return replace(first, meaning="flair", stop=_stop(text, first, dark))
+
+
+def _with_agent(text: str, meant: list[_Meant], contrast: _Meant | None) -> _Meant | None:
+    """Make a T1 with a contrast agent named behind it, or right before it, a ``t1ce``."""
+    if contrast is None or contrast.meaning != "t1":
+        return contrast
+    if any(item.meaning == _NO_AGENT for item in meant):
+        return contrast
+    for agent in (item for item in meant if item.meaning == _AGENT):
+        if agent.first > contrast.first:
+            return replace(contrast, meaning="t1ce", stop=_stop(text, contrast, agent))
+        if not text[agent.stop : contrast.start].strip(SEPARATORS):
+            return replace(contrast, meaning="t1ce", start=agent.start)
+    return contrast
+
+
+def _stop(text: str, contrast: _Meant, later: _Meant) -> int:
+    """Return where the deciding words end; a subject between them, ``t1_007_km``, is kept."""
+    between = text[contrast.stop : later.start].strip(SEPARATORS)
+    return max(contrast.stop, later.stop) if contrast.start > 0 or not between else contrast.stop
 
 
 def _meaning(word: str) -> str | None:

@@ -6,13 +6,14 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from anomri.datasets import LeftOut
 from anomri.errors import AnomriError, DiskFull, ScanError
 from anomri.files import FULL
 from anomri.pipeline.crew import ALONE, Crew
-from anomri.reporting import Failure
+from anomri.reporting import LEFT_OUT, Failure
 from anomri.scan import ScanFiles
 
 Item = TypeVar("Item")
@@ -36,6 +37,7 @@ class Outcome:
         failures: one entry per scan that could not be used.
         values: what the work returned, one per label in ``done``.
         exit_codes: of the failures.
+        left_out: subjects that the data set names and that have no usable scan.
     """
 
     done: list[str] = field(default_factory=list)
@@ -43,10 +45,13 @@ class Outcome:
     failures: list[Failure] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     exit_codes: set[int] = field(default_factory=set)
+    left_out: list[Failure] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """0 when all is well; 5 when gates alone refused scans; 3 when others failed too."""
+        """0 when all is well; 5 when gates alone refused scans; 3 when others are missing too."""
+        if self.left_out:
+            return 3
         if not self.failures:
             return 0
         return 5 if self.exit_codes == {5} else 3
@@ -78,7 +83,7 @@ class Attempt:
         try:
             return self.work(files)
         except ScanError as error:
-            return Failure.of(files.subject, error), error.exit_code
+            return replace(Failure.of(files.subject, error), label=files.label), error.exit_code
         except AnomriError:
             raise  # what holds for all scans, such as a package that is missing
         # A library may raise anything at a scan that nobody has met yet.
@@ -109,12 +114,22 @@ def _place(error: OSError) -> str:
     return str(error.filename2 or error.filename or "the disk, perhaps that of temporary files")
 
 
+def left_out(subjects: Iterable[LeftOut]) -> list[Failure]:
+    """Return the rows of subjects that the data set names and that have no usable scan."""
+    step = "mend what is named, or take the subject out of the data set"
+    return [
+        Failure(one.subject, "", one.reason, step, status=LEFT_OUT, label=one.label)
+        for one in subjects
+    ]
+
+
 def _unexpected(files: ScanFiles, error: Exception) -> Failure:
     return Failure(
         files.subject,
         "",
         f"unexpected {type(error).__name__}: {_without_folders(str(error))}",
-        "run again with --verbose and report it with the last lines",
+        "run `anomri --verbose` with the same command again, and report it with the last lines",
+        label=files.label,
     )
 
 

@@ -18,17 +18,19 @@ from anomri.datasets import Found, converted
 from anomri.detector import Detector, load
 from anomri.errors import DamagedFile, ScanError, UsageError
 from anomri.files import content_digest, remove_stale_drafts, unchanged_stamp
-from anomri.pipeline.batch import Outcome, Track, each, untracked
+from anomri.pipeline.batch import Outcome, Track, each, left_out, untracked
 from anomri.pipeline.crew import ALONE, Crew
-from anomri.pipeline.failing import failures_of, known, replace_all, replace_for
+from anomri.pipeline.failing import Failures, by_label, failures_of, known, replace_all, replace_for
 from anomri.pipeline.parts import WHOLE, Note, Part, joint, locked
 from anomri.postprocessing import DECISIONS, SCAN_RULES, TO_BE_FITTED
 from anomri.preprocessing import DOUBT
 from anomri.reporting import (
+    LEFT_OUT,
     Failure,
     Record,
     describe,
     read_record,
+    read_sound_records,
     refusals_shown,
     refuse_foreign,
     write_detection,
@@ -206,9 +208,10 @@ def detect(
     try:
         scans = part.of(found.scans)
         outcome = each(scans, Look(detector, out), track, "detecting", crew)
+        outcome.left_out = left_out(part.found(found).left_out)
     finally:
         remove_stale_drafts(out)  # of workers that were killed
-    failed = failures_of(scans, outcome)
+    failed = failures_of(scans, outcome) | by_label(outcome.left_out)
     everybody = part.whole and not found.chosen
     with joint(out, "detect", part, {}, chosen=found.chosen or bool(failed)):
         replace_for(out, known(out) if everybody else [files.label for files in scans], failed)
@@ -217,21 +220,36 @@ def detect(
     return outcome
 
 
-def gather(found: Found, out: Path) -> Outcome:
-    """Write the tables of scans that were looked at one by one; name those without a result."""
+def gather(found: Found | None, out: Path) -> Outcome:
+    """Write the tables of scans that were looked at one by one; name those without a result.
+
+    A finished scan counts whether or not its images can still be read.
+
+    Args:
+        found: who belongs to the data set; None where its images are not there any more, so that
+            the results alone say it.
+        out: folder of the results.
+    """
     outcome = Outcome()
     remove_stale_drafts(out)
     with locked(out):
         before = known(out)
-        for files in found.scans:
-            if _finished_before(out, files.label) is not None:
-                outcome.unchanged.append(files.label)
-            else:
-                outcome.failures.append(before.get(files.label) or _not_looked_at(files))
-                outcome.exit_codes.add(3)
-        replace_all(out, failures_of(found.scans, outcome))
+        outcome.unchanged = [record.label for record in read_sound_records(out)[0]]
+        expected = dict(before) if found is None else _expected(found, before)
+        for label in expected.keys() - set(outcome.unchanged):
+            failure = expected[label]
+            rows = outcome.left_out if failure.status == LEFT_OUT else outcome.failures
+            rows.append(failure)
+            outcome.exit_codes.add(3)
+        replace_all(out, by_label([*outcome.failures, *outcome.left_out]))
         detection_tables(out)
     return outcome
+
+
+def _expected(found: Found, before: Failures) -> Failures:
+    """Return what to say of each scan of a data set if it has no result."""
+    scans = {files.label: before.get(files.label) or _not_looked_at(files) for files in found.scans}
+    return scans | by_label(left_out(found.left_out))
 
 
 def detection_tables(out: Path, _: Sequence[Note] = ()) -> None:
@@ -250,7 +268,7 @@ def _finished_before(out: Path, label: str) -> Record | None:
 
 def _not_looked_at(files: ScanFiles) -> Failure:
     step = "look at it, and see what is said"
-    return Failure(files.subject, "", f"no result of {files.label}", step)
+    return Failure(files.subject, "", f"no result of {files.label}", step, label=files.label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ def failures_of(scans: Iterable[ScanFiles], outcome: Outcome) -> Failures:
     return dict(zip(failed, outcome.failures, strict=True))
 
 
+def by_label(failures: Iterable[Failure]) -> Failures:
+    """Return failures that hold their label, by it, in the order of the labels."""
+    return {failure.label: failure for failure in sorted(failures, key=lambda one: one.label)}
+
+
 def known(folder: Path) -> Failures:
     """Return the failures that are known in the folder, in the order of their labels."""
     found = {}

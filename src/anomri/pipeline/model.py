@@ -14,7 +14,7 @@ from anomri.datasets import Found, converted
 from anomri.detector import Calibration, Detector, JointCalibration, copy_model, load
 from anomri.errors import UsageError
 from anomri.files import remove_stale_drafts, replacing_folder
-from anomri.pipeline.batch import Outcome, Track, each, untracked
+from anomri.pipeline.batch import Outcome, Track, each, left_out, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.parts import WHOLE, Note, Part, joint
 from anomri.preprocessing import PreparedFolder
@@ -54,7 +54,9 @@ def prepare(
     remove_stale_drafts(out)
     prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts, recipe.optional)
     outcome = each(part.of(found.scans), Keep(prepared, out), track, "preparing", crew)
-    note = {"failures": [asdict(failure) for failure in outcome.failures]}
+    outcome.left_out = left_out(part.found(found).left_out)
+    rows = [*outcome.failures, *outcome.left_out]
+    note = {"failures": [asdict(failure) for failure in rows]}
     with joint(out, "prepare", part, note) as notes:
         preparation_tables(out, notes)
     return outcome

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
-from anomri.datasets import Found
+from anomri.datasets import Found, LeftOut
 from anomri.documents import read_json
 from anomri.errors import UsageError
 from anomri.files import write_text
@@ -30,6 +30,7 @@ NOTES = ".parts"
 LOCK = "lock"
 
 Note = dict[str, Any]
+Labelled = TypeVar("Labelled", ScanFiles, LeftOut)
 
 
 class _Anything(BaseModel):
@@ -91,13 +92,17 @@ class Part:
 
     def of(self, scans: Sequence[ScanFiles]) -> tuple[ScanFiles, ...]:
         """Return this part's scans: every n-th by label, whatever the order of the listing."""
-        labels = sorted(files.label for files in scans)[self.number - 1 :: self.count]
+        return self._share(scans)
+
+    def _share(self, items: Sequence[Labelled]) -> tuple[Labelled, ...]:
+        labels = sorted(item.label for item in items)[self.number - 1 :: self.count]
         mine = frozenset(labels)
-        return tuple(files for files in scans if files.label in mine)
+        return tuple(item for item in items if item.label in mine)
 
     def found(self, found: Found) -> Found:
         """Return what was found, with this part's scans alone."""
-        return replace(found, scans=self.of(found.scans))
+        left_out = self._share(found.left_out)
+        return replace(found, scans=self.of(found.scans), left_out=left_out)
 
 
 WHOLE = Part()

@@ -24,9 +24,13 @@ class Selection:
 
     def __contains__(self, files: ScanFiles) -> bool:
         """Tell whether the subject is one of the chosen."""
+        return self.names(files.subject, files.label)
+
+    def names(self, subject: str, label: str) -> bool:
+        """Tell whether a subject of this name and BIDS prefix is one of the chosen."""
         # A participant means all of its sessions.
-        participant = files.label.partition("_ses-")[0]
-        names = {files.subject, files.label, files.label.removeprefix("sub-")}
+        participant = label.partition("_ses-")[0]
+        names = {subject, label, label.removeprefix("sub-")}
         names |= {participant, participant.removeprefix("sub-")}
         return not self.subjects or bool(names & self.subjects)
 
@@ -74,12 +78,13 @@ def survey(
     if selection is None:
         return found
     chosen = tuple(files for files in found.scans if files in selection)
-    if not chosen:
+    left_out = tuple(one for one in found.left_out if selection.names(one.subject, one.label))
+    if not chosen and not left_out:
         raise UsageError(
             f"{source.name}: none of the {len(found.scans)} subjects found is among those asked "
-            f"for. Next: `--dry-run` lists what is there."
+            f"for. Next: `anomri detect --dry-run` on all of it lists what is there."
         )
-    return replace(found, scans=chosen, chosen=True)
+    return replace(found, scans=chosen, left_out=left_out, chosen=True)
 
 
 def _refuse_two_parts(path: Path, parts: Mapping[str, Collection[str]]) -> None:

@@ -110,7 +110,7 @@ def _content(role: str, path: Path) -> str:
     digest = hashlib.sha256()
     for part in _parts(role, path):
         if path.is_dir():
-            digest.update(part.name.encode())
+            digest.update(part.name.encode("utf-8", "surrogateescape"))
         with part.open("rb") as stream:
             while chunk := stream.read(CHUNK):
                 digest.update(chunk)

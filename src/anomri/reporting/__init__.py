@@ -14,6 +14,7 @@ from anomri.reporting.record import (
 )
 from anomri.reporting.refusals import refusals_shown
 from anomri.reporting.tables import (
+    LEFT_OUT,
     Failure,
     describe,
     write_failures,
@@ -23,6 +24,7 @@ from anomri.reporting.tables import (
 from anomri.reporting.viewing import write_view
 
 __all__ = [
+    "LEFT_OUT",
     "RESEARCH_USE",
     "Failure",
     "Record",

@@ -38,6 +38,7 @@ NOT_BIDS = (
 )
 """What BIDS has no name for: tables of the whole, pages, pictures, maps, DICOM. The masks have."""
 
+FINISHED, FAILED, LEFT_OUT = "finished", "failed", "left out"
 LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
 
 
@@ -50,12 +51,16 @@ class Failure:
         file: name of the file at fault, without its folder.
         reason: what was expected and what was found.
         next_step: one sentence on how to go on.
+        status: ``failed``, or ``left out`` before anything was computed.
+        label: BIDS prefix of the scan, where it is known.
     """
 
     subject: str
     file: str
     reason: str
     next_step: str
+    status: str = FAILED
+    label: str = ""
 
     @classmethod
     def of(cls, subject: str, error: ScanError) -> Failure:
@@ -78,7 +83,10 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
             stays.
     """
     records, damaged = read_sound_records(folder)
-    write_tsv(folder / SUMMARY, SUMMARY_COLUMNS, [_summary_row(record) for record in records])
+    done = {record.label for record in records}
+    others = [_unused_row(item) for item in failures or () if item.label not in done]
+    rows = [*(_summary_row(record) for record in records), *others]
+    write_tsv(folder / SUMMARY, SUMMARY_COLUMNS, rows)
     findings = [row for record in records for row in _finding_rows(record)]
     write_tsv(folder / FINDINGS, FINDING_COLUMNS, findings)
     if failures is not None or not (folder / FAILURES).exists():
@@ -105,7 +113,9 @@ def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
         folder: must be there.
         failures: scans that could not be used; none leaves a table without rows.
     """
-    rows = [(item.subject, item.file, item.reason, item.next_step) for item in failures]
+    rows = [
+        (item.subject, item.file, item.reason, item.next_step, item.status) for item in failures
+    ]
     write_tsv(folder / FAILURES, FAILURE_COLUMNS, rows)
 
 
@@ -132,6 +142,7 @@ def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:
 SUMMARY_COLUMNS = (
     "subject",
     "label",
+    "status",
     "lesion_volume_ml",
     "lesion_volume_least_ml",
     "lesion_volume_most_ml",
@@ -164,13 +175,14 @@ FINDING_COLUMNS = (
     "template_z_mm",
     "template_tissue",
 )
-FAILURE_COLUMNS = ("subject", "file", "reason", "next_step")
+FAILURE_COLUMNS = ("subject", "file", "reason", "next_step", "status")
 
 
 def _summary_row(record: Record) -> tuple[Cell, ...]:
     return (
         record.subject,
         record.label,
+        FINISHED,
         record.lesion_volume_ml,
         *(record.lesion_volume_range_ml or (None, None)),
         len(record.findings),
@@ -184,6 +196,13 @@ def _summary_row(record: Record) -> tuple[Cell, ...]:
         record.seconds,
         "; ".join(record.notes),
     )
+
+
+def _unused_row(failure: Failure) -> tuple[Cell, ...]:
+    """Return the row of a subject without a result: its name, what became of it, and why."""
+    begin = failure.subject, failure.label or None, failure.status
+    empty = (None,) * (len(SUMMARY_COLUMNS) - len(begin) - 1)
+    return (*begin, *empty, failure.reason)
 
 
 def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:

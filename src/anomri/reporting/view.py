@@ -19,7 +19,7 @@ from anomri.reporting.plots import cohort_charts, curve_charts
 from anomri.reporting.position import GEOMETRIC
 from anomri.reporting.record import Record
 from anomri.reporting.summary import lead, trust
-from anomri.reporting.tables import FAILURES, RUN
+from anomri.reporting.tables import FAILURES, LEFT_OUT, RUN
 from anomri.reporting.words import as_number, capitalise, millilitres, number
 from anomri.tsv import NOTHING, read_tsv
 
@@ -157,7 +157,7 @@ def _tiles(records: Sequence[Record], failures: Table, evaluation: Table) -> lis
         []
         if evaluation and not records
         else [
-            Tile(str(len(records)), "", "scan finished" if len(records) == 1 else "scans finished"),
+            _finished(len(records), failures),
             Tile(str(len(with_lesions)), "", "with a lesion found"),
         ]
     )
@@ -166,8 +166,19 @@ def _tiles(records: Sequence[Record], failures: Table, evaluation: Table) -> lis
     values = [value for row in evaluation for _, value in _dice(row)[:1]]
     if values:
         tiles.append(Tile(f"{sum(values) / len(values):.2f}", "", "mean Dice against the expert"))
-    tiles.append(Tile(str(len(failures)), "", "could not be used"))
+    left_out = sum(row.get("status") == LEFT_OUT for row in failures)
+    tiles.append(Tile(str(len(failures) - left_out), "", "could not be used"))
+    if left_out:
+        tiles.append(Tile(str(left_out), "", "left out"))
     return tiles
+
+
+def _finished(done: int, failures: Table) -> Tile:
+    """Say how many scans were finished, and of how many where some were not."""
+    everybody = done + len(failures)
+    if failures:
+        return Tile(f"{done} of {everybody}", "", "scans finished")
+    return Tile(str(done), "", "scan finished" if done == 1 else "scans finished")
 
 
 def _facts(run: Mapping[str, Any], records: Sequence[Record]) -> list[tuple[str, str]]:

@@ -1,0 +1,36 @@
+"""Names that are no UTF-8, and files that are not there, cost nothing but themselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from anomri.datasets import find
+from anomri.errors import UsageError
+from anomri.reporting import Failure, write_tables
+from anomri.tsv import read_tsv
+
+
+def test_a_name_in_latin_1_is_read_as_such(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode("M\xfcller".encode("latin-1"))
+    folder.mkdir()
+    (folder / "flair.nii.gz").touch()
+    (scan,) = find(tmp_path).scans
+    assert (scan.subject, scan.label) == ("Müller", "sub-Mller")
+    assert scan.contrasts["flair"].is_file()
+
+
+def test_a_file_of_such_a_name_costs_no_table(tmp_path: Path) -> None:
+    write_tables(tmp_path, [Failure("a", "M\udcfcller.nii", "damaged", "copy it again")])
+    assert read_tsv(tmp_path / "failures.tsv")[0]["subject"] == "a"
+    assert len(read_tsv(tmp_path / "summary.tsv")) == 1
+
+
+def test_links_that_all_lead_nowhere_are_said_to_be_fetched(tmp_path: Path) -> None:
+    path = tmp_path / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
+    path.parent.mkdir(parents=True)
+    path.symlink_to("../../.git/annex/objects/aa/bb/1")
+    with pytest.raises(UsageError, match=r"sub-01_FLAIR\.nii\.gz: the link leads nowhere.*fetch"):
+        find(tmp_path)
