@@ -30,7 +30,7 @@ Contrasts = Annotated[str, typer.Option(help="In place of the recipe's, separate
 
 Brain = Annotated[
     str,
-    typer.Option(help="Where the brain mask is from: auto, given, network, hdbet or stripped."),
+    typer.Option(help="Where the brain mask comes from: auto, given, deepbet, hdbet or stripped."),
 ]
 
 Workers = Annotated[int, typer.Option(help="Processes that share the scans.", min=1)]
