@@ -3,8 +3,8 @@
     python benchmarks/whole_heads.py DATA [--model default]
 
 ``DATA`` holds ``nichart``, ``lgg``, ``ms3seg_bids`` and the raw heads of ``open_ms_data``. No brain
-mask is given. Prints a row per scan (Dice, ml marked, ml outside the reference, brain in ml, seconds)
-and a row per set; the raw heads of ``open_ms_data`` have no reference of all lesions.
+mask is given. Prints a row per scan (Dice, ml marked, ml outside the reference, brain in ml,
+seconds) and a row per set; the raw heads of ``open_ms_data`` have no reference of all lesions.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def unseen_part(brain: Mask, volume: Volume, grid: Grid) -> Mask:
         volume: (I, J, K).
         grid: where they lie.
     """
-    flat = brain & (volume == np.float32(Background.of(volume).level))
+    flat: Mask = brain & (volume == np.float32(Background.of(volume).level))
     if not flat.any():
         return flat
     deep = ndimage.distance_transform_edt(flat, sampling=grid.spacing) >= UNSEEN_MM
