@@ -81,6 +81,8 @@ class Preparation(_Section):
             trusts the headers.
         bias_field: the correction of slow changes of brightness, by name, with its options.
         template: registration to a template; null for none.
+        orientation: where the axes of a file point whose header does not say so, such as ``RAS``;
+            empty refuses such a file.
     """
 
     spacing_mm: tuple[float | None, float | None, float | None] = (None, None, None)
@@ -91,6 +93,7 @@ class Preparation(_Section):
     align: Literal["rigid"] | None = "rigid"
     bias_field: NamedStep | None = None
     template: Template | None = None
+    orientation: str = ""
 
     def key(self) -> str:
         """Short hash of the section: two equal preparations share their cache.
@@ -106,7 +109,9 @@ class Preparation(_Section):
 
     def sees_like(self, other: Preparation) -> bool:
         """Tell whether both give a network the same images, whoever finds the brain in them."""
-        mine, theirs = (one.model_copy(update={"brain": "auto"}) for one in (self, other))
+        mine, theirs = (
+            one.model_copy(update={"brain": "auto", "orientation": ""}) for one in (self, other)
+        )
         return mine == theirs
 
 
@@ -318,6 +323,11 @@ class Recipe(_Section):
             section = Preparation.model_validate({**dict(self.preparation), "brain": method})
         except ValidationError as error:
             raise RecipeError(f"{self.name}: {_in_words(error)}") from error
+        return self.model_copy(update={"preparation": section})
+
+    def with_orientation(self, orientation: str) -> Recipe:
+        """Return the same recipe that takes scans without orientation to lie as is said."""
+        section = self.preparation.model_copy(update={"orientation": orientation})
         return self.model_copy(update={"preparation": section})
 
     def in_template(self) -> Recipe:

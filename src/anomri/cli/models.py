@@ -18,6 +18,7 @@ from anomri.cli.options import (
     DryRun,
     Engine,
     Layout,
+    Orientation,
     Out,
     OutOrNone,
     Part,
@@ -39,6 +40,7 @@ from anomri.cli.options import (
 from anomri.cli.terminal import finish, healthy_volume, show, track
 from anomri.detector import builtin_models, recipe_to_prepare
 from anomri.errors import UsageError
+from anomri.preprocessing import check_orientation
 from anomri.recipe import Recipe
 from anomri.teaching import BrainLesson, LesionLesson
 
@@ -49,6 +51,7 @@ def prepare(
     recipe: Annotated[str, typer.Option(help="Whose preparation: a file or a name.")] = "intensity",
     contrasts: Contrasts = "",
     brain: Brain = "",
+    orientation: Orientation = "",
     layout: Layout = "auto",
     series: SeriesChoice = None,
     subjects: Subjects = "",
@@ -73,6 +76,7 @@ def prepare(
     if not dry_run:
         out, chosen = needed(out, source), with_contrasts(recipe_to_prepare(recipe), contrasts)
         chosen = chosen.with_brain(brain) if brain else chosen
+        chosen = chosen.with_orientation(check_orientation(orientation))
         outcome = pipeline.prepare(found, out, recipe=chosen, track=track, crew=crew, part=mine)
         finish(outcome, out)
 

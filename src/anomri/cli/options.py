@@ -33,6 +33,13 @@ Brain = Annotated[
     typer.Option(help="Where the brain mask is from: auto, given, network, hdbet or stripped."),
 ]
 
+Orientation = Annotated[
+    str,
+    typer.Option(
+        help="Where the axes of files point whose headers do not say so, such as RAS or LPS."
+    ),
+]
+
 Workers = Annotated[int, typer.Option(help="Processes that share the scans.", min=1)]
 Part = Annotated[
     str, typer.Option(metavar="I/N", help="Of the scans only the I-th of N parts, for job arrays.")

@@ -18,6 +18,7 @@ from anomri.cli.options import (
     Engine,
     Layout,
     Model,
+    Orientation,
     OutOrNone,
     Part,
     ParticipantLabel,
@@ -57,6 +58,7 @@ def detect(
         str, typer.Option(help="Empty healthy slices: mean_residual or mahalanobis.")
     ] = "",
     brain: Brain = "",
+    orientation: Orientation = "",
     space: Annotated[
         str, typer.Option(help="template: write results on the MNI152 grid too, beside native.")
     ] = "native",
@@ -83,7 +85,12 @@ def detect(
     if brain_mask is not None:
         found = pipeline.with_brain_mask(found, brain_mask)
     instead = pipeline.Instead(
-        threshold=threshold, decide=decide, blank_slices=blank_slices, space=space, brain=brain
+        threshold=threshold,
+        decide=decide,
+        blank_slices=blank_slices,
+        space=space,
+        brain=brain,
+        orientation=orientation,
     )
     detector = pipeline.load_detector(model, device=device, instead=instead)
     outcome = pipeline.detect(
@@ -189,9 +196,10 @@ def view(
         Path | None, typer.Argument(help="Folder written by `anomri detect`.", exists=True)
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file to write.")] = None,
+    orientation: Orientation = "",
 ) -> None:
     """Write a page with an interactive viewer of one scan and of what was found in it."""
-    typer.echo(pipeline.view(scan, result=result, out=out))
+    typer.echo(pipeline.view(scan, result=result, out=out, orientation=orientation))
 
 
 def demo(

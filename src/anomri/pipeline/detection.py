@@ -46,6 +46,7 @@ class Instead:
         blank_slices: name of a slice score below whose threshold slices are emptied.
         space: ``native``, or ``template`` for results on the MNI152 grid beside the native ones.
         brain: how the brain is found.
+        orientation: where the axes of files point whose headers do not say so.
     """
 
     threshold: str = ""
@@ -53,6 +54,7 @@ class Instead:
     blank_slices: str = ""
     space: str = ""
     brain: str = ""
+    orientation: str = ""
 
     def of(self, detector: Detector) -> Detector:
         """Return the detector with what is named.
@@ -73,6 +75,8 @@ class Instead:
             )
         if self.space == "template":
             detector = detector.in_template()
+        if self.orientation:
+            detector = detector.with_orientation(self.orientation)
         return detector.with_brain(self.brain) if self.brain else detector
 
     def _check(self, detector: Detector) -> None:

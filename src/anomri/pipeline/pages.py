@@ -28,7 +28,9 @@ def report(folder: Path, *, scores: Path | None = None) -> Path:
     return write_page(folder, scores=scores)
 
 
-def view(source: Path, *, result: Path | None = None, out: Path | None = None) -> Path:
+def view(
+    source: Path, *, result: Path | None = None, out: Path | None = None, orientation: str = ""
+) -> Path:
     """Write a page with the viewer of one scan, beside its result or in the present folder.
 
     Raises:
@@ -42,4 +44,4 @@ def view(source: Path, *, result: Path | None = None, out: Path | None = None) -
         raise UsageError(f"{result.name}: holds no detection of {files.label}")
     page = out or (result or Path()) / f"{files.label}_view.html"
     with converted(files) as images:
-        return write_view(images, page, result=result)
+        return write_view(images, page, result=result, orientation=orientation)

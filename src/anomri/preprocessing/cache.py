@@ -114,7 +114,7 @@ class PreparedFolder:
         partial = self.folder / f"{PARTIAL}{files.label}"
         shutil.rmtree(partial, ignore_errors=True)
         there = [c for c in self.contrasts if c in files.contrasts or c not in self.optional]
-        subject = read_subject(files, there)
+        subject = read_subject(files, there, orientation=self.preparation.orientation)
         scan = prepare_subject(subject, self.preparation)
         partial.mkdir()
         try:

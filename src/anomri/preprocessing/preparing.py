@@ -24,10 +24,12 @@ from anomri.preprocessing.grids import (
     to_ras,
     working_grid,
 )
+from anomri.preprocessing.in_memory import ImageSource
 from anomri.preprocessing.intensities import scale_in_brain
 from anomri.preprocessing.native import Native
+from anomri.preprocessing.not_finite import refuse_within
 from anomri.preprocessing.quality import check_brain
-from anomri.preprocessing.reading import ImageSource, read_segmentation
+from anomri.preprocessing.reading import read_segmentation
 from anomri.preprocessing.resampling import index_map, place
 from anomri.preprocessing.subject import Subject, read_contrasts, read_subject
 from anomri.preprocessing.template import Placement, locate, template_box
@@ -49,7 +51,8 @@ def prepare_scan(files: ScanFiles, preparation: Preparation, contrasts: Sequence
         ScanError: a file cannot be used; the kind says why.
         RecipeError: the intensity step is unknown or has a wrong option.
     """
-    return prepare_subject(read_subject(files, contrasts), preparation)
+    subject = read_subject(files, contrasts, orientation=preparation.orientation)
+    return prepare_subject(subject, preparation)
 
 
 def prepare_images(
@@ -60,10 +63,10 @@ def prepare_images(
     brain: ImageSource | None = None,
     name: str = "scan",
 ) -> Scan:
-    """Do as :func:`prepare_scan` with nibabel images (or paths) by contrast.
+    """Do as :func:`prepare_scan` with paths or images in memory by contrast.
 
     Args:
-        images: contrast name to image.
+        images: contrast name to a path, a nibabel or SimpleITK image, or (array, affine).
         preparation: spacing, shape and intensities.
         contrasts: channels of the result, in order.
         brain: brain mask, anything above zero.
@@ -72,10 +75,14 @@ def prepare_images(
     subject = Subject(
         name=name,
         label=f"sub-{bids_label(name)}",
-        images=read_contrasts(images, contrasts, name),
-        brain=None if brain is None else read_segmentation(brain),
+        images=read_contrasts(images, contrasts, name, orientation=preparation.orientation),
+        brain=None if brain is None else _given_mask(brain, preparation),
     )
     return prepare_subject(subject, preparation)
+
+
+def _given_mask(brain: ImageSource, preparation: Preparation) -> Native:
+    return read_segmentation(brain, orientation=preparation.orientation)
 
 
 def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
@@ -87,6 +94,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     known = first.spacing_known
     notes += check_brain(brain, oriented, name=subject.name, spacing_known=known)
     volumes, told = _volumes(subject, brain, preparation)
+    told += [note for image in list(subject.images.values())[1:] for note in image.notes]
     placement = _placement(volumes[0], brain, oriented, preparation, subject)
     grid = _grid(brain, oriented, preparation, placement)
     frame = Frame.around(brain, oriented, grid)
@@ -125,7 +133,10 @@ def _volumes(
         if preparation.align and volumes:
             moved, told = align(image, first, volumes[0], brain)
             notes += told
-        volumes.append(_ras(moved, first.grid, linear=True))
+        placed = place(moved, first.grid, linear=True)
+        if placed.undefined is not None:
+            refuse_within(image, to_ras(placed.undefined, first.grid), brain)
+        volumes.append(to_ras(placed.values, first.grid))
     if preparation.bias_field is None:
         return volumes, notes
     spacing, step = orient(first.grid).spacing, preparation.bias_field

@@ -7,6 +7,7 @@ and shear stay in the affine and never cost an interpolation.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,11 @@ def place(image: Native, onto: Grid, *, linear: bool) -> Native:
         return image.holding(image.values)
     _refuse_mismatch(image, onto)
     matrix = index_map(image.grid, onto)
-    return Native(image.name, sample(image.values, matrix, onto.shape, linear=linear), onto)
+    moved = Native(image.name, sample(image.values, matrix, onto.shape, linear=linear), onto)
+    if image.undefined is None:
+        return moved
+    touched = sample(image.undefined.astype(np.float32), matrix, onto.shape, linear=linear) > 0
+    return replace(moved, undefined=touched)
 
 
 def same_grid(a: Grid, b: Grid) -> bool:

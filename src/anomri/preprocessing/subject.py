@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomri.errors import MissingContrast
+from anomri.preprocessing.in_memory import ImageSource
 from anomri.preprocessing.native import Native
-from anomri.preprocessing.reading import ImageSource, read_image, read_segmentation
+from anomri.preprocessing.reading import read_image, read_segmentation
 from anomri.preprocessing.resampling import place
 from anomri.scan import Grid, Labels, ScanFiles
 
@@ -45,14 +46,20 @@ class Subject:
         return place(self.truth, self.first.grid, linear=False).labels()
 
 
-def read_subject(files: ScanFiles, contrasts: Sequence[str]) -> Subject:
-    """Read the contrasts asked for, the mask and the truth, each on its own grid."""
+def read_subject(files: ScanFiles, contrasts: Sequence[str], *, orientation: str = "") -> Subject:
+    """Read the contrasts asked for, the mask and the truth, each on its own grid.
+
+    Args:
+        files: where they are.
+        contrasts: names, in order.
+        orientation: where the axes of files point whose headers do not say so, such as ``RAS``.
+    """
     return Subject(
         name=files.subject,
         label=files.label,
-        images=read_contrasts(files.contrasts, contrasts, files.subject),
-        brain=read_segmentation(files.brain) if files.brain else None,
-        truth=read_segmentation(files.truth) if files.truth else None,
+        images=read_contrasts(files.contrasts, contrasts, files.subject, orientation=orientation),
+        brain=read_segmentation(files.brain, orientation=orientation) if files.brain else None,
+        truth=read_segmentation(files.truth, orientation=orientation) if files.truth else None,
         healthy=files.healthy,
     )
 
@@ -67,7 +74,11 @@ def read_truth(path: Path, grid: Grid) -> Labels:
 
 
 def read_contrasts(
-    sources: Mapping[str, ImageSource], contrasts: Sequence[str], name: str
+    sources: Mapping[str, ImageSource],
+    contrasts: Sequence[str],
+    name: str,
+    *,
+    orientation: str = "",
 ) -> dict[str, Native]:
     """Read the contrasts asked for, in order.
 
@@ -82,4 +93,7 @@ def read_contrasts(
             got=f"{', '.join(sources) or 'none'}; {', '.join(missing)} missing",
             next_step="add the missing file, or choose a model that does without it",
         )
-    return {contrast: read_image(sources[contrast], contrast) for contrast in contrasts}
+    return {
+        contrast: read_image(sources[contrast], contrast, orientation=orientation)
+        for contrast in contrasts
+    }
