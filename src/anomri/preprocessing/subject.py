@@ -11,6 +11,8 @@ from anomri.preprocessing.in_memory import ImageSource
 from anomri.preprocessing.native import Native
 from anomri.preprocessing.reading import read_image, read_segmentation
 from anomri.preprocessing.resampling import place
+from anomri.preprocessing.slice_defects import without_defects
+from anomri.preprocessing.spikes import without_spikes
 from anomri.scan import Grid, Labels, ScanFiles
 
 
@@ -94,6 +96,8 @@ def read_contrasts(
             next_step="add the missing file, or choose a model that does without it",
         )
     return {
-        contrast: read_image(sources[contrast], contrast, orientation=orientation)
+        contrast: without_defects(
+            without_spikes(read_image(sources[contrast], contrast, orientation=orientation))
+        )
         for contrast in contrasts
     }
