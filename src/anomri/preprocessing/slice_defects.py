@@ -8,9 +8,10 @@ mean m of its nearest good neighbours a and b, where both show the head:
 * its distance from m, relative to that between a and b, mean |v - m| / mean |a - b|, is above 1.6;
 * its mean brightness is below 0.6 or above 1.7 of that of m.
 
-The worst one is set aside, then its neighbours are compared again. Measured on 90 real scans
+The worst one is set aside, then its neighbours are compared again. Measured on 137 real scans
 (1-8 mm slices, stripped and whole heads, FLAIR, T1, T1CE and T2): a relative distance of at most
-1.24 and a brightness between 0.78 and 1.31, so that none of them is accused. Slices at the ends
+1.24 and a brightness between 0.78 and 1.31, so that none of them is accused. Asking the second
+neighbours too would show two phase images in a row, but accuses 5 of the 137. Slices at the ends
 have one neighbour only and are not looked at.
 
 A defective slice is interpolated from its neighbours, so that the brain on both sides of it is
@@ -46,7 +47,7 @@ class _Axis:
     """The slices along one axis, a part of their voxels.
 
     Attributes:
-        values: (K, N), above the scan's first percentile.
+        values: (K, N), above the background or the lowest that is shown.
         shown: (K, N) bool, where the head is.
         scale: the scan's.
         bad: slices that were set aside.
@@ -79,7 +80,7 @@ class _Axis:
         if np.count_nonzero(both) < self.enough:
             return 0.0
         a, v, b = (self.values[n][both] for n in (pair[0], k, pair[1]))
-        if v.std() < FLAT * self.scale:
+        if v.std(dtype=np.float64) < FLAT * self.scale:
             return float("inf")
         mean = (a + b) / 2
         far = float(np.abs(v - mean).mean() / max(float(np.abs(a - b).mean()), 1e-6 * self.scale))
@@ -125,30 +126,39 @@ def without_defects(native: Native) -> Native:
             _refuse_many(native, axis, looked, most)
             values = _interpolated(values, axis, looked)
             notes.append(
-                f"{native.name}: {_named(bad, axis)} contradict their neighbours and were "
-                "interpolated from them: do not trust what is marked there"
+                f"{native.name}: {_named(bad, axis)} replaced by interpolation, "
+                "because the slices on both sides contradict: do not trust what is marked there"
             )
         elif 0 < len(repeated := looked.repeated()) <= most:
-            notes.append(f"{native.name}: {_named(repeated, axis)} repeat the slice before them")
+            notes.append(f"{native.name}: {_named(repeated, axis)}: the same as the slice before")
     return replace(native, values=values, notes=tuple(notes))
 
 
 def _axis(values: Volume, axis: int) -> _Axis:
-    level, scale = _background(values)
-    low = np.percentile(values[::2, ::2, ::2], 1)
+    level, reach, (low, high) = _ranges(values)
     slices = np.moveaxis(values, axis, 0)
     step = max(1, min(slices.shape[1:]) // LOOKED_AT)
     part = slices[:, ::step, ::step].reshape(len(slices), -1)
-    return _Axis(part - np.float32(low), np.abs(part - level) > SHOWN * scale, scale)
+    shown = np.abs(part - level) > SHOWN * reach
+    scale = max(high - low, 1e-6 * reach)
+    # Holes in the brain may hold a background of -32768; they must not outweigh everything else.
+    bottom = max(float(level), low - scale) if level < low else low
+    return _Axis(part.clip(bottom, high + scale) - np.float32(bottom), shown, scale)
 
 
-def _background(values: Volume) -> tuple[np.float32, float]:
-    """Return the median of the volume's faces, and how far the brightest percentile is from it."""
+def _ranges(values: Volume) -> tuple[np.float32, float, tuple[float, float]]:
+    """Return the background's level, how far the rest reaches from it, and the rest's own range.
+
+    The background may lie far from all that is shown, such as at -32768.
+    """
     faces = [np.moveaxis(values, axis, 0)[[0, -1]].ravel() for axis in range(3)]
     level = np.float32(np.median(np.concatenate(faces)))
-    distance = np.abs(values[::2, ::2, ::2] - level)
-    there = distance[distance > 0]
-    return level, float(np.percentile(there, 99)) if there.size else 1.0
+    some = values[::2, ::2, ::2]
+    there = some[some != level]
+    if not there.size:
+        return level, 1.0, (0.0, 1.0)
+    low, high = (float(value) for value in np.percentile(there, [1, 99]))
+    return level, float(np.percentile(np.abs(there - level), 99)), (low, high)
 
 
 def _refuse_many(native: Native, axis: int, looked: _Axis, most: int) -> None:
@@ -160,8 +170,8 @@ def _refuse_many(native: Native, axis: int, looked: _Axis, most: int) -> None:
     raise QualityRefused(
         native.name,
         expected="slices that fit together",
-        got=f"{_named(bad, axis)}{' and more' if len(bad) > most else ''} that contradict their "
-        "neighbours (blank, dark, or of another image)",
+        got=f"{_named(bad, axis)}{' and more' if len(bad) > most else ''}: their "
+        "neighbours contradict (blank, dark, or of another image)",
         next_step="look at these slices, and export or reconstruct the series again",
     )
 
@@ -192,4 +202,5 @@ def _named(slices: Sequence[int], axis: int) -> str:
         else:
             runs.append([k])
     words = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
-    return f"slices {', '.join(words)} (of axis {'IJK'[axis]}, counted from 0)"
+    many = "slices" if len(slices) > 1 else "slice"
+    return f"{many} {', '.join(words)} (of axis {'IJK'[axis]}, counted from 0)"
