@@ -18,6 +18,7 @@ from anomri.cli.options import (
     DryRun,
     Engine,
     Layout,
+    MaskGrid,
     Orientation,
     Out,
     OutOrNone,
@@ -40,7 +41,7 @@ from anomri.cli.options import (
 from anomri.cli.terminal import finish, healthy_volume, show, track
 from anomri.detector import builtin_models, recipe_to_prepare
 from anomri.errors import UsageError
-from anomri.preprocessing import check_orientation
+from anomri.preprocessing import check_mask_grid, check_orientation
 from anomri.recipe import Recipe
 from anomri.teaching import BrainLesson, LesionLesson
 
@@ -52,6 +53,7 @@ def prepare(
     contrasts: Contrasts = "",
     brain: Brain = "",
     orientation: Orientation = "",
+    mask_grid: MaskGrid = "auto",
     layout: Layout = "auto",
     series: SeriesChoice = None,
     subjects: Subjects = "",
@@ -77,6 +79,8 @@ def prepare(
         out, chosen = needed(out, source), with_contrasts(recipe_to_prepare(recipe), contrasts)
         chosen = chosen.with_brain(brain) if brain else chosen
         chosen = chosen.with_orientation(check_orientation(orientation))
+        check_mask_grid(mask_grid)
+        chosen = chosen.with_mask_grid(mask_grid)
         outcome = pipeline.prepare(found, out, recipe=chosen, track=track, crew=crew, part=mine)
         finish(outcome, out)
 

@@ -40,6 +40,14 @@ Orientation = Annotated[
     ),
 ]
 
+MaskGrid = Annotated[
+    str,
+    typer.Option(
+        help="Where a mask with the scan's shape and another affine lies: auto refuses it; "
+        "header, as its header says; scan, on the voxels of the scan."
+    ),
+]
+
 Workers = Annotated[int, typer.Option(help="Processes that share the scans.", min=1)]
 Part = Annotated[
     str, typer.Option(metavar="I/N", help="Of the scans only the I-th of N parts, for job arrays.")

@@ -17,6 +17,7 @@ from anomri.cli.options import (
     DryRun,
     Engine,
     Layout,
+    MaskGrid,
     Model,
     Orientation,
     OutOrNone,
@@ -59,6 +60,7 @@ def detect(
     ] = "",
     brain: Brain = "",
     orientation: Orientation = "",
+    mask_grid: MaskGrid = "auto",
     space: Annotated[
         str, typer.Option(help="template: write results on the MNI152 grid too, beside native.")
     ] = "native",
@@ -91,6 +93,7 @@ def detect(
         space=space,
         brain=brain,
         orientation=orientation,
+        mask_grid=mask_grid,
     )
     detector = pipeline.load_detector(model, device=device, instead=instead)
     outcome = pipeline.detect(
@@ -152,6 +155,7 @@ def evaluate(
     region: Annotated[
         str, typer.Option(help="whole, core or enhancing; what the model shows if left out.")
     ] = "",
+    mask_grid: MaskGrid = "auto",
     workers: Workers = 1,
     part: Part = "1/1",
     engine: Engine = pipeline.PROCESSES,
@@ -165,6 +169,7 @@ def evaluate(
         found,
         out or detections,
         region=region,
+        mask_grid=mask_grid,
         track=track,
         crew=crew,
         part=pipeline.Part.parse(part),

@@ -42,6 +42,7 @@ from anomri.postprocessing import (
 )
 from anomri.preprocessing import (
     ImageSource,
+    check_mask_grid,
     check_orientation,
     prepare_images,
     prepare_scan,
@@ -229,6 +230,18 @@ class Detector:
         """
         recipe = self.recipe.with_orientation(check_orientation(orientation))
         return self._with(recipe, self.beside, self.small)
+
+    def with_mask_grid(self, mask_grid: str) -> Detector:
+        """Return the same model for masks of the scan's shape that lost their headers.
+
+        Args:
+            mask_grid: ``header``, ``scan`` or ``auto``.
+
+        Raises:
+            UsageError: it is none of these.
+        """
+        check_mask_grid(mask_grid)
+        return self._with(self.recipe.with_mask_grid(mask_grid), self.beside, self.small)
 
     def in_template(self) -> Detector:
         """Return the same model that writes results in the template's space too."""

@@ -15,6 +15,7 @@ from anomri.preprocessing.home import (
 )
 from anomri.preprocessing.in_memory import ImageSource
 from anomri.preprocessing.intensities import INTENSITIES, standardised
+from anomri.preprocessing.mask_placement import check_mask_grid
 from anomri.preprocessing.orientation import check_orientation
 from anomri.preprocessing.preparing import prepare_images, prepare_scan
 from anomri.preprocessing.reading import read_labels, read_native
@@ -29,6 +30,7 @@ __all__ = [
     "ImageSource",
     "PreparedFolder",
     "at_spacing",
+    "check_mask_grid",
     "check_orientation",
     "is_prepared",
     "labels_to_native",

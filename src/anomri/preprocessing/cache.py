@@ -118,7 +118,7 @@ class PreparedFolder:
         scan = prepare_subject(subject, self.preparation)
         partial.mkdir()
         try:
-            write_scan(partial, scan, subject.native_truth())
+            write_scan(partial, scan, subject.native_truth(self.preparation.mask_grid))
             write_json(partial / SCAN, self._entry(files, scan))
             swap(partial, target)
         except BaseException:

@@ -11,7 +11,7 @@ import numpy as np
 from anomri.errors import QualityRefused
 from anomri.preprocessing.alignment import align
 from anomri.preprocessing.bias import correct
-from anomri.preprocessing.brain import Method, find_brain
+from anomri.preprocessing.brain import find_brain
 from anomri.preprocessing.coarse import within
 from anomri.preprocessing.contrast_gate import check_units, doubts
 from anomri.preprocessing.frame import Frame
@@ -26,6 +26,7 @@ from anomri.preprocessing.grids import (
 )
 from anomri.preprocessing.in_memory import ImageSource
 from anomri.preprocessing.intensities import scale_in_brain
+from anomri.preprocessing.mask_placement import place_mask
 from anomri.preprocessing.native import Native
 from anomri.preprocessing.not_finite import refuse_within
 from anomri.preprocessing.quality import check_brain
@@ -90,7 +91,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     first = subject.first
     oriented = orient(first.grid)
     volume = _ras(first, first.grid, linear=True)
-    brain, notes = _brain_of(subject, volume, preparation.brain)
+    brain, notes = _brain_of(subject, volume, preparation)
     known = first.spacing_known
     notes += check_brain(brain, oriented, name=subject.name, spacing_known=known)
     volumes, told = _volumes(subject, brain, preparation)
@@ -114,7 +115,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
         brain=working_brain,
         grid=grid,
         native=first.grid,
-        truth=_truth(subject, frame, first.grid),
+        truth=_truth(subject, frame, preparation.mask_grid),
         healthy=subject.healthy,
         notes=tuple(dict.fromkeys(notes)),
         to_template=None if placement is None else placement.to_template,
@@ -182,11 +183,13 @@ def _ras(image: Native, native: Grid, *, linear: bool) -> Volume:
     return to_ras(place(image, native, linear=linear).values, native)
 
 
-def _brain_of(subject: Subject, volume: Volume, method: Method) -> tuple[Mask, list[str]]:
+def _brain_of(subject: Subject, volume: Volume, preparation: Preparation) -> tuple[Mask, list[str]]:
     """Return the brain on the oriented native grid, and the notes of the first image."""
-    first = subject.first
+    first, method = subject.first, preparation.brain
     if subject.brain is not None and method in ("auto", "given"):
-        placed = place(subject.brain.holding(subject.brain.mask()), first.grid, linear=False)
+        placed = place_mask(
+            subject.brain.holding(subject.brain.mask()), first.grid, preparation.mask_grid
+        )
         return to_ras(placed.mask(), first.grid), list(first.notes)
     brain, notes = find_brain(
         volume,
@@ -198,9 +201,9 @@ def _brain_of(subject: Subject, volume: Volume, method: Method) -> tuple[Mask, l
     return brain, [*first.notes, *notes]
 
 
-def _truth(subject: Subject, frame: Frame, native: Grid) -> Labels | None:
-    labels = subject.native_truth()
-    return None if labels is None else frame.labels(to_ras(labels, native))
+def _truth(subject: Subject, frame: Frame, mask_grid: str) -> Labels | None:
+    labels = subject.native_truth(mask_grid)
+    return None if labels is None else frame.labels(to_ras(labels, subject.first.grid))
 
 
 def _lost(brain: Mask, oriented: Grid, grid: Grid) -> list[str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from anomri.errors import MissingContrast
 from anomri.preprocessing.in_memory import ImageSource
+from anomri.preprocessing.mask_placement import place_mask
 from anomri.preprocessing.native import Native
 from anomri.preprocessing.reading import read_image, read_segmentation
-from anomri.preprocessing.resampling import place
 from anomri.preprocessing.slice_defects import without_defects
 from anomri.preprocessing.spikes import without_spikes
 from anomri.scan import Grid, Labels, ScanFiles
@@ -41,11 +41,15 @@ class Subject:
         """The contrast whose grid is the native one."""
         return next(iter(self.images.values()))
 
-    def native_truth(self) -> Labels | None:
-        """Return the expert labels on the native grid, in the file's order."""
+    def native_truth(self, mask_grid: str = "auto") -> Labels | None:
+        """Return the expert labels on the native grid, in the file's order.
+
+        Raises:
+            ScanError: they cannot be used, or do not lie on the scan; see ``place_mask``.
+        """
         if self.truth is None:
             return None
-        return place(self.truth, self.first.grid, linear=False).labels()
+        return place_mask(self.truth, self.first.grid, mask_grid).labels()
 
 
 def read_subject(files: ScanFiles, contrasts: Sequence[str], *, orientation: str = "") -> Subject:
@@ -66,13 +70,18 @@ def read_subject(files: ScanFiles, contrasts: Sequence[str], *, orientation: str
     )
 
 
-def read_truth(path: Path, grid: Grid) -> Labels:
+def read_truth(path: Path, grid: Grid, *, mask_grid: str = "auto") -> Labels:
     """Read expert labels onto another image's grid, each voxel from its nearest.
+
+    Args:
+        path: their file.
+        grid: of the image.
+        mask_grid: what to do where their header cannot be right, see ``place_mask``.
 
     Raises:
         ScanError: the file cannot be used, or does not overlap with the grid.
     """
-    return place(read_segmentation(path), grid, linear=False).labels()
+    return place_mask(read_segmentation(path), grid, mask_grid).labels()
 
 
 def read_contrasts(

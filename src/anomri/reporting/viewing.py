@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from anomri.errors import ScanError
 from anomri.preprocessing import read_labels, read_native, read_truth
 from anomri.reporting.html import write_html
 from anomri.reporting.naming import MASK, REGIONS, derivative
@@ -135,7 +136,11 @@ def _scale(record: Record, channel: int = 0) -> tuple[int, float]:
 
 def _truth(files: ScanFiles, copy: Copy) -> Iterator[Layer]:
     if files.truth is not None:
-        truth = read_truth(files.truth, copy.source)
+        try:
+            truth = read_truth(files.truth, copy.source)
+        except ScanError as error:
+            log.warning("left out of the viewer: %s", error)
+            return
         yield Layer(name="Expert", kind="truth", voxels=pack(copy.labels(truth > 0)))
 
 
