@@ -94,6 +94,10 @@ class Preparation(_Section):
             trusts the headers.
         bias_field: the correction of slow changes of brightness, by name, with its options.
         template: registration to a template; null for none.
+        orientation: where the axes of a file point whose header does not say so, such as ``RAS``;
+            empty refuses such a file.
+        mask_grid: where the voxels of a mask lie that has the scan's shape and another affine:
+            where its ``header`` says, or on those of the ``scan``; ``auto`` refuses it.
     """
 
     spacing_mm: tuple[float | None, float | None, float | None] = (None, None, None)
@@ -104,6 +108,8 @@ class Preparation(_Section):
     align: Literal["rigid"] | None = "rigid"
     bias_field: NamedStep | None = None
     template: Template | None = None
+    orientation: str = ""
+    mask_grid: Literal["auto", "header", "scan"] = "auto"
 
     def key(self) -> str:
         """Short hash of the section: two equal preparations share their cache.
@@ -119,7 +125,10 @@ class Preparation(_Section):
 
     def sees_like(self, other: Preparation) -> bool:
         """Tell whether both give a network the same images, whoever finds the brain in them."""
-        mine, theirs = (one.model_copy(update={"brain": "auto"}) for one in (self, other))
+        mine, theirs = (
+            one.model_copy(update={"brain": "auto", "orientation": "", "mask_grid": "auto"})
+            for one in (self, other)
+        )
         return mine == theirs
 
 
@@ -331,6 +340,16 @@ class Recipe(_Section):
             section = Preparation.model_validate({**dict(self.preparation), "brain": method})
         except ValidationError as error:
             raise RecipeError(f"{self.name}: {_in_words(error)}") from error
+        return self.model_copy(update={"preparation": section})
+
+    def with_orientation(self, orientation: str) -> Recipe:
+        """Return the same recipe that takes scans without orientation to lie as is said."""
+        section = self.preparation.model_copy(update={"orientation": orientation})
+        return self.model_copy(update={"preparation": section})
+
+    def with_mask_grid(self, mask_grid: str) -> Recipe:
+        """Return the same recipe that takes masks of the scan's shape to lie as is said."""
+        section = self.preparation.model_copy(update={"mask_grid": mask_grid})
         return self.model_copy(update={"preparation": section})
 
     def in_template(self) -> Recipe:

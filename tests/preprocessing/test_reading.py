@@ -81,13 +81,6 @@ def test_codes_and_a_second_qform_are_remembered(tmp_path: Path, stripped: Volum
     np.testing.assert_allclose(grid.qform, other, atol=1e-4)
 
 
-def test_a_header_without_orientation_is_noted(tmp_path: Path, stripped: Volume) -> None:
-    nib.save(nib.Nifti1Image(stripped, None), tmp_path / "a.nii")
-    native = read_image(tmp_path / "a.nii")
-    assert (native.grid.sform_code, native.grid.qform_code) == (0, 0)
-    assert "left and right" in native.notes[0]
-
-
 def test_a_header_without_a_voxel_size_is_noted(
     tmp_path: Path, stripped: Volume, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -96,9 +89,9 @@ def test_a_header_without_a_voxel_size_is_noted(
     content = bytearray(path.read_bytes())
     struct.pack_into("<3f", content, 80, 0, 0, 0)
     path.write_bytes(content)
-    native = read_image(path)
+    native = read_image(path, orientation="LAS")
     assert not native.spacing_known
-    assert native.notes[-1] == SPACING_UNKNOWN
+    assert SPACING_UNKNOWN in native.notes
     assert caplog.text == ""
 
 
@@ -157,21 +150,6 @@ def test_what_is_no_scan_is_refused(
     error = refusal(write(values))
     assert type(error) is kind
     assert word in str(error)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_voxels_that_are_no_numbers_are_counted(write: Write, stripped: Volume, bad: float) -> None:
-    broken = stripped.copy()
-    broken[3:5, 10, 10:13] = bad
-    error = refusal(write(broken))
-    assert type(error) is BadIntensities
-    assert "6 voxels" in str(error)
-
-
-def test_values_beyond_single_precision_are_refused(write: Write, stripped: Volume) -> None:
-    huge = stripped.astype(np.float64)
-    huge[0, 0, 0] = 1e300
-    assert type(refusal(write(huge))) is BadIntensities
 
 
 @pytest.mark.parametrize("keep", [20, 200, 0.5, 0.98])

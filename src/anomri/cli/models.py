@@ -18,6 +18,8 @@ from anomri.cli.options import (
     DryRun,
     Engine,
     Layout,
+    MaskGrid,
+    Orientation,
     Out,
     OutOrNone,
     Part,
@@ -39,6 +41,7 @@ from anomri.cli.options import (
 from anomri.cli.terminal import finish, healthy_volume, show, track
 from anomri.detector import builtin_models, recipe_to_prepare
 from anomri.errors import UsageError
+from anomri.preprocessing import check_mask_grid, check_orientation
 from anomri.recipe import Recipe
 from anomri.teaching import LesionLesson
 
@@ -49,6 +52,8 @@ def prepare(
     recipe: Annotated[str, typer.Option(help="Whose preparation: a file or a name.")] = "intensity",
     contrasts: Contrasts = "",
     brain: Brain = "",
+    orientation: Orientation = "",
+    mask_grid: MaskGrid = "auto",
     layout: Layout = "auto",
     series: SeriesChoice = None,
     subjects: Subjects = "",
@@ -73,6 +78,9 @@ def prepare(
     if not dry_run:
         out, chosen = needed(out, source), with_contrasts(recipe_to_prepare(recipe), contrasts)
         chosen = chosen.with_brain(brain) if brain else chosen
+        chosen = chosen.with_orientation(check_orientation(orientation))
+        check_mask_grid(mask_grid)
+        chosen = chosen.with_mask_grid(mask_grid)
         outcome = pipeline.prepare(found, out, recipe=chosen, track=track, crew=crew, part=mine)
         finish(outcome, out)
 

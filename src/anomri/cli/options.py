@@ -33,6 +33,21 @@ Brain = Annotated[
     typer.Option(help="Where the brain mask comes from: auto, given, deepbet, hdbet or stripped."),
 ]
 
+Orientation = Annotated[
+    str,
+    typer.Option(
+        help="Where the axes of files point whose headers do not say so, such as RAS or LPS."
+    ),
+]
+
+MaskGrid = Annotated[
+    str,
+    typer.Option(
+        help="Where a mask with the scan's shape and another affine lies: auto refuses it; "
+        "header, as its header says; scan, on the voxels of the scan."
+    ),
+]
+
 Workers = Annotated[int, typer.Option(help="Processes that share the scans.", min=1)]
 Part = Annotated[
     str, typer.Option(metavar="I/N", help="Of the scans only the I-th of N parts, for job arrays.")

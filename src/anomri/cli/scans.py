@@ -17,7 +17,9 @@ from anomri.cli.options import (
     DryRun,
     Engine,
     Layout,
+    MaskGrid,
     Model,
+    Orientation,
     OutOrNone,
     Part,
     ParticipantLabel,
@@ -57,6 +59,8 @@ def detect(
         str, typer.Option(help="Empty healthy slices: mean_residual or mahalanobis.")
     ] = "",
     brain: Brain = "",
+    orientation: Orientation = "",
+    mask_grid: MaskGrid = "auto",
     space: Annotated[
         str, typer.Option(help="template: write results on the MNI152 grid too, beside native.")
     ] = "native",
@@ -83,7 +87,13 @@ def detect(
     if brain_mask is not None:
         found = pipeline.with_brain_mask(found, brain_mask)
     instead = pipeline.Instead(
-        threshold=threshold, decide=decide, blank_slices=blank_slices, space=space, brain=brain
+        threshold=threshold,
+        decide=decide,
+        blank_slices=blank_slices,
+        space=space,
+        brain=brain,
+        orientation=orientation,
+        mask_grid=mask_grid,
     )
     detector = pipeline.load_detector(model, device=device, instead=instead)
     outcome = pipeline.detect(
@@ -144,6 +154,7 @@ def evaluate(
     region: Annotated[
         str, typer.Option(help="whole, core or enhancing; what the model shows if left out.")
     ] = "",
+    mask_grid: MaskGrid = "auto",
     workers: Workers = 1,
     part: Part = "1/1",
     engine: Engine = pipeline.PROCESSES,
@@ -157,6 +168,7 @@ def evaluate(
         found,
         out or detections,
         region=region,
+        mask_grid=mask_grid,
         track=track,
         crew=crew,
         part=pipeline.Part.parse(part),
@@ -190,9 +202,10 @@ def view(
         Path | None, typer.Argument(help="Folder written by `anomri detect`.", exists=True)
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file to write.")] = None,
+    orientation: Orientation = "",
 ) -> None:
     """Write a page with an interactive viewer of one scan and of what was found in it."""
-    typer.echo(pipeline.view(scan, result=result, out=out))
+    typer.echo(pipeline.view(scan, result=result, out=out, orientation=orientation))
 
 
 def demo(

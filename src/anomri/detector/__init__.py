@@ -14,7 +14,6 @@ from anomri.detector.loading import (
     WEIGHTS,
     build_family,
     builtin_models,
-    choose_device,
     load,
     load_thresholds,
     recipe_to_prepare,
@@ -22,6 +21,7 @@ from anomri.detector.loading import (
 from anomri.detector.model import Detector, Fitted
 from anomri.detector.result import Result
 from anomri.detector.together import JointCalibration
+from anomri.devices import choose_device
 
 __all__ = [
     "CODES",

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from anomri.detector.model import ENHANCING, SMALL, WHOLE, Detector, Fitted, joint_contrasts
+from anomri.devices import choose_device
 from anomri.documents import read_thresholds, read_thresholds_by_part
 from anomri.errors import UsageError
 from anomri.family import Family, Network
@@ -162,15 +163,6 @@ def build_family(recipe: Recipe) -> Network:
     return build_network(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
 
 
-def choose_device(name: str) -> torch.device:
-    """Return the device called ``name``; ``auto`` takes the fastest that is there."""
-    if name != "auto":
-        return _named_device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
 def load_thresholds(run: Path) -> dict[str, Threshold]:
     """Read the fitted thresholds of a run folder; none where it was never calibrated.
 
@@ -191,17 +183,6 @@ def load_together(folder: Path) -> ByPart:
 
 def _load_codes(run: Path) -> CodeStatistics | None:
     return CodeStatistics.load(run / CODES) if (run / CODES).is_file() else None
-
-
-def _named_device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"device '{name}': expected one that this machine has; {error}. Next: use `auto`."
-        ) from error
-    return device
 
 
 def runs_of(folder: Path) -> list[Path]:

@@ -40,7 +40,13 @@ from anomri.postprocessing import (
     threshold_of_scan,
     together,
 )
-from anomri.preprocessing import prepare_images, prepare_scan
+from anomri.preprocessing import (
+    ImageSource,
+    check_mask_grid,
+    check_orientation,
+    prepare_images,
+    prepare_scan,
+)
 from anomri.recipe import Recipe, Step
 from anomri.scan import (
     AnomalyMap,
@@ -213,6 +219,30 @@ class Detector:
         """Return the same model with another way to the brain mask; see ``Preparation.brain``."""
         return self._with(self.recipe.with_brain(method), self.beside, self.small)
 
+    def with_orientation(self, orientation: str) -> Detector:
+        """Return the same model for scans whose headers do not say how the head lies.
+
+        Args:
+            orientation: where their axes point, such as ``RAS`` or ``LPS``.
+
+        Raises:
+            UsageError: the letters name no orientation.
+        """
+        recipe = self.recipe.with_orientation(check_orientation(orientation))
+        return self._with(recipe, self.beside, self.small)
+
+    def with_mask_grid(self, mask_grid: str) -> Detector:
+        """Return the same model for masks of the scan's shape that lost their headers.
+
+        Args:
+            mask_grid: ``header``, ``scan`` or ``auto``.
+
+        Raises:
+            UsageError: it is none of these.
+        """
+        check_mask_grid(mask_grid)
+        return self._with(self.recipe.with_mask_grid(mask_grid), self.beside, self.small)
+
     def in_template(self) -> Detector:
         """Return the same model that writes results in the template's space too."""
         return self._with(self.recipe.in_template(), self.beside, self.small)
@@ -365,20 +395,37 @@ class Detector:
             return mask
         return without_healthy_slices(mask, scores.get(name), self._fitted_threshold(name))
 
-    def detect(self, images: Mapping[str, Any], *, brain: Any = None, name: str = "scan") -> Result:
+    def detect(
+        self,
+        images: Mapping[str, ImageSource],
+        *,
+        brain: ImageSource | None = None,
+        name: str = "scan",
+        orientation: str = "",
+    ) -> Result:
         """Look at one subject.
 
         Args:
-            images: contrast name to a path or a nibabel image.
-            brain: brain mask, a path or a nibabel image; found from the background if left out.
+            images: contrast name to a path, a nibabel image, a SimpleITK image or a pair of an
+                array (NumPy or torch) and its (4, 4) affine from voxel index to RAS+ mm.
+            brain: brain mask, likewise; found from the background if left out.
             name: what to call the subject.
+            orientation: where the axes of images point whose headers do not say so, such as
+                ``RAS``.
 
         Raises:
+            UsageError: ``images`` names no contrasts, or ``orientation`` no orientation.
             ScanError: an image cannot be used.
         """
-        scan = prepare_images(
-            images, self.recipe.preparation, self.held(images), brain=brain, name=name
-        )
+        if not isinstance(images, Mapping):
+            raise UsageError(
+                f"detect: expected images by contrast, such as {{'{self.contrasts[0]}': image}}, "
+                f"got {type(images).__name__}. Next: name the contrast of the image."
+            )
+        preparation = self.recipe.preparation
+        if orientation:
+            preparation = self.with_orientation(orientation).recipe.preparation
+        scan = prepare_images(images, preparation, self.held(images), brain=brain, name=name)
         return Result(self.detect_scan(scan))
 
     def detect_many(

@@ -50,6 +50,8 @@ class Instead:
         blank_slices: name of a slice score below whose threshold slices are emptied.
         space: ``native``, or ``template`` for results on the MNI152 grid beside the native ones.
         brain: how the brain is found.
+        orientation: where the axes of files point whose headers do not say so.
+        mask_grid: where masks lie that have the scan's shape and another affine.
     """
 
     threshold: str = ""
@@ -57,6 +59,8 @@ class Instead:
     blank_slices: str = ""
     space: str = ""
     brain: str = ""
+    orientation: str = ""
+    mask_grid: str = ""
 
     def of(self, detector: Detector) -> Detector:
         """Return the detector with what is named.
@@ -77,6 +81,10 @@ class Instead:
             )
         if self.space == "template":
             detector = detector.in_template()
+        if self.orientation:
+            detector = detector.with_orientation(self.orientation)
+        if self.mask_grid:
+            detector = detector.with_mask_grid(self.mask_grid)
         return detector.with_brain(self.brain) if self.brain else detector
 
     def _check(self, detector: Detector) -> None:

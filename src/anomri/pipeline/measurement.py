@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anomri.datasets import Found
-from anomri.errors import ScanError, UsageError
+from anomri.errors import GridMismatch, ScanError, UsageError
 from anomri.evaluation import (
     case_metrics,
     curve_points,
@@ -23,7 +23,7 @@ from anomri.files import remove_stale_drafts
 from anomri.pipeline.batch import Outcome, Track, each, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.parts import WHOLE, Note, Part, joint
-from anomri.preprocessing import read_labels, read_native, read_truth
+from anomri.preprocessing import check_mask_grid, read_labels, read_native, read_truth
 from anomri.reporting import Record, derivative, read_record
 from anomri.scan import Grid, Mask, ScanFiles
 
@@ -35,14 +35,16 @@ class Measure:
     Attributes:
         detections: folder of the results.
         region: as for :func:`read_case`.
+        mask_grid: likewise.
     """
 
     detections: Path
     region: str
+    mask_grid: str = "auto"
 
     def __call__(self, files: ScanFiles) -> dict[str, Any]:
         """Return the scan's row and the points of its curves."""
-        case = read_case(self.detections, files, self.region)
+        case = read_case(self.detections, files, self.region, mask_grid=self.mask_grid)
         error = {"reconstruction_mae": _reconstruction_mae(self.detections, files)}
         points = curve_points(case["values"], case["truth"], case["brain"])
         return {
@@ -52,12 +54,13 @@ class Measure:
         }
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - options of one command
     detections: Path,
     found: Found,
     out: Path,
     *,
     region: str = "",
+    mask_grid: str = "auto",
     track: Track = untracked,
     crew: Crew = ALONE,
     part: Part = WHOLE,
@@ -75,13 +78,16 @@ def evaluate(
     if region:
         _check(region)
     remove_stale_drafts(out)
+    check_mask_grid(mask_grid)
     detected = [files for files in found.scans if read_record(detections, files.label)]
     if not detected:
         raise UsageError(
             f"{detections.name}: expected detections of the {len(found.scans)} scans, found none. "
             "Next: run `anomri detect` on them with this folder as -o, or check the spelling."
         )
-    outcome = each(part.of(detected), Measure(detections, region), track, "evaluating", crew)
+    outcome = each(
+        part.of(detected), Measure(detections, region, mask_grid), track, "evaluating", crew
+    )
     place = {files.label: number for number, files in enumerate(detected)}
     entries = zip(outcome.done, outcome.values, strict=True)
     note = {"measured": [{"place": place[label], **value} for label, value in entries]}
@@ -110,7 +116,9 @@ def measure_case(detections: Path, files: ScanFiles, region: str = "") -> dict[s
     return metrics | {"reconstruction_mae": _reconstruction_mae(detections, files)}
 
 
-def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str, Any]:
+def read_case(
+    detections: Path, files: ScanFiles, region: str = "", *, mask_grid: str = "auto"
+) -> dict[str, Any]:
     """Read a detection and its truth on the scan's own grid, as `case_metrics` wants them.
 
     Args:
@@ -121,9 +129,13 @@ def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str,
             as the whole. The values are those of the maps that show this region;
             of all maps where none does.
 
+        mask_grid: where a truth lies that has the scan's shape and another affine: where its
+            ``header`` says, or on the voxels of the ``scan``; ``auto`` refuses it.
+
     Raises:
         UsageError: there is no such region.
-        ScanError: the truth cannot be used, or is missing where there must be a lesion.
+        ScanError: the truth cannot be used, lies wholly beside the brain, or is missing where
+            there must be a lesion.
     """
     record = read_record(detections, files.label)
     if record is None:
@@ -136,7 +148,8 @@ def read_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str,
     showing = [name for name in record.contrasts if shows.get(name) == region] or record.contrasts
     names = [f"desc-anomaly_{name}.nii.gz" for name in showing]
     maps = [read_native(derivative(detections, files.label, name))[0] for name in names]
-    truth = _truth(files, grid, region)
+    truth = _truth(files, grid, region, mask_grid)
+    _refuse_beside(files, truth, brain > 0)
     order = grid.axial_last
     i, j, k = (grid.spacing[axis] for axis in order)
     return {
@@ -193,7 +206,7 @@ def _reconstruction_mae(detections: Path, files: ScanFiles) -> float:
     return float("nan") if error is None else float(error)
 
 
-def _truth(files: ScanFiles, grid: Grid, region: str) -> Mask | None:
+def _truth(files: ScanFiles, grid: Grid, region: str, mask_grid: str) -> Mask | None:
     """Return the expert's mask on the scan's grid; all False for a healthy scan."""
     if files.truth is None:
         if files.healthy is False:  # every lesion that was found would count as false
@@ -204,4 +217,17 @@ def _truth(files: ScanFiles, grid: Grid, region: str) -> Mask | None:
                 next_step="add the mask, or evaluate the other scans alone",
             )
         return np.zeros(grid.shape, dtype=bool) if files.healthy else None
-    return np.isin(read_truth(files.truth, grid), REGIONS[region])
+    return np.isin(read_truth(files.truth, grid, mask_grid=mask_grid), REGIONS[region])
+
+
+def _refuse_beside(files: ScanFiles, truth: Mask | None, brain: Mask) -> None:
+    """Raise where no lesion lies in the brain: its Dice of 0 would say nothing of the model."""
+    if files.truth is None or truth is None or not truth.any() or (truth & brain).any():
+        return
+    raise GridMismatch(
+        files.truth,
+        expected="lesions in the brain",
+        got="a mask whose lesions all lie beside it",
+        next_step="look at mask and scan in a viewer: the mask may have lost its header, or be "
+        "of another scan",
+    )

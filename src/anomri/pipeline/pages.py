@@ -35,7 +35,9 @@ def has_damaged_results(folder: Path) -> bool:
     return bool(read_sound_records(folder)[1])
 
 
-def view(source: Path, *, result: Path | None = None, out: Path | None = None) -> Path:
+def view(
+    source: Path, *, result: Path | None = None, out: Path | None = None, orientation: str = ""
+) -> Path:
     """Write a page with the viewer of one scan, beside its result or in the present folder.
 
     Raises:
@@ -50,4 +52,4 @@ def view(source: Path, *, result: Path | None = None, out: Path | None = None) -
     page = out or (result or Path()) / f"{files.label}_view.html"
     remove_stale_drafts(page.parent, below=False)
     with converted(files) as images:
-        return write_view(images, page, result=result)
+        return write_view(images, page, result=result, orientation=orientation)

@@ -13,7 +13,10 @@ from anomri.preprocessing.home import (
     slices_to_native,
     to_native,
 )
+from anomri.preprocessing.in_memory import ImageSource
 from anomri.preprocessing.intensities import INTENSITIES, standardised
+from anomri.preprocessing.mask_placement import check_mask_grid
+from anomri.preprocessing.orientation import check_orientation
 from anomri.preprocessing.preparing import prepare_images, prepare_scan
 from anomri.preprocessing.reading import read_labels, read_native
 from anomri.preprocessing.subject import read_truth
@@ -24,8 +27,11 @@ __all__ = [
     "DOUBT",
     "INTENSITIES",
     "SPACE",
+    "ImageSource",
     "PreparedFolder",
     "at_spacing",
+    "check_mask_grid",
+    "check_orientation",
     "is_prepared",
     "labels_to_native",
     "mask_to_native",

@@ -111,10 +111,10 @@ class PreparedFolder:
         target = self.folder / files.label
         _refuse_foreign(target)
         there = [c for c in self.contrasts if c in files.contrasts or c not in self.optional]
-        subject = read_subject(files, there)
+        subject = read_subject(files, there, orientation=self.preparation.orientation)
         scan = prepare_subject(subject, self.preparation)
         with replacing_folder(target) as draft:
-            write_scan(draft, scan, subject.native_truth())
+            write_scan(draft, scan, subject.native_truth(self.preparation.mask_grid))
             write_json(draft / SCAN, self._entry(files, scan))
         return True
 

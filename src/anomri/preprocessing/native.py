@@ -14,6 +14,7 @@ from anomri.scan import Affine, Grid, Labels, Mask
 MAX_VOXELS = 2**30  # 4 GiB as float32, eight times a 512 x 512 x 512 scan
 MIN_SLICES = 3
 VOXEL_MM = (0.05, 30.0)  # finer and coarser ones are metres, or a damaged header
+FARTHEST_MM = 1e9  # from the world's origin: beyond it a step of one voxel is lost in rounding
 SINGULAR = 1e-6  # determinant relative to the product of the axes' lengths
 
 
@@ -27,6 +28,8 @@ class Native:
         grid: where they lie.
         spacing_known: False where the file holds no voxel size.
         notes: what a reader must know of the file.
+        orientation_known: False where the header does not say how the head lies.
+        undefined: (I, J, K) bool, voxels that are NaN or infinite in the file; None for none.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Native:
     grid: Grid
     spacing_known: bool = True
     notes: tuple[str, ...] = ()
+    orientation_known: bool = True
+    undefined: Mask | None = None
 
     def holding(self, values: NDArray[Any]) -> Native:
         """Return the same image with other values."""
@@ -138,25 +143,14 @@ def checked_affine(affine: Affine | None, name: str) -> Affine:
             got=" x ".join(f"{mm:.3g}" for mm in lengths) + " mm",
             next_step="check voxel size and units in its header, or convert the scan again",
         )
+    if np.abs(matrix[:3, 3]).max() > FARTHEST_MM:
+        raise UnreadableScan(
+            name,
+            expected=f"a volume within {FARTHEST_MM:g} mm of the world's origin",
+            got=" x ".join(f"{mm:.3g}" for mm in matrix[:3, 3]) + " mm",
+            next_step="check the offsets in its header, or convert the scan again",
+        )
     return matrix
-
-
-def refuse_not_finite(values: NDArray[np.float32], name: str) -> None:
-    """Raise unless every voxel is a finite number.
-
-    Raises:
-        BadIntensities: with the count of those that are not.
-    """
-    # The extremes tell: NaN survives both. Counting is left to the rare bad case.
-    if np.isfinite([values.min(), values.max()]).all():
-        return
-    count = int(values.size - np.count_nonzero(np.isfinite(values)))
-    raise BadIntensities(
-        name,
-        expected="finite values",
-        got=f"{count} voxels that are NaN or infinite",
-        next_step="export the scan again, or set those voxels to the background's value",
-    )
 
 
 def refuse_constant(values: NDArray[np.float32], name: str) -> None:

@@ -12,7 +12,6 @@ from anomri.errors import QualityRefused
 from anomri.preprocessing.alignment import align
 from anomri.preprocessing.bias import correct
 from anomri.preprocessing.brain import (
-    Method,
     check_given,
     estimated_scale,
     find_brain,
@@ -30,10 +29,13 @@ from anomri.preprocessing.grids import (
     to_ras,
     working_grid,
 )
+from anomri.preprocessing.in_memory import ImageSource
 from anomri.preprocessing.intensities import scale_in_brain
+from anomri.preprocessing.mask_placement import place_mask
 from anomri.preprocessing.native import Native
+from anomri.preprocessing.not_finite import refuse_within
 from anomri.preprocessing.quality import check_brain
-from anomri.preprocessing.reading import ImageSource, read_segmentation
+from anomri.preprocessing.reading import read_segmentation
 from anomri.preprocessing.resampling import index_map, place
 from anomri.preprocessing.subject import Subject, read_contrasts, read_subject
 from anomri.preprocessing.template import Placement, locate, template_box
@@ -55,7 +57,8 @@ def prepare_scan(files: ScanFiles, preparation: Preparation, contrasts: Sequence
         ScanError: a file cannot be used; the kind says why.
         RecipeError: the intensity step is unknown or has a wrong option.
     """
-    return prepare_subject(read_subject(files, contrasts), preparation)
+    subject = read_subject(files, contrasts, orientation=preparation.orientation)
+    return prepare_subject(subject, preparation)
 
 
 def prepare_images(
@@ -66,10 +69,10 @@ def prepare_images(
     brain: ImageSource | None = None,
     name: str = "scan",
 ) -> Scan:
-    """Do as :func:`prepare_scan` with nibabel images (or paths) by contrast.
+    """Do as :func:`prepare_scan` with paths or images in memory by contrast.
 
     Args:
-        images: contrast name to image.
+        images: contrast name to a path, a nibabel or SimpleITK image, or (array, affine).
         preparation: spacing, shape and intensities.
         contrasts: channels of the result, in order.
         brain: brain mask, anything above zero.
@@ -78,17 +81,21 @@ def prepare_images(
     subject = Subject(
         name=name,
         label=f"sub-{bids_label(name)}",
-        images=read_contrasts(images, contrasts, name),
-        brain=None if brain is None else read_segmentation(brain),
+        images=read_contrasts(images, contrasts, name, orientation=preparation.orientation),
+        brain=None if brain is None else _given_mask(brain, preparation),
     )
     return prepare_subject(subject, preparation)
+
+
+def _given_mask(brain: ImageSource, preparation: Preparation) -> Native:
+    return read_segmentation(brain, orientation=preparation.orientation)
 
 
 def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     """Orient, mask, check, align, correct, place, resample and scale what was read."""
     first = subject.first
     volume = _ras(first, first.grid, linear=True)
-    brain, notes = _brain_of(subject, volume, preparation.brain)
+    brain, notes = _brain_of(subject, volume, preparation)
     known = first.spacing_known
     if not known:
         subject, told = _with_estimated_size(subject, brain)
@@ -96,6 +103,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     oriented = orient(first.grid)
     notes += check_brain(brain, oriented, name=subject.name, spacing_known=known)
     volumes, told = _volumes(subject, brain, preparation)
+    told += [note for image in list(subject.images.values())[1:] for note in image.notes]
     placement = _placement(volumes[0], brain, oriented, preparation, subject)
     grid = _grid(brain, oriented, preparation, placement)
     frame = Frame.around(brain, oriented, grid)
@@ -115,7 +123,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
         brain=working_brain,
         grid=grid,
         native=first.grid,
-        truth=_truth(subject, frame, first.grid),
+        truth=_truth(subject, frame, preparation.mask_grid),
         healthy=subject.healthy,
         notes=tuple(dict.fromkeys(notes)),
         to_template=None if placement is None else placement.to_template,
@@ -134,7 +142,10 @@ def _volumes(
         if preparation.align and volumes:
             moved, told = align(image, first, volumes[0], brain)
             notes += told
-        volumes.append(_ras(moved, first.grid, linear=True))
+        placed = place(moved, first.grid, linear=True)
+        if placed.undefined is not None:
+            refuse_within(image, to_ras(placed.undefined, first.grid), brain)
+        volumes.append(to_ras(placed.values, first.grid))
     if preparation.bias_field is None:
         return volumes, notes
     spacing, step = orient(first.grid).spacing, preparation.bias_field
@@ -180,11 +191,13 @@ def _ras(image: Native, native: Grid, *, linear: bool) -> Volume:
     return to_ras(place(image, native, linear=linear).values, native)
 
 
-def _brain_of(subject: Subject, volume: Volume, method: Method) -> tuple[Mask, list[str]]:
+def _brain_of(subject: Subject, volume: Volume, preparation: Preparation) -> tuple[Mask, list[str]]:
     """Return the brain on the oriented native grid, and the notes of the first image."""
-    first = subject.first
+    first, method = subject.first, preparation.brain
     if subject.brain is not None and method in ("auto", "given"):
-        placed = place(subject.brain.holding(subject.brain.mask()), first.grid, linear=False)
+        placed = place_mask(
+            subject.brain.holding(subject.brain.mask()), first.grid, preparation.mask_grid
+        )
         given = check_given(
             to_ras(placed.mask(), first.grid),
             volume,
@@ -216,9 +229,9 @@ def _with_estimated_size(subject: Subject, brain: Mask) -> tuple[Subject, list[s
     return estimated, [f"voxel size estimated from the brain: {size} mm; volumes are estimated"]
 
 
-def _truth(subject: Subject, frame: Frame, native: Grid) -> Labels | None:
-    labels = subject.native_truth()
-    return None if labels is None else frame.labels(to_ras(labels, native))
+def _truth(subject: Subject, frame: Frame, mask_grid: str) -> Labels | None:
+    labels = subject.native_truth(mask_grid)
+    return None if labels is None else frame.labels(to_ras(labels, subject.first.grid))
 
 
 def _lost(brain: Mask, oriented: Grid, grid: Grid) -> list[str]:

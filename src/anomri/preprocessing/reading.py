@@ -20,18 +20,18 @@ from numpy.typing import NDArray
 
 from anomri.errors import UnreadableScan, WrongShape
 from anomri.input_files import COPY_AGAIN, MAX_DEFLATE_RATIO, guarded, refuse_larger
+from anomri.preprocessing.in_memory import ImageSource, native_of
 from anomri.preprocessing.native import (
     Native,
     checked_affine,
     refuse_constant,
-    refuse_not_finite,
     spatial_shape,
 )
+from anomri.preprocessing.not_finite import as_background, refuse_not_finite
+from anomri.preprocessing.orientation import oriented
 from anomri.preprocessing.pictures import picture_files, read_picture_labels, read_pictures
 from anomri.preprocessing.slices import SPACING_UNKNOWN, read_slice_labels, read_slices
 from anomri.scan import Affine, Grid, Labels
-
-ImageSource = str | PathLike[str] | SpatialImage
 
 DICOM_MAGIC = slice(128, 132)
 GZIPPED = (".gz", ".mgz")
@@ -46,12 +46,15 @@ VOXELS_AT = {348: (108, "f4"), 540: (168, "i8")}  # size of a NIfTI header -> wh
 log = logging.getLogger(__name__)
 
 
-def read_native(path: Path, contrast: str = "") -> tuple[NDArray[np.float32], Grid]:
+def read_native(
+    path: Path, contrast: str = "", *, orientation: str = ""
+) -> tuple[NDArray[np.float32], Grid]:
     """Read one scan in its file's own axis order.
 
     Args:
         path: NIfTI, Analyze or MGH file, or a folder of TIFF slices.
         contrast: which channel to take from a folder of TIFF slices.
+        orientation: where the axes point, such as ``RAS``, if the header does not say so.
 
     Returns:
         (I, J, K) values with the header's scaling applied, and where they lie.
@@ -59,9 +62,9 @@ def read_native(path: Path, contrast: str = "") -> tuple[NDArray[np.float32], Gr
     Raises:
         UnreadableScan: missing, truncated, no image, or not to be opened.
         WrongShape: not three axes, colour, too thin or absurdly large.
-        BadIntensities: NaN, infinite, or the same in every voxel.
+        BadIntensities: no finite number, or the same in every voxel.
     """
-    native = read_image(path, contrast)
+    native = read_image(path, contrast, orientation=orientation)
     return native.values, native.grid
 
 
@@ -75,44 +78,52 @@ def read_labels(path: Path) -> tuple[Labels, Grid]:
     return native.labels(), native.grid
 
 
-def read_image(source: ImageSource, contrast: str = "") -> Native:
-    """Read a scan from a path or a nibabel image; see :func:`read_native`."""
+def read_image(source: ImageSource, contrast: str = "", *, orientation: str = "") -> Native:
+    """Read a scan from a path or an image in memory; see :func:`read_native`.
+
+    Voxels that are no numbers hold the background's value afterwards, see
+    :func:`~anomri.preprocessing.not_finite.as_background`.
+    """
     with guarded(_name_of(source, contrast), expected="a whole image"):
-        if isinstance(source, SpatialImage):
+        native = native_of(source, contrast or "image")
+        if native is None and isinstance(source, SpatialImage):
             native = _voxels(source, _name_in_memory(source, contrast))
-        elif (path := Path(source)).is_dir():
+        elif native is None and (path := Path(source)).is_dir():  # type: ignore[arg-type]
             native = read_pictures(path) if picture_files(path) else read_slices(path, contrast)
-        else:
+        elif native is None:
             native = _read_file(path)
-        refuse_not_finite(native.values, native.name)
+        native = as_background(oriented(native, orientation))
         refuse_constant(native.values, native.name)
     return native
 
 
-def read_segmentation(source: ImageSource) -> Native:
-    """Read a mask or a segmentation from a path or a nibabel image; all zero is allowed."""
+def read_segmentation(source: ImageSource, *, orientation: str = "") -> Native:
+    """Read a mask or a segmentation from a path or an image in memory; all zero is allowed."""
     with guarded(_name_of(source, "mask"), expected="a whole image of labels"):
-        if isinstance(source, SpatialImage):
+        native = native_of(source, "mask")
+        if native is None and isinstance(source, SpatialImage):
             native = _voxels(source, _name_in_memory(source, "mask"))
-        elif (path := Path(source)).is_dir():
+        elif native is None and (path := Path(source)).is_dir():  # type: ignore[arg-type]
             return read_picture_labels(path) if picture_files(path) else read_slice_labels(path)
-        else:
+        elif native is None:
             native = _read_file(path)
-        refuse_not_finite(native.values, native.name)
-    return native
+        refuse_not_finite(native)
+    return oriented(native, orientation) if orientation else native
 
 
 def _name_of(source: ImageSource, role: str) -> str:
     """Return what to call a source in an error, whatever it is."""
     if isinstance(source, SpatialImage):
         return _name_in_memory(source, role)
-    return Path(source).name
+    return Path(source).name if isinstance(source, str | PathLike) else role or "image"
 
 
 def _read_file(path: Path) -> Native:
     _refuse_early(path)
     with _reading(path.name), np.errstate(all="ignore"), _mended() as said:
         image: Any = nib.load(path)
+    if isinstance(image, nib.Nifti1Image) and getattr(image.dataobj, "offset", None) == 0:
+        return _with_offset(path, image)
     _shape(image, path.name)
     if path.suffix.lower() in GZIPPED and isinstance(image, nib.Nifti1Image | nib.MGHImage):
         size = _voxel_bytes(image)
@@ -124,6 +135,34 @@ def _read_file(path: Path) -> Native:
     if native.grid.sform_code == 0 and any(NO_SIZE in text for text in said):
         return replace(native, spacing_known=False, notes=(*native.notes, SPACING_UNKNOWN))
     return native
+
+
+def _with_offset(path: Path, image: Any) -> Native:
+    """Read a single file whose header lets the voxels begin at byte 0, within the header itself.
+
+    They begin behind the header where the file is as long as that takes, and nothing else stands
+    between.
+    """
+    shape, header = _shape(image, path.name), image.header.copy()
+    size = int(np.prod(shape)) * image.get_data_dtype().itemsize
+    with _reading(path.name):
+        packed = path.suffix.lower() in GZIPPED
+        content = _unpacked(path, size + HEADER_ROOM) if packed else path.read_bytes()
+    first = int(header.single_vox_offset)
+    if len(content) != first + size or any(content[header.sizeof_hdr : first]):
+        raise UnreadableScan(
+            path.name,
+            expected="a header that says where the voxels begin",
+            got="vox_offset 0, and other bytes than header and voxels",
+            next_step=COPY_AGAIN,
+        )
+    header.set_data_offset(first)
+    whole = image.from_bytes(header.binaryblock + content[header.sizeof_hdr :])
+    native = _voxels(whole, path.name)
+    note = (
+        f"{path.name}: vox_offset is 0: the voxels were read from byte {first}, behind the header"
+    )
+    return replace(native, notes=(*native.notes, note))
 
 
 @contextmanager
@@ -249,7 +288,7 @@ def _voxels(image: Any, name: str) -> Native:
         values = image.get_fdata(dtype=np.float32, caching="unchanged").reshape(shape)
     codes, qform = _codes(image, affine)
     grid = Grid(shape=shape, affine=affine, sform_code=codes[0], qform_code=codes[1], qform=qform)
-    return Native(name, values, grid, notes=_orientation_notes(codes))
+    return Native(name, values, grid, orientation_known=_says_orientation(image, codes))
 
 
 def _shape(image: Any, name: str) -> tuple[int, int, int]:
@@ -318,10 +357,14 @@ def _codes(image: Any, affine: Affine) -> tuple[tuple[int, int], Affine | None]:
     return codes, qform if differs else None
 
 
-def _orientation_notes(codes: tuple[int, int]) -> tuple[str, ...]:
-    if codes != (0, 0):
-        return ()
-    return ("the header does not say how the head lies: left and right are a guess",)
+def _says_orientation(image: Any, codes: tuple[int, int]) -> bool:
+    """Tell whether a header says how the head lies; Analyze's says so in a .mat file only."""
+    if isinstance(image, nib.Nifti1Pair):
+        return max(codes) > 0
+    if not isinstance(image, nib.AnalyzeImage):
+        return True
+    beside = getattr((image.file_map or {}).get("mat"), "filename", None)
+    return beside is not None and Path(fspath(beside)).is_file()
 
 
 def _name_in_memory(image: Any, role: str) -> str:

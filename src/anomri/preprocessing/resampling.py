@@ -7,6 +7,7 @@ and shear stay in the affine and never cost an interpolation.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,14 +63,18 @@ def place(image: Native, onto: Grid, *, linear: bool) -> Native:
         return image.holding(image.values)
     _refuse_mismatch(image, onto)
     matrix = index_map(image.grid, onto)
-    return Native(image.name, sample(image.values, matrix, onto.shape, linear=linear), onto)
+    moved = Native(image.name, sample(image.values, matrix, onto.shape, linear=linear), onto)
+    if image.undefined is None:
+        return moved
+    touched = sample(image.undefined.astype(np.float32), matrix, onto.shape, linear=linear) > 0
+    return replace(moved, undefined=touched)
 
 
 def same_grid(a: Grid, b: Grid) -> bool:
     """Say whether two grids have one shape and corners within a tenth of a voxel."""
     if a.shape != b.shape:
         return False
-    apart = np.abs(_corners(a) - _corners(b)).max()
+    apart = np.abs(corners(a) - corners(b)).max()
     return bool(apart <= SAME_GRID * min(*a.spacing, *b.spacing))
 
 
@@ -153,7 +158,8 @@ def _sample_obliquely(
     return result
 
 
-def _corners(grid: Grid) -> NDArray[np.float64]:
+def corners(grid: Grid) -> NDArray[np.float64]:
+    """Return the (8, 3) world mm of a grid's outermost voxel centres."""
     ends = np.stack(np.meshgrid(*[(0, n - 1) for n in grid.shape], indexing="ij"), axis=-1)
     return grid.to_world(ends.reshape(-1, 3).astype(np.float64))
 
@@ -168,7 +174,7 @@ def _refuse_mismatch(image: Native, onto: Grid) -> None:
             got=got,
             next_step="give the file that was drawn on this scan",
         )
-    a, b = _corners(image.grid), _corners(onto)
+    a, b = corners(image.grid), corners(onto)
     if (a.max(axis=0) < b.min(axis=0)).any() or (b.max(axis=0) < a.min(axis=0)).any():
         raise GridMismatch(
             image.name,

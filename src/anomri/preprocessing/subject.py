@@ -8,9 +8,12 @@ from pathlib import Path
 
 from anomri.errors import MissingContrast
 from anomri.preprocessing.brain.size import resized
+from anomri.preprocessing.in_memory import ImageSource
+from anomri.preprocessing.mask_placement import place_mask
 from anomri.preprocessing.native import Native
-from anomri.preprocessing.reading import ImageSource, read_image, read_segmentation
-from anomri.preprocessing.resampling import place
+from anomri.preprocessing.reading import read_image, read_segmentation
+from anomri.preprocessing.slice_defects import without_defects
+from anomri.preprocessing.spikes import without_spikes
 from anomri.scan import Grid, Labels, ScanFiles
 
 
@@ -56,37 +59,56 @@ class Subject:
         images = {name: larger(image) or image for name, image in self.images.items()}
         return replace(self, images=images, brain=larger(self.brain), truth=larger(self.truth))
 
-    def native_truth(self) -> Labels | None:
-        """Return the expert labels on the native grid, in the file's order."""
+    def native_truth(self, mask_grid: str = "auto") -> Labels | None:
+        """Return the expert labels on the native grid, in the file's order.
+
+        Raises:
+            ScanError: they cannot be used, or do not lie on the scan; see ``place_mask``.
+        """
         if self.truth is None:
             return None
-        return place(self.truth, self.first.grid, linear=False).labels()
+        return place_mask(self.truth, self.first.grid, mask_grid).labels()
 
 
-def read_subject(files: ScanFiles, contrasts: Sequence[str]) -> Subject:
-    """Read the contrasts asked for, the mask and the truth, each on its own grid."""
+def read_subject(files: ScanFiles, contrasts: Sequence[str], *, orientation: str = "") -> Subject:
+    """Read the contrasts asked for, the mask and the truth, each on its own grid.
+
+    Args:
+        files: where they are.
+        contrasts: names, in order.
+        orientation: where the axes of files point whose headers do not say so, such as ``RAS``.
+    """
     return Subject(
         name=files.subject,
         label=files.label,
-        images=read_contrasts(files.contrasts, contrasts, files.subject),
-        brain=read_segmentation(files.brain) if files.brain else None,
-        truth=read_segmentation(files.truth) if files.truth else None,
+        images=read_contrasts(files.contrasts, contrasts, files.subject, orientation=orientation),
+        brain=read_segmentation(files.brain, orientation=orientation) if files.brain else None,
+        truth=read_segmentation(files.truth, orientation=orientation) if files.truth else None,
         healthy=files.healthy,
         notes=files.notes,
     )
 
 
-def read_truth(path: Path, grid: Grid) -> Labels:
+def read_truth(path: Path, grid: Grid, *, mask_grid: str = "auto") -> Labels:
     """Read expert labels onto another image's grid, each voxel from its nearest.
+
+    Args:
+        path: their file.
+        grid: of the image.
+        mask_grid: what to do where their header cannot be right, see ``place_mask``.
 
     Raises:
         ScanError: the file cannot be used, or does not overlap with the grid.
     """
-    return place(read_segmentation(path), grid, linear=False).labels()
+    return place_mask(read_segmentation(path), grid, mask_grid).labels()
 
 
 def read_contrasts(
-    sources: Mapping[str, ImageSource], contrasts: Sequence[str], name: str
+    sources: Mapping[str, ImageSource],
+    contrasts: Sequence[str],
+    name: str,
+    *,
+    orientation: str = "",
 ) -> dict[str, Native]:
     """Read the contrasts asked for, in order.
 
@@ -101,4 +123,9 @@ def read_contrasts(
             got=f"{', '.join(sources) or 'none'}; {', '.join(missing)} missing",
             next_step="add the missing file, or choose a model that does without it",
         )
-    return {contrast: read_image(sources[contrast], contrast) for contrast in contrasts}
+    return {
+        contrast: without_defects(
+            without_spikes(read_image(sources[contrast], contrast, orientation=orientation))
+        )
+        for contrast in contrasts
+    }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from anomri.errors import ScanError
 from anomri.preprocessing import read_labels, read_native, read_truth
 from anomri.reporting.html import write_html
 from anomri.reporting.naming import MASK, REGIONS, derivative
@@ -24,20 +25,23 @@ VOXEL_MM = 1.0
 log = logging.getLogger(__name__)
 
 
-def write_view(files: ScanFiles, page: Path, *, result: Path | None = None) -> Path:
+def write_view(
+    files: ScanFiles, page: Path, *, result: Path | None = None, orientation: str = ""
+) -> Path:
     """Write a page with the viewer of one scan, on the grid of its file.
 
     Args:
         files: the scan.
         page: file to write.
         result: folder with its detection; without it the scan alone is shown.
+        orientation: where the axes of files point whose headers do not say so, such as ``RAS``.
 
     Raises:
         ScanError: an image cannot be read.
         UsageError: a sidecar of the detection is damaged.
     """
     record = read_record(result, files.label) if result else None
-    images, grid = _images(files)
+    images, grid = _images(files, orientation)
     brain = _brain(files, images, grid)
     copy = Copy(grid, box_around(brain, grid.spacing), VOXEL_MM)
     layers = [*_grey(images, copy), *_found(files, record, result, copy), *_truth(files, copy)]
@@ -53,12 +57,12 @@ def write_view(files: ScanFiles, page: Path, *, result: Path | None = None) -> P
     )
 
 
-def _images(files: ScanFiles) -> tuple[dict[str, Volume], Grid]:
+def _images(files: ScanFiles, orientation: str) -> tuple[dict[str, Volume], Grid]:
     """Read all contrasts that lie on the grid of the first."""
     images: dict[str, Volume] = {}
     grid: Grid | None = None
     for contrast, path in files.contrasts.items():
-        volume, own = read_native(path, contrast)
+        volume, own = read_native(path, contrast, orientation=orientation)
         grid = grid or own
         if own.shape == grid.shape and np.allclose(own.affine, grid.affine, atol=1e-2):
             images[contrast] = volume
@@ -132,7 +136,11 @@ def _scale(record: Record, channel: int = 0) -> tuple[int, float]:
 
 def _truth(files: ScanFiles, copy: Copy) -> Iterator[Layer]:
     if files.truth is not None:
-        truth = read_truth(files.truth, copy.source)
+        try:
+            truth = read_truth(files.truth, copy.source)
+        except ScanError as error:
+            log.warning("left out of the viewer: %s", error)
+            return
         yield Layer(name="Expert", kind="truth", voxels=pack(copy.labels(truth > 0)))
 
 

@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader
 
+from anomri.devices import choose_device
 from anomri.errors import UsageError
 from anomri.recipe import Training
 from anomri.training.loading import Sample
@@ -131,6 +132,7 @@ def make_trainer(
         UsageError: the device is not there.
     """
     kind = machine.kind
+    choose_device(machine.device)
     try:
         return Trainer(
             accelerator=kind,
@@ -155,9 +157,13 @@ def make_trainer(
         )
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         raise UsageError(
-            f"device '{machine.device}': expected one that this machine has; {error}. "
+            f"device '{machine.device}': expected one that this machine has; {_first_line(error)}. "
             "Next: use `auto`."
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def on_cuda(kind: str) -> bool:

@@ -1,0 +1,65 @@
+"""Devices by name: which are there, and a plain refusal of those that are not."""
+
+from __future__ import annotations
+
+import torch
+
+from anomri.errors import UsageError
+
+KINDS = ("cpu", "cuda", "mps")
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called ``name``; ``auto`` is the fastest that is there.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Raises:
+        UsageError: this machine has no such device.
+    """
+    available = available_devices()
+    if name == "auto":
+        return torch.device(available[-1].partition(":")[0])
+    try:
+        device = torch.device(name)
+    except (RuntimeError, ValueError) as error:
+        raise _refusal(name, available) from error
+    if device.type not in KINDS or (device.index or 0) >= _count(device.type):
+        raise _refusal(name, available)
+    _try(device, name)
+    return device
+
+
+def available_devices() -> list[str]:
+    """Return the names of the devices of this machine, the fastest last.
+
+    >>> available_devices()[0]
+    'cpu'
+    """
+    cuda = [f"cuda:{index}" for index in range(_count("cuda"))]
+    return ["cpu", *(["mps"] if _count("mps") else []), *cuda]
+
+
+def _count(kind: str) -> int:
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return int(torch.backends.mps.is_available()) if kind == "mps" else 1
+
+
+def _try(device: torch.device, name: str) -> None:
+    """Allocate one number: a driver that does not fit or a full device fails only here."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).strip().partition("\n")[0][:200]
+        raise UsageError(
+            f"device '{name}': it cannot be used: {first}. Next: use `auto` or `cpu`."
+        ) from error
+
+
+def _refusal(name: str, available: list[str]) -> UsageError:
+    return UsageError(
+        f"device '{name}': expected one that this machine has: {', '.join(available)}. "
+        "Next: use `auto`."
+    )
