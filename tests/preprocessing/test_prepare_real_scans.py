@@ -110,3 +110,15 @@ def test_two_contrasts_on_two_grids_become_one_scan(real_data: Path) -> None:
     scan = prepare_scan(case, PREPARATION, ["flair", "t1"])
     assert scan.native.shape == read_native(flair)[1].shape
     assert (scan.image[1] > 0)[scan.brain].mean() > 0.8
+
+
+def test_masks_that_hold_orbits_and_sinuses_are_replaced(real_data: Path) -> None:
+    replaced = []
+    for flair in some(real_data, "ms3seg_bids/sub-*/anat/*_FLAIR.nii.gz", 2):
+        label = flair.name.split("_")[0]
+        (mask,) = real_data.glob(f"ms3seg_bids/derivatives/manual/{label}/anat/*brain_mask.nii.gz")
+        given = prepare(flair, brain=mask)
+        if any("outside the brain" in note for note in given.notes):
+            replaced.append(label)
+            np.testing.assert_array_equal(given.brain, prepare(flair).brain)
+    assert replaced

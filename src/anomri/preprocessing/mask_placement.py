@@ -23,8 +23,9 @@ def place_mask(mask: Native, onto: Grid, mask_grid: str = "auto") -> Native:
     Args:
         mask: as read.
         onto: the scan's grid.
-        mask_grid: a file without a voxel size lies on its scan in any case. ``header`` believes the mask's header; ``scan`` takes its voxels for those of the
-            scan where it has as many; ``auto`` refuses where the two differ.
+        mask_grid: ``header`` believes the mask's header; ``scan`` takes its voxels for those of
+            the scan where it has as many; ``auto`` refuses where the two differ. A file without a
+            voxel size takes the scan's grid in any case.
 
     Raises:
         GridMismatch: ``auto``, and a mask of the scan's shape lies elsewhere by its header; or

@@ -7,7 +7,12 @@ import pytest
 from scipy import ndimage
 
 from anomri.preprocessing.brain import given as module
-from anomri.preprocessing.brain.given import check_given, fault_of_mask, largest_ball_mm
+from anomri.preprocessing.brain.given import (
+    check_given,
+    fault_of_mask,
+    largest_ball_mm,
+    largest_disc_mm,
+)
 from anomri.scan import Grid, Mask, Volume
 
 Head = tuple[Volume, Mask, Grid]
@@ -64,3 +69,16 @@ def test_the_largest_ball_is_measured_in_millimetres() -> None:
     mask = ball((40, 40, 40), (20, 20, 20), 12, side=2.0)
     assert largest_ball_mm(mask, grid) == pytest.approx(13, abs=1.5)
     assert largest_ball_mm(np.zeros_like(mask), grid) == 0
+
+
+def test_in_a_thick_slice_a_disc_outside_the_brain_is_enough() -> None:
+    grid = Grid(shape=(60, 60, 9), affine=np.diag([2.0, 2.0, 7.0, 1.0]))
+    brain = np.zeros(grid.shape, bool)
+    brain[10:40, 10:40, 1:8] = True
+    eye = np.zeros_like(brain)
+    eye[:, :, 4] = ball((60, 60, 1), (25, 50, 0), 12, side=2.0)[:, :, 0]
+    assert "outside the brain" in fault_of_mask(brain | eye, brain, grid)
+    assert largest_disc_mm(eye, brain, grid) == pytest.approx(13, abs=1.5)
+    cap = np.zeros_like(brain)
+    cap[10:40, 10:40, 8] = True  # one slice more at the top: another definition, no fault
+    assert fault_of_mask(brain | cap, brain, grid) == ""

@@ -13,12 +13,14 @@ from scipy import ndimage
 
 from anomri.errors import QualityRefused
 from anomri.preprocessing.brain.find import find_brain
-from anomri.preprocessing.grids import brain_box
+from anomri.preprocessing.grids import THICK_MM, brain_box
 from anomri.scan import Grid, Mask, Volume
 
 MIN_DICE = 0.85
 EXTRA_MM = 7.0  # radius of the largest ball in what a mask adds to the brain; an eye has 12 mm
+EXTRA_DISC_MM = 10.0  # likewise within a thick slice, where a ball would not fit
 MISSING_MM = 10.0  # likewise in what it leaves out
+SECTION_SHARE = 0.1  # of the brain's largest section: slices with less are not compared alone
 SLICE_SHARE = 1.01  # of the thickest slice: less cannot be told from a border one slice away
 
 
@@ -77,8 +79,10 @@ def fault_of_mask(given: Mask, found: Mask, grid: Grid) -> str:
     if (overlap := 2 * both / sizes) < MIN_DICE:
         return f"does not fit the scan (Dice {overlap:.2f} with the brain found in it)"
     thickest = SLICE_SHARE * max(grid.spacing)
-    if largest_ball_mm(given & ~found, grid) >= max(EXTRA_MM, thickest):
-        ml = np.count_nonzero(given & ~found) * grid.voxel_ml
+    extra = given & ~found
+    disc_mm = largest_disc_mm(extra, found, grid) if grid.spacing[2] >= THICK_MM else 0.0
+    if largest_ball_mm(extra, grid) >= max(EXTRA_MM, thickest) or disc_mm >= EXTRA_DISC_MM:
+        ml = np.count_nonzero(extra) * grid.voxel_ml
         return f"includes {ml:.0f} ml outside the brain, such as the eyes"
     if largest_ball_mm(found & ~given, grid) >= max(MISSING_MM, thickest):
         ml = np.count_nonzero(found & ~given) * grid.voxel_ml
@@ -92,3 +96,23 @@ def largest_ball_mm(mask: Mask, grid: Grid) -> float:
         return 0.0
     inside = np.pad(mask[brain_box(mask)], 1)
     return float(ndimage.distance_transform_edt(inside, sampling=grid.spacing).max())
+
+
+def largest_disc_mm(mask: Mask, brain: Mask, grid: Grid) -> float:
+    """Return the radius of the largest disc that fits into a mask within an axial slice, in mm.
+
+    Args:
+        mask: (I, J, K).
+        brain: (I, J, K); only slices that hold a part of it worth the name are looked at.
+        grid: where they lie.
+    """
+    sections = np.count_nonzero(brain, axis=(0, 1))
+    slices = np.flatnonzero((sections > SECTION_SHARE * sections.max()) & mask.any(axis=(0, 1)))
+    in_plane = grid.spacing[:2]
+    return max(
+        (
+            float(ndimage.distance_transform_edt(np.pad(mask[:, :, k], 1), sampling=in_plane).max())
+            for k in slices
+        ),
+        default=0.0,
+    )
