@@ -13,12 +13,13 @@ from scipy import ndimage
 
 from anomri.errors import QualityRefused
 from anomri.preprocessing.brain.find import find_brain
-from anomri.preprocessing.grids import THICK_MM, brain_box
+from anomri.preprocessing.grids import brain_box
 from anomri.scan import Grid, Mask, Volume
 
 MIN_DICE = 0.85
 EXTRA_MM = 7.0  # radius of the largest ball in what a mask adds to the brain; an eye has 12 mm
 EXTRA_DISC_MM = 10.0  # likewise within a thick slice, where a ball would not fit
+DISC_SLICE_MM = 5.0  # a slice this thick is looked at alone
 MISSING_MM = 10.0  # likewise in what it leaves out
 SECTION_SHARE = 0.1  # of the brain's largest section: slices with less are not compared alone
 SLICE_SHARE = 1.01  # of the thickest slice: less cannot be told from a border one slice away
@@ -80,7 +81,7 @@ def fault_of_mask(given: Mask, found: Mask, grid: Grid) -> str:
         return f"does not fit the scan (Dice {overlap:.2f} with the brain found in it)"
     thickest = SLICE_SHARE * max(grid.spacing)
     extra = given & ~found
-    disc_mm = largest_disc_mm(extra, found, grid) if grid.spacing[2] >= THICK_MM else 0.0
+    disc_mm = largest_disc_mm(extra, found, grid) if grid.spacing[2] >= DISC_SLICE_MM else 0.0
     if largest_ball_mm(extra, grid) >= max(EXTRA_MM, thickest) or disc_mm >= EXTRA_DISC_MM:
         ml = np.count_nonzero(extra) * grid.voxel_ml
         return f"includes {ml:.0f} ml outside the brain, such as the eyes"
