@@ -107,10 +107,13 @@ def test_a_second_run_reads_nothing(
         raise AssertionError("a file was opened")
 
     monkeypatch.setattr(nib, "load", never)
-    monkeypatch.setattr(Path, "open", never)
-    monkeypatch.setattr(Path, "read_text", lambda path, **_: path.read_bytes().decode())
-    monkeypatch.setattr(Path, "read_bytes", lambda path: os.read(os.open(path, os.O_RDONLY), 10**6))
+    opened: list[str] = []
+    really = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda p, *a, **k: (opened.append(p.name), really(p, *a, **k))[1]
+    )
     assert not PreparedFolder(folder.folder, PREPARATION, CONTRASTS).add(files)
+    assert all(name.endswith(".json") for name in opened)
 
 
 def test_a_touched_file_with_the_same_content_is_unchanged(

@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from anomri.errors import GridMismatch, MissingContrast, QualityRefused, RecipeError
 from anomri.preprocessing import prepare_images, prepare_scan
@@ -69,11 +70,22 @@ def test_an_unknown_intensity_is_a_recipe_error(two: dict[str, Path]) -> None:
 
 
 def test_a_given_mask_decides(write: Write, two: dict[str, Path], brain_ball: Mask) -> None:
+    smaller = ndimage.binary_erosion(brain_ball)
+    mask = write(smaller.astype(np.uint8), "brain.nii.gz")
+    scan = prepare_scan(files(two, brain=mask), Preparation(), ["flair"])
+    assert np.count_nonzero(scan.brain) == np.count_nonzero(smaller)
+
+
+def test_a_mask_of_half_the_brain_is_used_only_where_it_is_forced(
+    write: Write, two: dict[str, Path], brain_ball: Mask
+) -> None:
     half = brain_ball.copy()
     half[30:] = False
-    mask = write(half.astype(np.uint8), "brain.nii.gz")
-    scan = prepare_scan(files(two, brain=mask), Preparation(), ["flair"])
-    assert np.count_nonzero(scan.brain) == np.count_nonzero(half)
+    case = files(two, brain=write(half.astype(np.uint8), "brain.nii.gz"))
+    for method, brain in (("auto", brain_ball), ("given", half)):
+        scan = prepare_scan(case, Preparation(brain=method), ["flair"])  # type: ignore[arg-type]
+        assert np.count_nonzero(scan.brain) == np.count_nonzero(brain)
+        assert any("given brain mask does not fit the scan" in note for note in scan.notes)
 
 
 def test_a_mask_on_another_grid_is_carried_over(
@@ -151,7 +163,7 @@ def test_slices_without_spacing_are_prepared_and_noted(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / f"P_{k}_mask.tif", (page[..., 0] > 150).astype(np.uint8) * 255)
     case = files({"flair": tmp_path}, truth=tmp_path)
     scan = prepare_scan(case, Preparation(), ["flair"])
-    assert any("spacing unknown" in note for note in scan.notes)
+    assert any("voxel size estimated" in note for note in scan.notes)
     assert np.count_nonzero(scan.brain) == pytest.approx(np.count_nonzero(radius < 1), rel=0.01)
     assert scan.truth is not None
     assert set(np.unique(scan.truth)) == {0, 2}
