@@ -114,11 +114,11 @@ def _place(cases: Cases, series: Series, decision: Decision, study: str) -> None
     told = decision.contrast or "not used", "; ".join([decision.reason, *_mended(series)])
     row = Recognised(study, series.number_text, series.description, series.slices, *told)
     cases.recognised.append(row)
+    case = cases.case(study, study, where=study)  # also without a series that can be used
     if decision.contrast is None:
         name = f"{study} {series.name} '{series.description}' ({series.slices} images)"
         cases.skip(name, told[1])
         return
-    case = cases.case(study, study, where=study)
     case.add(decision.contrast, series.files[0].parent)
     case.slices.setdefault(decision.contrast, []).append((series.name, tuple(series.files)))
 
