@@ -10,6 +10,7 @@ from anomri.preprocessing.contrast_gate import DOUBT
 from anomri.preprocessing.home import (
     labels_to_native,
     mask_to_native,
+    numbers_to_native,
     slices_to_native,
     to_native,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "is_prepared",
     "labels_to_native",
     "mask_to_native",
+    "numbers_to_native",
     "onto",
     "prepare_images",
     "prepare_scan",

@@ -26,6 +26,7 @@ class Subject:
         truth: expert labels.
         healthy: what the data set says.
         notes: what a reader must know of how the files were made.
+        entities: BIDS entities that the names of results keep.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Subject:
     truth: Native | None = None
     healthy: bool | None = None
     notes: tuple[str, ...] = ()
+    entities: str = ""
 
     @property
     def first(self) -> Native:
@@ -73,6 +75,7 @@ def read_subject(files: ScanFiles, contrasts: Sequence[str]) -> Subject:
         truth=read_segmentation(files.truth) if files.truth else None,
         healthy=files.healthy,
         notes=files.notes,
+        entities=files.entities.get(contrasts[0], ""),
     )
 
 
