@@ -70,7 +70,8 @@ class ScanFiles:
             ``contrasts`` is then the folder of the first.
         notes: what a reader must know of how the files were made.
         own_label: BIDS label in place of the one made from ``subject``, where another has that.
-        unclear: role (a contrast, ``brain``, ``truth``) to the reason why no file was taken for it.
+        unclear: role (a contrast, ``brain``, ``truth``) to the reason why no file was taken for it;
+            ``healthy`` to the reason why a table does not say it.
         entities: contrast to the BIDS entities of its file that the names of results keep, such
             as ``acq-3D_run-1``.
     """

@@ -224,9 +224,11 @@ class _Gathering:
     def _case(self, home: Path, subject: str, session: str | None) -> Case:
         above = "" if home == self.cases.tree.root else f"{self.cases.tree.name(home)}/"
         where = f"{above}sub-{subject}" + (f"_ses-{session}" if session else "")
-        said = self._table(home).get(subject)
-        key = (home, subject, session)
-        return self.cases.case(key, subject, where=where, session=session, healthy=said)
+        table, key = self._table(home), (home, subject, session)
+        said = table.get(subject)
+        case = self.cases.case(key, subject, where=where, session=session, healthy=said)
+        case.unclear["healthy"] = table.unclear(subject)
+        return case
 
     def _table(self, home: Path) -> Participants:
         """Return what is said of a data set's participants, by it or by a folder above it."""

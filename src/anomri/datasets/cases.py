@@ -23,6 +23,10 @@ TRUTH = "truth"
 REASONS_NAMED = 3
 NO_FILES = "no scan among its files"
 CHOOSE = "which one counts is not guessed: keep one of them, or name the other in .bidsignore"
+CHOOSE_MASK = (
+    "which rater counts is not guessed: join the masks into one, or keep one of them here and "
+    "evaluate each in turn"
+)
 
 
 @dataclass(slots=True)
@@ -36,6 +40,8 @@ class Case:
         healthy: what the data set says of the subject.
         files: role (a contrast, ``brain`` or ``truth``) to the files that claim it.
         slices: contrast to the DICOM series that claim it, by name, each with its files.
+        unclear: role to the reason why no file is taken for it, or ``healthy`` to the reason why
+            that is not known.
         entities: file to the BIDS entities that the names of results keep.
     """
 
@@ -45,6 +51,7 @@ class Case:
     healthy: bool | None = None
     files: dict[str, list[Path]] = field(default_factory=dict)
     slices: dict[str, list[tuple[str, tuple[Path, ...]]]] = field(default_factory=dict)
+    unclear: dict[str, str] = field(default_factory=dict)
     entities: dict[Path, str] = field(default_factory=dict)
 
     def add(self, role: str, path: Path) -> None:
@@ -170,11 +177,13 @@ class Cases:
 
     def _unambiguous(self, case: Case) -> tuple[dict[str, Path], dict[str, str]]:
         """Return the one file of each role, and why a role has none."""
-        unclear = {}
+        unclear = {role: reason for role, reason in case.unclear.items() if reason}
         for role, paths in case.files.items():
             if len(paths) > 1:
                 names = " and ".join(self.tree.name(path) for path in paths)
-                unclear[role] = f"more than one file: {names}; {CHOOSE}"
+                unclear[role] = (
+                    f"more than one file: {names}; {CHOOSE_MASK if role == TRUTH else CHOOSE}"
+                )
                 self.skip(f"{case.where} {role}", unclear[role])
         return {role: paths[0] for role, paths in case.files.items() if len(paths) == 1}, unclear
 

@@ -149,7 +149,9 @@ def _case(cases: Cases, file: _Placed, sessions: Collection[str], healthy: Parti
     where = cases.tree.name(file.base / file.subject)
     said = healthy.get(subject)
     key = (file.base, file.subject)
-    return cases.case(key, subject, where=where, session=session, healthy=said)
+    case = cases.case(key, subject, where=where, session=session, healthy=said)
+    case.unclear["healthy"] = healthy.unclear(subject)
+    return case
 
 
 def _settle_unnamed(cases: Cases) -> None:

@@ -17,7 +17,7 @@ from anomri.preprocessing.home import (
 from anomri.preprocessing.intensities import INTENSITIES, standardised
 from anomri.preprocessing.preparing import prepare_images, prepare_scan
 from anomri.preprocessing.reading import read_labels, read_native
-from anomri.preprocessing.subject import read_truth
+from anomri.preprocessing.subject import read_truth, require_contrasts, with_unclear_noted
 from anomri.preprocessing.template import SPACE, template_grid
 from anomri.preprocessing.tissues import tissue_at
 
@@ -37,9 +37,11 @@ __all__ = [
     "read_labels",
     "read_native",
     "read_truth",
+    "require_contrasts",
     "slices_to_native",
     "standardised",
     "template_grid",
     "tissue_at",
     "to_native",
+    "with_unclear_noted",
 ]

@@ -139,10 +139,9 @@ def _refuse_ambiguous(cases: Cases) -> None:
             if len(claims) > 1:
                 names = " and ".join(name for name, _ in claims)
                 number = claims[0][0].removeprefix("series ")
-                cases.skip(
-                    f"{case.where} {contrast}",
-                    f"more than one: {names}; choose one, such as --series {contrast}={number}",
-                )
+                reason = f"more than one: {names}; choose one, such as --series {contrast}={number}"
+                case.unclear[contrast] = reason
+                cases.skip(f"{case.where} {contrast}", reason)
                 del case.slices[contrast], case.files[contrast]
 
 
