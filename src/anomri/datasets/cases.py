@@ -168,6 +168,11 @@ class Cases:
             if item.name.startswith(begins)
         ]
         said += [item.reason for item in self.skipped if item.name == case.where]
+        said += [
+            reason
+            for role, reason in case.unclear.items()
+            if reason and role != "healthy" and not any(reason in other for other in said)
+        ]
         listed = _listed({BRAIN: scan.brain, TRUTH: scan.truth})
         if listed or not said:
             self.skip(case.where, f"no scan beside {listed or 'what was skipped'}")
