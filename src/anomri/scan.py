@@ -70,7 +70,10 @@ class ScanFiles:
             ``contrasts`` is then the folder of the first.
         notes: what a reader must know of how the files were made.
         own_label: BIDS label in place of the one made from ``subject``, where another has that.
-        unclear: role (a contrast, ``brain``, ``truth``) to the reason why no file was taken for it.
+        unclear: role (a contrast, ``brain``, ``truth``) to the reason why no file was taken for it;
+            ``healthy`` to the reason why a table does not say it.
+        entities: contrast to the BIDS entities of its file that the names of results keep, such
+            as ``acq-3D_run-1``.
     """
 
     subject: str
@@ -84,6 +87,7 @@ class ScanFiles:
     notes: tuple[str, ...] = ()
     own_label: str = ""
     unclear: Mapping[str, str] = field(default_factory=dict)
+    entities: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -156,6 +160,7 @@ class Scan:
         notes: what a reader must know, such as "the file holds no voxel size".
         to_template: (4, 4) native world mm to mm of the MNI152 template, where the scan was
             registered to it.
+        entities: BIDS entities that the names of results keep, those of the first contrast's file.
     """
 
     subject: str
@@ -169,6 +174,7 @@ class Scan:
     healthy: bool | None = None
     notes: tuple[str, ...] = ()
     to_template: Affine | None = None
+    entities: str = ""
 
     def template_mm(self, point_mm: Sequence[float]) -> tuple[float, float, float] | None:
         """Return where a point of native world mm lies in the template; None unregistered."""

@@ -197,4 +197,4 @@ def test_a_cell_that_is_too_long_for_csv_costs_nothing(tmp_path: Path) -> None:
 
     table = tmp_path / "participants.tsv"
     table.write_text(f'participant_id\tgroup\tnote\nsub-a\tcontrol\t"{"x" * 200_000}"\n')
-    assert read_healthy(table) == {"a": True}
+    assert read_healthy(table).get("a") is True

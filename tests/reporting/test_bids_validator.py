@@ -49,8 +49,9 @@ def issues(folder: Path) -> list[tuple[str, str]]:
 
 
 def test_the_validator_accepts_what_is_written(tmp_path: Path, ball_scan: Scan) -> None:
-    for label in ("sub-01", "sub-02_ses-a"):
-        write_detection(detection(replace(ball_scan, label=label)), tmp_path)
+    for label, entities in (("sub-01", ""), ("sub-02_ses-a", "acq-3D_run-1")):
+        scan = replace(ball_scan, label=label, entities=entities)
+        write_detection(detection(scan), tmp_path)
     write_tables(tmp_path, [])
     write_run(tmp_path, ["anomri"])
     (tmp_path / "report.html").write_text("page")

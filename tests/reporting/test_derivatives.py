@@ -26,6 +26,7 @@ def test_everything_of_a_scan_is_written(detect: Detect, tmp_path: Path) -> None
     assert names == {
         *("label-lesion_mask.nii.gz", "label-lesion_mask.json"),
         *("desc-brain_mask.nii.gz", "desc-brain_mask.json"),
+        *("desc-lesions_dseg.nii.gz", "desc-lesions_dseg.json", "desc-lesions_dseg.tsv"),
         *("desc-regions_dseg.nii.gz", "desc-regions_dseg.json", "desc-regions_dseg.tsv"),
         *("desc-anomaly_flair.nii.gz", "desc-anomaly_flair.json"),
         *("desc-reconstruction_flair.nii.gz", "desc-reconstruction_flair.json"),

@@ -54,9 +54,14 @@ def test_a_sheared_sform_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [(np.uint8, np.uint8), (np.float32, np.float32), (np.float64, np.float32)],
+    [
+        (np.uint8, np.uint8),
+        (np.uint16, np.uint16),
+        (np.float32, np.float32),
+        (np.float64, np.float32),
+    ],
 )
-def test_only_two_kinds_of_voxel_are_written(given: type, kept: type) -> None:
+def test_only_three_kinds_of_voxel_are_written(given: type, kept: type) -> None:
     grid = Grid(shape=(2, 2, 2), affine=np.eye(4))
     assert image_on(np.zeros(grid.shape, given), grid).get_data_dtype() == kept
 
@@ -67,7 +72,7 @@ def test_a_detection_comes_home_to_the_grid_of_its_file(detect: Detect) -> None:
     flipped[0, 3] = 2.0 * 47
     native = Grid(shape=(48, 52, 44), affine=flipped, sform_code=2)
     images = native_images(detect(native=native))
-    assert sorted(images) == ["anomaly_flair", "brain", "mask", "reconstruction_flair"]
+    assert sorted(images) == ["anomaly_flair", "brain", "lesions", "mask", "reconstruction_flair"]
     np.testing.assert_array_equal(np.asanyarray(images["mask"].dataobj)[::-1], found.mask)
     values = np.asanyarray(images["anomaly_flair"].dataobj)[::-1]
     np.testing.assert_allclose(values, found.anomaly.values[0], atol=1e-5)

@@ -74,9 +74,10 @@ def prepare(
         selection=chosen_subjects(subjects, split_file, split, participant_label, usual="train"),
         series=choices(series),
     )
-    show(mine.found(found))
+    chosen = with_contrasts(recipe_to_prepare(recipe), contrasts)
+    show(mine.found(found), contrasts=chosen.contrasts, optional=chosen.optional)
     if not dry_run:
-        out, chosen = needed(out, source), with_contrasts(recipe_to_prepare(recipe), contrasts)
+        out = needed(out, source)
         chosen = chosen.with_brain(brain) if brain else chosen
         chosen = chosen.with_orientation(check_orientation(orientation))
         check_mask_grid(mask_grid)

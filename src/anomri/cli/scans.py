@@ -80,12 +80,6 @@ def detect(
         selection=chosen_subjects(subjects, split_file, split, participant_label, usual="test"),
         series=choices(series),
     )
-    show(mine.found(found))
-    if dry_run:
-        return
-    out = needed(out, source)
-    if brain_mask is not None:
-        found = pipeline.with_brain_mask(found, brain_mask)
     instead = pipeline.Instead(
         threshold=threshold,
         decide=decide,
@@ -95,6 +89,14 @@ def detect(
         orientation=orientation,
         mask_grid=mask_grid,
     )
+    if dry_run:
+        asked = pipeline.load_detector(model, device=device, instead=instead)
+        show(mine.found(found), contrasts=asked.contrasts, optional=asked.optional)
+        return
+    show(mine.found(found))
+    out = needed(out, source)
+    if brain_mask is not None:
+        found = pipeline.with_brain_mask(found, brain_mask)
     detector = pipeline.load_detector(model, device=device, instead=instead)
     outcome = pipeline.detect(
         found,

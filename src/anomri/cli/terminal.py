@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,14 @@ from anomri.scan import HealthyVolume
 console = Console(stderr=True)
 
 
-def show(found: Found) -> None:
-    """Name the scans found and what was left out, with the reason."""
+def show(found: Found, *, contrasts: Sequence[str] = (), optional: Collection[str] = ()) -> None:
+    """Name the scans found and what was left out, with the reason.
+
+    Args:
+        found: what was found.
+        contrasts: what will be looked at; scans that lack one are named as refused.
+        optional: those of them that a scan may lack.
+    """
     scans = "1 scan" if len(found.scans) == 1 else f"{len(found.scans)} scans"
     if found.left_out:
         everybody = len(found.scans) + len(found.left_out)
@@ -38,9 +44,17 @@ def show(found: Found) -> None:
         extras = [name for name in ("brain", "truth") if getattr(files, name)]
         what = ", ".join([*files.contrasts, *extras])
         console.print(f"  {files.label}: {what}", markup=False, highlight=False)
+    for row in pipeline.refused(found, contrasts, optional):
+        said = f"  {row.label}: will be refused; {row.reason}. Next: {row.next_step}"
+        console.print(said, markup=False, highlight=False, style="yellow")
     for subject in found.left_out:
         said = f"  {subject.label}: left out; {subject.reason}"
         console.print(said, markup=False, highlight=False, style="yellow")
+    _show_series(found)
+
+
+def _show_series(found: Found) -> None:
+    """Show what was made of each DICOM series, and what else was left out."""
     if found.recognised:
         table = Table("scan", "series", "description", "images", "contrast", "reason")
         for item in found.recognised:

@@ -1,6 +1,7 @@
 """BIDS: raw anatomical scans, with masks from derivatives.
 
-Entities are read from the file names; the folders above them only tell raw from derivative.
+Entities are read from the file names; the folders above them tell raw from derivative, which data
+set a subject is of where a source holds several, and the session where no file name does.
 
 =========================================  ==================================================
 ``*_FLAIR``                                flair
@@ -16,7 +17,8 @@ Two files for one contrast (runs, acquisitions) are not guessed between: both ar
 and the subject's other contrasts stay. A mask that names no session serves a subject without
 sessions only. Images in another space (``space-<label>``) are skipped, but for ``space-orig``, and
 so are phase images (``part-phase``). A subject without the contrast that a model needs is a scan
-like any other here; the model refuses it. Only names are looked at: no image is opened.
+like any other here; the model refuses it. A subject or session whose folder holds no usable scan
+is left out by name. Only names are looked at: no image is opened.
 """
 
 from __future__ import annotations
@@ -28,7 +30,15 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from anomri.datasets.cases import BRAIN, TRUTH, Cases, Layout
+from anomri.datasets.bids_folders import (
+    SOURCES,
+    home_of,
+    is_derived,
+    named_folders,
+    session_of,
+    source_of,
+)
+from anomri.datasets.cases import BRAIN, TRUTH, Case, Cases, Layout
 from anomri.datasets.participants import Participants, read_healthy
 from anomri.datasets.tree import Tree, stem
 
@@ -43,8 +53,16 @@ MASKS = {
 }
 MAGNITUDE = ("mag", "")  # of the entity `part`
 IGNORE = ".bidsignore"
-DERIVATIVES = "derivatives"
-SOURCES = "sourcedata"
+PARTICIPANTS = "participants.tsv"
+KEPT = ("acq", "ce", "rec", "run")  # entities that the names of results keep, in BIDS's order
+LONGEST_KEPT = 48  # letters; file names end at 255 bytes
+NOT_NAMED = (
+    "not named sub-<label>_..._<suffix>, where labels are letters and digits; rename it to be used"
+)
+NO_SOURCE = "a mask without a raw scan of the same subject and session"
+MANY_SOURCES = (
+    "it may belong to several data sets; put it into the derivatives folder of the one it is of"
+)
 ENTITY = re.compile(r"([a-zA-Z]+)-([0-9a-zA-Z+]+)")
 
 
@@ -82,6 +100,16 @@ class Name:
         return CONTRASTS.get(self.suffix)
 
     @property
+    def kept(self) -> str:
+        """The entities that the names of results keep, such as ``acq-3D_run-1``.
+
+        >>> Name.parse("sub-01_run-1_acq-3D_part-mag_FLAIR").kept
+        'acq-3D_run-1'
+        """
+        kept = "_".join(f"{key}-{self.entities[key]}" for key in KEPT if key in self.entities)
+        return kept if len(kept) <= LONGEST_KEPT else ""
+
+    @property
     def mask(self) -> str | None:
         """The role of a derived mask, or None."""
         if self.suffix != "mask":
@@ -92,62 +120,124 @@ class Name:
 
 def fits(tree: Tree) -> bool:
     """Whether a raw file outside ``derivatives`` is named ``sub-*_FLAIR``, ``_T1w`` or ``_T2w``."""
-    names = (Name.parse(stem(path)) for path in tree.images() if not _derived(tree, path))
+    names = (Name.parse(stem(path)) for path in tree.images() if not is_derived(tree, path))
     return any(name is not None and name.contrast for name in names)
 
 
 def gather(tree: Tree) -> Cases:
-    """One case per subject and session."""
-    cases = Cases(tree)
-    healthy = read_healthy(tree.root / "participants.tsv")
-    masks = []
+    """One case per data set, subject and session."""
+    gathering = _Gathering(tree)
     ignored = _ignored(tree)
+    masks = []
     for path in tree.images():
         if ignored.match_file(path.relative_to(tree.root).as_posix()):
-            cases.skip(path, f"left out by {IGNORE}")
-        elif _derived(tree, path):
+            gathering.cases.skip(path, f"left out by {IGNORE}")
+            gathering.used.update(path.parents)
+        elif is_derived(tree, path):
             masks.append(path)
         else:
-            _add_raw(cases, path, healthy)
+            gathering.add_raw(path)
     for path in masks:
-        _add_mask(cases, path)
-    healthy.warn("participants.tsv")
-    return cases
+        gathering.add_mask(path)
+    for folder, subject, session in named_folders(tree):
+        if not ignored.match_file(f"{tree.name(folder)}/"):
+            gathering.add_named(folder, subject, session)
+    return gathering.finished()
 
 
-def _add_raw(cases: Cases, path: Path, healthy: Participants) -> None:
-    name = Name.parse(stem(path))
-    if SOURCES in path.relative_to(cases.tree.root).parts:
-        cases.skip(path, f"what the raw data were made from ({SOURCES}/)")
-    elif name is None:
-        cases.skip(path, "not named sub-<label>_..._<suffix>")
-    elif name.contrast is None:
-        cases.skip(path, f"its suffix {name.suffix} is none of {', '.join(CONTRASTS)}")
-    elif _elsewhere(name):
-        cases.skip(path, f"lies in the space {name.entities['space']}")
-    elif name.entities.get("part", "") not in MAGNITUDE:
-        cases.skip(path, f"not the magnitude but part-{name.entities['part']}")
-    else:
-        subject, session = key = name.entities["sub"], name.entities.get("ses")
-        where = f"sub-{subject}" + (f"_ses-{session}" if session else "")
-        said = healthy.get(subject)
-        case = cases.case(key, subject, where=where, session=session, healthy=said)
-        case.add(name.contrast, path)
+class _Gathering:
+    """The cases of one source, which may hold several data sets.
 
+    Attributes:
+        cases: keyed by data set, subject and session.
+        used: folders of files that became part of a case, or that are meant to be left out.
+    """
 
-def _add_mask(cases: Cases, path: Path) -> None:
-    name = Name.parse(stem(path))
-    role = name.mask if name else None
-    if name is None or role is None:
-        cases.skip(path, "a derivative that is neither desc-brain_mask nor label-lesion_mask")
-    elif _elsewhere(name):
-        cases.skip(path, f"lies in the space {name.entities['space']}")
-    else:
-        key = (name.entities["sub"], name.entities.get("ses"))
-        if key in cases:
-            cases[key].add(role, path)
+    def __init__(self, tree: Tree) -> None:
+        self.cases = Cases(tree)
+        self.used: set[Path] = set()
+        self._homes: dict[Path, None] = {}  # data sets with a scan, in order
+        self._tables: dict[Path, Participants] = {}
+
+    def add_raw(self, path: Path) -> None:
+        """Add a raw file to its case, or say why it is in none."""
+        name, cases = Name.parse(stem(path)), self.cases
+        if SOURCES in path.relative_to(cases.tree.root).parts:
+            cases.skip(path, f"what the raw data were made from ({SOURCES}/)")
+        elif name is None:
+            cases.skip(path, NOT_NAMED)
+        elif name.contrast is None:
+            cases.skip(path, f"its suffix {name.suffix} is none of {', '.join(CONTRASTS)}")
+        elif _elsewhere(name):
+            cases.skip(path, f"lies in the space {name.entities['space']}")
+        elif name.entities.get("part", "") not in MAGNITUDE:
+            cases.skip(path, f"not the magnitude but part-{name.entities['part']}")
         else:
-            cases.skip(path, "a mask without a raw scan of the same subject and session")
+            home = home_of(cases.tree, path)
+            self._homes[home] = None
+            self.used.update(path.parents)
+            case = self._case(
+                home, name.entities["sub"], session_of(cases.tree, path, name.entities)
+            )
+            case.add(name.contrast, path)
+            case.entities[path] = name.kept
+
+    def add_mask(self, path: Path) -> None:
+        """Add a mask to the case of the data set that it was derived from."""
+        name = Name.parse(stem(path))
+        role = name.mask if name else None
+        if name is None or role is None:
+            reason = "a derivative that is neither desc-brain_mask nor label-lesion_mask"
+            self.cases.skip(path, reason)
+        elif _elsewhere(name):
+            self.cases.skip(path, f"lies in the space {name.entities['space']}")
+        else:
+            homes = source_of(self.cases.tree, path, self._homes)
+            session = session_of(self.cases.tree, path, name.entities)
+            key = (homes[0], name.entities["sub"], session) if len(homes) == 1 else None
+            if key in self.cases:
+                self.cases[key].add(role, path)
+            else:
+                self.cases.skip(path, MANY_SOURCES if len(homes) > 1 else NO_SOURCE)
+
+    def add_named(self, folder: Path, subject: str, session: str | None) -> None:
+        """Make a case without files for a folder that names a subject nothing was found of."""
+        if folder not in self.used:
+            home, root = folder.parents[0 if session is None else 1], self.cases.tree.root
+            home = home if home.is_relative_to(root) else root
+            key = (home, subject, session)
+            if key not in self.cases:
+                self._case(home, subject, session).where = self.cases.tree.name(folder)
+
+    def finished(self) -> Cases:
+        """Return the cases; subjects of several data sets with one name get that of the set too."""
+        for home, table in self._tables.items():
+            table.warn(self.cases.tree.name(home / PARTICIPANTS))
+        homes: dict[str, set[Path]] = {}
+        for (home, subject, _), _case in self.cases.items():
+            homes.setdefault(subject, set()).add(home)
+        for (home, subject, _), case in self.cases.items():
+            if len(homes[subject]) > 1:
+                case.subject = f"{self.cases.tree.name(home)}/{case.subject}"
+        return self.cases
+
+    def _case(self, home: Path, subject: str, session: str | None) -> Case:
+        above = "" if home == self.cases.tree.root else f"{self.cases.tree.name(home)}/"
+        where = f"{above}sub-{subject}" + (f"_ses-{session}" if session else "")
+        table, key = self._table(home), (home, subject, session)
+        said = table.get(subject)
+        case = self.cases.case(key, subject, where=where, session=session, healthy=said)
+        case.unclear["healthy"] = table.unclear(subject)
+        return case
+
+    def _table(self, home: Path) -> Participants:
+        """Return what is said of a data set's participants, by it or by a folder above it."""
+        root = self.cases.tree.root
+        while home != root and not (home / PARTICIPANTS).is_file():
+            home = home.parent
+        if home not in self._tables:
+            self._tables[home] = read_healthy(home / PARTICIPANTS)
+        return self._tables[home]
 
 
 def _ignored(tree: Tree) -> GitIgnoreSpec:
@@ -165,10 +255,6 @@ def _is_pattern(line: str) -> bool:
         log.warning("%s: %r is no pattern (%s)", IGNORE, line, error)
         return False
     return True
-
-
-def _derived(tree: Tree, path: Path) -> bool:
-    return DERIVATIVES in path.relative_to(tree.root).parts
 
 
 def _elsewhere(name: Name) -> bool:

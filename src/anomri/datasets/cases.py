@@ -8,9 +8,10 @@ name without one, and cases whose names share their letters and digits get disti
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from anomri.datasets.found import Found, LeftOut, Recognised, Skipped
 from anomri.datasets.tree import Tree, readable
@@ -20,7 +21,12 @@ CONTRASTS = ("flair", "t1", "t1ce", "t2")
 BRAIN = "brain"
 TRUTH = "truth"
 REASONS_NAMED = 3
+NO_FILES = "no scan among its files"
 CHOOSE = "which one counts is not guessed: keep one of them, or name the other in .bidsignore"
+CHOOSE_MASK = (
+    "which rater counts is not guessed: join the masks into one, or keep one of them here and "
+    "evaluate each in turn"
+)
 
 
 @dataclass(slots=True)
@@ -34,6 +40,9 @@ class Case:
         healthy: what the data set says of the subject.
         files: role (a contrast, ``brain`` or ``truth``) to the files that claim it.
         slices: contrast to the DICOM series that claim it, by name, each with its files.
+        unclear: role to the reason why no file is taken for it, or ``healthy`` to the reason why
+            that is not known.
+        entities: file to the BIDS entities that the names of results keep.
     """
 
     subject: str
@@ -42,6 +51,8 @@ class Case:
     healthy: bool | None = None
     files: dict[str, list[Path]] = field(default_factory=dict)
     slices: dict[str, list[tuple[str, tuple[Path, ...]]]] = field(default_factory=dict)
+    unclear: dict[str, str] = field(default_factory=dict)
+    entities: dict[Path, str] = field(default_factory=dict)
 
     def add(self, role: str, path: Path) -> None:
         """Let ``path`` claim ``role``."""
@@ -86,6 +97,10 @@ class Cases:
     def __getitem__(self, key: Hashable) -> Case:
         return self._cases[key]
 
+    def items(self) -> Iterable[tuple[Any, Case]]:
+        """Return keys and cases."""
+        return self._cases.items()
+
     def skip(self, what: Path | str, reason: str) -> None:
         """Leave out a file or a named thing."""
         name = self.tree.name(what) if isinstance(what, Path) else what
@@ -129,16 +144,19 @@ class Cases:
     def _scan(self, case: Case, layout: str) -> ScanFiles:
         """Return what a case holds; a contrast that several files claim is not among it."""
         roles, unclear = self._unambiguous(case)
+        contrasts = {name: roles[name] for name in CONTRASTS if name in roles}
+        kept = {name: case.entities.get(path, "") for name, path in contrasts.items()}
         return ScanFiles(
             subject=case.subject,
             session=case.session,
-            contrasts={name: roles[name] for name in CONTRASTS if name in roles},
+            contrasts=contrasts,
             layout=layout,
             brain=roles.get(BRAIN),
             truth=roles.get(TRUTH),
             healthy=case.healthy,
             slices={name: claims[0][1] for name, claims in case.slices.items()},
             unclear=unclear,
+            entities={name: text for name, text in kept.items() if text},
         )
 
     def _left_out(self, case: Case, scan: ScanFiles) -> str:
@@ -149,20 +167,28 @@ class Cases:
             for item in self.skipped
             if item.name.startswith(begins)
         ]
+        said += [item.reason for item in self.skipped if item.name == case.where]
+        said += [
+            reason
+            for role, reason in case.unclear.items()
+            if reason and role != "healthy" and not any(reason in other for other in said)
+        ]
         listed = _listed({BRAIN: scan.brain, TRUTH: scan.truth})
         if listed or not said:
             self.skip(case.where, f"no scan beside {listed or 'what was skipped'}")
-            said = [f"no scan beside {listed}" if listed else "no scan among its files", *said]
+            said = [f"no scan beside {listed}" if listed else NO_FILES, *said]
         more = len(said) - REASONS_NAMED
         return "; ".join(said[:REASONS_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
     def _unambiguous(self, case: Case) -> tuple[dict[str, Path], dict[str, str]]:
         """Return the one file of each role, and why a role has none."""
-        unclear = {}
+        unclear = {role: reason for role, reason in case.unclear.items() if reason}
         for role, paths in case.files.items():
             if len(paths) > 1:
                 names = " and ".join(self.tree.name(path) for path in paths)
-                unclear[role] = f"more than one file: {names}; {CHOOSE}"
+                unclear[role] = (
+                    f"more than one file: {names}; {CHOOSE_MASK if role == TRUTH else CHOOSE}"
+                )
                 self.skip(f"{case.where} {role}", unclear[role])
         return {role: paths[0] for role, paths in case.files.items() if len(paths) == 1}, unclear
 

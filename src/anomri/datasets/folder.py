@@ -9,7 +9,9 @@ Whose scan a file is follows from where it lies:
 * in any other folder: the folder is the subject; ``anat/``, ``images/`` and the like stand for
   the folder above them.
 
-A name met under several folders (``p1/2019``, ``p2/2019``) is a session of each of them. How a
+A name met under several folders (``p1/2019``, ``p2/2019``) is a session of each of them. A
+subject whose only images are links that lead nowhere, or of another sequence or format, is left out
+by name, and so is an empty folder beside those of subjects. How a
 name is read stands in :mod:`anomri.datasets.words`. A subject's only image, when nothing says its
 contrast, counts as FLAIR, and the log says so.
 """
@@ -23,20 +25,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomri.datasets.cases import BRAIN, CONTRASTS, TRUTH, Case, Cases, Layout
+from anomri.datasets.nnunet import CHANNEL, NO_CHANNEL, holds_channels, read_channels
 from anomri.datasets.participants import Participants, read_healthy, without_prefix
-from anomri.datasets.tree import NOT_NIFTI, Tree, stem
+from anomri.datasets.tree import NOT_NIFTI, Tree, is_image, stem
 from anomri.datasets.words import OTHER, Reading, folder_role, read_name
 
 log = logging.getLogger(__name__)
 
 UNNAMED = "unnamed"
 ASSUMED = "flair"
-NEUTRAL = frozenset({"anat", "data", "images", "imagestr", "img", "mri", "nifti", "nii", "scans"})
+NEUTRAL = frozenset(
+    {"anat", "data", "images", "imagestr", "imagests", "imagesval", "img", "mri", "nifti", "nii"}
+    | {"scans"}
+)
 OTHER_FORMATS = frozenset(
     {".dcm", ".ima", ".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".img", ".tif", ".tiff"}
     | {".png", ".jpg", ".jpeg"}
 )
 NO_CONTRAST = "neither its name nor its folder says which contrast it is"
+VOLUMES = frozenset({".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".dcm", ".ima"})
 OTHER_CONTRAST = f"a sequence that is none of {', '.join(CONTRASTS)}"
 
 Names = Mapping[Path, Reading]
@@ -68,23 +75,76 @@ def gather(tree: Tree) -> Cases:
     """One case per subject, or per subject and session."""
     cases = Cases(tree)
     _skip_other_formats(cases)
-    placed = _placed(tree)
+    skipped = {tree.root / item.name: item.reason for item in tree.skipped}
+    broken = {path: reason for path, reason in skipped.items() if is_image(path)}
+    placed = _placed(tree, broken)
     sessions = _under_several_folders(placed)
     healthy = read_healthy(tree.root / "participants.tsv")
+    others = [file for file in placed if file.role == OTHER or file.path in broken]
     for file in placed:
-        if file.role == OTHER:
+        if file not in others:
+            _add(_case(cases, file, sessions, healthy), file)
+    for file in others:
+        if file.path not in broken:
             cases.skip(file.path, OTHER_CONTRAST)
-        else:
-            _case(cases, file, sessions, healthy).add(file.role, file.path)
+        if (file.base, file.subject) in cases or not _is_of_another(cases, file):
+            case = _case(cases, file, sessions, healthy)
+            if file.role not in case.files:
+                case.unclear.setdefault(file.role, broken.get(file.path, OTHER_CONTRAST))
+    for folder in _subjects_without_images(cases):
+        file = _Placed(folder, OTHER, folder.parent, folder.name)
+        _case(cases, file, sessions, healthy)
     _settle_unnamed(cases)
     healthy.warn("participants.tsv")
     return cases
 
 
-def _placed(tree: Tree) -> list[_Placed]:
+def _add(case: Case, file: _Placed) -> None:
+    """Let a file claim its role; a channel of nnU-Net whose contrast nobody says claims none."""
+    if file.role == CHANNEL:
+        case.unclear.setdefault(CHANNEL, NO_CHANNEL)
+    else:
+        case.add(file.role, file.path)
+
+
+def _is_of_another(cases: Cases, file: _Placed) -> bool:
+    """Whether scans lie beside a file whose name begins with their subject's."""
+    return any(
+        base == file.base and file.subject.startswith(subject)
+        for (base, subject), _ in cases.items()
+    )
+
+
+def _subjects_without_images(cases: Cases) -> list[Path]:
+    """Return the folders beside those of subjects that are empty or hold only other formats."""
+    tree, keys = cases.tree, [key for key, _ in cases.items()]
+    bases = {base for base, subject in keys if (base / subject).is_dir()}
+    used = {parent for path in (*tree.images(), *_skipped(tree)) for parent in path.parents}
+    held = {parent for path in tree.files for parent in path.parents}
+    scans = {
+        parent for path in tree.files if path.suffix.lower() in VOLUMES for parent in path.parents
+    }
+    return [
+        folder
+        for folder in tree.folders
+        if folder.parent in bases
+        and folder not in used
+        and (folder in scans or folder not in held)
+        and not _shared(folder)
+    ]
+
+
+def _skipped(tree: Tree) -> list[Path]:
+    return [tree.root / item.name for item in tree.skipped]
+
+
+def _placed(tree: Tree, broken: Collection[Path]) -> list[_Placed]:
     folders: dict[Path, dict[Path, Reading]] = {}
-    for path in tree.images():
-        folders.setdefault(path.parent, {})[path] = read_name(stem(path))
+    images = sorted({*tree.images(), *broken})
+    channels = read_channels(tree, images)
+    for path in images:
+        reading = channels.get(path) or read_name(stem(path))
+        folders.setdefault(path.parent, {})[path] = reading
     return [file for folder, names in folders.items() for file in _place(tree, folder, names)]
 
 
@@ -116,6 +176,8 @@ def _shared(folder: Path) -> bool:
 
 def _files_name_subjects(tree: Tree, folder: Path, names: Names) -> bool:
     if folder != tree.root and folder_role(folder.name):
+        return True
+    if holds_channels(folder) or any(reading.role == CHANNEL for reading in names.values()):
         return True
     readings = [reading for reading in names.values() if reading.role in CONTRASTS]
     readings = readings or [reading for reading in names.values() if reading.role is None]
@@ -149,7 +211,9 @@ def _case(cases: Cases, file: _Placed, sessions: Collection[str], healthy: Parti
     where = cases.tree.name(file.base / file.subject)
     said = healthy.get(subject)
     key = (file.base, file.subject)
-    return cases.case(key, subject, where=where, session=session, healthy=said)
+    case = cases.case(key, subject, where=where, session=session, healthy=said)
+    case.unclear["healthy"] = healthy.unclear(subject)
+    return case
 
 
 def _settle_unnamed(cases: Cases) -> None:

@@ -83,6 +83,17 @@ class Participants:
         self._met.add(name)
         return self._entries[name]
 
+    def unclear(self, subject: str) -> str:
+        """Say why a table that says who is healthy does not say it of a subject; empty if it does.
+
+        Empty too where there is no such table.
+        """
+        if not self._entries or self.get(subject) is not None:
+            return ""
+        if subject in self._unknown:
+            return "participants.tsv has no row for the subject"
+        return "its rows in participants.tsv contradict each other, or hold unknown words"
+
     def warn(self, table: str) -> None:
         """Name the rows that match nobody and the subjects without a row, once all were asked."""
         if not self._entries:

@@ -29,6 +29,7 @@ def gather(tree: Tree) -> Cases:
             subject = without_prefix(name)
             said = healthy.get(subject)
             case = cases.case(name, subject, where=tree.name(path.parent), healthy=said)
+            case.unclear["healthy"] = healthy.unclear(subject)
             case.add(ROLES[word], path)
         else:
             cases.skip(path, "not a file of the phantom cohort")

@@ -62,12 +62,14 @@ class Tree:
         skipped: links that lead nowhere or in circles, folders that may not be read, and folders
             of anomri's own results: a mask in them is no expert's, and a map is no scan.
         single: whether the source is one file.
+        folders: every folder below ``root`` that could be listed, empty ones too.
     """
 
     root: Path
     files: tuple[Path, ...]
     skipped: tuple[Skipped, ...] = ()
     single: bool = False
+    folders: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, source: Path) -> Tree:
@@ -89,7 +91,13 @@ class Tree:
         entries = list(_walk(source, source, ()))
         files = sorted(entry for entry in entries if isinstance(entry, Path))
         skipped = [entry for entry in entries if isinstance(entry, Skipped)]
-        return cls(source, tuple(files), tuple(sorted(skipped, key=lambda item: item.name)))
+        folders = sorted(entry.path for entry in entries if isinstance(entry, _Listed))
+        return cls(
+            source,
+            tuple(files),
+            tuple(sorted(skipped, key=lambda item: item.name)),
+            folders=tuple(folders),
+        )
 
     def images(self) -> tuple[Path, ...]:
         """The NIfTI files."""
@@ -101,7 +109,16 @@ class Tree:
         return readable(own)
 
 
-def _walk(folder: Path, root: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path | Skipped]:
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A folder whose entries were listed."""
+
+    path: Path
+
+
+def _walk(
+    folder: Path, root: Path, above: tuple[tuple[int, int], ...]
+) -> Iterator[Path | Skipped | _Listed]:
     name = readable(folder.relative_to(root).as_posix())
     try:
         status = folder.stat()
@@ -117,13 +134,15 @@ def _walk(folder: Path, root: Path, above: tuple[tuple[int, int], ...]) -> Itera
     if folder != root and _is_own(folder, {entry.name for entry in entries}):
         yield Skipped(name, OWN)
         return
+    if folder != root:
+        yield _Listed(folder)
     for entry in entries:
         yield from _visit(Path(folder, entry.name), entry, root, (*above, identity))
 
 
 def _visit(
     path: Path, entry: os.DirEntry[str], root: Path, above: tuple[tuple[int, int], ...]
-) -> Iterator[Path | Skipped]:
+) -> Iterator[Path | Skipped | _Listed]:
     name = readable(path.relative_to(root).as_posix())
     try:
         if entry.is_dir():

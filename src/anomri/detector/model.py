@@ -46,6 +46,7 @@ from anomri.preprocessing import (
     check_orientation,
     prepare_images,
     prepare_scan,
+    with_unclear_noted,
 )
 from anomri.recipe import Recipe, Step
 from anomri.scan import (
@@ -260,7 +261,8 @@ class Detector:
 
     def prepare(self, files: ScanFiles) -> Scan:
         """Read one scan as the recipe wants it."""
-        return prepare_scan(files, self.recipe.preparation, self.held(files.contrasts))
+        noted = with_unclear_noted(files, self.contrasts)
+        return prepare_scan(noted, self.recipe.preparation, self.held(files.contrasts))
 
     def held(self, available: Container[str]) -> tuple[str, ...]:
         """Return the contrasts to read: all, without the optional ones that are not there."""

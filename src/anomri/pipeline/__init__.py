@@ -14,7 +14,7 @@ from anomri.pipeline.measurement import evaluate, measure_case, read_case
 from anomri.pipeline.model import calibrate, prepare, train
 from anomri.pipeline.pages import has_damaged_results, report, view
 from anomri.pipeline.parts import WHOLE, Part, all_there
-from anomri.pipeline.selection import Selection, survey
+from anomri.pipeline.selection import Selection, refused, survey
 
 __all__ = [
     "ALONE",
@@ -39,6 +39,7 @@ __all__ = [
     "measure_case",
     "prepare",
     "read_case",
+    "refused",
     "report",
     "survey",
     "train",

@@ -208,6 +208,13 @@ def _reconstruction_mae(detections: Path, files: ScanFiles) -> float:
 
 def _truth(files: ScanFiles, grid: Grid, region: str, mask_grid: str) -> Mask | None:
     """Return the expert's mask on the scan's grid; all False for a healthy scan."""
+    if files.truth is None and "truth" in files.unclear:
+        raise ScanError(
+            files.subject,
+            expected="one expert mask",
+            got=files.unclear["truth"],
+            next_step="leave one of the masks that are named",
+        )
     if files.truth is None:
         if files.healthy is False:  # every lesion that was found would count as false
             raise ScanError(

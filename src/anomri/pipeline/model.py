@@ -22,6 +22,8 @@ from anomri.recipe import Recipe
 from anomri.reporting import Failure, refusals_shown, write_failures
 from anomri.scan import ScanFiles, Threshold
 
+NAMED = 5  # scans in a message
+
 
 @dataclass(frozen=True, slots=True)
 class Keep:
@@ -73,7 +75,9 @@ def train(recipe: Recipe, data: Path, run: Path, **machine: Any) -> Path:
     from anomri.training import train as fit
 
     remove_stale_drafts(run)
-    return fit(recipe, PreparedFolder.open(data), run, **machine)
+    prepared = PreparedFolder.open(data)
+    _refuse_unclear(prepared)
+    return fit(recipe, prepared, run, **machine)
 
 
 def calibrate(
@@ -100,6 +104,7 @@ def calibrate(
     detector = load(model, device=device)
     prepared = PreparedFolder.open(data)
     _check_prepared(detector, prepared)
+    _refuse_unclear(prepared)
     kind = JointCalibration if len(detector.members) > 1 else Calibration
     calibration = kind(detector, false_positive_ml=false_positive_ml)
     # Lesion-free slices, also where a network was taught with lesions masked.
@@ -123,6 +128,18 @@ def new_or_held(run: Path) -> Iterator[Path]:
         return
     with replacing_folder(run) as draft:
         yield draft
+
+
+def _refuse_unclear(prepared: PreparedFolder) -> None:
+    """Refuse scans that may be patients': what is learnt from them would pass for healthy."""
+    if unclear := prepared.unclear():
+        names = list(unclear)
+        listed = ", ".join(names[:NAMED]) + (" and more" if len(names) > NAMED else "")
+        raise UsageError(
+            f"{prepared.folder.name}: expected scans of which the data set's participants.tsv says "
+            f"who is healthy; it does not of {len(names)}: {listed} ({unclear[names[0]]}). "
+            "Next: complete the table and run `anomri prepare` again, or prepare the others alone."
+        )
 
 
 def _check_prepared(detector: Detector, prepared: PreparedFolder) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anomri.datasets import Found, find
-from anomri.errors import UsageError
+from anomri.errors import MissingContrast, UsageError
+from anomri.preprocessing import require_contrasts
+from anomri.reporting import Failure
 from anomri.scan import ScanFiles
 from anomri.tsv import NOTHING, read_tsv
 
@@ -85,6 +87,26 @@ def survey(
             f"for. Next: `anomri detect --dry-run` on all of it lists what is there."
         )
     return replace(found, scans=chosen, left_out=left_out, chosen=True)
+
+
+def refused(
+    found: Found, contrasts: Sequence[str], optional: Collection[str] = ()
+) -> list[Failure]:
+    """List the scans that lack a contrast, as a run would say it; nothing is read.
+
+    Args:
+        found: the scans.
+        contrasts: what is looked at.
+        optional: those of them that a scan may lack.
+    """
+    required = [name for name in contrasts if name not in optional]
+    rows = []
+    for files in found.scans:
+        try:
+            require_contrasts(files.contrasts, required, files.subject, unclear=files.unclear)
+        except MissingContrast as error:
+            rows.append(replace(Failure.of(files.subject, error), label=files.label))
+    return rows
 
 
 def _refuse_two_parts(path: Path, parts: Mapping[str, Collection[str]]) -> None:

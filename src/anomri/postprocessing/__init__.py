@@ -22,7 +22,7 @@ import numpy as np
 
 from anomri.options import call
 from anomri.postprocessing.candidate import Candidate
-from anomri.postprocessing.components import findings, keep_large, largest, remove_small
+from anomri.postprocessing.components import findings, keep_large, largest, numbered, remove_small
 from anomri.postprocessing.decided import RULE as DECIDED
 from anomri.postprocessing.decided import DecidedFit
 from anomri.postprocessing.decisions import above, grow, hysteresis, mixture
@@ -177,6 +177,7 @@ __all__ = [
     "fit_threshold",
     "inscribed_mm",
     "nested_labels",
+    "numbered",
     "threshold_of_scan",
     "together",
 ]

@@ -52,6 +52,15 @@ class Components:
         sizes[0] = 0
         return sizes
 
+    def peaks(self, anomaly: AnomalyMap) -> NDArray[np.float32]:
+        """Return the highest value of the map in each component, without the background."""
+        numbers = np.arange(1, self.count + 1)
+        return np.asarray(ndimage.maximum(anomaly.highest[self.box], self.labels, numbers))
+
+    def order(self, peaks: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Return which component (from 0) is the first, second, ...: by size, then by peak."""
+        return np.lexsort((-peaks, -self.sizes()[1:]))
+
     def touched(self, other: Mask) -> NDArray[np.intp]:
         """Count the voxels of what each component overlaps in another mask (I, J, K).
 
@@ -118,14 +127,12 @@ def findings(mask: Mask, anomaly: AnomalyMap, nearby: Sequence[Mask] = ()) -> tu
     if not components.count:
         return ()
     numbers = np.arange(1, components.count + 1)
-    values = anomaly.highest[components.box]
     sizes = components.sizes()[1:]
     ranges = _ranges_ml(components, nearby, anomaly.scan.grid.voxel_ml)
-    peaks = ndimage.maximum(values, components.labels, numbers)
+    peaks = components.peaks(anomaly)
     corner = [side.start for side in components.box]
     centres = ndimage.center_of_mass(components.labels > 0, components.labels, numbers)
     world = anomaly.scan.grid.to_world(np.asarray(centres, dtype=np.float64) + corner)
-    order = np.lexsort((-np.asarray(peaks), -sizes))
     return tuple(
         Finding(
             number=place,
@@ -134,8 +141,25 @@ def findings(mask: Mask, anomaly: AnomalyMap, nearby: Sequence[Mask] = ()) -> tu
             peak=float(peaks[which]),
             range_ml=ranges[which] if ranges else None,
         )
-        for place, which in enumerate(order, start=1)
+        for place, which in enumerate(components.order(peaks), start=1)
     )
+
+
+def numbered(mask: Mask, anomaly: AnomalyMap) -> NDArray[np.int32]:
+    """Return (I, J, K) the number that :func:`findings` gives each voxel's lesion; 0 elsewhere.
+
+    Args:
+        mask: (I, J, K) on the grid of ``anomaly``.
+        anomaly: as for :func:`findings`.
+    """
+    components = Components(mask)
+    places = np.zeros(components.count + 1, dtype=np.int32)
+    if components.count:
+        order = components.order(components.peaks(anomaly))
+        places[order + 1] = np.arange(1, components.count + 1)
+    numbers = np.zeros(mask.shape, dtype=np.int32)
+    numbers[components.box] = places[components.labels]
+    return numbers
 
 
 def _ranges_ml(

@@ -10,6 +10,7 @@ from anomri.preprocessing.contrast_gate import DOUBT
 from anomri.preprocessing.home import (
     labels_to_native,
     mask_to_native,
+    numbers_to_native,
     slices_to_native,
     to_native,
 )
@@ -19,7 +20,7 @@ from anomri.preprocessing.mask_placement import check_mask_grid
 from anomri.preprocessing.orientation import check_orientation
 from anomri.preprocessing.preparing import prepare_images, prepare_scan
 from anomri.preprocessing.reading import read_labels, read_native
-from anomri.preprocessing.subject import read_truth
+from anomri.preprocessing.subject import read_truth, require_contrasts, with_unclear_noted
 from anomri.preprocessing.template import SPACE, template_grid
 from anomri.preprocessing.tissues import tissue_at
 
@@ -35,15 +36,18 @@ __all__ = [
     "is_prepared",
     "labels_to_native",
     "mask_to_native",
+    "numbers_to_native",
     "onto",
     "prepare_images",
     "prepare_scan",
     "read_labels",
     "read_native",
     "read_truth",
+    "require_contrasts",
     "slices_to_native",
     "standardised",
     "template_grid",
     "tissue_at",
     "to_native",
+    "with_unclear_noted",
 ]

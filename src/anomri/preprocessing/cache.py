@@ -38,7 +38,7 @@ from anomri.preprocessing.storage import (
     write_json,
     write_scan,
 )
-from anomri.preprocessing.subject import read_subject
+from anomri.preprocessing.subject import read_subject, with_unclear_noted
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid, Labels, Mask, Scan, ScanFiles, Volume
 
@@ -111,7 +111,8 @@ class PreparedFolder:
         target = self.folder / files.label
         _refuse_foreign(target)
         there = [c for c in self.contrasts if c in files.contrasts or c not in self.optional]
-        subject = read_subject(files, there, orientation=self.preparation.orientation)
+        noted = with_unclear_noted(files, self.contrasts)
+        subject = read_subject(noted, there, orientation=self.preparation.orientation)
         scan = prepare_subject(subject, self.preparation)
         with replacing_folder(target) as draft:
             write_scan(draft, scan, subject.native_truth(self.preparation.mask_grid))
@@ -126,6 +127,18 @@ class PreparedFolder:
         """Return label, subject and healthy word of every scan, without reading a voxel."""
         entries = ((label, self._read_entry(label)) for label in self.labels())
         return [(label, entry["subject"], entry["healthy"]) for label, entry in entries]
+
+    def unclear(self) -> dict[str, str]:
+        """Return why nobody knows whether a subject is healthy, by label.
+
+        Only for scans without expert labels whose data set has a table that should say it.
+        """
+        entries = {label: self._read_entry(label) for label in self.labels()}
+        return {
+            label: entry["healthy_unclear"]
+            for label, entry in entries.items()
+            if entry.get("healthy_unclear") and not self._path(label, "truth").is_file()
+        }
 
     def load(self, label: str) -> Scan:
         """Return one scan; with a single contrast its voxels stay on disk until they are used."""
@@ -204,6 +217,7 @@ class PreparedFolder:
             "subject": scan.subject,
             "session": files.session,
             "healthy": scan.healthy,
+            "healthy_unclear": _unclear(files),
             "contrasts": list(scan.contrasts),
             "notes": list(scan.notes),
             "grid": grid_entry(scan.grid),
@@ -220,12 +234,21 @@ class PreparedFolder:
         _refuse_other_subject(entry, files)
         if entry["healthy"] != files.healthy:
             return False
+        if entry.get("healthy_unclear", "") != _unclear(files):
+            return False
         known: Mapping[str, Fingerprint] = entry["files"]
         if not same_content(known, files, self.contrasts):
             return False
         if (now := refreshed(known, files, self.contrasts)) != known:
             write_json(path, {**entry, "files": now})
         return True
+
+
+def _unclear(files: ScanFiles) -> str:
+    """Return why nobody knows whether a subject has lesions, and where; empty where it is known."""
+    if files.healthy is not None:
+        return ""
+    return files.unclear.get("healthy", "") or files.unclear.get("truth", "")
 
 
 def _matrix(rows: list[list[float]] | None) -> Affine | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from anomri.preprocessing.resampling import index_map, sample
-from anomri.scan import Labels, Mask, Scan, Volume
+from anomri.scan import Mask, Scan, Volume
+
+Number = TypeVar("Number", np.uint8, np.int32)
 
 
 def to_native(volume: Volume, scan: Scan) -> Volume:
@@ -19,6 +24,25 @@ def to_native(volume: Volume, scan: Scan) -> Volume:
 def mask_to_native(mask: Mask, scan: Scan) -> Mask:
     """Return a mask on ``scan.native``: True where its linear interpolation is at least 0.5."""
     return to_native(mask.astype(np.float32), scan) >= 0.5
+
+
+def numbers_to_native(numbers: NDArray[np.int32], mask: Mask, scan: Scan) -> NDArray[np.int32]:
+    """Return the numbers of lesions on ``scan.native``.
+
+    Args:
+        numbers: (I, J, K) on the working grid, 0 where no lesion is.
+        mask: of all lesions, from :func:`mask_to_native`. Each of its voxels takes the number at
+            its place, and the nearest one where the working grid has none there.
+        scan: whose grids they are.
+    """
+    home = labels_to_native(numbers, scan) * mask
+    unnumbered = np.argwhere(mask & (home == 0))
+    numbered = np.argwhere(home)
+    if len(unnumbered) and len(numbered):
+        tree = KDTree(numbered * scan.native.spacing)
+        nearest = numbered[tree.query(unnumbered * scan.native.spacing)[1]]
+        home[tuple(unnumbered.T)] = home[tuple(nearest.T)]
+    return home
 
 
 def slices_to_native(scores: NDArray[np.float64], scan: Scan) -> NDArray[np.float64]:
@@ -37,8 +61,8 @@ def slices_to_native(scores: NDArray[np.float64], scan: Scan) -> NDArray[np.floa
     return np.where(there, scores[nearest.clip(0, scores.size - 1)], np.nan)
 
 
-def labels_to_native(labels: Labels, scan: Scan) -> Labels:
+def labels_to_native(labels: NDArray[Number], scan: Scan) -> NDArray[Number]:
     """Return label numbers on ``scan.native``, each from the nearest voxel."""
     matrix = index_map(scan.grid, scan.native)
-    home: Labels = sample(labels, matrix, scan.native.shape, linear=False)
+    home: NDArray[Number] = sample(labels, matrix, scan.native.shape, linear=False)
     return home

@@ -127,6 +127,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
         healthy=subject.healthy,
         notes=tuple(dict.fromkeys(notes)),
         to_template=None if placement is None else placement.to_template,
+        entities=subject.entities,
     )
 
 

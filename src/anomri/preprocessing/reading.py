@@ -36,6 +36,11 @@ from anomri.scan import Affine, Grid, Labels
 DICOM_MAGIC = slice(128, 132)
 GZIPPED = (".gz", ".mgz")
 GZIP_MAGIC = b"\x1f\x8b"
+POINTERS = {  # how a file begins that stands for data that were not fetched
+    b"version https://git-lfs.github.com/spec/": ("git-lfs", "git lfs pull"),
+    b"/annex/objects/": ("git-annex", "git annex get` or `datalad get"),
+    b"\\annex\\objects\\": ("git-annex", "git annex get` or `datalad get"),
+}
 NO_SIZE = "should be non-zero"  # nibabel's words for a voxel size of 0, which it takes for 1
 HEADER_ROOM = 1 << 20  # bytes for header and extensions, beside the voxels
 LARGEST_HEADER = 16 << 20  # extensions of more are refused; a whole DICOM header has some 0.1 MB
@@ -121,7 +126,7 @@ def _name_of(source: ImageSource, role: str) -> str:
 def _read_file(path: Path) -> Native:
     _refuse_early(path)
     with _reading(path.name), np.errstate(all="ignore"), _mended() as said:
-        image: Any = nib.load(path)
+        image: Any = _load(path)
     if isinstance(image, nib.Nifti1Image) and getattr(image.dataobj, "offset", None) == 0:
         return _with_offset(path, image)
     _shape(image, path.name)
@@ -163,6 +168,18 @@ def _with_offset(path: Path, image: Any) -> Native:
         f"{path.name}: vox_offset is 0: the voxels were read from byte {first}, behind the header"
     )
     return replace(native, notes=(*native.notes, note))
+
+
+def _load(path: Path) -> Any:
+    """Open an image; nibabel looks for ``.nii`` and ``.NII``, and not for ``.Nii``."""
+    try:
+        return nib.load(path)
+    except FileNotFoundError:
+        files = {"image": nib.FileHolder(filename=str(path))}
+        try:
+            return nib.Nifti1Image.from_file_map(files)
+        except (ImageFileError, HeaderDataError):
+            return nib.Nifti2Image.from_file_map(files)
 
 
 @contextmanager
@@ -215,6 +232,7 @@ def _refuse_early(path: Path) -> None:
         start = stream.read(DICOM_MAGIC.stop)
     if not start:
         raise UnreadableScan(name, expected="an image", got="an empty file", next_step=COPY_AGAIN)
+    _refuse_pointer(name, start)
     if start.startswith(GZIP_MAGIC) != name.lower().endswith(GZIPPED):
         _refuse_ending(name, packed=start.startswith(GZIP_MAGIC))
     _refuse_long_header(path)
@@ -225,6 +243,18 @@ def _refuse_early(path: Path) -> None:
             got="a DICOM file",
             next_step="give the folder of its series as the scan, or convert it with dcm2niix",
         )
+
+
+def _refuse_pointer(name: str, start: bytes) -> None:
+    """Raise where a file only says which data git-lfs or git-annex would put in its place."""
+    for begin, (tool, command) in POINTERS.items():
+        if start.startswith(begin):
+            raise UnreadableScan(
+                name,
+                expected="an image",
+                got=f"a pointer of {tool} in its place: the data were not downloaded",
+                next_step=f"fetch them with `{command}` in the data set's folder",
+            )
 
 
 def _refuse_ending(name: str, *, packed: bool) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from anomri.errors import MissingContrast
 from anomri.preprocessing.brain.size import resized
@@ -15,6 +16,8 @@ from anomri.preprocessing.reading import read_image, read_segmentation
 from anomri.preprocessing.slice_defects import without_defects
 from anomri.preprocessing.spikes import without_spikes
 from anomri.scan import Grid, Labels, ScanFiles
+
+NOTHING_UNCLEAR: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class Subject:
         truth: expert labels.
         healthy: what the data set says.
         notes: what a reader must know of how the files were made.
+        entities: BIDS entities that the names of results keep.
     """
 
     name: str
@@ -38,6 +42,7 @@ class Subject:
     truth: Native | None = None
     healthy: bool | None = None
     notes: tuple[str, ...] = ()
+    entities: str = ""
 
     @property
     def first(self) -> Native:
@@ -81,12 +86,62 @@ def read_subject(files: ScanFiles, contrasts: Sequence[str], *, orientation: str
     return Subject(
         name=files.subject,
         label=files.label,
-        images=read_contrasts(files.contrasts, contrasts, files.subject, orientation=orientation),
+        images=read_contrasts(
+            files.contrasts,
+            contrasts,
+            files.subject,
+            orientation=orientation,
+            unclear=files.unclear,
+        ),
         brain=read_segmentation(files.brain, orientation=orientation) if files.brain else None,
         truth=read_segmentation(files.truth, orientation=orientation) if files.truth else None,
         healthy=files.healthy,
         notes=files.notes,
+        entities=files.entities.get(contrasts[0], ""),
     )
+
+
+def require_contrasts(
+    available: Iterable[str],
+    contrasts: Sequence[str],
+    name: str,
+    *,
+    unclear: Mapping[str, str] = NOTHING_UNCLEAR,
+) -> None:
+    """Refuse a subject that lacks a contrast; nothing is read. Arguments as for `read_contrasts`.
+
+    Raises:
+        MissingContrast: one is not there.
+    """
+    there = list(available)
+    missing = [contrast for contrast in contrasts if contrast not in there]
+    if not missing:
+        return
+    reasons = "".join(f"; {one}: {unclear[one]}" for one in missing if one in unclear)
+    raise MissingContrast(
+        name,
+        expected=f"the contrasts {', '.join(contrasts)}",
+        got=f"{', '.join(there) or 'none'}; {', '.join(missing)} missing{reasons}",
+        next_step="choose between the files that are named"
+        if reasons
+        else "add the missing file, or choose a model that does without it",
+    )
+
+
+def with_unclear_noted(files: ScanFiles, contrasts: Sequence[str]) -> ScanFiles:
+    """Return the subject with a note on each role that has no file because several claim it.
+
+    Args:
+        files: the subject.
+        contrasts: what a model would look at, with those that a scan may lack.
+    """
+    names = {**{one: one for one in contrasts}, "brain": "a brain mask", "truth": "expert labels"}
+    noted = (
+        f"without {name}: {files.unclear[role]}"
+        for role, name in names.items()
+        if role in files.unclear
+    )
+    return replace(files, notes=(*files.notes, *noted))
 
 
 def read_truth(path: Path, grid: Grid, *, mask_grid: str = "auto") -> Labels:
@@ -109,20 +164,20 @@ def read_contrasts(
     name: str,
     *,
     orientation: str = "",
+    unclear: Mapping[str, str] = NOTHING_UNCLEAR,
 ) -> dict[str, Native]:
     """Read the contrasts asked for, in order.
+
+    Args:
+        sources: contrast to its file or image.
+        contrasts: those asked for.
+        name: of the subject.
+        unclear: contrast to the reason why no file was taken for it.
 
     Raises:
         MissingContrast: one is not there.
     """
-    missing = [contrast for contrast in contrasts if contrast not in sources]
-    if missing:
-        raise MissingContrast(
-            name,
-            expected=f"the contrasts {', '.join(contrasts)}",
-            got=f"{', '.join(sources) or 'none'}; {', '.join(missing)} missing",
-            next_step="add the missing file, or choose a model that does without it",
-        )
+    require_contrasts(sources, contrasts, name, unclear=unclear)
     return {
         contrast: without_defects(
             without_spikes(read_image(sources[contrast], contrast, orientation=orientation))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
+import numpy as np
 
 from anomri.errors import ScanError
 from anomri.files import replacing_folder
@@ -21,6 +22,7 @@ from anomri.reporting.figures import picture
 from anomri.reporting.images import native_images, template_images, write_image
 from anomri.reporting.naming import (
     BRAIN,
+    LESIONS,
     MASK,
     PICTURE,
     PREVIEW,
@@ -49,34 +51,36 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
             had to be corrected, the record says so, and the rest is written.
 
     Returns:
-        The scan's own folder, ``sub-<label>[/ses-<label>]/anat``.
+        The scan's own folder, ``sub-<label>[/ses-<label>]/anat``. The names in it keep entities
+        of the scan's own file: ``sub-03_acq-3D_label-lesion_mask.nii.gz``.
 
     Raises:
         UsageError: the scan's label is no BIDS label.
         ScanError: there are files in that folder that anomri did not write.
     """
-    label = detection.anomaly.scan.label
-    home = anat_folder(folder, label)
-    refuse_foreign(folder, label)
+    scan = detection.anomaly.scan
+    home = anat_folder(folder, scan.label)
+    refuse_foreign(folder, scan.label)
+    prefix = "_".join(filter(None, (scan.label, scan.entities)))
     images, record = native_images(detection), Record.of(detection)
     with replacing_folder(home, beside=folder) as draft:
         if slices:
             key = str(detection.provenance.get("key", ""))
-            told = _answer(images["mask"], slices, draft / f"{label}_{SEGMENTATION}", key)
+            told = _answer(images["mask"], slices, draft / f"{prefix}_{SEGMENTATION}", key)
             record = record.model_copy(update={"notes": (*record.notes, *told)})
         for name, image in images.items():
-            path = draft / f"{label}_{_file_name(name)}"
+            path = draft / f"{prefix}_{_file_name(name)}"
             write_image(image, path)
             _sidecar_of(path).write_text(_sidecar(name, record), encoding="utf-8")
         for name, image in template_images(detection).items():
-            path = draft / f"{label}_space-{SPACE}_{_file_name(name)}"
+            path = draft / f"{prefix}_space-{SPACE}_{_file_name(name)}"
             write_image(image, path)
             _sidecar_of(path).write_text(_in_template(_sidecar(name, record)), encoding="utf-8")
-        if detection.regions is not None:
-            (draft / f"{label}_desc-regions_dseg.tsv").write_text(_region_table(), encoding="utf-8")
-        (draft / f"{label}_{PICTURE}").write_bytes(picture(detection))
+        for name, table in _tables(images).items():
+            (draft / f"{prefix}_{name}").write_text(table, encoding="utf-8")
+        (draft / f"{prefix}_{PICTURE}").write_bytes(picture(detection))
         copy = preview_of(detection).model_dump_json()
-        (draft / f"{label}_{PREVIEW}").write_text(copy, encoding="utf-8")
+        (draft / f"{prefix}_{PREVIEW}").write_text(copy, encoding="utf-8")
     return home
 
 
@@ -104,7 +108,7 @@ def _sidecar_of(path: Path) -> Path:
 def _file_name(name: str) -> str:
     """Return the file name of an image of :func:`anomri.reporting.native_images`."""
     kind, _, contrast = name.partition("_")
-    fixed = {"mask": MASK, "brain": BRAIN, "regions": REGIONS}
+    fixed = {"mask": MASK, "brain": BRAIN, "lesions": LESIONS, "regions": REGIONS}
     return fixed.get(name) or f"desc-{kind}_{bids_label(contrast)}.nii.gz"
 
 
@@ -115,6 +119,7 @@ def _sidecar(name: str, record: Record) -> str:
     kind, _, contrast = name.partition("_")
     about: dict[str, dict[str, Any]] = {
         "brain": {"Description": "the brain that was looked at", "Type": "Brain"},
+        "lesions": {"Description": "lesions, with their numbers in findings.tsv"},
         "regions": {"Description": "regions of the lesion, with BraTS numbers"},
         "anomaly": {
             "Description": "how abnormal each voxel looks, higher is more abnormal: what the "
@@ -137,6 +142,15 @@ def _sidecar(name: str, record: Record) -> str:
     return json.dumps(sidecar, indent=2) + "\n"
 
 
-def _region_table() -> str:
-    lines = [("index", "name", "abbreviation", "color"), *REGION_NAMES]
+def _tables(images: Mapping[str, nib.Nifti1Image]) -> dict[str, str]:
+    """Return the tables that say what the numbers in images mean, by file name."""
+    numbers = np.unique(np.asarray(images["lesions"].dataobj))
+    lesions = [(number, f"lesion {number}") for number in numbers[numbers > 0]]
+    tables = {LESIONS: _table([("index", "name"), *lesions])}
+    if "regions" in images:
+        tables[REGIONS] = _table([("index", "name", "abbreviation", "color"), *REGION_NAMES])
+    return {name.removesuffix(".nii.gz") + ".tsv": table for name, table in tables.items()}
+
+
+def _table(lines: Sequence[Sequence[Any]]) -> str:
     return "".join("\t".join(str(cell) for cell in line) + "\n" for line in lines)

@@ -11,7 +11,14 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.preprocessing import labels_to_native, mask_to_native, template_grid, to_native
+from anomri.postprocessing import numbered
+from anomri.preprocessing import (
+    labels_to_native,
+    mask_to_native,
+    numbers_to_native,
+    template_grid,
+    to_native,
+)
 from anomri.scan import Detection, Grid
 
 # Noise in float32 maps hardly compresses: level 1 is four times faster than the default and
@@ -26,15 +33,19 @@ def native_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
         detection: the result on the model's working grid.
 
     Returns:
-        ``mask`` and ``brain`` (uint8), ``anomaly_<contrast>`` and, for models that draw one,
+        ``mask`` and ``brain`` (uint8), ``lesions`` (the numbers of the findings, uint8 or uint16
+        where there are more than 255), ``anomaly_<contrast>`` and, for models that draw one,
         ``reconstruction_<contrast>`` (float32), and ``regions`` (uint8, BraTS numbers) where
         regions were named.
     """
     scan = detection.anomaly.scan
+    mask = mask_to_native(detection.mask, scan)
     arrays: dict[str, NDArray[Any]] = {
-        "mask": mask_to_native(detection.mask, scan).astype(np.uint8),
+        "mask": mask.astype(np.uint8),
         "brain": mask_to_native(scan.brain, scan).astype(np.uint8),
     }
+    numbers = numbers_to_native(numbered(detection.mask, detection.anomaly), mask, scan)
+    arrays["lesions"] = numbers.astype(np.min_scalar_type(numbers.max(initial=0)))
     for channel, contrast in enumerate(scan.contrasts):
         arrays[f"anomaly_{contrast}"] = to_native(detection.anomaly.values[channel], scan)
         if reconstructs(detection, channel):
@@ -75,10 +86,10 @@ def image_on(array: NDArray[Any], grid: Grid) -> nib.Nifti1Image:
     kept: its free-text fields may name a patient.
 
     Args:
-        array: (I, J, K), uint8 or float32, in the order of the file.
+        array: (I, J, K), uint8, uint16 or float32, in the order of the file.
         grid: the input's own grid.
     """
-    kind = np.uint8 if array.dtype == np.uint8 else np.float32
+    kind = array.dtype if array.dtype in (np.uint8, np.uint16) else np.float32
     image = nib.Nifti1Image(array.astype(kind, copy=False), grid.affine)
     image.header.set_xyzt_units("mm")
     qform = grid.affine if grid.qform is None else grid.qform

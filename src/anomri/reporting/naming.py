@@ -8,11 +8,13 @@ from pathlib import Path
 from anomri.errors import ScanError, UsageError
 
 LABEL = re.compile(r"(sub-[0-9A-Za-z]+)(?:_(ses-[0-9A-Za-z]+))?")
-KINDS = r"label-lesion|desc-(?:anomaly|brain|preview|qc|reconstruction|refused|regions)"
-OURS = re.compile(rf"{LABEL.pattern}_(?:space-[0-9A-Za-z]+_)?(?:{KINDS})[_.].*")
+KINDS = r"label-lesion|desc-(?:anomaly|brain|lesions|preview|qc|reconstruction|refused|regions)"
+KEPT = r"(?:(?:acq|ce|rec|run)-[0-9A-Za-z+]+_)*"  # entities of the scan's own file
+OURS = re.compile(rf"{LABEL.pattern}_{KEPT}(?:space-[0-9A-Za-z]+_)?(?:{KINDS})[_.].*")
 
 MASK = "label-lesion_mask.nii.gz"
 BRAIN = "desc-brain_mask.nii.gz"
+LESIONS = "desc-lesions_dseg.nii.gz"
 REGIONS = "desc-regions_dseg.nii.gz"
 PICTURE = "desc-qc.png"
 RECORD = "label-lesion_mask.json"
@@ -62,5 +64,15 @@ def refuse_foreign(folder: Path, label: str) -> None:
 
 
 def derivative(folder: Path, label: str, name: str) -> Path:
-    """Return the path of one file of a scan, such as :data:`MASK`."""
-    return anat_folder(folder, label) / f"{label}_{name}"
+    """Return the path of one file of a scan, such as :data:`MASK`.
+
+    Where it is there under a name that keeps entities of the scan's own file (``acq-3D``), it is
+    that.
+    """
+    home = anat_folder(folder, label)
+    plain = home / f"{label}_{name}"
+    if plain.exists() or not home.is_dir():
+        return plain
+    named = re.compile(rf"{re.escape(label)}_{KEPT}{re.escape(name)}")
+    kept = (path for path in sorted(home.iterdir()) if named.fullmatch(path.name))
+    return next(kept, plain)

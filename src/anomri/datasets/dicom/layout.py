@@ -114,11 +114,11 @@ def _place(cases: Cases, series: Series, decision: Decision, study: str) -> None
     told = decision.contrast or "not used", "; ".join([decision.reason, *_mended(series)])
     row = Recognised(study, series.number_text, series.description, series.slices, *told)
     cases.recognised.append(row)
+    case = cases.case(study, study, where=study)  # also without a series that can be used
     if decision.contrast is None:
         name = f"{study} {series.name} '{series.description}' ({series.slices} images)"
         cases.skip(name, told[1])
         return
-    case = cases.case(study, study, where=study)
     case.add(decision.contrast, series.files[0].parent)
     case.slices.setdefault(decision.contrast, []).append((series.name, tuple(series.files)))
 
@@ -139,10 +139,9 @@ def _refuse_ambiguous(cases: Cases) -> None:
             if len(claims) > 1:
                 names = " and ".join(name for name, _ in claims)
                 number = claims[0][0].removeprefix("series ")
-                cases.skip(
-                    f"{case.where} {contrast}",
-                    f"more than one: {names}; choose one, such as --series {contrast}={number}",
-                )
+                reason = f"more than one: {names}; choose one, such as --series {contrast}={number}"
+                case.unclear[contrast] = reason
+                cases.skip(f"{case.where} {contrast}", reason)
                 del case.slices[contrast], case.files[contrast]
 
 

@@ -1,0 +1,118 @@
+"""Subjects that the folders of a BIDS source name: of several data sets, and without a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from anomri.datasets import find
+from anomri.datasets.bids import Name
+
+Lay = Callable[..., Path]
+FLAIR = "sub-01/anat/sub-01_FLAIR.nii.gz"
+MASK = "sub-01/anat/sub-01_label-lesion_mask.nii.gz"
+
+
+def test_two_data_sets_are_not_merged(lay: Lay) -> None:
+    root = lay(
+        f"siteA/{FLAIR}",
+        "siteA/sub-01/anat/sub-01_T1w.nii.gz",
+        f"siteB/{FLAIR}",
+        "siteB/sub-02/anat/sub-02_FLAIR.nii.gz",
+        f"siteB/derivatives/manual/{MASK}",
+        f"derivatives/manual/{MASK}",
+    )
+    found = find(root)
+    scans = {scan.subject: scan for scan in found.scans}
+    assert list(scans) == ["siteA/01", "siteB/01", "02"]
+    assert len({scan.label for scan in found.scans}) == 3
+    assert list(scans["siteA/01"].contrasts) == ["flair", "t1"]
+    assert scans["siteA/01"].truth is None
+    assert scans["siteB/01"].truth == root / f"siteB/derivatives/manual/{MASK}"
+    (skipped,) = found.skipped
+    assert skipped.name == f"derivatives/manual/{MASK}"
+    assert "several data sets" in skipped.reason
+
+
+def test_each_data_set_has_its_own_participants(lay: Lay) -> None:
+    root = lay(f"siteA/{FLAIR}", f"siteB/{FLAIR}")
+    for site, group in (("siteA", "control"), ("siteB", "patient")):
+        (root / site / "participants.tsv").write_text(f"participant_id\tgroup\nsub-01\t{group}\n")
+    assert [scan.healthy for scan in find(root).scans] == [True, False]
+
+
+def test_masks_above_the_only_data_set_are_its_own(lay: Lay) -> None:
+    root = lay(f"rawdata/{FLAIR}", f"derivatives/manual/{MASK}")
+    (scan,) = find(root).scans
+    assert (scan.label, scan.subject) == ("sub-01", "01")
+    assert scan.truth == root / f"derivatives/manual/{MASK}"
+
+
+def test_contrasts_in_folders_of_their_own_are_of_one_subject(lay: Lay) -> None:
+    root = lay("FLAIR/sub-01_FLAIR.nii.gz", "T1w/sub-01_T1w.nii.gz")
+    (scan,) = find(root).scans
+    assert list(scan.contrasts) == ["flair", "t1"]
+
+
+def test_a_session_that_only_the_folder_names_counts(lay: Lay) -> None:
+    names = [f"sub-01/ses-{session}/anat/sub-01_FLAIR.nii.gz" for session in "ab"]
+    mask = "derivatives/x/sub-01/ses-b/anat/sub-01_label-lesion_mask.nii.gz"
+    found = find(lay(*names, mask))
+    assert [scan.label for scan in found.scans] == ["sub-01_ses-a", "sub-01_ses-b"]
+    assert [scan.truth is not None for scan in found.scans] == [False, True]
+
+
+def _broken(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("make", "subject", "reason"),
+    [
+        (lambda lay: lay("sub-x/func/sub-x_task-rest_bold.nii.gz"), "x", "suffix bold"),
+        (lambda lay: lay("sub-s_02/anat/sub-s_02_FLAIR.nii.gz"), "s_02", "letters and digits"),
+        (lambda lay: lay("sub-x/anat/sub-x_FLAIR.nrrd"), "x", "no scan"),
+        (lambda lay: (lay() / "sub-x/anat").mkdir(parents=True), "x", "no scan"),
+        (lambda lay: _broken(lay() / "sub-x/anat/sub-x_FLAIR.nii.gz"), "x", "link leads nowhere"),
+        (lambda lay: _broken(lay() / "sub-x"), "x", "link leads nowhere"),
+        (lambda lay: (lay() / "sub-01/ses-2").mkdir(), "sub-01_ses-2", "no scan"),
+    ],
+)
+def test_subjects_without_a_usable_scan_are_left_out_by_name(
+    lay: Lay, make: Callable[[Lay], object], subject: str, reason: str
+) -> None:
+    root = lay(FLAIR)
+    make(lay)
+    found = find(root)
+    assert [scan.label for scan in found.scans] == ["sub-01"]
+    (left_out,) = found.left_out
+    assert left_out.subject == subject
+    assert reason in left_out.reason
+
+
+@pytest.mark.parametrize("ignored", ["sub-x/", "sub-x/**", "sub-x"])
+def test_a_subject_that_the_data_set_ignores_is_not_missed(lay: Lay, ignored: str) -> None:
+    root = lay(FLAIR, "sub-x/anat/sub-x_FLAIR.nii.gz")
+    (root / ".bidsignore").write_text(ignored)
+    (root / "derivatives/x/sub-y").mkdir(parents=True)
+    assert find(root).left_out == ()
+
+
+def test_a_single_subject_folder_is_a_source_too(lay: Lay) -> None:
+    root = lay("sub-01/ses-a/anat/sub-01_ses-a_FLAIR.nii.gz") / "sub-01"
+    (root / "ses-b").mkdir()
+    found = find(root)
+    assert [scan.label for scan in found.scans] == ["sub-01_ses-a"]
+    assert [one.label for one in found.left_out] == ["sub-01_ses-b"]
+
+
+def test_entities_are_kept_in_the_order_of_bids(lay: Lay) -> None:
+    root = lay("sub-03/anat/sub-03_run-1_acq-3D_FLAIR.nii.gz", "sub-03/anat/sub-03_T1w.nii.gz")
+    (scan,) = find(root).scans
+    assert dict(scan.entities) == {"flair": "acq-3D_run-1"}
+    long = Name.parse(f"sub-01_acq-{'x' * 60}_FLAIR")
+    assert long is not None
+    assert long.kept == ""

@@ -1,0 +1,43 @@
+"""Files that stand for data that were not fetched, and endings in any case."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomri.errors import UnreadableScan
+from anomri.preprocessing import read_labels, read_native
+from anomri.scan import Volume
+
+Write = Callable[..., Path]
+
+
+@pytest.mark.parametrize("read", [read_native, read_labels])
+@pytest.mark.parametrize("name", ["flair.nii", "flair.nii.gz"])
+@pytest.mark.parametrize(
+    ("content", "step"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
+        ("/annex/objects/MD5E-s9--0.nii.gz\n", "datalad get"),
+    ],
+)
+def test_a_pointer_says_how_to_fetch_the_data(
+    tmp_path: Path, read: Callable[[Path], object], name: str, content: str, step: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(UnreadableScan, match="pointer") as caught:
+        read(path)
+    assert step in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_endings_are_read_in_any_case(write: Write, stripped: Volume, ending: str) -> None:
+    path = write(stripped, f"a{ending}")
+    mixed = path.with_name(f"b{ending.title()}")
+    shutil.copy(path, mixed)
+    np.testing.assert_array_equal(read_native(mixed)[0], read_native(path)[0])
