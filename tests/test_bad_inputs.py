@@ -320,6 +320,25 @@ def test_a_damaged_sidecar_costs_one_scan_of_the_report(
     assert "sub-good" in page
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100000])
+def test_a_damaged_sidecar_costs_one_scan_of_the_evaluation_and_of_the_viewer(
+    damaged: Path, judged: dict[str, tuple[int, Path]], tmp_path: Path, content: bytes
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(judged["detect"][1], out)
+    sidecar = next(out.rglob("sub-good_label-lesion_mask.json"))
+    sidecar.write_bytes(content)
+    words = ["evaluate", str(out), "--truth", str(damaged), "--layout", "folder"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 3, result.exception
+    assert sidecar.name in result.output
+    assert "evaluation_failures.tsv" in result.output
+    words = ["view", str(damaged / "good"), str(out), "-o", str(tmp_path / "v.html")]
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, ScanError)
+    assert sidecar.name in str(error)
+
+
 def test_aliases_of_a_recipe_are_refused_at_once(tmp_path: Path) -> None:
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
     lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefghij")]
