@@ -218,7 +218,22 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judged(damaged: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, Path]]:
+def bids(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as BIDS."""
+    root = tmp_path_factory.mktemp("bids")
+    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.9.0"}')
+    _save(_brain(), root / "sub-good" / "anat" / "sub-good_FLAIR.nii.gz")
+    for name, content in DAMAGED.items():
+        path = root / f"sub-{name}" / "anat" / f"sub-{name}_FLAIR.nii"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    return root
+
+
+@pytest.fixture(scope="module")
+def judged(
+    damaged: Path, bids: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[int, Path]]:
     """Exit code and output folder of each command over the damaged folder."""
     done: dict[str, tuple[int, Path]] = {}
     for command in ("detect", "prepare"):
@@ -226,10 +241,13 @@ def judged(damaged: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         words = [command, str(damaged), "-o", str(out), "--layout", "folder"]
         words += ["-m", "intensity", "--no-report"] if command == "detect" else []
         done[command] = CliRunner().invoke(app, words).exit_code, out
+    out = tmp_path_factory.mktemp("bids-app")
+    words = ["bids-app", str(bids), str(out), "participant", "-m", "intensity"]
+    done["bids-app"] = CliRunner().invoke(app, words).exit_code, out
     return done
 
 
-@pytest.mark.parametrize("command", ["detect", "prepare"])
+@pytest.mark.parametrize("command", ["detect", "prepare", "bids-app"])
 def test_a_command_finishes_the_good_scan(
     judged: dict[str, tuple[int, Path]], command: str
 ) -> None:
@@ -238,13 +256,13 @@ def test_a_command_finishes_the_good_scan(
     assert any((out / "sub-good").rglob("*.nii*"))
 
 
-@pytest.mark.parametrize("command", ["detect", "prepare"])
+@pytest.mark.parametrize("command", ["detect", "prepare", "bids-app"])
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_command_names_the_damaged_file(
     judged: dict[str, tuple[int, Path]], command: str, name: str
 ) -> None:
     row = _failures(judged[command][1])[name]
-    assert row["file"] == "flair.nii"
+    assert row["file"] == (f"sub-{name}_FLAIR.nii" if command == "bids-app" else "flair.nii")
     assert "unexpected" not in row["reason"]
     assert row["next_step"]
 
