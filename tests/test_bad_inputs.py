@@ -218,7 +218,22 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judged(damaged: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, Path]]:
+def bids(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as BIDS."""
+    root = tmp_path_factory.mktemp("bids")
+    (root / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.9.0"}')
+    _save(_brain(), root / "sub-good" / "anat" / "sub-good_FLAIR.nii.gz")
+    for name, content in DAMAGED.items():
+        path = root / f"sub-{name}" / "anat" / f"sub-{name}_FLAIR.nii"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
+    return root
+
+
+@pytest.fixture(scope="module")
+def judged(
+    damaged: Path, bids: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[int, Path]]:
     """Exit code and output folder of each command over the damaged folder."""
     done: dict[str, tuple[int, Path]] = {}
     for command in ("detect", "prepare"):
@@ -226,10 +241,13 @@ def judged(damaged: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         words = [command, str(damaged), "-o", str(out), "--layout", "folder"]
         words += ["-m", "intensity", "--no-report"] if command == "detect" else []
         done[command] = CliRunner().invoke(app, words).exit_code, out
+    out = tmp_path_factory.mktemp("bids-app")
+    words = ["bids-app", str(bids), str(out), "participant", "-m", "intensity"]
+    done["bids-app"] = CliRunner().invoke(app, words).exit_code, out
     return done
 
 
-@pytest.mark.parametrize("command", ["detect", "prepare"])
+@pytest.mark.parametrize("command", ["detect", "prepare", "bids-app"])
 def test_a_command_finishes_the_good_scan(
     judged: dict[str, tuple[int, Path]], command: str
 ) -> None:
@@ -238,13 +256,13 @@ def test_a_command_finishes_the_good_scan(
     assert any((out / "sub-good").rglob("*.nii*"))
 
 
-@pytest.mark.parametrize("command", ["detect", "prepare"])
+@pytest.mark.parametrize("command", ["detect", "prepare", "bids-app"])
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_command_names_the_damaged_file(
     judged: dict[str, tuple[int, Path]], command: str, name: str
 ) -> None:
     row = _failures(judged[command][1])[name]
-    assert row["file"] == "flair.nii"
+    assert row["file"] == (f"sub-{name}_FLAIR.nii" if command == "bids-app" else "flair.nii")
     assert "unexpected" not in row["reason"]
     assert row["next_step"]
 
@@ -318,6 +336,25 @@ def test_a_damaged_sidecar_costs_one_scan_of_the_report(
     page = (out / "report.html").read_text("utf-8")
     assert "sub-bad_label-lesion_mask.json" in page
     assert "sub-good" in page
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100000])
+def test_a_damaged_sidecar_costs_one_scan_of_the_evaluation_and_of_the_viewer(
+    damaged: Path, judged: dict[str, tuple[int, Path]], tmp_path: Path, content: bytes
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(judged["detect"][1], out)
+    sidecar = next(out.rglob("sub-good_label-lesion_mask.json"))
+    sidecar.write_bytes(content)
+    words = ["evaluate", str(out), "--truth", str(damaged), "--layout", "folder"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 3, result.exception
+    assert sidecar.name in result.output
+    assert "evaluation_failures.tsv" in result.output
+    words = ["view", str(damaged / "good"), str(out), "-o", str(tmp_path / "v.html")]
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, ScanError)
+    assert sidecar.name in str(error)
 
 
 def test_aliases_of_a_recipe_are_refused_at_once(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ becomes a :class:`~anomri.errors.DamagedFile` that names it; no error of a parse
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from anomri.errors import DamagedFile
+from anomri.errors import AnomriError, DamagedFile
 from anomri.scan import HealthyVolume, Threshold
 
 MAX_JSON_BYTES = 256 << 20  # the viewer's copy of a large scan has some 20 MB
@@ -83,6 +84,29 @@ def read_json(path: Path, kind: type[T], *, what: str, next_step: str = RUN_AGAI
     except (ValidationError, RecursionError, MemoryError) as error:
         raise DamagedFile(path, expected=what, got=_in_words(error), next_step=next_step) from error
     return read
+
+
+@contextmanager
+def undamaged(path: Path, *, what: str, next_step: str = RUN_AGAIN) -> Iterator[None]:
+    """Turn whatever a library raises at a file of anomri's own into :class:`DamagedFile`.
+
+    For what is neither text nor JSON, such as tensors and prepared volumes.
+
+    Args:
+        path: at fault where something is raised.
+        what: it should hold.
+        next_step: one sentence on how to go on.
+    """
+    try:
+        yield
+    except AnomriError:
+        raise
+    except Exception as error:
+        if isinstance(error, PermissionError):
+            got = "no permission to read it"
+        else:
+            got = f"a file that cannot be read ({type(error).__name__})"
+        raise DamagedFile(path, expected=what, got=got, next_step=next_step) from error
 
 
 def parse_yaml(text: str) -> Any:

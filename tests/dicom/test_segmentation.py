@@ -239,3 +239,38 @@ def test_without_dcm2niix_the_extra_is_named(
     monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(MissingPiece, match=r"anomri\[dicom\]"), converted(files):
         pass
+
+
+@pytest.mark.parametrize(("off_mm", "turned"), [(0.02, 0.0), (0.0, 1e-3), (0.02, 1e-3)])
+def test_positions_and_directions_that_jitter_are_answered(
+    tmp_path: Path, make_series: MakeSeries, off_mm: float, turned: float
+) -> None:
+    import highdicom
+    import pydicom
+
+    rng = np.random.default_rng(0)
+    index = np.indices((40, 30, 30))
+    affine = np.array([[0, 0, 1.0, -15], [0, 1, 0, -15], [1, 0, 0, -20], [0, 0, 0, 1]])
+    inside = np.linalg.norm(index - np.array([[[[20]]], [[[15]]], [[[15]]]]), axis=0) < 12
+    paths = make_series(tmp_path / "in", 100.0 * inside, affine=affine, SeriesDescription="flair")
+    for path in paths:
+        data = pydicom.dcmread(path)
+        for tag, size in (("ImagePositionPatient", off_mm), ("ImageOrientationPatient", turned)):
+            values = np.array(getattr(data, tag), dtype=float)
+            setattr(data, tag, list(values + rng.uniform(-size, size, len(values))))
+        data.save_as(path)
+    with converted(find(tmp_path / "in").scans[0]) as images:
+        image: Any = nib.load(images.contrasts["flair"])
+        voxels = (np.asarray(image.dataobj) > 50).astype(np.uint8)
+        mask = nib.Nifti1Image(voxels, image.affine)
+        write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="x")
+    read = highdicom.seg.segread(tmp_path / "seg.dcm")
+    assert np.count_nonzero(read.pixel_array) == voxels.sum()
+
+
+def test_a_damaged_file_of_a_series_is_named(tmp_path: Path, make_series: MakeSeries) -> None:
+    paths = make_series(tmp_path / "in", volume(), SeriesDescription="flair")
+    paths[3].write_bytes(b"DICM" * 40)
+    mask = nib.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4))
+    with pytest.raises(UnreadableScan):
+        write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="x")

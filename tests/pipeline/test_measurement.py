@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from anomri.comparison.measuring import Measure
-from anomri.datasets import Found
+from anomri.datasets import Found, LeftOut
 from anomri.detector import Detector, load
 from anomri.errors import ScanError
 from anomri.models import build
+from anomri.pipeline.failing import replace_all
 from anomri.pipeline.measurement import evaluate, measure_case, read_case
 from anomri.recipe import Recipe, Step
-from anomri.reporting import write_detection
+from anomri.reporting import Failure, derivative, write_detection
 from anomri.scan import Scan, ScanFiles
 from anomri.tsv import read_tsv
 
@@ -109,3 +110,36 @@ def test_only_what_reconstructs_has_an_error(
     residual = np.abs(anomaly.scan.image - anomaly.reconstruction)[:, anomaly.scan.brain]
     error = measure_case(tmp_path / "vae", looked)["reconstruction_mae"]
     assert error == pytest.approx(residual.mean())
+
+
+def test_who_is_not_measured_has_a_row(ball_scan: Scan, looked: ScanFiles, tmp_path: Path) -> None:
+    good, bad, failed, new = (replace(looked, subject=f"s{n}") for n in range(4))
+    for files in (good, bad):
+        detected(ball_scan, files, "whole", tmp_path)
+    sidecar = derivative(tmp_path, bad.label, "label-lesion_mask.json")
+    sidecar.write_text("{")
+    refused = Failure("s2", "flair.nii", "expected 3 axes, got 4", "split it", label=failed.label)
+    replace_all(tmp_path, {failed.label: refused})
+    gone = LeftOut("s4", "sub-s4", "two runs")
+    found = Found((good, bad, failed, new), (), "bids", left_out=(gone,))
+    _, outcome = evaluate(tmp_path, found, tmp_path / "measured")
+    assert outcome.done == [good.label]
+    assert outcome.exit_code == 3
+    rows = read_tsv(tmp_path / "measured" / "evaluation_failures.tsv")
+    told = {row["subject"]: (row["status"], row["file"]) for row in rows}
+    assert told == {
+        "s1": ("failed", sidecar.name),
+        "s2": ("failed", "flair.nii"),
+        "s3": ("not detected", "n/a"),
+        "s4": ("left out", "n/a"),
+    }
+
+
+def test_a_scan_that_nobody_looked_at_is_no_failure(
+    ball_scan: Scan, looked: ScanFiles, tmp_path: Path
+) -> None:
+    detected(ball_scan, looked, "whole", tmp_path)
+    found = Found((looked, replace(looked, subject="new")), (), "bids")
+    _, outcome = evaluate(tmp_path, found, tmp_path)
+    assert outcome.exit_code == 0
+    assert [one.subject for one in outcome.not_detected] == ["new"]

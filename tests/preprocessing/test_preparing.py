@@ -83,7 +83,7 @@ def test_a_mask_of_half_the_brain_is_used_only_where_it_is_forced(
     half[30:] = False
     case = files(two, brain=write(half.astype(np.uint8), "brain.nii.gz"))
     for method, brain in (("auto", brain_ball), ("given", half)):
-        scan = prepare_scan(case, Preparation(brain=method), ["flair"])  # type: ignore[arg-type]
+        scan = prepare_scan(case, Preparation(brain=method), ["flair"])
         assert np.count_nonzero(scan.brain) == np.count_nonzero(brain)
         assert any("given brain mask does not fit the scan" in note for note in scan.notes)
 

@@ -4,15 +4,16 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from anomri.errors import ScanError, UsageError
-from anomri.reporting import anat_folder, read_record, write_detection
+from anomri.errors import DamagedFile, ScanError, UsageError
+from anomri.reporting import anat_folder, derivative, read_record, write_detection
 from anomri.reporting import derivatives as room
-from anomri.reporting.record import unit_from
+from anomri.reporting.record import Record, unit_from
 from anomri.scan import Detection, Grid
 
 Detect = Callable[..., Detection]
@@ -144,3 +145,25 @@ def test_a_damaged_sidecar_is_named(detect: Detect, tmp_path: Path) -> None:
 def test_a_probability_is_its_own_unit() -> None:
     assert unit_from({}, "tumour probability") == "tumour probability"
     assert unit_from({}, "residual") == "residual, prepared intensity units"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("LesionVolumeMl", -1),
+        ("LesionVolumeMl", 1e308),
+        ("BrainVolumeMl", -5.5),
+        ("ScanScore", 1e308),
+        ("SpacingMm", [0, 1, 1]),
+        ("VolumeAboveMl", [1e300]),
+    ],
+)
+def test_numbers_that_no_detection_can_have_written_are_told(
+    detect: Detect, tmp_path: Path, key: str, value: Any
+) -> None:
+    record = Record.of(detect())
+    path = derivative(tmp_path, record.label, "label-lesion_mask.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(json.loads(record.to_json()) | {key: value}))
+    with pytest.raises(DamagedFile, match=key):
+        read_record(tmp_path, record.label)

@@ -38,6 +38,7 @@ from anomri.cli.options import (
 from anomri.cli.terminal import console, finish, healthy_volume, show, track
 from anomri.datasets import Found
 from anomri.errors import ScanError, UsageError
+from anomri.reporting import NOT_EVALUATED
 
 
 def detect(
@@ -183,7 +184,7 @@ def evaluate(
         mean, median = f"{row['mean']:.3f}", f"{row['median']:.3f}"
         table.add_row(row["metric"], mean, interval, median, str(row["n"]), str(row["undefined"]))
     Console().print(table)
-    finish(outcome, out or detections)
+    finish(outcome, out or detections, table=NOT_EVALUATED)
 
 
 def report(

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from anomri import pipeline
 from anomri.datasets import Found
+from anomri.reporting import FAILURES
 from anomri.scan import HealthyVolume
 
 console = Console(stderr=True)
@@ -78,21 +79,30 @@ def healthy_volume(volume: HealthyVolume) -> str:
     return f"median {volume.median_ml:.1f} ({spread}; n = {volume.scans})"
 
 
-def finish(outcome: pipeline.Outcome, out: Path) -> None:
-    """Say what became of the batch and end with its exit code."""
+def finish(outcome: pipeline.Outcome, out: Path, *, table: str = FAILURES) -> None:
+    """Say what became of the batch and end with its exit code.
+
+    Args:
+        outcome: of the batch.
+        out: folder of the results.
+        table: in this folder, of the scans without a result.
+    """
     console.print(
         f"{len(outcome.done)} done, {len(outcome.unchanged)} unchanged, "
         f"{len(outcome.failures)} failed"
-        + (f", {len(outcome.left_out)} left out" if outcome.left_out else ""),
+        + (f", {len(outcome.left_out)} left out" if outcome.left_out else "")
+        + (f", {len(outcome.not_detected)} not detected" if outcome.not_detected else ""),
         highlight=False,
     )
-    for failure in (*outcome.failures, *outcome.left_out):
+    unused = [*outcome.failures, *outcome.left_out, *outcome.not_detected]
+    for failure in unused:
         # The file at fault may be the scan as a whole, or none that is known.
         where = ": ".join(dict.fromkeys(name for name in (failure.subject, failure.file) if name))
         text = f"  {where}: {failure.reason}. Next: {failure.next_step}"
         console.print(text, markup=False, style="red", highlight=False)
-    if outcome.failures or outcome.left_out:
-        console.print(f"They are listed in {out.name}/failures.tsv", highlight=False)
+    if unused:
+        console.print(f"They are listed in {out.name}/{table}", highlight=False)
+    if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
 
 

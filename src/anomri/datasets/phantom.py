@@ -21,6 +21,7 @@ from anomri.datasets.anatomy import Anatomy, Atlas, draw_anatomy
 from anomri.datasets.contrast import SIGNAL, paint
 from anomri.datasets.lesions import GliomaPlan, Lesion, grow_glioma, grow_white_matter_lesions
 from anomri.datasets.phantom_layout import MARKER
+from anomri.documents import read_text
 from anomri.errors import UsageError
 from anomri.files import remove_stale_drafts, replacing_folder, write_text
 from anomri.scan import Affine
@@ -153,7 +154,7 @@ def _claim(folder: Path, cohort: Cohort) -> None:
     marker = folder / MARKER
     text = json.dumps({"generator": GENERATOR, **asdict(cohort)}, indent=2) + "\n"
     if marker.is_file():
-        if marker.read_text(encoding="utf-8") != text:
+        if read_text(marker, next_step="choose another folder, or delete this one") != text:
             raise UsageError(
                 f"{folder.name}: expected {MARKER} to hold these parameters, found others. "
                 "Next: choose another folder, or delete this one."

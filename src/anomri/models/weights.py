@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from anomri.errors import AnomriError
+from anomri.documents import undamaged
+from anomri.errors import AnomriError, DamagedFile
 from anomri.family import Network
 from anomri.files import write_bytes
+
+GET_AGAIN = "copy the weights again, or train again"
 
 
 def save_weights(family: Network, path: Path) -> None:
@@ -27,7 +31,8 @@ def load_weights(family: Network, path: Path) -> None:
     """Put the weights of ``path`` into a family that was built in the same way.
 
     Raises:
-        AnomriError: the file cannot be read, or holds the weights of another network.
+        DamagedFile: the file cannot be read, or holds numbers that are none.
+        AnomriError: it holds the weights of another network.
     """
     tensors, about = _read(path)
     found, expected = about.get("family", ""), family.name
@@ -38,12 +43,20 @@ def load_weights(family: Network, path: Path) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise _mismatch(path, "a safetensors file", f"one that cannot be read ({error})") from error
+    guard = undamaged(path, what="weights as safetensors", next_step=GET_AGAIN)
+    with guard, safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+        tensors = {name: file.get_tensor(name) for name in names}
+        about = file.metadata() or {}
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise DamagedFile(
+                path,
+                expected="numbers",
+                got=f"NaN or infinite ones in '{name[:80]}'",
+                next_step=GET_AGAIN,
+            )
+    return tensors, about
 
 
 def _check_shapes(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

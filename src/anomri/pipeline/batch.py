@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from anomri.datasets import LeftOut
-from anomri.errors import AnomriError, DiskFull, ScanError
+from anomri.errors import AnomriError, DamagedFile, DiskFull, ScanError
 from anomri.files import FULL
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.reporting import LEFT_OUT, Failure
@@ -38,6 +38,7 @@ class Outcome:
         values: what the work returned, one per label in ``done``.
         exit_codes: of the failures.
         left_out: subjects that the data set names and that have no usable scan.
+        not_detected: scans to be evaluated that nobody has looked at; no failure.
     """
 
     done: list[str] = field(default_factory=list)
@@ -46,6 +47,7 @@ class Outcome:
     values: list[Any] = field(default_factory=list)
     exit_codes: set[int] = field(default_factory=set)
     left_out: list[Failure] = field(default_factory=list)
+    not_detected: list[Failure] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -84,6 +86,9 @@ class Attempt:
             return self.work(files)
         except ScanError as error:
             return replace(Failure.of(files.subject, error), label=files.label), error.exit_code
+        except DamagedFile as error:  # what anomri wrote of this scan before
+            failure = Failure.of_damaged(error)
+            return replace(failure, subject=files.subject, label=files.label), ScanError.exit_code
         except AnomriError:
             raise  # what holds for all scans, such as a package that is missing
         # A library may raise anything at a scan that nobody has met yet.

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from anomri.documents import read_json
+from anomri.errors import DamagedFile
 from anomri.files import write_text
 from anomri.pipeline.batch import Outcome
 from anomri.pipeline.parts import NOTES
@@ -38,12 +39,23 @@ def by_label(failures: Iterable[Failure]) -> Failures:
 
 
 def known(folder: Path) -> Failures:
-    """Return the failures that are known in the folder, in the order of their labels."""
+    """Return the failures that are known in the folder, in the order of their labels.
+
+    A note that cannot be read back is itself the reason that is given.
+    """
     found = {}
     for file in sorted((folder / NOTES / FOLDER).glob("*.json")):
         with suppress(FileNotFoundError):  # another job may just have finished this scan
-            found[file.stem] = read_json(file, Failure, what="a scan's failure", next_step=REMOVE)
+            found[file.stem] = _read(file)
     return found
+
+
+def _read(file: Path) -> Failure:
+    try:
+        return read_json(file, Failure, what="a scan's failure", next_step=REMOVE)
+    except DamagedFile as error:
+        damaged = Failure.of_damaged(error)
+        return replace(damaged, subject=file.stem, label=file.stem)
 
 
 def replace_for(folder: Path, labels: Iterable[str], failures: Mapping[str, Failure]) -> None:

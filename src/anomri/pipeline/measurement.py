@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from anomri.datasets import Found
-from anomri.errors import GridMismatch, ScanError, UsageError
+from anomri.errors import DamagedFile, GridMismatch, ScanError, UsageError
 from anomri.evaluation import (
     case_metrics,
     curve_points,
@@ -20,11 +20,20 @@ from anomri.evaluation import (
 )
 from anomri.family import REGIONS
 from anomri.files import remove_stale_drafts
-from anomri.pipeline.batch import Outcome, Track, each, untracked
+from anomri.pipeline.batch import Outcome, Track, each, left_out, untracked
 from anomri.pipeline.crew import ALONE, Crew
+from anomri.pipeline.failing import known
 from anomri.pipeline.parts import WHOLE, Note, Part, joint
 from anomri.preprocessing import check_mask_grid, read_labels, read_native, read_truth
-from anomri.reporting import Record, derivative, read_record
+from anomri.reporting import (
+    NOT_DETECTED,
+    NOT_EVALUATED,
+    Failure,
+    Record,
+    derivative,
+    read_record,
+    write_failures,
+)
 from anomri.scan import Grid, Mask, ScanFiles
 
 
@@ -70,7 +79,8 @@ def evaluate(  # noqa: PLR0913 - options of one command
     Writes ``evaluation.tsv``, a row per scan, ``evaluation_summary.tsv``,
     ``evaluation_curves.tsv``, points of each scan's precision-recall and ROC curves, and
     ``evaluation_slices.tsv``, a row per axial slice with its scores. The summary's
-    ``slice_auroc_...`` are over the slices of all scans together.
+    ``slice_auroc_...`` are over the slices of all scans together. Whoever the data set names and
+    is not measured has a row in ``evaluation_failures.tsv``.
 
     Raises:
         UsageError: none of the scans was detected.
@@ -79,7 +89,7 @@ def evaluate(  # noqa: PLR0913 - options of one command
         _check(region)
     remove_stale_drafts(out)
     check_mask_grid(mask_grid)
-    detected = [files for files in found.scans if read_record(detections, files.label)]
+    detected = [files for files in found.scans if _is_detected(detections, files.label)]
     if not detected:
         raise UsageError(
             f"{detections.name}: expected detections of the {len(found.scans)} scans, found none. "
@@ -88,9 +98,12 @@ def evaluate(  # noqa: PLR0913 - options of one command
     outcome = each(
         part.of(detected), Measure(detections, region, mask_grid), track, "evaluating", crew
     )
+    _add_unused(outcome, part.found(found), detections)
     place = {files.label: number for number, files in enumerate(detected)}
     entries = zip(outcome.done, outcome.values, strict=True)
-    note = {"measured": [{"place": place[label], **value} for label, value in entries]}
+    unused = [asdict(one) for one in _unused(outcome)]
+    measured = [{"place": place[label], **value} for label, value in entries]
+    note: Note = {"measured": measured, "unused": unused}
     with joint(out, "evaluate", part, note) as notes:
         return evaluation_tables(out, notes), outcome
 
@@ -107,7 +120,47 @@ def evaluation_tables(out: Path, notes: Sequence[Note]) -> list[dict[str, Any]]:
     write_table(out / "evaluation_summary.tsv", summary)
     write_table(out / "evaluation_curves.tsv", [p for entry in measured for p in entry["points"]])
     write_table(out / "evaluation_slices.tsv", slices)
+    unused = [Failure(**entry) for note in notes for entry in note["unused"]]
+    write_failures(out, unused, name=NOT_EVALUATED)
     return summary
+
+
+def _is_detected(detections: Path, label: str) -> bool:
+    """Whether a scan has a result, be it one that cannot be read back."""
+    try:
+        return read_record(detections, label) is not None
+    except DamagedFile:
+        return True
+
+
+def _add_unused(outcome: Outcome, found: Found, detections: Path) -> None:
+    """Add to an outcome who has no result: whose detection failed, and who was not looked at."""
+    failed = known(detections)
+    seen = {*outcome.done, *(failure.label for failure in outcome.failures)}
+    for files in found.scans:
+        if files.label in seen or _is_detected(detections, files.label):
+            continue
+        if files.label in failed:
+            outcome.failures.append(failed[files.label])
+            outcome.exit_codes.add(ScanError.exit_code)
+        else:
+            outcome.not_detected.append(_not_detected(files, detections))
+    outcome.left_out.extend(left_out(found.left_out))
+
+
+def _not_detected(files: ScanFiles, detections: Path) -> Failure:
+    return Failure(
+        files.subject,
+        "",
+        f"expected a result of it in {detections.name}, got none",
+        "run `anomri detect` on it too, or evaluate without it",
+        status=NOT_DETECTED,
+        label=files.label,
+    )
+
+
+def _unused(outcome: Outcome) -> list[Failure]:
+    return [*outcome.failures, *outcome.left_out, *outcome.not_detected]
 
 
 def measure_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from anomri.datasets import converted, find
-from anomri.errors import UsageError
+from anomri.errors import DamagedFile, UnreadableScan, UsageError
 from anomri.files import remove_stale_drafts
 from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.measurement import evaluation_tables
@@ -47,9 +47,21 @@ def view(
     if len(found.scans) != 1:
         raise UsageError(f"{source.name}: {len(found.scans)} scans; the viewer shows one")
     files = found.scans[0]
-    if result is not None and read_record(result, files.label) is None:
-        raise UsageError(f"{result.name}: holds no detection of {files.label}")
+    if result is not None:
+        _check_result(result, files.label)
     page = out or (result or Path()) / f"{files.label}_view.html"
     remove_stale_drafts(page.parent, below=False)
     with converted(files) as images:
         return write_view(images, page, result=result, orientation=orientation)
+
+
+def _check_result(result: Path, label: str) -> None:
+    """Raise unless a folder holds a result of a scan that can be read back."""
+    try:
+        record = read_record(result, label)
+    except DamagedFile as error:  # the fault of one scan: the next may be looked at
+        raise UnreadableScan(
+            error.file, expected="a sound result", got=error.reason, next_step=error.next_step
+        ) from error
+    if record is None:
+        raise UsageError(f"{result.name}: holds no detection of {label}")

@@ -48,6 +48,7 @@ class _Measured(_Anything):
 
 class _Evaluated(BaseModel):
     measured: list[_Measured]
+    unused: list[dict[str, str]] = []
 
 
 class _Prepared(BaseModel):

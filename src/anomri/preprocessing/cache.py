@@ -34,7 +34,8 @@ from anomri.preprocessing.storage import (
     grid_entry,
     grid_of,
     mapped,
-    read_json,
+    read_entry,
+    read_header,
     write_json,
     write_scan,
 )
@@ -95,7 +96,7 @@ class PreparedFolder:
                 f"{Path(folder).name}: expected a folder of prepared scans, found no {HEADER}. "
                 "Next: make one with `anomri prepare`."
             )
-        header = read_json(Path(folder) / HEADER)
+        header = read_header(Path(folder) / HEADER)
         preparation = Preparation(**header["preparation"])
         return cls(folder, preparation, header["contrasts"], header.get("optional", ()))
 
@@ -144,14 +145,15 @@ class PreparedFolder:
         """Return one scan; with a single contrast its voxels stay on disk until they are used."""
         entry = self._read_entry(label)
         contrasts = tuple(entry["contrasts"])
-        volumes = [self.volume(label, contrast) for contrast in contrasts]
+        grid = grid_of(entry["grid"])
+        volumes = [self._mapped(label, name, "f4", grid.shape) for name in contrasts]
         return Scan(
             subject=entry["subject"],
             label=label,
             image=volumes[0][None] if len(volumes) == 1 else np.stack(volumes),
             contrasts=contrasts,
-            brain=self.brain(label),
-            grid=grid_of(entry["grid"]),
+            brain=self._mapped(label, "brain", shape=grid.shape).view(np.bool_),
+            grid=grid,
             native=grid_of(entry["native"]),
             truth=self.truth(label),
             healthy=entry["healthy"],
@@ -161,7 +163,7 @@ class PreparedFolder:
 
     def volume(self, label: str, contrast: str) -> Volume:
         """Return (I, J, K) values of one contrast, mapped; a slice reads only itself."""
-        return self._mapped(label, contrast)
+        return self._mapped(label, contrast, "f4")
 
     def brain(self, label: str) -> Mask:
         """Return the (I, J, K) brain mask, mapped."""
@@ -177,13 +179,15 @@ class PreparedFolder:
         path = self.folder / label / "native_truth.nii.gz"
         if not path.is_file():
             return None
-        labels = np.asarray(mapped(path), dtype=np.uint8)
-        return labels, grid_of(self._read_entry(label)["native"])
+        grid = grid_of(self._read_entry(label)["native"])
+        return mapped(path, shape=grid.shape), grid
 
     def _path(self, label: str, name: str) -> Path:
         return self.folder / label / f"{name}.nii"
 
-    def _mapped(self, label: str, name: str) -> NDArray[Any]:
+    def _mapped(
+        self, label: str, name: str, kind: str = "u1", shape: tuple[int, ...] = ()
+    ) -> NDArray[Any]:
         path = self._path(label, name)
         if not path.is_file():
             raise UsageError(
@@ -191,7 +195,7 @@ class PreparedFolder:
                 f"Next: choose one of its {len(self.labels())} scans and of the contrasts "
                 f"{', '.join(self.contrasts)}, or prepare again."
             )
-        return mapped(path)
+        return mapped(path, kind=kind, shape=shape)
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -210,7 +214,7 @@ class PreparedFolder:
                 f"{label}: expected a scan prepared in {self.folder.name}, found none. "
                 "Next: see `labels()` for those that are there."
             )
-        return read_json(path)
+        return read_entry(path)
 
     def _entry(self, files: ScanFiles, scan: Scan) -> dict[str, Any]:
         return {
@@ -230,7 +234,7 @@ class PreparedFolder:
         path = self.folder / files.label / SCAN
         if not path.is_file():
             return False
-        entry = read_json(path)
+        entry = read_entry(path)
         _refuse_other_subject(entry, files)
         if entry["healthy"] != files.healthy:
             return False
@@ -256,7 +260,7 @@ def _matrix(rows: list[list[float]] | None) -> Affine | None:
 
 
 def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
-    held = read_json(folder / HEADER)
+    held = read_header(folder / HEADER)
     parts = {name: name for name in ("format", "contrasts", "optional", "preparation")}
     # Options that did not exist when the folder was made stand at their defaults.
     section = Preparation(**held["preparation"]).model_dump(mode="json")

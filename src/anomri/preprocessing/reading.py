@@ -41,6 +41,7 @@ POINTERS = {  # how a file begins that stands for data that were not fetched
     b"/annex/objects/": ("git-annex", "git annex get` or `datalad get"),
     b"\\annex\\objects\\": ("git-annex", "git annex get` or `datalad get"),
 }
+PIECE = 1 << 14  # of a packed file, unpacked at once
 NO_SIZE = "should be non-zero"  # nibabel's words for a voxel size of 0, which it takes for 1
 HEADER_ROOM = 1 << 20  # bytes for header and extensions, beside the voxels
 LARGEST_HEADER = 16 << 20  # extensions of more are refused; a whole DICOM header has some 0.1 MB
@@ -210,14 +211,21 @@ def _unpacked(path: Path, limit: int) -> bytes:
 
     nibabel stops reading before the checksum, so that damage would pass for a scan.
     """
-    rest, parts = path.read_bytes(), []
-    while rest.startswith(GZIP_MAGIC) and limit > 0:
+    packed, at, parts = memoryview(path.read_bytes()), 0, []
+    while bytes(packed[at : at + 2]) == GZIP_MAGIC and limit > 0:
         member = zlib.decompressobj(wbits=31)
-        parts.append(member.decompress(rest, limit))
-        limit -= len(parts[-1])
-        if not member.eof and limit > 0:
-            raise EOFError("the file ends before its data do")
-        rest = member.unused_data
+        end = at
+        # In pieces: each member copies what is left of its piece, and there may be many members.
+        while not member.eof and limit > 0:
+            if end == len(packed):
+                raise EOFError("the file ends before its data do")
+            piece: bytes | memoryview = packed[end : end + PIECE]
+            end += len(piece)
+            while piece and not member.eof and limit > 0:
+                parts.append(member.decompress(piece, limit))
+                limit -= len(parts[-1])
+                piece = member.unconsumed_tail
+        at = end - len(member.unused_data)
     return b"".join(parts)
 
 

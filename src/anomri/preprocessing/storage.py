@@ -10,10 +10,61 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from anomri import documents
+from anomri.documents import undamaged
 from anomri.files import write_text
+from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid, Labels, Scan
+
+PREPARE_AGAIN = "prepare the scans again into another folder"
+
+Row = tuple[float, float, float, float]
+Matrix = tuple[Row, Row, Row, Row]
+
+
+class _Kept(BaseModel):
+    """What a newer version adds is kept."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+
+class _Grid(_Kept):
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    affine: Matrix
+    sform_code: int
+    qform_code: int
+    qform: Matrix | None
+
+
+class _File(_Kept):
+    """A fingerprint, as :mod:`anomri.preprocessing.fingerprints` has it."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    stamp: str = ""
+    sha256: str
+
+
+class _Entry(_Kept):
+    subject: str
+    session: str | None
+    healthy: bool | None
+    contrasts: tuple[str, ...] = Field(min_length=1)
+    notes: tuple[str, ...]
+    grid: _Grid
+    native: _Grid
+    to_template: Matrix | None = None
+    files: dict[str, _File]
+
+
+class _Header(_Kept):
+    format: int
+    preparation: Preparation
+    contrasts: list[str] = Field(min_length=1)
+    optional: list[str] = []
 
 
 def write_scan(folder: Path, scan: Scan, native_truth: Labels | None) -> None:
@@ -36,13 +87,29 @@ def _save(volume: NDArray[Any], grid: Grid, path: Path) -> None:
     nib.save(image, path)
 
 
-def mapped(path: Path) -> NDArray[Any]:
+def mapped(path: Path, *, kind: str = "u1", shape: tuple[int, ...] = ()) -> NDArray[Any]:
     """Return the voxels of an uncompressed image without reading them.
 
+    Args:
+        path: of the image.
+        kind: of its numbers, in NumPy's words.
+        shape: that it must have; empty where that is not known.
+
     Copy on write: torch wants arrays that it could write to, and the file stays as it is.
+
+    Raises:
+        DamagedFile: it cannot be read, or is another one.
     """
-    image: Any = nib.load(path, mmap="c")
-    return np.asanyarray(image.dataobj)
+    with undamaged(path, what="a prepared volume", next_step=PREPARE_AGAIN):
+        image: Any = nib.load(path, mmap="c")
+        voxels: NDArray[Any] = np.asanyarray(image.dataobj)
+        if (
+            voxels.ndim != 3
+            or voxels.dtype != np.dtype(kind)
+            or voxels.shape != (shape or voxels.shape)
+        ):
+            raise ValueError(f"{voxels.dtype} {voxels.shape}")
+    return voxels
 
 
 def grid_entry(grid: Grid) -> dict[str, Any]:
@@ -71,8 +138,29 @@ def grid_of(entry: Mapping[str, Any]) -> Grid:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object."""
-    step = "prepare the scans again into another folder"
-    return documents.read_json(path, dict[str, Any], what="a JSON object", next_step=step)
+    return documents.read_json(path, dict[str, Any], what="a JSON object", next_step=PREPARE_AGAIN)
+
+
+def read_entry(path: Path) -> dict[str, Any]:
+    """Read what ``scan.json`` says of a prepared scan; what older versions left out is not there.
+
+    Raises:
+        DamagedFile: it is damaged, or something that every version wrote is missing.
+    """
+    what = "what was prepared of a scan"
+    entry = documents.read_json(path, _Entry, what=what, next_step=PREPARE_AGAIN)
+    return entry.model_dump(exclude_unset=True)
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Read what ``prepared.json`` says of a folder of prepared scans.
+
+    Raises:
+        DamagedFile: it is damaged, or something that every version wrote is missing.
+    """
+    what = "how scans were prepared"
+    header = documents.read_json(path, _Header, what=what, next_step=PREPARE_AGAIN)
+    return header.model_dump(exclude_unset=True)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -172,6 +172,7 @@ def read_contrasts(
         sources: contrast to its file or image.
         contrasts: those asked for.
         name: of the subject.
+        orientation: where the axes of files point whose headers do not say so, such as ``RAS``.
         unclear: contrast to the reason why no file was taken for it.
 
     Raises:

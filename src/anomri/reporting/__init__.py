@@ -14,7 +14,10 @@ from anomri.reporting.record import (
 )
 from anomri.reporting.refusals import refusals_shown
 from anomri.reporting.tables import (
+    FAILURES,
     LEFT_OUT,
+    NOT_DETECTED,
+    NOT_EVALUATED,
     Failure,
     describe,
     write_failures,
@@ -24,7 +27,10 @@ from anomri.reporting.tables import (
 from anomri.reporting.viewing import write_view
 
 __all__ = [
+    "FAILURES",
     "LEFT_OUT",
+    "NOT_DETECTED",
+    "NOT_EVALUATED",
     "RESEARCH_USE",
     "Failure",
     "Record",

@@ -7,13 +7,14 @@ stopped half way, still yields complete ones.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
 
 from anomri.documents import read_json
@@ -38,6 +39,21 @@ MULTIPLES = tuple(quarter / 4 for quarter in range(1, 13))
 """Of the threshold: where the volume above it is told, to show what another one would have cost."""
 
 
+LARGEST = 1e12  # no number of a result comes near it, and sums of these stay finite
+
+
+def _plausible(number: float) -> float:
+    """Return a number that a detection can have written; NaN where nothing is defined."""
+    if LARGEST < abs(number) < math.inf:
+        raise ValueError(f"a number beyond {LARGEST:g}")
+    return number
+
+
+Number = Annotated[float, AfterValidator(_plausible)]
+Millilitres = Annotated[float, Field(ge=0, le=LARGEST)]
+Millimetres = Annotated[float, Field(gt=0, le=LARGEST)]
+
+
 class _Entry(BaseModel):
     """Frozen, and spelt in a sidecar the way BIDS spells its keys."""
 
@@ -53,29 +69,29 @@ class FindingEntry(_Entry):
     """
 
     number: int
-    volume_ml: float
-    volume_range_ml: tuple[float, float] | None = None
-    firmness: float | None = None
-    centre_mm: tuple[float, float, float]
-    peak: float
+    volume_ml: Millilitres
+    volume_range_ml: tuple[Millilitres, Millilitres] | None = None
+    firmness: Number | None = None
+    centre_mm: tuple[Number, Number, Number]
+    peak: Number
     position: str = ""
-    template_mm: tuple[float, float, float] | None = None
+    template_mm: tuple[Number, Number, Number] | None = None
     template_tissue: str = ""
 
 
 class HealthyEntry(_Entry):
     """What was marked on healthy scans, see :class:`anomri.scan.HealthyVolume`."""
 
-    mean_ml: float
-    median_ml: float
-    upper_ml: float
+    mean_ml: Millilitres
+    median_ml: Millilitres
+    upper_ml: Millilitres
     scans: int
 
 
 class ThresholdEntry(_Entry):
     """The cut, see :class:`anomri.scan.Threshold`; of the subjects only their number is told."""
 
-    value: float
+    value: Number
     rule: str
     fitted_on: int
     expected_false_positive_ml: float | None
@@ -124,21 +140,21 @@ class Record(_Entry):
     shows: tuple[str, ...] = ()
     units: str
     threshold: ThresholdEntry
-    lesion_volume_ml: float
-    lesion_volume_range_ml: tuple[float, float] | None = None
-    scan_score: float
-    highest_slice_score: float
-    slice_scores: dict[str, tuple[float | None, ...]] = {}
-    volume_above_ml: tuple[float, ...] = ()
+    lesion_volume_ml: Millilitres
+    lesion_volume_range_ml: tuple[Millilitres, Millilitres] | None = None
+    scan_score: Number
+    highest_slice_score: Number
+    slice_scores: dict[str, tuple[Number | None, ...]] = {}
+    volume_above_ml: tuple[Millilitres, ...] = ()
     findings: tuple[FindingEntry, ...]
     healthy: bool | None = None
-    truth_volume_ml: float | None = None
-    brain_volume_ml: float
-    spacing_mm: tuple[float, float, float]
+    truth_volume_ml: Millilitres | None = None
+    brain_volume_ml: Millilitres
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
     regions: bool = False
-    region_volumes_ml: dict[int, float] = {}
+    region_volumes_ml: dict[int, Millilitres] = {}
     notes: tuple[str, ...] = ()
-    seconds: float | None = None
+    seconds: Number | None = None
     provenance: Annotated[dict[str, Any], AfterValidator(checked_provenance)] = {}
     research_use: str = RESEARCH_USE
     description: str = "lesions"

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import GridMismatch, MissingPiece, UnreadableScan
+from anomri.input_files import guarded
 from anomri.scan import Affine
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ SERIES_NUMBER = 9000
 REQUIRED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
 UTF_8 = "ISO_IR 192"
 TOLERANCE = 0.1  # voxels that a position may lie off the mask's own grid
+DRIFT = 0.75  # voxels that a slice may lie off the mask's slice of the same rank, along the normal
+SAME_DIRECTION = 3e-3  # of direction cosines: half a millimetre at the edge of a head
 GROUPS = {
     "PixelMeasuresSequence": "PixelSpacing",
     "PlaneOrientationSequence": "ImageOrientationPatient",
@@ -57,13 +60,13 @@ def write_segmentation(
     """
     try:
         import highdicom  # noqa: F401 - asked for below
-        import pydicom
     except ImportError as error:
         raise MissingPiece(
             'writing DICOM needs highdicom. Next: `pip install "anomri[dicom]"`.'
         ) from error
-    sources, places = _in_order([pydicom.dcmread(item, force=True) for item in slices])
-    frames = np.stack([frame_of(mask, place) for place in places])
+    sources, places = _in_order([_read(item) for item in slices])
+    _share_orientation(places)
+    frames = frames_of(mask, places)
     _fill(sources, places)
     try:
         segmentation = _segmentation(sources, frames, identity)
@@ -74,6 +77,26 @@ def write_segmentation(
         ) from error
     segmentation.save_as(path)
     _check(path, frames)
+
+
+def _read(path: Path) -> Dataset:
+    """Read a file of the series; whatever is wrong with it names it."""
+    import pydicom
+
+    with guarded(path, expected="a DICOM image"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pydicom.dcmread(path, force=True)
+
+
+def _share_orientation(places: list[Dataset]) -> None:
+    """Give slices whose directions differ by rounding alone those of the first: objects have one.
+
+    Those that differ by more are left, and refused by what writes the object.
+    """
+    first = places[0].ImageOrientationPatient
+    for place in places[1:]:
+        if np.abs(np.subtract(place.ImageOrientationPatient, first)).max() < SAME_DIRECTION:
+            place.ImageOrientationPatient = first
 
 
 def _check(path: Path, frames: NDArray[np.bool_]) -> None:
@@ -215,20 +238,51 @@ def _unreadable(got: str) -> UnreadableScan:
     )
 
 
-def frame_of(mask: nib.Nifti1Image, source: Dataset) -> NDArray[np.bool_]:
+def frames_of(mask: nib.Nifti1Image, places: Sequence[Dataset]) -> NDArray[np.bool_]:
+    """Return the (slices, rows, columns) parts of a mask that lie on slices, in their order.
+
+    Where there are as many slices as the mask has, each is the mask's slice of the same rank:
+    positions that are rounded, or jitter, drift from an even grid by more than they are off.
+
+    Raises:
+        GridMismatch: the slices' pixels do not lie on the mask's voxels.
+    """
+    middle = _exact_index(mask, places[len(places) // 2])
+    normal = np.linalg.inv(mask.affine) @ TO_LPS @ slice_affine(places[0])[:, 2]
+    axis = int(np.abs(normal[:3]).argmax())
+    ranked = 1 < len(places) == mask.shape[axis] and np.ptp(middle[axis]) < TOLERANCE
+    if not ranked:
+        return np.stack([frame_of(mask, place) for place in places])
+    order = np.arange(len(places))
+    # Slices run along their normal, the mask's may run against it.
+    ranks = order if normal[axis] > 0 else order[::-1]
+    return np.stack(
+        [frame_of(mask, one, at=(axis, int(k))) for one, k in zip(places, ranks, strict=True)]
+    )
+
+
+def frame_of(
+    mask: nib.Nifti1Image, source: Dataset, *, at: tuple[int, int] | None = None
+) -> NDArray[np.bool_]:
     """Return the (rows, columns) part of a mask that lies on one slice.
+
+    Args:
+        mask: on a grid.
+        source: says where the slice lies.
+        at: axis and number of the mask's slice that it is, where that is known.
 
     Raises:
         GridMismatch: the slice's pixels do not lie on the mask's voxels.
     """
-    rows, columns = int(source.Rows), int(source.Columns)
-    to_index = np.linalg.inv(mask.affine) @ TO_LPS @ slice_affine(source)
-    pixels = np.indices((rows, columns)).reshape(2, -1)
-    points = np.stack([*pixels, np.zeros(rows * columns), np.ones(rows * columns)])
-    exact = (to_index @ points)[:3]
+    exact = _exact_index(mask, source)
+    off = np.abs(exact - np.rint(exact))
     index = np.rint(exact).astype(int)
+    if at is not None:
+        axis, number = at
+        off[axis] = np.where(np.abs(exact[axis] - number) < DRIFT, 0, 1)
+        index[axis] = number
     inside = ((index >= 0) & (mask.shape > index.T).T).all()
-    if not inside or np.abs(exact - index).max() > TOLERANCE:
+    if not inside or off.max() > TOLERANCE:
         raise GridMismatch(
             "DICOM series",
             expected="slices whose pixels lie on the voxels of the result",
@@ -236,8 +290,18 @@ def frame_of(mask: nib.Nifti1Image, source: Dataset) -> NDArray[np.bool_]:
             next_step="take the NIfTI mask; it lies right in the patient's space",
         )
     values: Any = np.asarray(mask.dataobj)
-    frame: NDArray[np.bool_] = values[tuple(index)].reshape(rows, columns) > 0
+    frame: NDArray[np.bool_] = values[tuple(index)].reshape(source.Rows, source.Columns) > 0
     return frame
+
+
+def _exact_index(mask: nib.Nifti1Image, source: Dataset) -> NDArray[np.float64]:
+    """Return (3, pixels): where the pixels of a slice lie among a mask's voxels."""
+    rows, columns = int(source.Rows), int(source.Columns)
+    to_index = np.linalg.inv(mask.affine) @ TO_LPS @ slice_affine(source)
+    pixels = np.indices((rows, columns)).reshape(2, -1)
+    points = np.stack([*pixels, np.zeros(rows * columns), np.ones(rows * columns)])
+    exact: NDArray[np.float64] = (to_index @ points)[:3]
+    return exact
 
 
 def slice_affine(source: Dataset) -> Affine:

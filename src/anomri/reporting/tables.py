@@ -21,6 +21,7 @@ from anomri.tsv import NOTHING, Cell, write_tsv
 FINDINGS = "findings.tsv"
 SUMMARY = "summary.tsv"
 FAILURES = "failures.tsv"
+NOT_EVALUATED = "evaluation_failures.tsv"
 RUN = "run.json"
 DATASET = "dataset_description.json"
 IGNORE = ".bidsignore"
@@ -39,6 +40,7 @@ NOT_BIDS = (
 """What BIDS has no name for: tables of the whole, pages, pictures, maps, DICOM. The masks have."""
 
 FINISHED, FAILED, LEFT_OUT = "finished", "failed", "left out"
+NOT_DETECTED = "not detected"
 LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
 
 
@@ -51,7 +53,7 @@ class Failure:
         file: name of the file at fault, without its folder.
         reason: what was expected and what was found.
         next_step: one sentence on how to go on.
-        status: ``failed``, or ``left out`` before anything was computed.
+        status: ``failed``, ``left out`` before anything was computed, or ``not detected``.
         label: BIDS prefix of the scan, where it is known.
     """
 
@@ -106,17 +108,18 @@ def describe(folder: Path) -> None:
     write_text(folder / IGNORE, "".join(f"{pattern}\n" for pattern in NOT_BIDS))
 
 
-def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
+def write_failures(folder: Path, failures: Sequence[Failure], *, name: str = FAILURES) -> None:
     """Write ``failures.tsv`` alone, for work that finds no lesions, such as preparing scans.
 
     Args:
         folder: must be there.
         failures: scans that could not be used; none leaves a table without rows.
+        name: of the table.
     """
     rows = [
         (item.subject, item.file, item.reason, item.next_step, item.status) for item in failures
     ]
-    write_tsv(folder / FAILURES, FAILURE_COLUMNS, rows)
+    write_tsv(folder / name, FAILURE_COLUMNS, rows)
 
 
 def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:

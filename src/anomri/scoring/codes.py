@@ -6,16 +6,18 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from pydantic import TypeAdapter
+from safetensors import safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
 from anomri.codes import Latent
+from anomri.documents import CALIBRATE, undamaged
 from anomri.errors import UsageError
 from anomri.family import Family
 from anomri.files import write_bytes
@@ -27,6 +29,8 @@ Codes = NDArray[np.float32]  # (n, D)
 
 # Of the mean variance: a latent number that never changes would be infinitely far off by rounding.
 SMALLEST_SHARE = 1e-6
+
+NAMES = TypeAdapter(tuple[str, ...])
 
 
 @runtime_checkable
@@ -86,18 +90,22 @@ class CodeStatistics:
         """Read what :meth:`save` wrote.
 
         Raises:
-            UsageError: the file cannot be read.
+            DamagedFile: the file cannot be read.
         """
-        try:
-            with safe_open(path, framework="np") as file:
-                about = file.metadata() or {}
-                mean, variance = (file.get_tensor(name) for name in ("mean", "variance"))
-            return cls(mean, variance, int(about["slices"]), tuple(json.loads(about["subjects"])))
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise UsageError(
-                f"{path.name}: expected the statistics of codes, got a file that cannot be read "
-                f"({error}). Next: run `anomri calibrate` again."
-            ) from error
+        guard = undamaged(path, what="the statistics of codes", next_step=CALIBRATE)
+        with guard, safe_open(path, framework="np") as file:
+            about = file.metadata() or {}
+            mean, variance = (_vector(file.get_tensor(name)) for name in ("mean", "variance"))
+            if mean.shape != variance.shape or (variance < 0).any():
+                raise ValueError("no variances of these codes")
+            return cls(mean, variance, int(about["slices"]), NAMES.validate_json(about["subjects"]))
+
+
+def _vector(numbers: NDArray[Any]) -> NDArray[np.float64]:
+    """Return (D,) finite numbers as they are; raise ValueError for anything else."""
+    if numbers.ndim != 1 or numbers.dtype != np.float64 or not np.isfinite(numbers).all():
+        raise ValueError("no vector of finite numbers")
+    return numbers
 
 
 def encode_slices(

@@ -16,9 +16,11 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from anomri.documents import undamaged
 from anomri.files import write_bytes
 
 STATE = "state.safetensors"
+ANEW = "delete it and begin anew"
 MEMORY = ("exp_avg", "exp_avg_sq")
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -76,7 +78,11 @@ class Pupil(Generic[Network]):
 
     @classmethod
     def start(cls, build: Callable[[], Network], state: Path, lesson: Lesson) -> Pupil[Network]:
-        """Begin, or go on from a saved state."""
+        """Begin, or go on from a saved state.
+
+        Raises:
+            DamagedFile: the state cannot be read back.
+        """
         torch.manual_seed(lesson.seed)
         network = build()
         optimiser = torch.optim.AdamW(network.parameters(), lesson.rate, weight_decay=lesson.decay)
@@ -131,14 +137,27 @@ class Pupil(Generic[Network]):
         write_tensors(path, {name: weight.half() for name, weight in self.average.items()})
 
     def _resume(self, path: Path) -> None:
-        with safe_open(path, framework="pt") as held:
+        guard = undamaged(path, what="the state of an unfinished training", next_step=ANEW)
+        with guard, safe_open(path, framework="pt") as held:
             self.step = int(held.get_tensor("step"))
             self.loss = float(held.get_tensor("loss"))
-            self.average = {k: held.get_tensor(f"average/{k}") for k in self.average}
+            for name, weight in self.average.items():
+                self.average[name] = _like(weight, held.get_tensor(f"average/{name}"))
             for name, weight in self.network.named_parameters():
-                weight.data.copy_(held.get_tensor(f"weight/{name}"))
-                memory = {key: held.get_tensor(f"{key}/{name}") for key in MEMORY}
+                weight.data.copy_(_like(weight, held.get_tensor(f"weight/{name}")))
+                memory = {key: _like(weight, held.get_tensor(f"{key}/{name}")) for key in MEMORY}
                 self.optimiser.state[weight] = {"step": torch.tensor(float(self.step)), **memory}
+
+
+def _like(weight: Tensor, found: Tensor) -> Tensor:
+    """Return what was found in a state where it has the shape and the kind of a weight.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if found.shape != weight.shape or found.dtype != weight.dtype:
+        raise ValueError(f"expected {tuple(weight.shape)}, got {tuple(found.shape)}")
+    return found
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -7,20 +7,23 @@ tagged. One file, written beside its place and then renamed, so that a kill leav
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.plugins.io import CheckpointIO
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from anomri.errors import UsageError
+from anomri.documents import undamaged
 from anomri.files import write_bytes
 
-TREE = "tree"
+TREE, DIGEST = "tree", "sha256"
+ANEW = "delete the run's `resume` folder and train again"
 TENSOR, TUPLE, ITEMS = "@tensor", "@tuple", "@items"
 
 
@@ -34,7 +37,9 @@ class SafetensorsIO(CheckpointIO):
         del storage_options
         tensors: dict[str, Tensor] = {}
         tree = pack(checkpoint, tensors)
-        write_bytes(Path(path), save(tensors, metadata={TREE: json.dumps(tree)}))
+        text = json.dumps(tree)
+        about = {TREE: text, DIGEST: _digest(text, tensors)}
+        write_bytes(Path(path), save(tensors, metadata=about))
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
@@ -42,24 +47,33 @@ class SafetensorsIO(CheckpointIO):
         """Read a checkpoint onto the CPU; nothing in it is ever executed.
 
         Raises:
-            UsageError: the file is not one of these checkpoints.
+            DamagedFile: the file is not one of these checkpoints, or was changed.
         """
         del map_location, weights_only
-        try:
-            with safe_open(path, framework="pt") as file:
-                tree = json.loads((file.metadata() or {})[TREE])
-                names = list(file.keys())
-                checkpoint = unpack(tree, {name: file.get_tensor(name) for name in names})
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise UsageError(
-                f"{Path(path).name}: expected the state of an unfinished training, got a file "
-                f"that cannot be read ({error}). Next: delete the run's `resume` folder."
-            ) from error
-        return dict(checkpoint)
+        guard = undamaged(Path(path), what="the state of an unfinished training", next_step=ANEW)
+        with guard, safe_open(path, framework="pt") as file:
+            about, names = file.metadata() or {}, list(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names}
+            # Older states have no digest.
+            if about.get(DIGEST, digest := _digest(about[TREE], tensors)) != digest:
+                raise ValueError("changed since it was written")
+            return dict(unpack(json.loads(about[TREE]), tensors))
 
     def remove_checkpoint(self, path: Any) -> None:
         """Delete a checkpoint."""
         Path(path).unlink(missing_ok=True)
+
+
+def _digest(tree: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of a tree and its tensors.
+
+    What Lightning does with a state that was changed, be it by one bit, nobody can foresee.
+    """
+    digest = hashlib.sha256(tree.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
