@@ -8,13 +8,16 @@ import signal
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import psutil
 
 WATCH_SECONDS = 0.5
+STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 @cache
@@ -70,3 +73,28 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent and lives(parent, start):
         time.sleep(WATCH_SECONDS)
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: their parent stops them.
+
+    A terminal and a job scheduler signal the whole group. What is blocked here stays blocked in
+    processes and threads that are started here; in this thread the signal comes a moment later.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # To start the tracker would let the signals through again: it is started before.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_signals_through() -> None:
+    """Undo :func:`signals_held` in a process that was started there, or before its block ends."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
