@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing import resource_tracker
@@ -85,8 +85,7 @@ def signals_held() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    # To start the tracker would let the signals through again: it is started before.
-    resource_tracker.ensure_running()
+    _start_tracker()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
@@ -98,3 +97,27 @@ def let_signals_through() -> None:
     """Undo :func:`signals_held` in a process that was started there, or before its block ends."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
+def kill_with_children(processes: Iterable[int]) -> None:
+    """Kill processes and all that they have started."""
+    found: list[psutil.Process] = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found += [(own := psutil.Process(process)), *own.children(recursive=True)]
+    for one in found:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+
+
+def _start_tracker() -> None:
+    """Start the process that removes the semaphores of killed ones; it does so without a word.
+
+    Its start lets signals through, so that it must come before they are held.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    quiet = "ignore::UserWarning:multiprocessing.resource_tracker"
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, quiet)))
+    resource_tracker.ensure_running()
+    del os.environ["PYTHONWARNINGS"]
+    os.environ.update({} if before is None else {"PYTHONWARNINGS": before})

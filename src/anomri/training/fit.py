@@ -18,7 +18,6 @@ from anomri.files import write_text
 from anomri.models import build_network
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.training.launching import private_temporary_folder
 from anomri.training.loading import PartReader, RegionReader, make_loaders
 from anomri.training.module import FamilyTraining
 from anomri.training.parts import HEALTHY, Split, labelled_volume, split_parts
@@ -77,7 +76,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
         write_text(run / RECIPE, recipe.to_yaml())  # detection may have changed
         forget(run)  # a kill may have come just before this
         return run
-    with private_temporary_folder(), torch.random.fork_rng(devices=[]), quiet():
+    with torch.random.fork_rng(devices=[]), quiet():
         family = _untrained(recipe)
         supervised = isinstance(family, Segmenter)
         _check_prepared(recipe, prepared)

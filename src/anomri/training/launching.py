@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,11 +24,9 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from anomri import errors
 from anomri.errors import AnomriError
-from anomri.files import scratch_folder
-from anomri.processes import end_with, let_signals_through, signals_held
+from anomri.processes import end_with, kill_with_children, let_signals_through, signals_held
 
 GRACE_SECONDS = 3.0
-TEMPORARY = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR")  # torch sets the second after the first
 LOST = (
     "a process of the training was killed, perhaps for want of memory; what was finished is kept. "
     "Next: run the same command again, with fewer --workers or --processes if it happens again."
@@ -81,8 +78,7 @@ class QuietLauncher(_MultiProcessingLauncher):
 def _kill_children() -> None:
     """Kill, since one that waits for the others' gradients would hear nothing politer."""
     children: list[BaseProcess] = processes.active_children()
-    for child in children:
-        child.kill()
+    kill_with_children(child.pid for child in children if child.pid)
     for child in children:
         child.join()
 
@@ -102,28 +98,6 @@ def _end_later(*_: Any) -> None:
     timer = threading.Timer(GRACE_SECONDS, os._exit, (1,))
     timer.daemon = True
     timer.start()
-
-
-@contextmanager
-def private_temporary_folder() -> Iterator[None]:
-    """Keep the temporary files of this process and of those it starts in a folder of their own.
-
-    Killed processes leave theirs behind, and torch leaves its compiler's in any case.
-    """
-    before, kept = {name: os.environ.get(name) for name in TEMPORARY}, tempfile.tempdir
-    config: dict[str, Any] = processes.current_process()._config  # type: ignore[attr-defined]
-    with scratch_folder() as folder:
-        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-        own = config.pop("tempdir", None)  # where multiprocessing has made one already
-        try:
-            yield
-        finally:
-            tempfile.tempdir = kept
-            for name, value in before.items():
-                os.environ.pop(name, None)
-                os.environ.update({} if value is None else {name: value})
-            config.pop("tempdir", None)
-            config.update({} if own is None else {"tempdir": own})
 
 
 @contextmanager
