@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from anomri.files import (
     DRAFT,
     content_digest,
     draft_name,
+    private_temporary_files,
     remove_stale_drafts,
     replacing,
     replacing_folder,
@@ -210,3 +212,17 @@ def test_another_file_of_the_same_name_size_and_time_is_another(tmp_path: Path) 
     os.utime(scan, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert unchanged_stamp([scan]) != stamp
     assert unchanged_stamp([scan]) == unchanged_stamp([scan])
+
+
+def test_temporary_files_of_a_block_are_gone_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    before = list(tmp_path.iterdir())
+    with private_temporary_files():
+        tempfile.mkdtemp()
+        subprocess.run([sys.executable, "-c", "import tempfile; tempfile.mkdtemp()"], check=True)
+    assert list(tmp_path.iterdir()) == before
+    assert os.environ["TMPDIR"] == str(tmp_path)
+    assert tempfile.gettempdir() == str(tmp_path)

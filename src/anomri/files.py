@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import multiprocessing
+import multiprocessing.util
 import os
 import shutil
 import stat
@@ -30,6 +32,7 @@ from anomri.processes import lives, machine, started
 
 DRAFT = ".writing-"
 SCRATCH = "anomri-"  # prefix of folders for temporary files
+TEMPORARY = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR")  # torch sets the second after the first
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 DAY_SECONDS = 24 * 3600
@@ -181,6 +184,41 @@ def scratch_folder() -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def private_temporary_files() -> Iterator[None]:
+    """Keep temporary files of this process and of those it starts in a folder removed at the end.
+
+    Killed processes leave theirs behind, and torch makes a folder for its compiler as soon as some
+    of its modules are imported. Those must therefore be imported in this block.
+    """
+    before = {name: os.environ.get(name) for name in TEMPORARY}
+    folder_before, own = tempfile.tempdir, _multiprocessing_folder()
+    with scratch_folder() as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        try:
+            yield
+        finally:
+            if not own:  # or its removal at the end of the process would find nothing, and say so
+                _forget_multiprocessing_folder()
+            tempfile.tempdir = folder_before
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                os.environ.update({} if value is None else {name: value})
+
+
+def _multiprocessing_folder() -> object:
+    """Return the folder that multiprocessing has made for its sockets; it has no public name."""
+    return getattr(multiprocessing.current_process(), "_config", {}).get("tempdir")
+
+
+def _forget_multiprocessing_folder() -> None:
+    for finalizer in list(getattr(multiprocessing.util, "_finalizer_registry", {}).values()):
+        if getattr(finalizer, "_callback", None) is getattr(
+            multiprocessing.util, "_remove_temp_dir", ""
+        ):
+            finalizer()
 
 
 def remove_stale_drafts(folder: Path, *, prefix: str = DRAFT, below: bool = True) -> None:

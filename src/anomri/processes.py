@@ -8,13 +8,16 @@ import signal
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import psutil
 
 WATCH_SECONDS = 0.5
+STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 @cache
@@ -70,3 +73,51 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent and lives(parent, start):
         time.sleep(WATCH_SECONDS)
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: their parent stops them.
+
+    A terminal and a job scheduler signal the whole group. What is blocked here stays blocked in
+    processes and threads that are started here; in this thread the signal comes a moment later.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    _start_tracker()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_signals_through() -> None:
+    """Undo :func:`signals_held` in a process that was started there, or before its block ends."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
+def kill_with_children(processes: Iterable[int]) -> None:
+    """Kill processes and all that they have started."""
+    found: list[psutil.Process] = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found += [(own := psutil.Process(process)), *own.children(recursive=True)]
+    for one in found:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+
+
+def _start_tracker() -> None:
+    """Start the process that removes the semaphores of killed ones; it does so without a word.
+
+    Its start lets signals through, so that it must come before they are held.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    quiet = "ignore::UserWarning:multiprocessing.resource_tracker"
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, quiet)))
+    resource_tracker.ensure_running()
+    del os.environ["PYTHONWARNINGS"]
+    os.environ.update({} if before is None else {"PYTHONWARNINGS": before})

@@ -8,7 +8,6 @@ array needs neither: ``--part``.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from anomri.errors import AnomriError, UsageError
 from anomri.pipeline.cluster import ClusterWorkerLost, on_cluster
-from anomri.processes import end_with
+from anomri.processes import end_with, signals_held
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -88,7 +87,7 @@ class Crew:
             parallel = joblib.Parallel(
                 self.workers, batch_size=1, max_nbytes=None, return_as="generator"
             )
-            with _signals_for_parent_only():
+            with signals_held():
                 results = parallel(joblib.delayed(_do)(work, item, threads) for item in items)
             try:
                 yield from results
@@ -111,23 +110,6 @@ def _do(work: Callable[[Item], Value], item: Item, threads: int) -> Value:
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)  # read on first use
     torch.set_num_threads(threads)
     return work(item)
-
-
-@contextmanager
-def _signals_for_parent_only() -> Iterator[None]:
-    """Start workers that Ctrl-C does not reach: their parent stops them.
-
-    A terminal and a job scheduler signal the whole group. What is blocked here stays blocked in
-    processes and threads that are started here; in this thread the signal comes a moment later.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

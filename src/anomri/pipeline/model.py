@@ -13,7 +13,7 @@ import numpy as np
 from anomri.datasets import Found, converted
 from anomri.detector import Calibration, Detector, JointCalibration, copy_model, load
 from anomri.errors import UsageError
-from anomri.files import remove_stale_drafts, replacing_folder
+from anomri.files import private_temporary_files, remove_stale_drafts, replacing_folder
 from anomri.pipeline.batch import Outcome, Track, each, left_out, untracked
 from anomri.pipeline.crew import ALONE, Crew
 from anomri.pipeline.parts import WHOLE, Note, Part, joint
@@ -72,12 +72,13 @@ def preparation_tables(out: Path, notes: Sequence[Note]) -> None:
 def train(recipe: Recipe, data: Path, run: Path, **machine: Any) -> Path:
     """Train the recipe's model on prepared scans; see :func:`anomri.training.train`."""
     # Here and below: Lightning takes seconds to import, and every other command does without.
-    from anomri.training import train as fit
+    with private_temporary_files():
+        from anomri.training import train as fit
 
-    remove_stale_drafts(run)
-    prepared = PreparedFolder.open(data)
-    _refuse_unclear(prepared)
-    return fit(recipe, prepared, run, **machine)
+        remove_stale_drafts(run)
+        prepared = PreparedFolder.open(data)
+        _refuse_unclear(prepared)
+        return fit(recipe, prepared, run, **machine)
 
 
 def calibrate(
@@ -97,7 +98,8 @@ def calibrate(
     once more with thresholds that it had no part in, which says what the decision marks on healthy
     tissue; memory stays that of one scan. Models that work together are calibrated as one.
     """
-    from anomri.training import healthy_slices
+    with private_temporary_files():
+        from anomri.training import healthy_slices
 
     remove_stale_drafts(run)
     remove_stale_drafts(run.parent, below=False)

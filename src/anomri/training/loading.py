@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from anomri.family import REGIONS
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
+from anomri.training.launching import QuietLoader, begin_reader
 from anomri.training.parts import Part, Split, unpack
 
 # Images (N, C, *space) and marks, both float32: (N, 1, *space), where nothing may be learnt; or
@@ -41,6 +42,7 @@ def make_loaders(
         "persistent_workers": workers > 0,
         "pin_memory": torch.cuda.is_available(),
         "collate_fn": _as_read,
+        "worker_init_fn": begin_reader,
     }
     seed = None if recipe.training.crop is None else recipe.training.seed
     train, validation = (
@@ -53,8 +55,8 @@ def make_loaders(
     # A last batch of a few images would have poor batch statistics.
     whole = len(train) > recipe.training.batch_size
     return [
-        DataLoader(train, sampler=order, drop_last=whole, **options),
-        DataLoader(validation, **options),
+        QuietLoader(train, sampler=order, drop_last=whole, **options),
+        QuietLoader(validation, **options),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 import warnings
@@ -23,7 +24,9 @@ from torch.utils.data import DataLoader
 
 from anomri.devices import choose_device
 from anomri.errors import UsageError
+from anomri.processes import end_with
 from anomri.recipe import Training
+from anomri.training.launching import QuietLauncher, losses_named
 from anomri.training.loading import Sample
 from anomri.training.module import FamilyTraining
 from anomri.training.record import LOGS, RunRecord
@@ -183,7 +186,8 @@ def fit(
     interrupt = signal.getsignal(signal.SIGINT)
     train, validation = loaders
     try:
-        trainer.fit(module, train, validation, ckpt_path=state if state.is_file() else None)
+        with losses_named():
+            trainer.fit(module, train, validation, ckpt_path=state if state.is_file() else None)
     except SystemExit as stop:
         if not trainer.interrupted:
             raise
@@ -194,9 +198,13 @@ def fit(
 class QuietDDP(DDPStrategy):
     """Processes that train together and say nothing about it; each begins with Lightning's ways."""
 
+    def _configure_launcher(self) -> None:
+        self._launcher = QuietLauncher(self, start_method="spawn")
+
     def setup_environment(self) -> None:
         """Be quiet, then meet the others."""
         hush()
+        end_with(os.getppid())
         super().setup_environment()
 
 

@@ -1,0 +1,92 @@
+"""A signal to all processes of a training ends them with one line and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
+
+from anomri.errors import AnomriError
+from anomri.preprocessing import PreparedFolder
+from anomri.recipe import Recipe
+from anomri.training.launching import losses_named
+
+COMMAND = [sys.executable, "-m", "anomri.cli", "train"]
+
+
+def running(session: int) -> list[int]:
+    """Processes of a session that have not ended."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, number = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(number) == session and state != "Z":
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_signal_to_all_processes_is_one_line(
+    prepared: PreparedFolder, tmp_path: Path, recipe: object
+) -> None:
+    assert callable(recipe)
+    chosen: Recipe = recipe(max_epochs=1000, patience=1000)
+    (tmp_path / "recipe.yaml").write_text(chosen.to_yaml())
+    (private := tmp_path / "temporary").mkdir()
+    words = ["recipe.yaml", "--data", str(prepared.folder), "-o", "run", "--device", "cpu"]
+    process = subprocess.Popen(
+        [*COMMAND, *words, "--processes", "2", "--workers", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(private)},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 90
+    while not (tmp_path / "run" / "metrics.tsv").is_file() and time.monotonic() < end:
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "anomri: stopped; run the same command again to go on.\n"
+    end = time.monotonic() + 10
+    while running(process.pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert running(process.pid) == []
+    assert list(private.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProcessExitedException("process 0 terminated", 0, 1, -9, "SIGKILL"),
+        RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed."),
+    ],
+)
+def test_a_killed_process_is_named(error: Exception) -> None:
+    with pytest.raises(AnomriError, match="was killed") as caught, losses_named():
+        raise error
+    assert "Next: " in str(caught.value)
+
+
+def test_what_another_process_says_to_people_stays_so() -> None:
+    told = "\n\n-- Process 0 terminated with the following error:\nTraceback:\n  File x\n"
+    told += "anomri.errors.UsageError: run: no. Next: do.\n"
+    with pytest.raises(AnomriError) as caught, losses_named():
+        raise ProcessRaisedException(told, 0, 12)
+    assert (str(caught.value), caught.value.exit_code) == ("run: no. Next: do.", 2)
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), losses_named():
+        raise RuntimeError("shapes differ")
