@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 EXTRA = 'reading DICOM needs pydicom and dcm2niix. Next: `pip install "anomri[dicom]"`.'
 PREAMBLE, MAGIC = 128, b"DICM"
+STORED = "MediaStorageSOPClassUID"
 TAGS = (
     *("SOPClassUID", "Modality", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber"),
     *("SeriesDescription", "ProtocolName", "ImageType", "SequenceName", "ScanningSequence"),
@@ -230,7 +231,7 @@ def _headers(paths: Iterable[Path]) -> Iterator[tuple[Path, Dataset | None, str]
         except ScanError as error:
             yield path, None, _left_out(error)
             continue
-        if header.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
+        if _readable(header.file_meta, STORED) and header.file_meta.get(STORED) == DIRECTORY:
             continue
         if not header.get("SOPClassUID") or not header.get("SeriesInstanceUID"):
             yield path, None, "truncated or no DICOM file"
