@@ -36,6 +36,8 @@ OTHER_FORMATS = frozenset(
     {".dcm", ".ima", ".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".img", ".tif", ".tiff"}
     | {".png", ".jpg", ".jpeg"}
 )
+DICOM = frozenset({".dcm", ".ima"})
+COPIES = frozenset({"dicom", "dicoms", "DICOM", "raw", "sourcedata"})  # of what is there as NIfTI
 NO_CONTRAST = "neither its name nor its folder says which contrast it is"
 OTHER_CONTRAST = f"a sequence that is none of {', '.join(CONTRASTS)}"
 
@@ -76,6 +78,7 @@ def gather(tree: Tree) -> Cases:
             cases.skip(file.path, OTHER_CONTRAST)
         else:
             _case(cases, file, sessions, healthy).add(file.role, file.path)
+    _name_unread(cases)
     _settle_unnamed(cases)
     healthy.warn("participants.tsv")
     return cases
@@ -178,6 +181,20 @@ def _skip_other_formats(cases: Cases) -> None:
     )
     for (folder, ending), count in formats.items():
         cases.skip(f"{cases.tree.name(folder)}: {count} {ending}", NOT_NIFTI)
+
+
+def _name_unread(cases: Cases) -> None:
+    """Add who has DICOM files alone among folders of subjects, so that nobody vanishes."""
+    if cases.tree.single:
+        return
+    root = cases.tree.root
+    homes = {path.relative_to(root).parts[0] for path in cases.tree.images()}
+    dicom = (path for path in cases.tree.files if path.suffix.lower() in DICOM)
+    alone = {path.relative_to(root).parts[0] for path in dicom if path.parent != root} - homes
+    if any((root, name) in cases for name in homes):
+        for name in sorted(alone - COPIES):
+            where = cases.tree.name(root / name)
+            cases.case((root, name), without_prefix(name), where=where)
 
 
 LAYOUT = Layout(
