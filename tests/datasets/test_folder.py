@@ -159,3 +159,14 @@ def test_participants_are_read_here_too(lay: Lay) -> None:
     root = lay("p1/flair.nii", "p2/flair.nii")
     (root / "participants.tsv").write_text("participant_id\tgroup\np1\tcontrol\n", "utf-8")
     assert [scan.healthy for scan in find(root).scans] == [True, None]
+
+
+def test_a_subject_with_dicom_alone_beside_others_is_left_out_by_name(tmp_path: Path) -> None:
+    for name in ("p1/flair.nii.gz", "p2/series/1.dcm", "p2/series/2.dcm", "DICOM/p1/1.dcm"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = find(tmp_path, "folder")
+    assert [scan.subject for scan in found.scans] == ["p1"]
+    ((left),) = found.left_out
+    assert left.subject == "p2"
+    assert "2 .dcm: not NIfTI" in left.reason

@@ -161,9 +161,9 @@ class Cases:
 
     def _left_out(self, case: Case, scan: ScanFiles) -> str:
         """Say why a case has no scan: what was said of its files, or that there are none."""
-        begins = (f"{case.where} ", f"{case.where}/")
+        begins = (f"{case.where} ", f"{case.where}/", f"{case.where}:")
         said = [
-            f"{item.name.removeprefix(case.where).strip(' /')}: {item.reason}"
+            f"{item.name.removeprefix(case.where).strip(' /:')}: {item.reason}"
             for item in self.skipped
             if item.name.startswith(begins)
         ]

@@ -42,6 +42,8 @@ OTHER_FORMATS = frozenset(
     {".dcm", ".ima", ".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".img", ".tif", ".tiff"}
     | {".png", ".jpg", ".jpeg"}
 )
+DICOM = frozenset({".dcm", ".ima"})
+COPIES = frozenset({"dicom", "dicoms", "DICOM", "raw", "sourcedata"})  # of what is there as NIfTI
 NO_CONTRAST = "neither its name nor its folder says which contrast it is"
 VOLUMES = frozenset({".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".dcm", ".ima"})
 OTHER_CONTRAST = f"a sequence that is none of {', '.join(CONTRASTS)}"
@@ -131,6 +133,7 @@ def _subjects_without_images(cases: Cases) -> list[Path]:
         and folder not in used
         and (folder in scans or folder not in held)
         and not _shared(folder)
+        and folder.name not in COPIES
     ]
 
 
