@@ -104,7 +104,8 @@ def kill_with_children(processes: Iterable[int]) -> None:
     found: list[psutil.Process] = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
-            found += [(own := psutil.Process(process)), *own.children(recursive=True)]
+            own = psutil.Process(process)
+            found += [own, *own.children(recursive=True)]
     for one in found:
         with suppress(psutil.NoSuchProcess):
             one.kill()
