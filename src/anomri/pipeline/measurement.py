@@ -53,7 +53,7 @@ class Measure:
         }
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - what is measured, how, and by whom
     detections: Path,
     found: Found,
     out: Path,
