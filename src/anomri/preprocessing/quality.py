@@ -8,7 +8,7 @@ from anomri.errors import QualityRefused
 from anomri.scan import Grid, Mask
 
 BRAIN_ML = (200.0, 2500.0)  # outside it is no brain: children and partial fields are inside
-USUAL_ML = (700.0, 2000.0)
+USUAL_ML = (900.0, 1900.0)  # of adults; voxel sizes a fifth too small or large lie outside
 MIN_VOXELS = 500
 
 _GIVE_MASK = "look at the scan, and give a brain mask if it is a whole head"
@@ -38,7 +38,11 @@ def check_brain(brain: Mask, grid: Grid, *, name: str, spacing_known: bool = Tru
     if not spacing_known or USUAL_ML[0] <= volume <= USUAL_ML[1]:
         return []
     if BRAIN_ML[0] <= volume <= BRAIN_ML[1]:
-        return [f"brain volume {volume:.0f} ml is outside the usual 700-2000 ml"]
+        low, high = USUAL_ML
+        return [
+            f"brain volume {volume:.0f} ml is outside the usual {low:.0f}-{high:.0f} ml: "
+            "check the voxel sizes in the header, and the brain's outline"
+        ]
     raise QualityRefused(
         name,
         expected=f"a brain of {BRAIN_ML[0]:.0f} to {BRAIN_ML[1]:.0f} ml",

@@ -4,7 +4,8 @@ Lost packets, interleaves without signal and phase images among magnitude leave 
 their neighbours on both sides contradict. Along each axis of the file a slice is compared with the
 mean m of its nearest good neighbours a and b, where both show the head:
 
-* its values are all but the same: standard deviation below 1 % of the scan's scale;
+* its values are all but the same, standard deviation below 1 % of the scan's scale, and those of
+  m are others;
 * its distance from m, relative to that between a and b, mean |v - m| / mean |a - b|, is above 1.6;
 * its mean brightness is below 0.6 or above 1.7 of that of m.
 
@@ -31,6 +32,7 @@ from anomri.preprocessing.native import Native
 from anomri.scan import Mask, Volume
 
 FLAT = 0.01  # standard deviation, of the scan's scale
+SMOOTH = 0.05  # of the scale: neighbours are taken to be as far apart, where they are nearly equal
 FAR = 1.6  # distance from the neighbours' mean, relative to the neighbours' own
 BRIGHTNESS = (0.6, 1.7)  # relative to the neighbours
 SHOWN = 0.1  # of the scale above the background: what is brighter is head
@@ -80,10 +82,11 @@ class _Axis:
         if np.count_nonzero(both) < self.enough:
             return 0.0
         a, v, b = (self.values[n][both] for n in (pair[0], k, pair[1]))
-        if v.std(dtype=np.float64) < FLAT * self.scale:
-            return float("inf")
         mean = (a + b) / 2
-        far = float(np.abs(v - mean).mean() / max(float(np.abs(a - b).mean()), 1e-6 * self.scale))
+        distance = float(np.abs(v - mean).mean())
+        if v.std(dtype=np.float64) < FLAT * self.scale and distance > 2 * SMOOTH * self.scale:
+            return float("inf")
+        far = distance / max(float(np.abs(a - b).mean()), SMOOTH * self.scale)
         bright = float(v.mean() / max(float(mean.mean()), 1e-6 * self.scale))
         low, high = BRIGHTNESS
         return far if far > FAR or not low <= bright <= high else 0.0

@@ -253,9 +253,9 @@ def frames_of(mask: nib.Nifti1Image, places: Sequence[Dataset]) -> NDArray[np.bo
     ranked = 1 < len(places) == mask.shape[axis] and np.ptp(middle[axis]) < TOLERANCE
     if not ranked:
         return np.stack([frame_of(mask, place) for place in places])
-    order = np.arange(len(places))
-    # Slices run along their normal, the mask's may run against it.
-    ranks = order if normal[axis] > 0 else order[::-1]
+    # Frames of one file may be stored in any order.
+    heights = [_exact_index(mask, place)[axis].mean() for place in places]
+    ranks = np.argsort(np.argsort(heights))
     return np.stack(
         [frame_of(mask, one, at=(axis, int(k))) for one, k in zip(places, ranks, strict=True)]
     )
