@@ -82,7 +82,7 @@ def test_a_folder_in_the_place_of_a_file_is_named(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2
-    assert "page: Is a directory" in "".join(capsys.readouterr().err.split("\n"))
+    assert "page: Is a directory" in " ".join(capsys.readouterr().err.split())
 
 
 def test_another_end_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

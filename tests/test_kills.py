@@ -17,7 +17,9 @@ from anomri.files import write_text
 WORKER = "import os, time; from anomri.processes import end_with; end_with(os.getppid()); "
 WORKER += "print(os.getpid(), flush=True); time.sleep(60)"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WORKER!r}])"
-LOADING = "import time\nfrom anomri.cli.signals import handled_signals\n"
+# A job in the background ignores SIGINT; its children would, too.
+LOADING = "import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+LOADING += "from anomri.cli.signals import handled_signals\n"
 LOADING += "with handled_signals(): print('ready', flush=True); time.sleep(60)"
 
 
@@ -36,16 +38,16 @@ def test_a_worker_ends_with_its_parent() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_modules_load_is_one_line(number: signal.Signals) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", LOADING],
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    words = [sys.executable, "-c", LOADING]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, text=True, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        try:
+            _, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert said == "anomri: stopped; run the same command again to go on.\n"
 

@@ -107,7 +107,7 @@ def test_a_table_that_does_not_say_who_is_healthy_is_noted(
 
 class _Read:
     @staticmethod
-    def native_truth() -> None:
+    def native_truth(*_: object) -> None:
         return None
 
 
@@ -129,8 +129,8 @@ def test_calibration_and_training_refuse_to_guess(
 ) -> None:
     recipe, scan = Recipe.load("intensity"), replace(ball_scan, truth=None)
     prepared = PreparedFolder(tmp_path / "prepared", recipe.preparation, recipe.contrasts)
-    monkeypatch.setattr("anomri.preprocessing.cache.read_subject", lambda *_: _Read)
-    monkeypatch.setattr("anomri.preprocessing.cache.prepare_subject", lambda *_: scan)
+    monkeypatch.setattr("anomri.preprocessing.cache.read_subject", lambda *_, **__: _Read)
+    monkeypatch.setattr("anomri.preprocessing.cache.prepare_subject", lambda *_, **__: scan)
     flair = tmp_path / "flair.nii"
     flair.touch()
     files = ScanFiles(subject=ball_scan.subject, contrasts={"flair": flair}, layout="x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
@@ -20,12 +21,18 @@ Write = Callable[..., Path]
 AFFINE = np.array([[-2.0, 0, 0, 60], [0, -2, 0, 66], [0, 0, 2, -50], [0, 0, 0, 1]])
 
 
-def prepared(values: Volume, *, second: Volume | None = None, mask: Mask | None = None) -> Scan:
+def prepared(
+    values: Volume,
+    *,
+    second: Volume | None = None,
+    mask: Mask | None = None,
+    method: Literal["auto", "given"] = "auto",
+) -> Scan:
     images = {"flair": nib.Nifti1Image(values, AFFINE)}
     if second is not None:
         images["t1ce"] = nib.Nifti1Image(second, AFFINE)
     brain = None if mask is None else nib.Nifti1Image(mask.astype(np.uint8), AFFINE)
-    return prepare_images(images, Preparation(), tuple(images), brain=brain)
+    return prepare_images(images, Preparation(brain=method), tuple(images), brain=brain)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -73,7 +80,7 @@ def test_a_given_mask_over_half_an_image_of_nan_is_refused(
     broken = stripped.copy()
     broken[:29] = np.nan
     with pytest.raises(BadIntensities, match="in the brain"):
-        prepared(broken, mask=brain_ball)
+        prepared(broken, mask=brain_ball, method="given")
 
 
 def test_an_image_of_nothing_but_nan_is_refused(stripped: Volume) -> None:

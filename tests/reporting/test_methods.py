@@ -76,7 +76,7 @@ def test_what_happened_to_the_scans_is_told(record: Record) -> None:
     )
     records = [told(record, source, notes=notes), told(record, source)]
     text = methods_text(records)
-    assert "In 1 whole head the brain was found by the network" in text
+    assert "In 1 whole head the brain was found by deepbet" in text
     assert "registered rigidly to the first one in 1 scan;" in text
     assert "corrected with N4" in text
     assert "MNI152 template (ICBM 2009a, symmetric; affine" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -39,6 +39,7 @@ def load_weights(family: Network, path: Path) -> None:
     if found and expected and found != expected:
         raise _mismatch(path, f"weights of the family '{expected}'", f"those of '{found}'")
     _check_shapes(path, tensors, family.state_dict())
+    _refuse_not_finite(path, tensors, [name for name, _ in family.named_parameters()])
     family.load_state_dict(tensors)
 
 
@@ -48,15 +49,25 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         names = list(file.keys())
         tensors = {name: file.get_tensor(name) for name in names}
         about = file.metadata() or {}
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
+    return tensors, about
+
+
+def _refuse_not_finite(
+    path: Path, tensors: Mapping[str, Tensor], parameters: Iterable[str]
+) -> None:
+    """Raise where a parameter is NaN or infinite; buffers may be, such as a history not yet full.
+
+    Raises:
+        DamagedFile: one is.
+    """
+    for name in parameters:
+        if not torch.isfinite(tensors[name]).all():
             raise DamagedFile(
                 path,
                 expected="numbers",
                 got=f"NaN or infinite ones in '{name[:80]}'",
                 next_step=GET_AGAIN,
             )
-    return tensors, about
 
 
 def _check_shapes(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

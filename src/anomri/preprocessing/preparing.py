@@ -216,8 +216,8 @@ def _brain_of(subject: Subject, volume: Volume, preparation: Preparation) -> tup
             spacing_known=first.spacing_known,
             name=first.name,
         )
-    if not notes:
-        return brain, list(first.notes)
+    if not notes or method == "given":
+        return brain, [*first.notes, *notes]
     brain, told = without_cut_edges(brain, volume, orient(first.grid))
     return brain, [*first.notes, *notes, *told]
 
