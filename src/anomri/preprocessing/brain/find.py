@@ -55,9 +55,10 @@ def find_brain(
         )
     if method == "stripped":
         return solid(Background.of(volume).foreground(volume)), ()
-    foreground = stripped_brain(volume, grid if spacing_known else None)
-    if method == "auto" and foreground is not None:
-        return foreground, ()
+    if method == "auto":
+        foreground = stripped_brain(volume, grid if spacing_known else None)
+        if foreground is not None:
+            return foreground, ()
     mask, notes = _brain_of_head(volume, grid, method)
     return mask, (*notes, *_gated(mask, grid, volume, name=name, spacing_known=spacing_known))
 
