@@ -42,7 +42,6 @@ OTHER_FORMATS = frozenset(
     {".dcm", ".ima", ".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".img", ".tif", ".tiff"}
     | {".png", ".jpg", ".jpeg"}
 )
-DICOM = frozenset({".dcm", ".ima"})
 COPIES = frozenset({"dicom", "dicoms", "DICOM", "raw", "sourcedata"})  # of what is there as NIfTI
 NO_CONTRAST = "neither its name nor its folder says which contrast it is"
 VOLUMES = frozenset({".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".dcm", ".ima"})

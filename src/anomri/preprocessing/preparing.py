@@ -199,7 +199,7 @@ def _brain_of(subject: Subject, volume: Volume, preparation: Preparation) -> tup
         placed = place_mask(
             subject.brain.holding(subject.brain.mask()), first.grid, preparation.mask_grid
         )
-        given = check_given(
+        brain, notes = check_given(
             to_ras(placed.mask(), first.grid),
             volume,
             orient(first.grid),
@@ -207,7 +207,6 @@ def _brain_of(subject: Subject, volume: Volume, preparation: Preparation) -> tup
             spacing_known=first.spacing_known,
             name=first.name,
         )
-        brain, notes = given.mask, given.notes
     else:
         brain, notes = find_brain(
             volume,

@@ -18,16 +18,12 @@ class Placing:
         rotation_deg: about each axis.
         scale: relative change of size, and half as much along each axis by itself.
         shear: mm per mm.
-        shift_mm: of the brain's middle from the image's middle.
-        bend_mm: standard deviation of the elastic displacement, at most.
         mirror: share of heads whose left and right are exchanged.
     """
 
     rotation_deg: float = 15.0
     scale: float = 0.15
     shear: float = 0.05
-    shift_mm: float = 15.0
-    bend_mm: float = 2.5
     mirror: float = 0.5
 
     def matrix(self, draw: np.random.Generator) -> Matrix:

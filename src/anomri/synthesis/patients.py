@@ -32,7 +32,7 @@ WITH_TUMOUR = 0.62  # share of patients
 WITH_WHITE_MATTER_LESIONS = 0.28  # of patients without a tumour, next on the same scale
 ONE_MM = (5.0, 30.0)  # radius of the core of a single tumour
 MANY_MM = (2.5, 14.0)  # of one of several
-PLACING = Placing(rotation_deg=15, scale=0.07, shear=0.05, shift_mm=0, bend_mm=0)
+PLACING = Placing(rotation_deg=15, scale=0.07, shear=0.05)
 BEND_MM = 3.6  # standard deviation of the elastic displacement, at most
 
 

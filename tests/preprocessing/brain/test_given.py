@@ -56,12 +56,12 @@ def test_the_found_brain_replaces_a_wrong_mask_unless_it_is_forced(
     values, brain, grid = head
     monkeypatch.setattr(module, "find_brain", lambda *_, **__: (brain, ("found",)))
     wrong = np.roll(brain, 12, axis=1)
-    checked = check_given(wrong, values, grid, keep=keep, spacing_known=True, name="scan")
-    np.testing.assert_array_equal(checked.mask, wrong if keep else brain)
-    assert checked.replaced is not keep
-    assert "does not fit the scan" in checked.notes[0]
-    right = check_given(brain, values, grid, keep=keep, spacing_known=True, name="scan")
-    assert right.notes == ()
+    used, notes = check_given(wrong, values, grid, keep=keep, spacing_known=True, name="scan")
+    np.testing.assert_array_equal(used, wrong if keep else brain)
+    assert "does not fit the scan" in notes[0]
+    right, notes = check_given(brain, values, grid, keep=keep, spacing_known=True, name="scan")
+    np.testing.assert_array_equal(right, brain)
+    assert notes == ()
 
 
 def test_the_largest_ball_is_measured_in_millimetres() -> None:

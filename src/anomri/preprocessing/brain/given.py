@@ -6,8 +6,6 @@ include the eyes. Each is compared with the foreground of a stripped scan or wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import ndimage
 
@@ -25,25 +23,10 @@ SECTION_SHARE = 0.1  # of the brain's largest section: slices with less are not 
 SLICE_SHARE = 1.01  # of the thickest slice: less cannot be told from a border one slice away
 
 
-@dataclass(frozen=True, slots=True)
-class GivenBrain:
-    """A mask to work with.
-
-    Attributes:
-        mask: (I, J, K), the given one or the one that was found.
-        notes: what a reader must know.
-        replaced: whether the given one was not used.
-    """
-
-    mask: Mask
-    notes: tuple[str, ...] = ()
-    replaced: bool = False
-
-
 def check_given(
     mask: Mask, volume: Volume, grid: Grid, *, keep: bool, spacing_known: bool, name: str
-) -> GivenBrain:
-    """Return the given mask, or the brain that was found where the mask does not fit the scan.
+) -> tuple[Mask, tuple[str, ...]]:
+    """Return the given mask, or the found brain where it does not fit, and what to know of it.
 
     Args:
         mask: (I, J, K), not empty.
@@ -56,16 +39,16 @@ def check_given(
     try:
         found, notes = find_brain(volume, grid, spacing_known=spacing_known, name=name)
     except QualityRefused:
-        return GivenBrain(mask, ("the given brain mask could not be checked: no brain was found",))
+        return mask, ("the given brain mask could not be checked: no brain was found",)
     fault = fault_of_mask(mask, found, grid)
     if not fault:
-        return GivenBrain(mask)
+        return mask, ()
     if keep:
-        return GivenBrain(mask, (f"the given brain mask {fault}; it was kept as asked",))
+        return mask, (f"the given brain mask {fault}; it was kept as asked",)
     told = (
         f"the given brain mask {fault}; the brain that was found is used (--brain given keeps it)"
     )
-    return GivenBrain(found, (told, *notes), replaced=True)
+    return found, (told, *notes)
 
 
 def fault_of_mask(given: Mask, found: Mask, grid: Grid) -> str:
