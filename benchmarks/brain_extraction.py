@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from anomri.errors import QualityRefused
+from anomri.files import write_tsv
+from anomri.preprocessing import orient, to_ras
 from anomri.preprocessing.brain import find_brain
-from anomri.preprocessing.grids import orient, to_ras
-from anomri.preprocessing.reading import read_image, read_segmentation
+from anomri.preprocessing.reading.files import read_image, read_segmentation
 from anomri.preprocessing.resampling import place
 from anomri.scan import Mask
-from anomri.tsv import write_tsv
 
 Case = tuple[str, Path, Path]
 

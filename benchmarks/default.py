@@ -25,17 +25,11 @@ from anomri.detector import Detector, load
 from anomri.detector.beside import of_contrasts
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
-from anomri.postprocessing import (
-    MASK_STEPS,
-    REGION_STEPS,
-    Candidate,
-    call,
-    decide,
-    inscribed_mm,
-)
-from anomri.recipe import Recipe, Step
+from anomri.postprocessing import REGION_STEPS, Candidate, decide, inscribed_mm
+from anomri.postprocessing.segment import MASK_STEPS
+from anomri.recipe import Recipe, Step, call
 from anomri.scan import AnomalyMap, Mask, Scan, Threshold
-from anomri.scoring.coarse import brightness
+from anomri.scoring.coarse_segmentation import brightness
 
 WHOLE, CORE, ENHANCING = (1, 2, 4), (1, 4), (4,)
 FIFTH = (0.8, 1.2)

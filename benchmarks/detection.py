@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from anomri import pipeline
 from anomri.detector import Detector, build_family
-from anomri.family import Family
+from anomri.models import Family
 from anomri.recipe import Preparation, Recipe, Step
 
 SHAPE = (240, 240, 155)

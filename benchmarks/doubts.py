@@ -18,12 +18,12 @@ from anomri.datasets import find
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.preprocessing import prepare_images
-from anomri.preprocessing.appearance import Appearance, appearance
-from anomri.preprocessing.brain.template_gate import SIDE_MM, fault_of
-from anomri.preprocessing.coarse import coarse
-from anomri.preprocessing.contrast_gate import exchanged, told_of
-from anomri.preprocessing.registration import quick
-from anomri.preprocessing.template import template_picture, turned_about
+from anomri.preprocessing.brain.plausibility import SIDE_MM, fault_of
+from anomri.preprocessing.template.appearance import Appearance, appearance
+from anomri.preprocessing.template.contrast_check import exchanged, told_of
+from anomri.preprocessing.template.placement import template_picture, turned_about
+from anomri.preprocessing.template.registration import quick
+from anomri.preprocessing.template.registration_image import coarse
 from anomri.recipe import Preparation, Step
 from anomri.scan import ScanFiles
 

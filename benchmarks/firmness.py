@@ -20,7 +20,7 @@ from anomri.detector import Detector, load
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.postprocessing.components import Components
-from anomri.reporting.words import FIRM
+from anomri.reporting.formatting import FIRM
 
 HIT = 0.1
 SMALL_ML = 1.0

@@ -28,13 +28,12 @@ import tifffile
 from PIL import Image
 
 from anomri.datasets.dicom.series import read_series
-from anomri.documents import read_json, read_thresholds
 from anomri.errors import AnomriError
-from anomri.input_files import read_png, read_tiff
+from anomri.files import read_json, read_png, read_thresholds, read_tiff, read_tsv
 from anomri.preprocessing import read_labels, read_native
-from anomri.recipe import BUILTIN, Recipe, builtin_names
-from anomri.reporting.record import Record
-from anomri.tsv import read_tsv
+from anomri.recipe import Recipe, builtin_names
+from anomri.recipe.definition import BUILTIN
+from anomri.reporting import Record
 
 SHAPE = (6, 7, 5)
 WILD = (b"\0", b"\xff", b"\x7f", b"\x80", b"[", b"{", b'"', b"&a ", b"*a", b"9" * 50, b"\n", b"NaN")

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from anomri import pipeline
-from anomri.datasets import make_phantoms
+from anomri.synthesis import make_phantoms
 
 MIB = 1024  # ru_maxrss is in KiB on Linux
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import ndimage
 
-from anomri.postprocessing import DECISIONS, MAP_STEPS, MASK_STEPS, Candidate, call
-from anomri.recipe import Recipe, Step
+from anomri.postprocessing import DECISIONS, Candidate
+from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS
+from anomri.recipe import Recipe, Step, call
 
 SHAPE = (240, 240, 155)
 EXTRA = (Step(name="open", options={"mm": 1}), Step(name="largest"))

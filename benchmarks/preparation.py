@@ -23,8 +23,9 @@ import SimpleITK
 from scipy import ndimage
 
 from anomri.preprocessing import prepare_scan
-from anomri.preprocessing.template import template
-from anomri.recipe import Preparation, Step, Template
+from anomri.preprocessing.template.placement import template
+from anomri.recipe import Preparation, Step
+from anomri.recipe.definition import Template
 from anomri.scan import ScanFiles
 
 SHAPE = (240, 240, 155)

@@ -26,18 +26,11 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from anomri.models import build
-from anomri.postprocessing import (
-    DECISIONS,
-    MASK_STEPS,
-    REGION_STEPS,
-    Candidate,
-    Regions,
-    call,
-    fit_mixture,
-    together,
-)
-from anomri.recipe import Step
+from anomri.models.build import build
+from anomri.postprocessing import DECISIONS, REGION_STEPS, Candidate, Regions, together
+from anomri.postprocessing.mixture import fit_mixture
+from anomri.postprocessing.segment import MASK_STEPS
+from anomri.recipe import Step, call
 
 SHAPE = (240, 240, 155)
 FAMILIES = ("vae", "dvae")

@@ -16,10 +16,11 @@ import time
 from multiprocessing import get_context
 from pathlib import Path
 
-from anomri.datasets import find, make_phantoms
+from anomri.datasets import find
 from anomri.detector import load
 from anomri.pipeline import detect
 from anomri.reporting import write_page
+from anomri.synthesis import make_phantoms
 
 FEW, MANY = 20, 100
 

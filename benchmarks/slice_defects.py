@@ -16,10 +16,10 @@ import numpy as np
 
 from anomri.datasets import find
 from anomri.errors import AnomriError, QualityRefused
-from anomri.preprocessing.native import Native
-from anomri.preprocessing.reading import read_image
-from anomri.preprocessing.slice_defects import without_defects
-from anomri.preprocessing.spikes import without_spikes
+from anomri.preprocessing.reading.files import read_image
+from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.slice_defects import without_defects
+from anomri.preprocessing.reading.spikes import without_spikes
 
 DATA_SETS = (
     "brats2018",

@@ -29,14 +29,14 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from scipy.ndimage import gaussian_filter
 
-from anomri.family import TOTAL, Batch, Network
-from anomri.models import FAMILIES, build
+from anomri.models import FAMILIES, TOTAL, Batch, Network
+from anomri.models.build import build
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Preparation, Recipe, Step, Training
 from anomri.scan import ScanFiles
 from anomri.training.loading import make_loaders
 from anomri.training.module import FamilyTraining
-from anomri.training.parts import split_parts
+from anomri.training.samples import split_parts
 from anomri.training.trainer import Machine, make_trainer, quiet
 
 SIDE, DEPTH, SUBJECTS = 128, 64, 6

@@ -22,6 +22,13 @@ Image = NDArray[np.float32]  # (C, I, J, K)
 Mask = NDArray[np.bool_]  # (I, J, K)
 Labels = NDArray[np.uint8]  # (I, J, K), 0 = nothing; BraTS: 1 necrosis, 2 edema, 4 enhancing
 
+# Label numbers of each nested region. Enhancing tumour is 4 in BraTS until 2021 and 3 since 2023.
+REGIONS: Mapping[str, tuple[int, ...]] = {
+    "whole": tuple(range(1, 256)),
+    "core": (1, 3, 4),
+    "enhancing": (3, 4),
+}
+
 ML_PER_MM3 = 1e-3
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-from anomri.datasets.anatomy import Anatomy, Atlas, draw_anatomy
 
 Lay = Callable[..., Path]
 
@@ -27,15 +24,3 @@ def lay(tmp_path: Path) -> Lay:
         return root
 
     return create
-
-
-@pytest.fixture(scope="session")
-def atlas() -> Atlas:
-    """Tissue maps, blurred for coarse voxels."""
-    return Atlas.load(4.0)
-
-
-@pytest.fixture(scope="session")
-def anatomy(atlas: Atlas) -> Anatomy:
-    """One person at 4 mm."""
-    return draw_anatomy(np.random.default_rng(3), atlas, spacing_mm=4.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_score, recall_score, roc_curve
 
-from anomri.evaluation.curves import curve_points
+from anomri.evaluation import curve_points
 
 
 def case() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

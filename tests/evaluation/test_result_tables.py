@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anomri.evaluation import bootstrap, column, summarise, write_table
-from anomri.tsv import read_tsv
+from anomri.files import read_tsv
 
 NAN = float("nan")
 ROWS: list[dict[str, Any]] = [

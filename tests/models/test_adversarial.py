@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from anomri.errors import RecipeError, UsageError
-from anomri.family import Batch
-from anomri.models import build
+from anomri.models import Batch
 from anomri.models.adversarial import Adversarial, Discriminator
+from anomri.models.build import build
 from anomri.recipe import Step
 
 CODE = (64, 4, 4)

@@ -7,14 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomri.autoencoder import Autoencoder
 from anomri.errors import UsageError
-from anomri.family import Batch, Family
-from anomri.layers import Layer, Plan
-from anomri.models import build, summary
+from anomri.models import Batch, Family, summary
+from anomri.models.autoencoder import Autoencoder
+from anomri.models.build import build
 from anomri.models.convolutional import VariationalAutoencoder
+from anomri.models.layers import Layer, Plan
+from anomri.models.losses import Objective
 from anomri.models.plans import DVAE, VAE
-from anomri.objective import Objective
 from anomri.recipe import Step
 
 CONVOLUTIONS = ("Conv2d", "ConvTranspose2d")

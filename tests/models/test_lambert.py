@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from anomri.family import Batch, Family
-from anomri.models import build
+from anomri.models import Batch, Family
+from anomri.models.build import build
 from anomri.recipe import Step
 
 GRID = (160, 192, 75)

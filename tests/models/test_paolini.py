@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from anomri.autoencoder import Autoencoder
-from anomri.codes import Quantised
-from anomri.family import Batch
-from anomri.layers import Coordinates
-from anomri.models import build, summary
+from anomri.models import Batch, summary
+from anomri.models.autoencoder import Autoencoder
+from anomri.models.build import build
 from anomri.models.convolutional import QuantisedAutoencoder
+from anomri.models.latents import Quantised
+from anomri.models.layers import Coordinates
 from anomri.recipe import Step
 
 LAYERS = ("Conv2d", "ConvTranspose2d")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from anomri.models import build, cost, summary
+from anomri.models import cost, summary
+from anomri.models.build import build
 from anomri.recipe import Step
 
 

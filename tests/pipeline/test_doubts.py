@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from anomri import pipeline
-from anomri.preprocessing.template import template
+from anomri.files import read_tsv
+from anomri.preprocessing.template.placement import template
 from anomri.reporting import write_page
-from anomri.tsv import read_tsv
 
 
 def test_a_t1_given_as_flair_is_told_everywhere(

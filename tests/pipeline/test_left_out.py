@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anomri import pipeline
+from anomri import batch, pipeline
+from anomri.batch import known
 from anomri.datasets import Found, LeftOut, find
-from anomri.pipeline.failing import known
+from anomri.files import read_tsv
 from anomri.reporting import write_detection, write_tables
 from anomri.scan import AnomalyMap, Detection, Scan, Threshold
-from anomri.tsv import read_tsv
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_nobody_vanishes(data_set: Path, tmp_path: Path) -> None:
 def test_the_parts_of_a_job_array_share_who_is_left_out() -> None:
     missing = tuple(LeftOut(name, f"sub-{name}", "no scan") for name in "abc")
     found = Found((), (), "bids", left_out=missing)
-    shares = [pipeline.Part(number, 2).found(found).left_out for number in (1, 2)]
+    shares = [batch.Part(number, 2).found(found).left_out for number in (1, 2)]
     assert [[one.subject for one in share] for share in shares] == [["a", "c"], ["b"]]
 
 
@@ -79,7 +79,7 @@ def test_a_group_is_finished_from_its_results_alone(tmp_path: Path, ball_scan: S
 
 
 def test_a_summary_names_those_without_a_result(tmp_path: Path) -> None:
-    missing = pipeline.batch.left_out([LeftOut("x", "sub-x", "why")])
+    missing = batch.left_out([LeftOut("x", "sub-x", "why")])
     write_tables(tmp_path, missing)
     (row,) = read_tsv(tmp_path / "summary.tsv")
     assert (row["subject"], row["status"], row["notes"]) == ("x", "left out", "why")

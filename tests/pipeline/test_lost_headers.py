@@ -12,8 +12,7 @@ import pytest
 from anomri.datasets import Found
 from anomri.detector import load
 from anomri.errors import GridMismatch, UsageError
-from anomri.pipeline import Instead
-from anomri.pipeline.measurement import evaluate, read_case
+from anomri.pipeline import Instead, evaluate, read_case
 from anomri.preprocessing import prepare_scan, read_truth
 from anomri.recipe import Preparation
 from anomri.reporting import write_detection

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from anomri import pipeline
-from anomri.cli import app
+from anomri.cli.commands import app
 from anomri.datasets import find
 from anomri.errors import MissingContrast, ScanError, UsageError
-from anomri.pipeline.measurement import Measure
+from anomri.pipeline.evaluation import Measure
 from anomri.preprocessing import PreparedFolder, with_unclear_noted
 from anomri.recipe import Recipe
 from anomri.reporting import write_detection
@@ -129,8 +129,10 @@ def test_calibration_and_training_refuse_to_guess(
 ) -> None:
     recipe, scan = Recipe.load("intensity"), replace(ball_scan, truth=None)
     prepared = PreparedFolder(tmp_path / "prepared", recipe.preparation, recipe.contrasts)
-    monkeypatch.setattr("anomri.preprocessing.cache.read_subject", lambda *_, **__: _Read)
-    monkeypatch.setattr("anomri.preprocessing.cache.prepare_subject", lambda *_, **__: scan)
+    monkeypatch.setattr("anomri.preprocessing.prepared.folder.read_subject", lambda *_, **__: _Read)
+    monkeypatch.setattr(
+        "anomri.preprocessing.prepared.folder.prepare_subject", lambda *_, **__: scan
+    )
     flair = tmp_path / "flair.nii"
     flair.touch()
     files = ScanFiles(subject=ball_scan.subject, contrasts={"flair": flair}, layout="x")

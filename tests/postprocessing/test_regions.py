@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomri.postprocessing import REGION_STEPS, Candidate, call, nested_labels
-from anomri.postprocessing.regions import Regions
-from anomri.recipe import Step
+from anomri.postprocessing import REGION_STEPS, Candidate, Regions, nested_labels
+from anomri.recipe import Step, call
 from anomri.scan import Labels, Mask
 
 # One axial slice: a frame of enhancing tumour (4) around necrosis (1), open where the hull

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from anomri.errors import RecipeError
-from anomri.options import call
-from anomri.postprocessing import DECISIONS, MAP_STEPS, MASK_STEPS, SCAN_RULES
-from anomri.recipe import Step
+from anomri.postprocessing import DECISIONS, SCAN_RULES
+from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS
+from anomri.recipe import Step, call
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from anomri.postprocessing import DECISIONS, MAP_STEPS, MASK_STEPS, RULES, STEPS, Candidate, call
-from anomri.recipe import Step
+from anomri.postprocessing import DECISIONS, Candidate
+from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS, RULES, STEPS
+from anomri.recipe import Step, call
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "erode_brain": {"mm": 2},

@@ -7,7 +7,8 @@ import threading
 import pytest
 import torch
 
-from anomri.postprocessing.threads import side_by_side, threads_here, together
+from anomri.postprocessing import together
+from anomri.postprocessing.threads import side_by_side, threads_here
 
 
 @pytest.fixture(autouse=True)

@@ -8,16 +8,9 @@ from skimage.exposure import equalize_hist
 from sklearn.preprocessing import StandardScaler
 
 from anomri.errors import BadIntensities, RecipeError
-from anomri.options import bind
-from anomri.preprocessing import INTENSITIES
-from anomri.preprocessing.intensities import (
-    equalised,
-    percentile,
-    scale_in_brain,
-    standardised,
-    zscore,
-)
-from anomri.recipe import Step
+from anomri.preprocessing import INTENSITIES, standardised
+from anomri.preprocessing.intensities import equalised, percentile, scale_in_brain, zscore
+from anomri.recipe import Step, bind
 
 VALUES = np.random.default_rng(0).gamma(3, 100, 5000).astype(np.float32)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from anomri.errors import GridMismatch
-from anomri.preprocessing.native import Native
+from anomri.preprocessing.reading.raw_image import Native
 from anomri.preprocessing.resampling import masked_sample, place, same_grid, sample
 from anomri.scan import Grid
 

@@ -5,7 +5,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomri.preprocessing.grids import brain_box, orient, to_ras, working_grid
+from anomri.preprocessing import orient, to_ras
+from anomri.preprocessing.grids import brain_box, working_grid
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from anomri.cli import app
+from anomri.cli.commands import app
 from anomri.errors import UsageError
+from anomri.files import write_tsv
 from anomri.reporting import derivatives, write_detection
 from anomri.scan import Detection
-from anomri.tsv import write_tsv
 
 Detect = Callable[..., Detection]
 

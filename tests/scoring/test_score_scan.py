@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from anomri.errors import RecipeError
-from anomri.family import Batch, Family, Losses
-from anomri.models import build
+from anomri.models import Batch, Family, Losses
+from anomri.models.build import build
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Grid, Scan
-from anomri.scoring import SCORES, score_scan
+from anomri.scoring import score_scan
+from anomri.scoring.score import SCORES
 
 CPU = torch.device("cpu")
 RESIDUAL = Step(name="residual")

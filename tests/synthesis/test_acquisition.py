@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomri.synthesis.acquisition import Scanner, add_noise, cut, thicken
+from anomri.synthesis import Scanner
+from anomri.synthesis.acquisition import add_noise, cut, thicken
 
 
 def test_thick_slices_leave_an_even_image_even_and_blur_along_one_axis() -> None:

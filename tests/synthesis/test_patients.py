@@ -7,10 +7,9 @@ import pytest
 from scipy import ndimage
 
 from anomri.errors import UsageError
-from anomri.synthesis.anatomy import Anatomy
+from anomri.synthesis import SEQUENCES, Anatomy, draw_patient
 from anomri.synthesis.fields import waves
-from anomri.synthesis.patients import draw_patient
-from anomri.synthesis.sequences import SEQUENCES, Images, Tissue, draw_healthy
+from anomri.synthesis.sequences import Images, Tissue, draw_healthy
 from anomri.synthesis.tumours import Seed, draw_tumour, paint_tumour
 from anomri.synthesis.white_matter import draw_white_matter_lesions
 

@@ -32,7 +32,7 @@ from anomri.models import save_weights
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training import train
-from anomri.training.record import RunRecord
+from anomri.training.run_record import RunRecord
 
 recipe, prepared, run = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 

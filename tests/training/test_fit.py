@@ -16,8 +16,9 @@ import torch
 from safetensors.torch import load_file
 
 from anomri.errors import AnomriError, RecipeError, UsageError
-from anomri.family import Batch, Family, Losses, Phase
-from anomri.models import FAMILIES, build, load_weights
+from anomri.models import FAMILIES, Batch, Family, Losses, load_weights
+from anomri.models.base import Phase
+from anomri.models.build import build
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe, Step
 from anomri.training import train

@@ -22,7 +22,7 @@ from anomri.training.loading import (
     middle,
     place,
 )
-from anomri.training.parts import Part, pack, split_parts
+from anomri.training.samples import Part, pack, split_parts
 
 MakeRecipe = Callable[..., Recipe]
 

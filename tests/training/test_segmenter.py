@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from anomri.errors import UsageError
-from anomri.models import build_segmenter
+from anomri.models.build import build_segmenter
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Perturbation, Recipe, Training
 from anomri.training import train
 from anomri.training.loading import RegionReader, Visit
 from anomri.training.module import FamilyTraining
-from anomri.training.parts import Part
 from anomri.training.perturbation import Change, Perturber, mirror
+from anomri.training.samples import Part
 
 RECIPE = """
 name: regions

@@ -17,7 +17,7 @@ from anomri.detector import load
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training import train
-from anomri.training.record import RunRecord
+from anomri.training.run_record import RunRecord
 
 RECIPE = """
 name: volumes

@@ -12,12 +12,11 @@ from typing import Annotated, NoReturn
 import typer
 from rich.logging import RichHandler
 
-from anomri.cli import models, scans
+from anomri.cli import model_commands, scan_commands
 from anomri.cli.signals import INTERRUPTED, STOPPED
 from anomri.cli.terminal import console
 from anomri.errors import AnomriError, DiskFull, NotWritable
-from anomri.files import FULL
-from anomri.input_files import DEFAULT_GB, LIMIT, limit_bytes
+from anomri.files import DEFAULT_GB, FULL, LIMIT, limit_bytes
 
 # What a path can do wrong, and its user can mend; a full disk is nobody's usage error.
 WRONG_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
@@ -41,22 +40,22 @@ app = typer.Typer(
 
 # The order is the order of the help page.
 for command in (
-    models.prepare,
-    models.train,
-    models.train_lesions,
-    models.calibrate,
-    scans.detect,
-    scans.evaluate,
-    scans.report,
-    scans.view,
-    models.reproduce,
-    models.compare,
-    scans.demo,
-    models.models,
+    model_commands.prepare,
+    model_commands.train,
+    model_commands.train_lesions,
+    model_commands.calibrate,
+    scan_commands.detect,
+    scan_commands.evaluate,
+    scan_commands.report,
+    scan_commands.view,
+    model_commands.reproduce,
+    model_commands.compare,
+    scan_commands.demo,
+    model_commands.models,
 ):
     app.command()(command)
 # Labels may follow one option in a row, as the convention of BIDS Apps has it.
-app.command("bids-app", context_settings={"allow_extra_args": True})(scans.bids_app)
+app.command("bids-app", context_settings={"allow_extra_args": True})(scan_commands.bids_app)
 
 
 @app.callback(invoke_without_command=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anomri import pipeline
+from anomri import batch, pipeline
 from anomri.datasets import LAYOUTS
 from anomri.errors import UsageError
 from anomri.recipe import Recipe
@@ -52,7 +52,7 @@ Workers = Annotated[int, typer.Option(help="Processes that share the scans.", mi
 Part = Annotated[
     str, typer.Option(metavar="I/N", help="Of the scans only the I-th of N parts, for job arrays.")
 ]
-Engine = Annotated[str, typer.Option(help=" or ".join(pipeline.ENGINES) + ".")]
+Engine = Annotated[str, typer.Option(help=" or ".join(batch.ENGINES) + ".")]
 Scheduler = Annotated[str, typer.Option(help="Address of Dask's scheduler.")]
 ParticipantLabel = Annotated[
     list[str] | None,
@@ -86,9 +86,9 @@ def choices(series: list[str] | None) -> dict[str, str]:
     return {contrast.strip(): which for contrast, _, which in pairs}
 
 
-def crew_of(workers: int, engine: str, scheduler: str) -> pipeline.Crew:
+def crew_of(workers: int, engine: str, scheduler: str) -> batch.Crew:
     """Return who does the batch; the address of a scheduler alone means Dask."""
-    return pipeline.Crew(workers, "dask" if scheduler else engine, scheduler)
+    return batch.Crew(workers, "dask" if scheduler else engine, scheduler)
 
 
 def needed(out: Path | None, source: Path) -> Path:

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from anomri import pipeline
+from anomri import batch, pipeline
 from anomri.datasets import Found
 from anomri.reporting import FAILURES
 from anomri.scan import HealthyVolume
@@ -79,7 +79,7 @@ def healthy_volume(volume: HealthyVolume) -> str:
     return f"median {volume.median_ml:.1f} ({spread}; n = {volume.scans})"
 
 
-def finish(outcome: pipeline.Outcome, out: Path, *, table: str = FAILURES) -> None:
+def finish(outcome: batch.Outcome, out: Path, *, table: str = FAILURES) -> None:
     """Say what became of the batch and end with its exit code.
 
     Args:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from anomri.datasets.file_names import folder_role
 from anomri.datasets.tree import Tree
-from anomri.datasets.words import folder_role
 
 DERIVATIVES = "derivatives"
 SOURCES = "sourcedata"

@@ -11,9 +11,9 @@ Whose scan a file is follows from where it lies:
 
 A name met under several folders (``p1/2019``, ``p2/2019``) is a session of each of them. A
 subject whose only images are links that lead nowhere, or of another sequence or format, is left out
-by name, and so is an empty folder beside those of subjects. How a
-name is read stands in :mod:`anomri.datasets.words`. A subject's only image, when nothing says its
-contrast, counts as FLAIR, and the log says so.
+by name, and so is an empty folder beside those of subjects. How a name is read stands in
+:mod:`anomri.datasets.file_names`. A subject's only image, when nothing says its contrast, counts
+as FLAIR, and the log says so.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomri.datasets.cases import BRAIN, CONTRASTS, TRUTH, Case, Cases, Layout
+from anomri.datasets.file_names import OTHER, Reading, folder_role, read_name
 from anomri.datasets.nnunet import CHANNEL, NO_CHANNEL, holds_channels, read_channels
 from anomri.datasets.participants import Participants, read_healthy, without_prefix
 from anomri.datasets.tree import NOT_NIFTI, Tree, is_image, stem
-from anomri.datasets.words import OTHER, Reading, folder_role, read_name
 
 log = logging.getLogger(__name__)
 

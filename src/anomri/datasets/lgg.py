@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from anomri.datasets.cases import TRUTH, Cases, Layout
 from anomri.datasets.tree import Tree
 from anomri.errors import ScanError
-from anomri.input_files import read_tiff
+from anomri.files import read_tiff
 
 CHANNELS = {"t1": 0, "flair": 1, "t1ce": 2}
 SLICES_COMPARED = 3

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from anomri.datasets.file_names import OTHER, Reading, read_name
 from anomri.datasets.tree import Tree, stem
-from anomri.datasets.words import OTHER, Reading, read_name
-from anomri.documents import read_json
 from anomri.errors import DamagedFile
+from anomri.files import read_json
 
 CHANNEL = "channel"
 TABLE = "dataset.json"

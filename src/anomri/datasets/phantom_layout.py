@@ -9,14 +9,14 @@ from __future__ import annotations
 from anomri.datasets.cases import CONTRASTS, TRUTH, Cases, Layout
 from anomri.datasets.participants import read_healthy, without_prefix
 from anomri.datasets.tree import Tree, stem
+from anomri.files import PHANTOMS
 
-MARKER = "phantoms.json"
 ROLES = {**{contrast: contrast for contrast in CONTRASTS}, "seg": TRUTH}
 
 
 def fits(tree: Tree) -> bool:
     """Whether the marker is there."""
-    return tree.root / MARKER in tree.files
+    return tree.root / PHANTOMS in tree.files
 
 
 def gather(tree: Tree) -> Cases:
@@ -39,7 +39,7 @@ def gather(tree: Tree) -> Cases:
 
 LAYOUT = Layout(
     name="phantom",
-    looks_for=f"a {MARKER}",
+    looks_for=f"a {PHANTOMS}",
     fits=fits,
     gather=gather,
 )

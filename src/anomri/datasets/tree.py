@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from anomri.datasets.found import Skipped
-from anomri.documents import read_json
 from anomri.errors import DamagedFile, UsageError
+from anomri.files import read_json
 
 IMAGE_ENDINGS = (".nii", ".nii.gz")
 NOT_NIFTI = "not NIfTI: expected .nii or .nii.gz; convert it first, DICOM with dcm2niix"

@@ -21,7 +21,6 @@ from anomri.detector.loading import (
 from anomri.detector.model import Detector, Fitted
 from anomri.detector.result import Result
 from anomri.detector.together import JointCalibration
-from anomri.devices import choose_device
 
 __all__ = [
     "CODES",
@@ -35,7 +34,6 @@ __all__ = [
     "Result",
     "build_family",
     "builtin_models",
-    "choose_device",
     "copy_model",
     "load",
     "load_thresholds",

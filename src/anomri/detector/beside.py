@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import UsageError
-from anomri.options import call
 from anomri.postprocessing import REGION_STEPS, Candidate, Regions, findings
-from anomri.recipe import Step
+from anomri.recipe import Step, call
 from anomri.scan import AnomalyMap, Detection, Mask, Scan, Threshold
 
 NO_MASS = "no mass: lesions that the network and brightness agree on are added"

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from anomri.detector.loading import CODES, THRESHOLDS, load_thresholds
 from anomri.detector.model import Detector
 from anomri.evaluation import false_positive_ml
-from anomri.family import Family
 from anomri.files import write_text
+from anomri.models import Family
 from anomri.postprocessing import (
     DECIDED,
     SCAN_RULES,

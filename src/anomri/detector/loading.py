@@ -13,10 +13,9 @@ import torch
 
 from anomri.detector.model import ENHANCING, SMALL, WHOLE, Detector, Fitted, joint_contrasts
 from anomri.devices import choose_device
-from anomri.documents import read_thresholds, read_thresholds_by_part
 from anomri.errors import UsageError
-from anomri.family import Family, Network
-from anomri.models import build_network, load_weights
+from anomri.files import read_thresholds, read_thresholds_by_part
+from anomri.models import Family, Network, build_network, load_weights
 from anomri.recipe import Recipe, builtin_names
 from anomri.scan import Threshold
 from anomri.scoring import CodeStatistics
@@ -29,7 +28,7 @@ THRESHOLDS = "thresholds.json"
 CODES = "codes.safetensors"
 TOGETHER = "together.json"  # what was fitted to models that work together
 
-SHIPPED = resources.files("anomri") / "weights"
+SHIPPED = resources.files("anomri.models") / "pretrained"
 
 # Built-in models of several recipes, by the part that each has.
 SEVERAL: Mapping[str, Mapping[str, str]] = {

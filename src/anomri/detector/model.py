@@ -27,8 +27,7 @@ from anomri.detector.beside import (
 )
 from anomri.detector.result import Result
 from anomri.errors import ScanError, UsageError
-from anomri.family import Family, Network
-from anomri.options import call
+from anomri.models import Family, Network
 from anomri.postprocessing import (
     TO_BE_FITTED,
     clean,
@@ -48,7 +47,7 @@ from anomri.preprocessing import (
     prepare_scan,
     with_unclear_noted,
 )
-from anomri.recipe import Recipe, Step
+from anomri.recipe import Recipe, Step, call
 from anomri.scan import (
     AnomalyMap,
     Detection,

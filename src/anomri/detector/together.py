@@ -4,7 +4,7 @@ How much do they mark on healthy scans, and how far must their thresholds move t
 volume? No model of several can be fitted alone: small lesions are added only where the first model
 finds no mass, and a rim adds what it encloses. So one factor moves every threshold, each scan is
 decided on at every factor of a ladder, and the lowest factor is taken from which upwards the mean
-volume is allowed; see :mod:`anomri.postprocessing.decided`.
+volume is allowed; see :mod:`anomri.postprocessing.false_positive_calibration`.
 """
 
 from __future__ import annotations

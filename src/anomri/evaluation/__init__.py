@@ -13,10 +13,10 @@ on the labels it is judged by is called oracle.
 from anomri.evaluation.cases import case_metrics
 from anomri.evaluation.curves import curve_points
 from anomri.evaluation.intervals import Interval, bootstrap, paired_difference
-from anomri.evaluation.lesions import LesionCounts, count_lesions, found_by_volume
+from anomri.evaluation.lesion_detection import LesionCounts, count_lesions, found_by_volume
 from anomri.evaluation.ranking import Ranking, rank
 from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
-from anomri.evaluation.slices import (
+from anomri.evaluation.slice_ranking import (
     RankedSlices,
     pooled_slice_auroc,
     slice_auroc,

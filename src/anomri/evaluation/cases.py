@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anomri.evaluation.lesions import count_lesions
+from anomri.evaluation.lesion_detection import count_lesions
 from anomri.evaluation.ranking import Ranking, rank
 from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
 from anomri.evaluation.surfaces import Spacing, diagonal_mm, surface_distance

@@ -1,6 +1,6 @@
 """Tables of results: one row per subject, and what they come to.
 
-On disk (:mod:`anomri.tsv`) ``n/a`` is a measure that does not apply, ``nan`` one that is not
+On disk (:mod:`anomri.files.tsv`) ``n/a`` is a measure that does not apply, ``nan`` one that is not
 defined.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.evaluation.intervals import bootstrap
-from anomri.tsv import NOTHING, write_tsv
+from anomri.files import NOTHING, write_tsv
 
 Rows = Sequence[Mapping[str, Any]]
 

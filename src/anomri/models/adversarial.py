@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from anomri.autoencoder import Autoencoder
-from anomri.codes import Latent
 from anomri.errors import RecipeError, UsageError
-from anomri.family import TOTAL, Batch, Family, Losses, Phase
-from anomri.layers import CONVOLUTION, NORM, Layer
-from anomri.objective import Loss
+from anomri.models.autoencoder import Autoencoder
+from anomri.models.base import TOTAL, Batch, Family, Losses, Phase
+from anomri.models.latents import Latent
+from anomri.models.layers import CONVOLUTION, NORM, Layer
+from anomri.models.losses import Loss
 
 IMAGES = (
     *(Layer(4, 2, 1, width, padding=1) for width in (16, 32, 64, 64, 64)),

@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from anomri.autoencoder import Autoencoder
-from anomri.codes import Gaussian, Point, Quantised
-from anomri.layers import Plan, Stack
-from anomri.objective import Loss
+from anomri.models.autoencoder import Autoencoder
+from anomri.models.latents import Gaussian, Point, Quantised
+from anomri.models.layers import Plan, Stack
+from anomri.models.losses import Loss
 
 
 class PlainAutoencoder(Autoencoder):

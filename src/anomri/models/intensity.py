@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from anomri.errors import UsageError
-from anomri.family import Batch, Family, Losses
+from anomri.models.base import Batch, Family, Losses
 
 
 class Intensity(Family):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anomri.layers import Layer, Plan
+from anomri.models.layers import Layer, Plan
 
 
 def _halving(*channels: int) -> tuple[Layer, ...]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from anomri.family import Family, Network, Segmenter
+from anomri.models.base import Family, Network, Segmenter
 
 FLOAT_BYTES = 4
 

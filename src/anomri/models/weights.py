@@ -11,10 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from anomri.documents import undamaged
 from anomri.errors import AnomriError, DamagedFile
-from anomri.family import Network
-from anomri.files import write_bytes
+from anomri.files import undamaged, write_bytes
+from anomri.models.base import Network
 
 GET_AGAIN = "copy the weights again, or train again"
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from anomri.datasets import make_phantoms
+from anomri.batch import Track, untracked
 from anomri.detector import load
-from anomri.pipeline.batch import Track, untracked
 from anomri.pipeline.detection import detect
-from anomri.pipeline.measurement import evaluate
+from anomri.pipeline.evaluation import evaluate
 from anomri.pipeline.model import calibrate, prepare, train
-from anomri.pipeline.pages import report
-from anomri.pipeline.selection import survey
+from anomri.pipeline.reports import report
+from anomri.pipeline.scan_selection import survey
 from anomri.recipe import Recipe
+from anomri.synthesis import make_phantoms
 
 DEMO_HEALTHY, DEMO_GLIOMAS, DEMO_LESIONS = 18, 4, 2
 # Of the healthy: the first learn, the next set the threshold, the rest are looked at.

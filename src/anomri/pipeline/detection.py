@@ -14,14 +14,30 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
+from anomri.batch import (
+    ALONE,
+    WHOLE,
+    Crew,
+    Failures,
+    Note,
+    Outcome,
+    Part,
+    Track,
+    by_label,
+    each,
+    failures_of,
+    joint,
+    known,
+    left_out,
+    locked,
+    replace_all,
+    replace_for,
+    untracked,
+)
 from anomri.datasets import Found, converted
 from anomri.detector import Detector, load
 from anomri.errors import DamagedFile, ScanError, UsageError
 from anomri.files import content_digest, remove_stale_drafts, unchanged_stamp
-from anomri.pipeline.batch import Outcome, Track, each, left_out, untracked
-from anomri.pipeline.crew import ALONE, Crew
-from anomri.pipeline.failing import Failures, by_label, failures_of, known, replace_all, replace_for
-from anomri.pipeline.parts import WHOLE, Note, Part, joint, locked
 from anomri.postprocessing import DECISIONS, SCAN_RULES, TO_BE_FITTED
 from anomri.preprocessing import DOUBT
 from anomri.reporting import (

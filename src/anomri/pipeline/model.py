@@ -10,13 +10,23 @@ from typing import Any
 
 import numpy as np
 
+from anomri.batch import (
+    ALONE,
+    WHOLE,
+    Crew,
+    Note,
+    Outcome,
+    Part,
+    Track,
+    each,
+    joint,
+    left_out,
+    untracked,
+)
 from anomri.datasets import Found, converted
 from anomri.detector import Calibration, Detector, JointCalibration, copy_model, load
 from anomri.errors import UsageError
 from anomri.files import private_temporary_files, remove_stale_drafts, replacing_folder
-from anomri.pipeline.batch import Outcome, Track, each, left_out, untracked
-from anomri.pipeline.crew import ALONE, Crew
-from anomri.pipeline.parts import WHOLE, Note, Part, joint
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.reporting import Failure, refusals_shown, write_failures

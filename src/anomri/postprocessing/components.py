@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anomri.options import Count, Share, Size
-from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.morphology import crop_around
+from anomri.postprocessing.state import Candidate
+from anomri.recipe import Count, Share, Size
 from anomri.scan import AnomalyMap, Finding, Mask, Volume
 
 TOUCHING = np.ones((3, 3, 3), dtype=bool)

@@ -8,9 +8,9 @@ import numpy as np
 import SimpleITK
 from scipy import ndimage
 
-from anomri.options import Size
-from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.morphology import HEADER_NOISE_MM, crop_around
+from anomri.postprocessing.state import Candidate
+from anomri.recipe import Size
 from anomri.scan import Volume
 
 

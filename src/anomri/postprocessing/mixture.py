@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomri.postprocessing.field import Field
 from anomri.postprocessing.gaussians import Array, fit_plain
 from anomri.postprocessing.morphology import crop_around
+from anomri.postprocessing.neighbourhood import Field
 from anomri.postprocessing.threads import together
 from anomri.scan import Mask, Volume
 

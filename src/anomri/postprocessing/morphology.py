@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from anomri.options import Size
-from anomri.postprocessing.candidate import Candidate
+from anomri.postprocessing.state import Candidate
+from anomri.recipe import Size
 from anomri.scan import Mask
 
 # Headers keep spacing in single precision; a voxel exactly at the radius must stay inside.

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anomri.options import Share, Size
-from anomri.postprocessing.candidate import Candidate
 from anomri.postprocessing.components import Components, remove_small
 from anomri.postprocessing.hulls import fill_hull
-from anomri.postprocessing.masses import inscribed_mm
+from anomri.postprocessing.inscribed_radius import inscribed_mm
 from anomri.postprocessing.morphology import crop_around, dilate, fill_holes, opening
+from anomri.postprocessing.state import Candidate
+from anomri.recipe import Share, Size
 from anomri.scan import Labels, Mask
 
 EDEMA, NECROSIS, ENHANCING = 2, 1, 4

@@ -28,10 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import UsageError
-from anomri.family import REGIONS
-from anomri.options import Size
-from anomri.postprocessing.candidate import Candidate
-from anomri.scan import AnomalyMap, Mask, Threshold
+from anomri.postprocessing.state import Candidate
+from anomri.recipe import Size
+from anomri.scan import REGIONS, AnomalyMap, Mask, Threshold
 
 log = logging.getLogger(__name__)
 

@@ -4,25 +4,26 @@ Only affine geometry happens here, and all of it stands in ``Scan.grid``: a resu
 input's own voxels with one interpolation.
 """
 
-from anomri.preprocessing.cache import PreparedFolder, is_prepared
-from anomri.preprocessing.coarser import at_spacing, onto
-from anomri.preprocessing.contrast_gate import DOUBT
-from anomri.preprocessing.home import (
+from anomri.preprocessing.cube_grid import at_spacing, onto
+from anomri.preprocessing.grids import orient, to_ras
+from anomri.preprocessing.intensities import INTENSITIES, standardised
+from anomri.preprocessing.native_space import (
     labels_to_native,
     mask_to_native,
     numbers_to_native,
     slices_to_native,
     to_native,
 )
-from anomri.preprocessing.in_memory import ImageSource
-from anomri.preprocessing.intensities import INTENSITIES, standardised
-from anomri.preprocessing.mask_placement import check_mask_grid
-from anomri.preprocessing.orientation import check_orientation
-from anomri.preprocessing.preparing import prepare_images, prepare_scan
-from anomri.preprocessing.reading import read_labels, read_native
-from anomri.preprocessing.subject import read_truth, require_contrasts, with_unclear_noted
-from anomri.preprocessing.template import SPACE, template_grid
-from anomri.preprocessing.tissues import tissue_at
+from anomri.preprocessing.prepare import prepare_images, prepare_scan
+from anomri.preprocessing.prepared.folder import PreparedFolder, is_prepared
+from anomri.preprocessing.reading.files import read_labels, read_native
+from anomri.preprocessing.reading.in_memory import ImageSource
+from anomri.preprocessing.reading.mask_placement import check_mask_grid
+from anomri.preprocessing.reading.orientation import check_orientation
+from anomri.preprocessing.reading.subject import read_truth, require_contrasts, with_unclear_noted
+from anomri.preprocessing.template.contrast_check import DOUBT
+from anomri.preprocessing.template.placement import SPACE, template_grid
+from anomri.preprocessing.template.tissues import tissue_at
 
 __all__ = [
     "DOUBT",
@@ -38,6 +39,7 @@ __all__ = [
     "mask_to_native",
     "numbers_to_native",
     "onto",
+    "orient",
     "prepare_images",
     "prepare_scan",
     "read_labels",
@@ -49,5 +51,6 @@ __all__ = [
     "template_grid",
     "tissue_at",
     "to_native",
+    "to_ras",
     "with_unclear_noted",
 ]

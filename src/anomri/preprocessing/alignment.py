@@ -12,11 +12,11 @@ import numpy as np
 from scipy import ndimage
 
 from anomri.errors import QualityRefused
-from anomri.preprocessing.coarse import Coarse, coarse
 from anomri.preprocessing.grids import orient, to_ras
-from anomri.preprocessing.native import Native
-from anomri.preprocessing.registration import Match, register
+from anomri.preprocessing.reading.raw_image import Native
 from anomri.preprocessing.resampling import place, same_grid
+from anomri.preprocessing.template.registration import Match, register
+from anomri.preprocessing.template.registration_image import Coarse, coarse
 from anomri.scan import Mask, Volume
 
 SIDE_MM = 2.0

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from anomri.errors import BadIntensities
-from anomri.options import bind
-from anomri.recipe import Step
+from anomri.recipe import Step, bind
 from anomri.scan import Image, Mask
 
 Values = NDArray[np.float32]  # (N,)

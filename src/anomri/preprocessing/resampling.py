@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.errors import GridMismatch
-from anomri.preprocessing.native import Native
+from anomri.preprocessing.reading.raw_image import Native
 from anomri.scan import Affine, Grid, Mask, Volume
 
 Shape = tuple[int, int, int]

@@ -1,19 +1,16 @@
 """What a person gets to see and keep: images, tables, pictures and one page."""
 
-from anomri.reporting.derivatives import write_detection
-from anomri.reporting.figures import picture
-from anomri.reporting.images import native_images
-from anomri.reporting.naming import anat_folder, derivative, refuse_foreign
-from anomri.reporting.page import write_page
-from anomri.reporting.record import (
+from anomri.reporting.derivatives.detection import write_detection
+from anomri.reporting.derivatives.images import native_images
+from anomri.reporting.derivatives.naming import anat_folder, derivative, refuse_foreign
+from anomri.reporting.derivatives.sidecar import (
     RESEARCH_USE,
     Record,
     read_record,
     read_records,
     read_sound_records,
 )
-from anomri.reporting.refusals import refusals_shown
-from anomri.reporting.tables import (
+from anomri.reporting.derivatives.tables import (
     FAILURES,
     LEFT_OUT,
     NOT_DETECTED,
@@ -24,7 +21,10 @@ from anomri.reporting.tables import (
     write_run,
     write_tables,
 )
-from anomri.reporting.viewing import write_view
+from anomri.reporting.figures.refusal import refusals_shown
+from anomri.reporting.figures.scan_figure import picture
+from anomri.reporting.pages.results_page import write_page
+from anomri.reporting.pages.viewer_page import write_view
 
 __all__ = [
     "FAILURES",

@@ -1,76 +1,14 @@
-"""How abnormal each voxel looks to a model.
+"""How abnormal each voxel looks to a model."""
 
-A score is a function ``(family, images, reconstruction, *, options) -> values`` on tensors of one
-shape, (N, C, *space); higher is more abnormal. Its keyword-only parameters are the options that a
-recipe may give. It is called without gradients; one that needs them enables them itself.
-
-To add a score: write one function and add one line to ``SCORES``.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from anomri.family import Family
-from anomri.options import bind
-from anomri.recipe import Step
-from anomri.scan import AnomalyMap, Scan
-from anomri.scoring.coarse import network_input, segment_coarsely
-from anomri.scoring.codes import CodeStatistics, code_distances, encode_slices
-from anomri.scoring.passes import score_and_reconstruct
-from anomri.scoring.residual import residual
-from anomri.scoring.segmentation import segment_scan, tumour_map
-from anomri.scoring.slices import MAHALANOBIS, MEAN_RESIDUAL, SliceFits, slice_scores
-
-SCORES: Mapping[str, Callable[..., Tensor]] = {"residual": residual}
-
-# What stands in the place of a score where a network names regions itself.
-SEGMENTATIONS: Mapping[str, Callable[..., NDArray[np.float32]]] = {
-    "segment": segment_scan,
-    "segment_coarsely": segment_coarsely,
-}
-
-
-def score_scan(
-    family: Family, scan: Scan, step: Step, *, device: torch.device, batch_size: int = 32
-) -> AnomalyMap:
-    """Compare a scan with what a model expects, voxel by voxel.
-
-    Args:
-        family: a family of slices sees the axial slices that hold brain, a family of volumes the
-            whole scan; both padded or cropped to its size around the centre. Is moved to
-            ``device``.
-        scan: with the contrasts of the family, in its order.
-        step: a name of ``SCORES`` with its options.
-        device: where the network runs; in bfloat16 where it is a CUDA device.
-        batch_size: slices per pass.
-
-    Returns:
-        The map and the reconstruction, both 0 outside the brain.
-
-    Raises:
-        RecipeError: there is no such score or option, or its value is wrong.
-    """
-    score = bind(SCORES, step)
-    family.to(device)
-    if len(family.size) < 3:
-        # Convolutions over slices run up to twice as fast in this order; torch's types lack it.
-        family.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    values, reconstruction = score_and_reconstruct(
-        family, scan, score, device=device, batch_size=batch_size
-    )
-    return AnomalyMap(scan=scan, values=values, reconstruction=reconstruction, score=step.name)
-
+from anomri.scoring.coarse_segmentation import network_input
+from anomri.scoring.latent_distance import CodeStatistics, code_distances, encode_slices
+from anomri.scoring.score import SEGMENTATIONS, score_scan
+from anomri.scoring.slice_scores import MAHALANOBIS, MEAN_RESIDUAL, SliceFits, slice_scores
+from anomri.scoring.windowed_segmentation import tumour_map
 
 __all__ = [
     "MAHALANOBIS",
     "MEAN_RESIDUAL",
-    "SCORES",
     "SEGMENTATIONS",
     "CodeStatistics",
     "SliceFits",
@@ -78,8 +16,6 @@ __all__ = [
     "encode_slices",
     "network_input",
     "score_scan",
-    "segment_coarsely",
-    "segment_scan",
     "slice_scores",
     "tumour_map",
 ]

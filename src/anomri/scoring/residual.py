@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from anomri.family import Family
+from anomri.models import Family
 
 Sign = Literal["signed", "positive", "negative", "absolute"]
 

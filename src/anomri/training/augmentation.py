@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from anomri.family import Batch
+from anomri.models import Batch
 from anomri.recipe import Augmentation, NoiseSquares
 
 

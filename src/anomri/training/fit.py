@@ -13,15 +13,14 @@ import torch
 from lightning.pytorch import Trainer
 
 from anomri.errors import UsageError
-from anomri.family import Network, Segmenter
 from anomri.files import write_text
-from anomri.models import build_network
+from anomri.models import Network, Segmenter, build_network
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training.loading import PartReader, RegionReader, make_loaders
 from anomri.training.module import FamilyTraining
-from anomri.training.parts import HEALTHY, Split, labelled_volume, split_parts
-from anomri.training.record import STATE, WEIGHTS, finish, forget
+from anomri.training.run_record import STATE, WEIGHTS, finish, forget
+from anomri.training.samples import HEALTHY, Split, labelled_volume, split_parts
 from anomri.training.trainer import Machine, fit, limits_of, make_trainer, quiet
 
 RECIPE, ENVIRONMENT = "recipe.yaml", "environment.json"
@@ -51,7 +50,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
     Args:
         recipe: what to train, and how.
         prepared: where the scans are.
-        run: the run folder; see :mod:`anomri.training.record` for what is in it.
+        run: the run folder; see :mod:`anomri.training.run_record` for what is in it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         processes: that train together, each with a device of its own (on the CPU, sharing it) and
             batches of ``batch_size``. They import the calling script anew, which must therefore

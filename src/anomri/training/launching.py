@@ -24,7 +24,7 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from anomri import errors
 from anomri.errors import AnomriError
-from anomri.processes import end_with, kill_with_children, let_signals_through, signals_held
+from anomri.files import end_with, kill_with_children, let_signals_through, signals_held
 
 GRACE_SECONDS = 3.0
 LOST = (

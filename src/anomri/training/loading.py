@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from anomri.family import REGIONS
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
+from anomri.scan import REGIONS
 from anomri.training.launching import QuietLoader, begin_reader
-from anomri.training.parts import Part, Split, unpack
+from anomri.training.samples import Part, Split, unpack
 
 # Images (N, C, *space) and marks, both float32: (N, 1, *space), where nothing may be learnt; or
 # the (N, R, *space) masks of the regions that a segmenter learns.

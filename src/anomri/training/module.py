@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from anomri.family import TOTAL, Losses, Network, Segmenter
+from anomri.models import TOTAL, Losses, Network, Segmenter
 from anomri.recipe import Training
 from anomri.training.augmentation import Augmenter
 from anomri.training.loading import Sample

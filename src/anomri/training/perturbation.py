@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anomri.family import Batch
+from anomri.models import Batch
 from anomri.recipe import Perturbation
 
 

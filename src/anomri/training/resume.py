@@ -19,8 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from anomri.documents import undamaged
-from anomri.files import write_bytes
+from anomri.files import undamaged, write_bytes
 
 TREE, DIGEST = "tree", "sha256"
 ANEW = "delete the run's `resume` folder and train again"

@@ -7,9 +7,9 @@ from scipy import ndimage
 from anomri.errors import QualityRefused, ScanError
 from anomri.preprocessing.brain import find_brain
 from anomri.preprocessing.brain.find import WHOLE_HEAD
+from anomri.preprocessing.brain.quality_check import check_brain
 from anomri.preprocessing.components import solid
-from anomri.preprocessing.quality import check_brain
-from anomri.preprocessing.template import template
+from anomri.preprocessing.template.placement import template
 from anomri.scan import Grid, Mask, Volume
 
 

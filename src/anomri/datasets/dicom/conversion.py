@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from anomri.datasets.dicom.placing import straighten
 from anomri.datasets.dicom.series import EXTRA, read_series
-from anomri.datasets.dicom.standard import place_files
+from anomri.datasets.dicom.slice_positions import straighten
+from anomri.datasets.dicom.standard_copies import place_files
 from anomri.errors import MissingPiece, UnreadableScan
 from anomri.files import scratch_folder
 from anomri.scan import ScanFiles

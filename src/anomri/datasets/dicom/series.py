@@ -25,7 +25,7 @@ from anomri.datasets.dicom.images import (
 )
 from anomri.datasets.dicom.volumes import SAME_SERIES, TELLING, volumes_of
 from anomri.errors import MissingPiece, ScanError
-from anomri.input_files import SLICE_SHARE, guarded, inflated_size, limit_bytes, refuse_larger
+from anomri.files import SLICE_SHARE, guarded, inflated_size, limit_bytes, refuse_larger
 
 if TYPE_CHECKING:
     from pydicom import Dataset

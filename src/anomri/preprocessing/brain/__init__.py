@@ -2,9 +2,9 @@
 
 from anomri.preprocessing.brain.field_of_view import without_cut_edges
 from anomri.preprocessing.brain.find import Method, find_brain
-from anomri.preprocessing.brain.given import check_given
-from anomri.preprocessing.brain.size import estimated_scale, resized
-from anomri.preprocessing.brain.template_gate import SIDE_MM, fault_of
+from anomri.preprocessing.brain.given_mask import check_given
+from anomri.preprocessing.brain.plausibility import SIDE_MM, fault_of
+from anomri.preprocessing.brain.voxel_size import estimated_scale, resized
 
 __all__ = [
     "SIDE_MM",

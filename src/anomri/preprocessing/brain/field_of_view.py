@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from anomri.preprocessing.brain.gates import CUT_SHARE
+from anomri.preprocessing.brain.shape_check import CUT_SHARE
 from anomri.preprocessing.brain.stripped import Background
 from anomri.preprocessing.components import largest
 from anomri.scan import Grid, Mask, Volume

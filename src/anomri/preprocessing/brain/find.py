@@ -10,11 +10,11 @@ from typing import Literal
 
 from anomri.errors import ScanError
 from anomri.preprocessing.brain.deepbet import AGREEMENT, deepbet_brain
-from anomri.preprocessing.brain.gates import check_found
 from anomri.preprocessing.brain.hdbet import hdbet_brain
-from anomri.preprocessing.brain.size import estimated_grid
+from anomri.preprocessing.brain.plausibility import check_in_template
+from anomri.preprocessing.brain.shape_check import check_found
 from anomri.preprocessing.brain.stripped import Background, is_stripped
-from anomri.preprocessing.brain.template_gate import check_in_template
+from anomri.preprocessing.brain.voxel_size import estimated_grid
 from anomri.preprocessing.components import solid
 from anomri.scan import Grid, Mask, Volume
 

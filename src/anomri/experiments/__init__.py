@@ -1,0 +1,1 @@
+"""Experiments of our own: rows of the papers, comparisons, and training of shipped networks."""

@@ -1,0 +1,15 @@
+"""All models of the papers and the built-in ones on the same scans, scan by scan.
+
+::
+
+    comparison.yaml --compare--> scans.tsv, rows.tsv --write_page--> README.md
+
+Networks that ``anomri reproduce`` has trained are taken where they lie. Every difference is paired:
+over the scans that both rows have.
+"""
+
+from anomri.experiments.comparison.compare import Plan, Report, compare
+from anomri.experiments.comparison.definition import DEFINITION, Definition
+from anomri.experiments.comparison.page import write_page
+
+__all__ = ["DEFINITION", "Definition", "Plan", "Report", "compare", "write_page"]

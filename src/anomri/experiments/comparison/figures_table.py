@@ -1,0 +1,64 @@
+"""``figures.tsv``: what the scans of every row come to, for other programs and the HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from anomri.evaluation import write_table
+from anomri.experiments.comparison.definition import Decision, Definition
+from anomri.experiments.comparison.measurement import WHOLE
+from anomri.experiments.comparison.score_table import Scores
+from anomri.experiments.comparison.statistics import Paired, mean_of, paired
+from anomri.scan import REGIONS
+
+FIGURES = "figures.tsv"
+
+
+def write_figures(folder: Path, definition: Definition) -> None:
+    """Write Dice of every row, decision, set and region, with its paired difference."""
+    write_table(folder / FIGURES, list(figures(definition, Scores.of(folder))))
+
+
+def figures(definition: Definition, scores: Scores) -> Iterator[dict[str, Any]]:
+    """Yield a line per set, region, row and decision that is measured."""
+    for data, sets in definition.sets.items():
+        for region in REGIONS:
+            for row in definition.rows:
+                hidden = row in definition.regions_only and region == WHOLE
+                for decision in () if hidden else get_args(Decision):
+                    line = _line(definition, scores, (row, decision, region), sets)
+                    yield from [{"data": data, **line}] if line else []
+
+
+def _line(
+    definition: Definition,
+    scores: Scores,
+    what: tuple[str, str, str],
+    sets: Sequence[str],
+) -> dict[str, Any]:
+    row, decision, region = what
+    values = scores.values(row, "dice", sets, region=region, decision=decision)
+    mean = mean_of(values)
+    if mean is None:
+        return {}
+    base = definition.baseline if region == WHOLE else definition.regions_baseline
+    bar = paired(values, scores.values(base, "dice", sets, region=region))
+    (_, scan), least = min(values.items(), key=lambda item: item[1])
+    line: dict[str, Any] = {
+        **{"region": region, "row": row, "decision": decision, "scans": len(values)},
+        **{"dice": mean.estimate, "lower": mean.lower, "upper": mean.upper},
+        **{"lowest": least, "lowest_scan": scan, "compared_with": base},
+    }
+    compared = {} if bar is None or row == base else _difference(bar)
+    empty = dict.fromkeys(("difference", "difference_lower", "difference_upper", "common_scans"))
+    return line | empty | compared
+
+
+def _difference(bar: Paired) -> dict[str, Any]:
+    one = bar.difference
+    return {
+        **{"difference": one.estimate, "difference_lower": one.lower},
+        **{"difference_upper": one.upper, "common_scans": bar.scans},
+    }

@@ -1,0 +1,111 @@
+"""The page: what came out in words, then the tables.
+
+The section stands between two markers and is made from the tables and the definition alone;
+whatever is around it is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from anomri.experiments.comparison.definition import Definition
+from anomri.experiments.comparison.figures_table import write_figures
+from anomri.experiments.comparison.findings import sentences_of
+from anomri.experiments.comparison.page_tables import (
+    Sheet,
+    aims_table,
+    dice_table,
+    healthy_tables,
+    region_tables,
+    size_table,
+    training_table,
+)
+from anomri.experiments.comparison.score_table import Scores
+from anomri.experiments.comparison.statistics import FEWEST
+from anomri.experiments.reproduction import put_between_markers
+
+PAGE = "README.md"
+BEGIN = "<!-- Made by `anomri compare` from the TSV files; changes here are lost. -->"
+
+
+def write_page(folder: Path, definition: Definition) -> Path:
+    """Write the table of figures, and the section into the page in the place of the former one."""
+    write_figures(folder, definition)
+    path = folder / PAGE
+    put_between_markers(path, section(folder, definition), title=definition.title, begin=BEGIN)
+    return path
+
+
+def section(folder: Path, definition: Definition) -> str:
+    """Return what stands between the markers."""
+    sheet = Sheet(definition, Scores.of(folder), folder)
+    return "\n\n".join(part for part in _parts(sheet) if part)
+
+
+def _parts(sheet: Sheet) -> Iterator[str]:
+    definition = sheet.definition
+    yield _command(sheet)
+    yield "## What came out"
+    yield _listed(sentences_of(definition, sheet.scores)) or "Nothing is measured yet."
+    yield _not_there(sheet)
+    yield aims_table(sheet).markdown().removeprefix("#")
+    yield "## Dice of every set"
+    yield _explained(definition)
+    yield from (dice_table(sheet, name).markdown() for name in sheet.judged)
+    yield "## Lesions by volume"
+    yield (
+        "Lesions found of those in the reference, all scans together, and what was marked beside "
+        "them per scan: components that touch no lesion, and ml outside the reference."
+    )
+    yield from (size_table(sheet, name).markdown() for name in sheet.judged)
+    yield "## Core and enhancing tumour"
+    yield from (table.markdown() for table in region_tables(sheet))
+    yield "## Scans without a tumour"
+    yield from (table.markdown() for table in healthy_tables(sheet))
+    yield "## The rows"
+    yield definition.rule
+    yield _listed(f"**{group.name}**: {group.about}" for group in definition.groups)
+    yield training_table(sheet).markdown()
+    yield "## What a reader must know"
+    yield _listed([*(f"`{one.name}`: {one.about}." for one in definition.test), *definition.notes])
+
+
+def _command(sheet: Sheet) -> str:
+    return (
+        "One command makes every figure below again; a second call measures only what has "
+        "changed:\n\n"
+        f"```\nanomri compare recipes/{sheet.folder.name} --data DATA -o work/\n```\n\n"
+        "`DATA` holds the data sets and `splits.tsv` (columns `subject` and `split`). Networks "
+        "that `anomri reproduce` has trained below `work/`, or below the folder given with "
+        "`--runs`, are taken as they are; the others are trained. After a change in the program, "
+        "`--again` measures the rest too. `scans.tsv` has every measure "
+        "of every scan."
+    )
+
+
+def _explained(definition: Definition) -> str:
+    return (
+        "Volume Dice on each scan's own grid: mean over scans with its bootstrap 95 % interval "
+        f"(scans are drawn). *minus `{definition.baseline}`* is the mean of the differences over "
+        "the scans that both rows have, with the interval of that mean; bold where zero lies "
+        f"outside and at least {FEWEST} scans are compared: fewer agree by chance too often. The "
+        "columns after it put the signed residual of each network through the cleaning, threshold "
+        f"and growing of `{definition.baseline}` in place of its own decision: what is left of a "
+        "difference there is the network's. AUPRC is the area under the curve of precision and "
+        "recall of the row's own cleaned map, before any threshold."
+    )
+
+
+def _not_there(sheet: Sheet) -> str:
+    failed = [
+        f"`{row}` on {subject} of `{data}`: {reason}."
+        for row, data, subject, reason in sheet.scores.failures()
+    ]
+    untrained = ", ".join(f"`{name}`" for name in sheet.untrained)
+    said = [f"Not measured yet: {untrained}."] if untrained else []
+    return _listed([*said, *failed])
+
+
+def _listed(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)

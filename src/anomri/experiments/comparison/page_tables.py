@@ -1,0 +1,185 @@
+"""The tables of the page, each made from ``scans.tsv``: one row per row of the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from anomri.experiments.comparison.definition import COMMON, Definition
+from anomri.experiments.comparison.findings import aims_of
+from anomri.experiments.comparison.formatting import (
+    NONE,
+    change,
+    interval,
+    lowest,
+    millilitres,
+    plain,
+)
+from anomri.experiments.comparison.measurement import classes
+from anomri.experiments.comparison.score_table import ROWS, Scores
+from anomri.experiments.comparison.statistics import found_of, mean_of, median_of, paired
+from anomri.experiments.reproduction import TextTable
+from anomri.files import read_tsv
+
+FALSE_ML, FALSE_LESIONS = "false_positive_ml", "false_lesion_count"
+ENDED = {"patience": "no better for the recipe's patience", "limit": "at the limit of epochs"}
+BEGINS = ("row", "group")
+
+Cells = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What the tables are made from.
+
+    Attributes:
+        definition: of the comparison.
+        scores: of the scans.
+        folder: that holds both.
+    """
+
+    definition: Definition
+    scores: Scores
+    folder: Path
+
+    @property
+    def shown(self) -> list[str]:
+        """Measured rows that show the whole lesion, in order."""
+        hidden = self.definition.regions_only
+        rows = [name for name in self.definition.rows if name not in hidden]
+        return [name for name in rows if self.scores.measured(name)]
+
+    @property
+    def untrained(self) -> list[str]:
+        """Rows that are not measured."""
+        return [name for name in self.definition.rows if not self.scores.measured(name)]
+
+    @property
+    def judged(self) -> list[str]:
+        """Sets and pools whose lesions are the question, pools before their sets."""
+        healthy = {one.name for one in self.definition.test if one.healthy}
+        pooled = {name for names in self.definition.pools.values() for name in names}
+        alone = [name for name in self.definition.sets if name not in healthy | pooled]
+        return [*alone, *(name for name in self.definition.sets if name in pooled)]
+
+    def begins(self, row: str) -> Cells:
+        """Return the first two cells of a row: its name and its group."""
+        return f"`{row}`", self.definition.rows[row].name
+
+    def titled(self, name: str) -> str:
+        """Return the name of a set or pool with the number of its scans."""
+        sets = self.definition.sets[name]
+        scans = len(self.scores.values(self.definition.baseline, "volume_ml", sets))
+        return f"{name}, {scans} scan{'' if scans == 1 else 's'}"
+
+
+def aims_table(sheet: Sheet) -> TextTable:
+    """Return every aim beside what was reached."""
+    definition = sheet.definition
+    headings = (
+        *("aim", "wanted", f"`{definition.candidate}`", f"`{definition.baseline}`"),
+        "best network taught without labels, under either decision",
+        f"reached by `{definition.candidate}`",
+    )
+    return TextTable("The aims", headings, tuple(aims_of(definition, sheet.scores)))
+
+
+def dice_table(sheet: Sheet, name: str) -> TextTable:
+    """Return Dice and its paired difference to the baseline, under both decisions."""
+    base = sheet.definition.baseline
+    headings = (
+        *(*BEGINS, "scans", "Dice", "lowest", f"minus `{base}`"),
+        *(f"Dice, decision of `{base}`", f"minus `{base}`", "AUPRC"),
+    )
+    rows = (_dice_row(sheet, row, sheet.definition.sets[name]) for row in sheet.shown)
+    return TextTable(sheet.titled(name), headings, tuple(row for row in rows if row))
+
+
+def _dice_row(sheet: Sheet, row: str, sets: Sequence[str]) -> Cells:
+    base = sheet.definition.baseline
+    bar = sheet.scores.values(base, "dice", sets)
+    own = sheet.scores.values(row, "dice", sets)
+    common = sheet.scores.values(row, "dice", sets, decision=COMMON)
+    ranked = sheet.scores.values(row, "auprc", sets)
+    if not own:
+        return ()
+    against = NONE if row == base else change(paired(own, bar))
+    mine = (str(len(own)), interval(mean_of(own)), lowest(own), against)
+    same = (interval(mean_of(common)), change(paired(common, bar)))
+    return (*sheet.begins(row), *mine, *same, interval(mean_of(ranked)))
+
+
+def size_table(sheet: Sheet, name: str) -> TextTable:
+    """Return the share of lesions found by volume, and what was marked beside them."""
+    named = [text.replace("_", " ") for text in classes(sheet.definition.edges_ml)]
+    headings = (*BEGINS, *named, "false lesions", "false-positive ml")
+    rows = (_size_row(sheet, row, sheet.definition.sets[name]) for row in sheet.shown)
+    return TextTable(sheet.titled(name), headings, tuple(row for row in rows if row))
+
+
+def _size_row(sheet: Sheet, row: str, sets: Sequence[str]) -> Cells:
+    counts = found_of(sheet.scores, row, sets, sheet.definition.edges_ml)
+    beside = [mean_of(sheet.scores.values(row, m, sets)) for m in (FALSE_LESIONS, FALSE_ML)]
+    if None in beside:
+        return ()
+    shares = (f"{found} of {true} ({found / true:.0%})" if true else NONE for true, found in counts)
+    return (*sheet.begins(row), *shares, *(plain(mean) for mean in beside))
+
+
+def region_tables(sheet: Sheet) -> Iterator[TextTable]:
+    """Yield Dice of core and enhancing tumour for every set whose reference has them."""
+    base, regions = sheet.definition.regions_baseline, ("core", "enhancing")
+    titles = [f"{text} {part}" for part in regions for text in ("Dice,", f"minus `{base}`,")]
+    for one in (one for one in sheet.definition.test if one.regions):
+        rows = []
+        for row in sheet.definition.rows:
+            cells = [cell for part in regions for cell in _region(sheet, row, one.name, part)]
+            rows += [(*sheet.begins(row), *cells)] if set(cells) != {NONE} else []
+        yield TextTable(sheet.titled(one.name), (*BEGINS, *titles), tuple(rows))
+
+
+def _region(sheet: Sheet, row: str, data: str, region: str) -> Cells:
+    base = sheet.definition.regions_baseline
+    own = sheet.scores.values(row, "dice", [data], region=region)
+    bar = sheet.scores.values(base, "dice", [data], region=region)
+    return interval(mean_of(own)), NONE if row == base else change(paired(own, bar))
+
+
+def healthy_tables(sheet: Sheet) -> Iterator[TextTable]:
+    """Yield what is marked in scans without a tumour."""
+    headings = (
+        *(*BEGINS, "scans", "median ml outside the reference", "largest"),
+        *("false lesions per scan", "Dice of the reference's lesions"),
+        f"median ml outside, decision of `{sheet.definition.baseline}`",
+    )
+    for one in (one for one in sheet.definition.test if one.healthy):
+        rows = (_healthy_row(sheet, row, one.name) for row in sheet.shown)
+        yield TextTable(one.name, headings, tuple(row for row in rows if row))
+
+
+def _healthy_row(sheet: Sheet, row: str, data: str) -> Cells:
+    outside, false, agreed = (
+        sheet.scores.values(row, metric, [data]) for metric in (FALSE_ML, FALSE_LESIONS, "dice")
+    )
+    common = sheet.scores.values(row, FALSE_ML, [data], decision=COMMON)
+    if not outside:
+        return ()
+    volumes = (millilitres(median_of(outside)), f"{max(outside.values()):.1f}")
+    rest = (plain(mean_of(false)), interval(mean_of(agreed)), millilitres(median_of(common)))
+    return (*sheet.begins(row), str(len(outside)), *volumes, *rest)
+
+
+def training_table(sheet: Sheet) -> TextTable:
+    """Return how each network was trained."""
+    headings = ("row", "size", "epochs", "best epoch", "ended", "seed", "weights")
+    facts = {line["row"]: line for line in read_tsv(sheet.folder / ROWS)}
+    rows = [
+        (
+            *(f"`{row}`", line["size"], line["epochs"], line["best_epoch"]),
+            *(ENDED.get(line["ended"], NONE), line["seed"], line["weights_sha256"]),
+        )
+        for row, group in sheet.definition.rows.items()
+        if group.paper and (line := facts.get(row))
+    ]
+    return TextTable("How each training ended", headings, tuple(rows))

@@ -1,0 +1,85 @@
+"""The labelled healthy heads that images are drawn from, and the card of what was learnt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from scipy import ndimage
+
+from anomri.errors import UsageError
+from anomri.files import write_text
+from anomri.preprocessing import orient, read_native, read_truth, to_ras
+from anomri.scan import Labels, Volume
+
+FWHM_PER_SIGMA = 2.355
+HELD_OUT = slice(5, None, 6)  # of the heads in the order of their names
+
+Head = TypeVar("Head")
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A T1 scan and the labels of its anatomy, (I, J, K) RAS+, and mm along I, J, K."""
+
+    scan: Volume
+    anatomy: Labels
+    spacing: tuple[float, float, float]
+
+    def at(self, mm: float) -> Labelled:
+        """Return the head on cubes of ``mm``, blurred before by what they are larger."""
+        steps = np.array([mm / step for step in self.spacing])
+        shape = tuple(int((n - 1) / s) + 1 for n, s in zip(self.scan.shape, steps, strict=True))
+        blur = np.sqrt(np.maximum(steps**2 - 1, 0)) / FWHM_PER_SIGMA
+        smooth = ndimage.gaussian_filter(self.scan, blur)
+        scan = ndimage.affine_transform(smooth, steps, output_shape=shape, order=1)
+        anatomy = ndimage.affine_transform(self.anatomy, steps, output_shape=shape, order=0)
+        return Labelled(scan.astype(np.float32), anatomy, (mm, mm, mm))
+
+
+def read_heads(folder: Path) -> Iterator[tuple[str, Labelled]]:
+    """Yield the names and heads of ``t1/<name>_T1`` and ``dlmuse_seg/<name>_T1_DLMUSE`` (.nii.gz).
+
+    Raises:
+        UsageError: there are fewer than two such pairs.
+    """
+    named = {p.name.removesuffix("_T1.nii.gz"): p for p in (folder / "t1").glob("*_T1.nii.gz")}
+    pairs = {
+        name: (path, folder / "dlmuse_seg" / f"{name}_T1_DLMUSE.nii.gz")
+        for name, path in sorted(named.items())
+    }
+    whole = {name: pair for name, pair in pairs.items() if pair[1].exists()}
+    if len(whole) < 2:
+        raise UsageError(
+            f"{folder.name}: expected t1/ and dlmuse_seg/ with at least two heads, "
+            f"found {len(whole)}. Next: name them t1/X_T1.nii.gz and "
+            "dlmuse_seg/X_T1_DLMUSE.nii.gz."
+        )
+    for name, (path, labels) in whole.items():
+        scan, grid = read_native(path)
+        anatomy = to_ras(read_truth(labels, grid), grid)  # its file may lie otherwise
+        yield name, Labelled(to_ras(scan, grid), anatomy, orient(grid).spacing)
+
+
+def split(heads: Mapping[str, Head]) -> tuple[dict[str, Head], dict[str, Head]]:
+    """Return the heads to learn from and every sixth, held out; all of them if under six."""
+    held = set(sorted(heads)[HELD_OUT])
+    taught = {name: head for name, head in heads.items() if name not in held}
+    return taught, {name: heads[name] for name in sorted(held)} or dict(heads)
+
+
+def write_card(weights: Path, steps: int, taught: Iterable[str]) -> None:
+    """Write beside the weights what they are: their hash, their origin, their licence."""
+    card = {
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "steps": steps,
+        "heads": sorted(taught),
+        "data": "IXI data set (brain-development.org), T1 and automatic anatomy labels",
+        "licence": "CC BY-SA 3.0",
+    }
+    write_text(weights.with_suffix(".json"), json.dumps(card, indent=2) + "\n")

@@ -1,0 +1,45 @@
+"""A paper's rows, from recipe to measured table and page."""
+
+from anomri.experiments.reproduction.page import (
+    TextTable,
+    made_section,
+    put_between_markers,
+    tables_of,
+    write_page,
+)
+from anomri.experiments.reproduction.protocol import Protocol, Source
+from anomri.experiments.reproduction.reproduce import Plan, reproduce, trial
+from anomri.experiments.reproduction.rows import Row, rows_of
+from anomri.experiments.reproduction.scans import Data, halves
+from anomri.experiments.reproduction.table import commit, setting_of
+from anomri.experiments.reproduction.training import (
+    Work,
+    ending,
+    keep_curves,
+    learnt_from,
+    train_row,
+)
+
+__all__ = [
+    "Data",
+    "Plan",
+    "Protocol",
+    "Row",
+    "Source",
+    "TextTable",
+    "Work",
+    "commit",
+    "ending",
+    "halves",
+    "keep_curves",
+    "learnt_from",
+    "made_section",
+    "put_between_markers",
+    "reproduce",
+    "rows_of",
+    "setting_of",
+    "tables_of",
+    "train_row",
+    "trial",
+    "write_page",
+]

@@ -1,0 +1,158 @@
+"""Looking up published and measured figures, and comparing their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import isnan
+from pathlib import Path
+
+from anomri.experiments.reproduction.protocol import FULL, Column, Protocol, Table
+from anomri.experiments.reproduction.rows import BASELINE
+from anomri.experiments.reproduction.table import MEASURED, PUBLISHED, setting_of
+from anomri.files import read_tsv
+
+Line = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The two tables of a paper.
+
+    Attributes:
+        published: lines of ``published.tsv``.
+        measured: lines of ``measured.tsv``.
+    """
+
+    published: Sequence[Line]
+    measured: Sequence[Line]
+
+    @classmethod
+    def of(cls, folder: Path) -> Figures:
+        """Read both; either may be missing."""
+        return cls(read_tsv(folder / PUBLISHED), read_tsv(folder / MEASURED))
+
+    def rows_of(self, table: Table) -> list[tuple[str, str]]:
+        """List row and size of what a table shows; the size is empty where nothing is measured."""
+        names = dict.fromkeys([BASELINE, *(line["row"] for line in self.published)])
+        names |= dict.fromkeys(line["row"] for line in self.measured)
+        shown = [name for name in (table.rows or names) if name in names]
+        return [(name, size) for name in shown for size in self._sizes(name) or [""]]
+
+    def trained(self) -> list[Line]:
+        """Return one line per trained row and size."""
+        lines = {
+            (line["row"], line["size"]): line for line in self.measured if line["row"] != BASELINE
+        }
+        return list(lines.values())
+
+    def published_value(self, row: str, quantity: str) -> str:
+        """Return a figure of the paper as it prints it; empty where it gives none."""
+        for line in self.published:
+            if (line["row"], line["quantity"]) == (row, quantity):
+                return line["value"]
+        return ""
+
+    def measured_line(self, row: str, size: str, column: Column) -> Line | None:
+        """Return our line for a column; None where it is not measured."""
+        wanted = (row, size, column.data, column.region, column.metric)
+        for line in self.measured:
+            found = tuple(line[k] for k in ("row", "size", "data", "region", "metric"))
+            if found == wanted and setting_of(line["threshold"]) == column.threshold:
+                return line
+        return None
+
+    def published_cell(self, row: str, column: Column) -> str:
+        """Return the paper's figure as text; empty where it gives none."""
+        value = self.published_value(row, column.quantity)
+        spread = self.published_value(row, column.spread) if column.spread else ""
+        return f"{value} ± {spread}" if value and spread else value
+
+    def measured_cell(self, row: str, size: str, column: Column) -> str:
+        """Return our figure as text; empty where it is not measured."""
+        line = self.measured_line(row, size, column)
+        if line is None:
+            return ""
+        mean, lower, upper, sd = (_number(line[k]) for k in ("mean", "lower", "upper", "sd"))
+        if isnan(mean):
+            return ""
+        if column.spread or column.deviation:
+            return f"{mean:.3f} ± {sd:.3f}"
+        interval = "" if isnan(lower) else f" ({lower:.2f} to {upper:.2f})"
+        return f"{mean:.3f}{interval}"
+
+    def _sizes(self, row: str) -> list[str]:
+        return list(dict.fromkeys(line["size"] for line in self.measured if line["row"] == row))
+
+
+def order_of(protocol: Protocol, figures: Figures) -> Iterator[str]:
+    """Say of the first column of each table, at each size, what comes of the order of models."""
+    for table in protocol.tables:
+        column = table.columns[0]
+        for size in protocol.sizes:
+            ours = {
+                name: line
+                for name, _ in figures.rows_of(table)
+                if name != BASELINE and (line := figures.measured_line(name, size, column))
+            }
+            about = f"{table.title}, {column.title}, size `{size}`"
+            sentences = [_order(column, ours, figures), _baseline(column, ours, figures)]
+            said = " ".join(sentence for sentence in sentences if sentence)
+            if said:
+                yield f"{about}: {said}"
+
+
+def _order(column: Column, ours: Mapping[str, Line], figures: Figures) -> str:
+    """Compare every pair of models that the paper ranks; empty where fewer than two are there."""
+    printed = {name: figures.published_value(name, column.quantity) for name in ours}
+    theirs = {name: float(value) for name, value in printed.items() if value}
+    pairs = [(a, b) for a, b in combinations(theirs, 2) if theirs[a] != theirs[b]]
+    if not pairs:
+        return ""
+    means = {name: float(ours[name]["mean"]) for name in theirs}
+    same = sum((theirs[a] - theirs[b]) * (means[a] - means[b]) > 0 for a, b in pairs)
+    apart = sum(_apart(ours[a], ours[b]) for a, b in pairs)
+    best = min if _is_error(column) else max
+    return (
+        f"{_verdict(same, len(pairs))}: {same} of {len(pairs)} pairs of models are in the paper's "
+        f"order, and our 95 % intervals are apart in {apart}. Best in the paper of these "
+        f"{len(theirs)}: `{best(theirs, key=theirs.__getitem__)}`; "
+        f"here: `{best(means, key=means.__getitem__)}`."
+    )
+
+
+def _baseline(column: Column, ours: Mapping[str, Line], figures: Figures) -> str:
+    """Say how many models are better than the row without a network; empty without that row."""
+    line = figures.measured_line(BASELINE, FULL, column)
+    if line is None or not ours:
+        return ""
+    sign = -1 if _is_error(column) else 1
+    bar = float(line["mean"])
+    better = sum(sign * (float(one["mean"]) - bar) > 0 for one in ours.values())
+    return (
+        f"{better} of {len(ours)} models {'is' if better == 1 else 'are'} better than "
+        f"`{BASELINE}`, which has no network ({bar:.3f})."
+    )
+
+
+def _verdict(same: int, pairs: int) -> str:
+    if same == pairs:
+        return "the order comes out"
+    return "the order does not come out" if 2 * same <= pairs else "the order comes out in part"
+
+
+def _is_error(column: Column) -> bool:
+    """Whether less is better."""
+    return column.metric.endswith(("_mm", "_mae"))
+
+
+def _apart(one: Line, other: Line) -> bool:
+    """Whether two intervals do not overlap."""
+    return float(one["lower"]) > float(other["upper"]) or float(other["lower"]) > float(
+        one["upper"]
+    )
+
+
+def _number(cell: str) -> float:
+    return float("nan") if cell == "n/a" else float(cell)

@@ -1,0 +1,170 @@
+"""Detecting and evaluating a trained row: one line per threshold, region and measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anomri import pipeline
+from anomri.datasets import Found
+from anomri.detector import Detector
+from anomri.evaluation import summarise
+from anomri.experiments.reproduction.protocol import Setting
+from anomri.experiments.reproduction.rows import Row
+from anomri.experiments.reproduction.scans import halves
+from anomri.experiments.reproduction.training import Work
+from anomri.files import NOTHING, read_tsv
+from anomri.postprocessing import TO_BE_FITTED, fit_threshold
+from anomri.recipe import Step
+from anomri.scan import REGIONS
+
+# setting -> threshold rule, decision, and what the rule was allowed to see
+RULES: Mapping[Setting, tuple[str, str, str]] = {
+    "recipe": ("", "", "label-free"),
+    "slices": (
+        "",
+        "",
+        "label-free; slices emptied below the mean residual of lesion-free slices of train",
+    ),
+    "robust": ("robust", "above", "label-free"),
+    "healthy": ("healthy", "above", "fitted on lesion-free tissue of train"),
+    "labelled": ("labelled", "above", "fitted on train labels"),
+}
+SUPERVISED = "supervised"
+# The better of the two of Table 3 of Weninger et al.; section 5.3 does not say which one it used.
+SLICE_SCORE = "mean_residual"
+HALVES = {
+    "halves": "chosen on the labels of the first half, measured on the second",
+    "halves swapped": "chosen on the labels of the second half, measured on the first",
+    "halves both": "each scan under the threshold of the other half",
+}
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trained row before one test set.
+
+    Attributes:
+        row: the row.
+        model: what :func:`anomri.pipeline.load_detector` takes.
+        scans: of the test set.
+        out: folder for detections.
+        work: device and progress.
+    """
+
+    row: Row
+    model: str
+    scans: Found
+    out: Path
+    work: Work
+
+    def measure(self, setting: Setting) -> Iterator[Line]:
+        """Yield one line per threshold, region and measure."""
+        regions = regions_of(self.row)
+        if setting in ("labelled", "halves") and regions != ("whole",):
+            return  # thresholds are fitted to every label, as lesion
+        if setting == "halves":
+            yield from self._halves()
+            return
+        rule, decide, sees = RULES[setting]
+        detector = self._detector(rule, decide, SLICE_SCORE if setting == "slices" else "")
+        out = self.out / setting
+        pipeline.detect(self.scans, detector, out, track=self.work.track)
+        named = f"{setting} ({_seen(self.row, setting, sees)})"
+        for region in regions:
+            summary = self._evaluate(out, self.scans, out / region, region)
+            yield from self._lines(summary, region, named, detector)
+
+    def _halves(self) -> Iterator[Line]:
+        """Yield the lines of paper B: a threshold of one half for the other, and swapped.
+
+        "On the first half, we compute Dice scores between ground truths and segmentations obtained
+        with 15 different thresholds [...]. Then, the threshold which provided the best performance
+        is applied on the second half" (Lambert et al., section 3). Rows without such a list of
+        thresholds choose from all values.
+        """
+        first, second = halves(self.scans)
+        cases: list[Line] = []
+        detector = self._detector("", "")
+        for name, chooses, judged in (
+            ("halves", first, second),
+            ("halves swapped", second, first),
+        ):
+            out = self.out / name.replace(" ", "-")
+            fitted, value = fitted_on(detector, chooses, self.work)
+            pipeline.detect(judged, fitted, out, track=self.work.track)
+            summary = self._evaluate(out, judged, out, "whole")
+            cases += [_numbers(line) for line in read_tsv(out / "evaluation.tsv")]
+            named = f"{name} ({HALVES[name]})"
+            summary.append({"metric": "threshold", "mean": value, "n": len(chooses.scans)})
+            yield from self._lines(summary, "whole", named, fitted)
+        named = f"halves both ({HALVES['halves both']})"
+        yield from self._lines(summarise(cases), "whole", named, detector)
+
+    def _detector(self, rule: str, decide: str, blank_slices: str = "") -> Detector:
+        instead = pipeline.Instead(threshold=rule, decide=decide, blank_slices=blank_slices)
+        return pipeline.load_detector(self.model, device=self.work.device, instead=instead)
+
+    def _evaluate(self, detections: Path, scans: Found, out: Path, region: str) -> list[Line]:
+        summary, _ = pipeline.evaluate(detections, scans, out, region=region, track=self.work.track)
+        return summary
+
+    def _lines(
+        self, summary: Iterable[Line], region: str, threshold: str, detector: Detector
+    ) -> Iterator[Line]:
+        origin = {
+            "row": self.row.recipe.name,
+            "contrasts": "+".join(self.row.recipe.contrasts),
+            "weights_sha256": detector.weights_hash,
+            "region": region,
+            "threshold": threshold,
+        }
+        yield from ({**origin, **line} for line in summary)
+
+
+def regions_of(row: Row) -> tuple[str, ...]:
+    """Return the regions that a row is measured on."""
+    if row.supervised or row.parts:
+        return tuple(REGIONS)
+    return (row.recipe.detection.shows,)
+
+
+def fitted_on(detector: Detector, scans: Found, work: Work) -> tuple[Detector, float]:
+    """Return the detector with the threshold, of the recipe's candidates, best on labelled scans.
+
+    The decision is ``above``; everything else of the recipe's detection stays.
+
+    Raises:
+        UsageError: none of the scans has a labelled lesion.
+    """
+    section = detector.recipe.detection
+    rule = section.threshold if section.threshold.name == "labelled" else Step(name="labelled")
+    tracked = work.track(scans.scans, "choosing the threshold")
+    maps = (detector.score(detector.prepare(files)) for files in tracked)
+    value = fit_threshold(maps, rule).value
+    fixed = Step(name="fixed", options={"value": value})
+    chosen = section.model_copy(update={"threshold": fixed, "decide": Step(name="above")})
+    recipe = detector.recipe.model_copy(update={"detection": chosen})
+    return Detector(
+        recipe, detector.networks, device=detector.device, weights_hash=detector.weights_hash
+    ), value
+
+
+def _seen(row: Row, setting: Setting, sees: str) -> str:
+    """Say what a setting was allowed to see of the labels."""
+    if setting != "recipe":
+        return sees
+    if row.supervised:
+        return SUPERVISED
+    rule = row.recipe.detection.threshold.name
+    return f"fitted on train: {rule}" if rule in TO_BE_FITTED else sees
+
+
+def _numbers(line: dict[str, str]) -> Line:
+    """Read a row of a table of subjects again; measures that do not apply are left out."""
+    measures = {k: float(v) for k, v in line.items() if k != "subject" and v != NOTHING}
+    return {"subject": line["subject"], **measures}

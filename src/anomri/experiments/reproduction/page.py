@@ -1,0 +1,140 @@
+"""The paper's figures beside ours: as text tables, and as a section of the paper's README.
+
+The section stands between two markers and is made from ``published.tsv``, ``measured.tsv`` and
+``protocol.yaml`` alone; whatever is around it is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from anomri.experiments.reproduction.figures import Figures, order_of
+from anomri.experiments.reproduction.protocol import Protocol, Table
+from anomri.experiments.reproduction.rows import BASELINE
+from anomri.files import write_text
+
+PAGE = "README.md"
+BEGIN = "<!-- Made by `anomri reproduce` from the TSV files; changes here are lost. -->"
+END = "<!-- End of what is made. -->"
+NONE = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class TextTable:
+    """A table as text.
+
+    Attributes:
+        title: heading.
+        headings: of the columns.
+        rows: cells, as many as headings.
+    """
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """Return the table with its title, in Markdown."""
+        lines = [self.headings, ("---",) * len(self.headings), *self.rows]
+        ruled = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return f"### {self.title}\n\n{ruled}" if self.rows else f"### {self.title}\n\nNo row yet."
+
+
+def tables_of(folder: Path, protocol: Protocol) -> list[TextTable]:
+    """Return the paper's tables with ours beside them, and how each training ended."""
+    figures = Figures.of(folder)
+    tables = [_compared(table, figures) for table in protocol.tables]
+    return [*tables, _endings(figures)]
+
+
+def write_page(folder: Path, protocol: Protocol) -> Path:
+    """Put the section into the paper's README, in the place of the former one or at its end."""
+    path = folder / PAGE
+    put_between_markers(path, section(folder, protocol), title=protocol.paper)
+    return path
+
+
+def put_between_markers(path: Path, made: str, *, title: str, begin: str = BEGIN) -> None:
+    """Put a made section into a page, in the place of the former one or at its end."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else f"# {title}\n"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(END)
+    made = f"{begin}\n\n{made}\n\n{END}"
+    write_text(path, f"{before.rstrip()}\n\n{made}\n{_separated(after)}")
+
+
+def section(folder: Path, protocol: Protocol) -> str:
+    """Return what stands between the markers."""
+    figures = Figures.of(folder)
+    parts = [
+        "## Published and measured",
+        _command(folder, protocol, figures),
+        *(table.markdown() for table in tables_of(folder, protocol)),
+        "### Does the paper's order of models come out?",
+        "\n".join(f"- {sentence}" for sentence in order_of(protocol, figures)) or "Not measured.",
+        "### Sizes",
+        "\n".join(f"- `{name}`: {size.about}" for name, size in protocol.sizes.items()),
+        "### What differs from the paper's protocol",
+        "\n".join(f"- {difference}" for difference in protocol.differences),
+    ]
+    return "\n\n".join(parts)
+
+
+def _command(folder: Path, protocol: Protocol, figures: Figures) -> str:
+    """Name the command of every size that rows were trained at; of all where none was."""
+    measured = {line["size"] for line in figures.measured if line["row"] != BASELINE}
+    sizes = [name for name in protocol.sizes if name in measured] or list(protocol.sizes)
+    command = f"anomri reproduce recipes/{folder.name} --data DATA -o work/"
+    lines = "\n".join(f"{command} --size {name}" for name in sizes)
+    return (
+        "One command makes the rows of a size again; a second call goes on where the first was\n"
+        f"stopped:\n\n```\n{lines}\n```\n\n"
+        "`DATA` holds the data sets and `splits.tsv` (columns `subject` and `split`).\n"
+        "Ours: mean over scans with its bootstrap 95 % interval, or ± standard deviation over\n"
+        "scans where the paper gives that. What a threshold was allowed to see stands in\n"
+        "`measured.tsv`, with every other measure."
+    )
+
+
+def _compared(table: Table, figures: Figures) -> TextTable:
+    """Two columns per figure, the paper's and ours; one row per row and size."""
+    headings = ["row", "size"]
+    for column in table.columns:
+        headings += [f"{column.title}, paper"] if column.quantity else []
+        headings += [f"{column.title}, ours"]
+    rows = [_row(name, size, table, figures) for name, size in figures.rows_of(table)]
+    return TextTable(table.title, tuple(headings), tuple(row for row in rows if row))
+
+
+def _row(name: str, size: str, table: Table, figures: Figures) -> tuple[str, ...]:
+    cells = [f"`{name}`", size or NONE]
+    for column in table.columns:
+        cells += [figures.published_cell(name, column) or NONE] if column.quantity else []
+        cells += [figures.measured_cell(name, size, column) or NONE]
+    return tuple(cells) if any(cell != NONE for cell in cells[2:]) else ()
+
+
+def _endings(figures: Figures) -> TextTable:
+    headings = ("row", "size", "epochs", "best epoch", "ended", "seed", "commit")
+    return TextTable("How each training ended", headings, tuple(_ending_rows(figures)))
+
+
+def _ending_rows(figures: Figures) -> Iterable[tuple[str, ...]]:
+    words = {"patience": "no better for the recipe's patience", "limit": "at the limit of epochs"}
+    for line in figures.trained():
+        ended = words.get(line["ended"], "not kept")
+        cells = (line["epochs"], line["best_epoch"], ended, line["seed"], line["commit"])
+        yield (f"`{line['row']}`", line["size"], *cells)
+
+
+def _separated(after: str) -> str:
+    rest = after.strip("\n")
+    return f"\n{rest}\n" if rest else ""
+
+
+def made_section(text: str, begin: str = BEGIN) -> str:
+    """Return what stands between the markers of a README."""
+    _, _, rest = text.partition(begin)
+    return rest.partition(END)[0].strip("\n")

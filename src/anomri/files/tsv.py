@@ -1,0 +1,65 @@
+"""Tables of tab-separated values.
+
+They have one header line; ``n/a`` stands where there is nothing, as in BIDS.
+Names in them come from file systems and headers: a cell that a spreadsheet would run as a formula
+is defused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from anomri.files.atomic import write_text
+from anomri.files.documents import read_text
+
+NOTHING = "n/a"
+FORMULA = ("=", "+", "-", "@")  # how a spreadsheet knows a formula
+
+Cell = str | float | int | None
+
+
+def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Write tab-separated values."""
+    lines = [columns, *([_plain(cell) for cell in row] for row in rows)]
+    write_text(path, "".join("\t".join(line) + "\n" for line in lines))
+
+
+def read_tsv(path: Path) -> list[dict[str, str]]:
+    """Read tab-separated values as one mapping per row; none where there is no file.
+
+    Raises:
+        DamagedFile: it is no UTF-8, with or without the mark that spreadsheets begin with.
+    """
+    if not path.is_file():
+        return []
+    header, *lines = read_text(path).splitlines() or [""]
+    columns = header.split("\t")
+    rows = ([_undefused(cell) for cell in line.split("\t")] for line in lines)
+    return [dict(zip_longest(columns, row[: len(columns)], fillvalue=NOTHING)) for row in rows]
+
+
+def _plain(cell: Cell) -> str:
+    """Return the text of a cell: short numbers, no tab or line break, no formula."""
+    if cell is None or cell == "":
+        return NOTHING
+    if isinstance(cell, float | np.floating):
+        return f"{cell:.6g}"
+    text = re.sub(r"\s+", " ", str(cell)).strip()
+    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
+
+
+def _undefused(text: str) -> str:
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False

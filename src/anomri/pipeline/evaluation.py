@@ -1,0 +1,302 @@
+"""What was detected is measured against the experts' masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anomri.batch import (
+    ALONE,
+    WHOLE,
+    Crew,
+    Note,
+    Outcome,
+    Part,
+    Track,
+    each,
+    joint,
+    known,
+    left_out,
+    untracked,
+)
+from anomri.datasets import Found
+from anomri.errors import DamagedFile, GridMismatch, ScanError, UsageError
+from anomri.evaluation import (
+    case_metrics,
+    curve_points,
+    summarise,
+    summarise_slices,
+    write_table,
+)
+from anomri.files import remove_stale_drafts
+from anomri.preprocessing import check_mask_grid, read_labels, read_native, read_truth
+from anomri.reporting import (
+    NOT_DETECTED,
+    NOT_EVALUATED,
+    Failure,
+    Record,
+    derivative,
+    read_record,
+    write_failures,
+)
+from anomri.scan import REGIONS, Grid, Mask, ScanFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What is measured of one scan; travels to a worker.
+
+    Attributes:
+        detections: folder of the results.
+        region: as for :func:`read_case`.
+        mask_grid: likewise.
+    """
+
+    detections: Path
+    region: str
+    mask_grid: str = "auto"
+
+    def __call__(self, files: ScanFiles) -> dict[str, Any]:
+        """Return the scan's row and the points of its curves."""
+        case = read_case(self.detections, files, self.region, mask_grid=self.mask_grid)
+        error = {"reconstruction_mae": _reconstruction_mae(self.detections, files)}
+        points = curve_points(case["values"], case["truth"], case["brain"])
+        return {
+            "row": {"subject": files.name, **case_metrics(**case), **error},
+            "points": [{"subject": files.name, **point} for point in points],
+            "slices": _slices(self.detections, files, case),
+        }
+
+
+def evaluate(  # noqa: PLR0913 - options of one command
+    detections: Path,
+    found: Found,
+    out: Path,
+    *,
+    region: str = "",
+    mask_grid: str = "auto",
+    track: Track = untracked,
+    crew: Crew = ALONE,
+    part: Part = WHOLE,
+) -> tuple[list[dict[str, Any]], Outcome]:
+    """Measure what was detected against the experts' masks, on the scans' own grid.
+
+    Writes ``evaluation.tsv``, a row per scan, ``evaluation_summary.tsv``,
+    ``evaluation_curves.tsv``, points of each scan's precision-recall and ROC curves, and
+    ``evaluation_slices.tsv``, a row per axial slice with its scores. The summary's
+    ``slice_auroc_...`` are over the slices of all scans together. Whoever the data set names and
+    is not measured has a row in ``evaluation_failures.tsv``.
+
+    Raises:
+        UsageError: none of the scans was detected.
+    """
+    if region:
+        _check(region)
+    remove_stale_drafts(out)
+    check_mask_grid(mask_grid)
+    detected = [files for files in found.scans if _is_detected(detections, files.label)]
+    if not detected:
+        raise UsageError(
+            f"{detections.name}: expected detections of the {len(found.scans)} scans, found none. "
+            "Next: run `anomri detect` on them with this folder as -o, or check the spelling."
+        )
+    outcome = each(
+        part.of(detected), Measure(detections, region, mask_grid), track, "evaluating", crew
+    )
+    _add_unused(outcome, part.found(found), detections)
+    place = {files.label: number for number, files in enumerate(detected)}
+    entries = zip(outcome.done, outcome.values, strict=True)
+    unused = [asdict(one) for one in _unused(outcome)]
+    measured = [{"place": place[label], **value} for label, value in entries]
+    note: Note = {"measured": measured, "unused": unused}
+    with joint(out, "evaluate", part, note) as notes:
+        return evaluation_tables(out, notes), outcome
+
+
+def evaluation_tables(out: Path, notes: Sequence[Note]) -> list[dict[str, Any]]:
+    """Write the tables of an evaluation, in the order of the scans; return the summary."""
+    measured = sorted(
+        (entry for note in notes for entry in note["measured"]), key=lambda entry: entry["place"]
+    )
+    rows = [entry["row"] for entry in measured]
+    slices = [row for entry in measured for row in entry["slices"]]
+    summary = [*summarise(rows), *summarise_slices(slices)]
+    write_table(out / "evaluation.tsv", rows)
+    write_table(out / "evaluation_summary.tsv", summary)
+    write_table(out / "evaluation_curves.tsv", [p for entry in measured for p in entry["points"]])
+    write_table(out / "evaluation_slices.tsv", slices)
+    unused = [Failure(**entry) for note in notes for entry in note["unused"]]
+    write_failures(out, unused, name=NOT_EVALUATED)
+    return summary
+
+
+def _is_detected(detections: Path, label: str) -> bool:
+    """Whether a scan has a result, be it one that cannot be read back."""
+    try:
+        return read_record(detections, label) is not None
+    except DamagedFile:
+        return True
+
+
+def _add_unused(outcome: Outcome, found: Found, detections: Path) -> None:
+    """Add to an outcome who has no result: whose detection failed, and who was not looked at."""
+    failed = known(detections)
+    seen = {*outcome.done, *(failure.label for failure in outcome.failures)}
+    for files in found.scans:
+        if files.label in seen or _is_detected(detections, files.label):
+            continue
+        if files.label in failed:
+            outcome.failures.append(failed[files.label])
+            outcome.exit_codes.add(ScanError.exit_code)
+        else:
+            outcome.not_detected.append(_not_detected(files, detections))
+    outcome.left_out.extend(left_out(found.left_out))
+
+
+def _not_detected(files: ScanFiles, detections: Path) -> Failure:
+    return Failure(
+        files.subject,
+        "",
+        f"expected a result of it in {detections.name}, got none",
+        "run `anomri detect` on it too, or evaluate without it",
+        status=NOT_DETECTED,
+        label=files.label,
+    )
+
+
+def _unused(outcome: Outcome) -> list[Failure]:
+    return [*outcome.failures, *outcome.left_out, *outcome.not_detected]
+
+
+def measure_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str, float]:
+    """Measure one detection on its scan's own grid; arguments as for :func:`read_case`."""
+    metrics = case_metrics(**read_case(detections, files, region))
+    return metrics | {"reconstruction_mae": _reconstruction_mae(detections, files)}
+
+
+def read_case(
+    detections: Path, files: ScanFiles, region: str = "", *, mask_grid: str = "auto"
+) -> dict[str, Any]:
+    """Read a detection and its truth on the scan's own grid, as `case_metrics` wants them.
+
+    Args:
+        detections: folder written by :func:`detect`.
+        files: the scan; without a truth it is taken as healthy, unless it is known not to be.
+        region: which labels of the truth count, by name of ``REGIONS``; empty is what the map of
+            the detection's mask shows. A mask without regions counts as the one that it shows and
+            as the whole. The values are those of the maps that show this region;
+            of all maps where none does.
+
+        mask_grid: where a truth lies that has the scan's shape and another affine: where its
+            ``header`` says, or on the voxels of the ``scan``; ``auto`` refuses it.
+
+    Raises:
+        UsageError: there is no such region.
+        ScanError: the truth cannot be used, lies wholly beside the brain, or is missing where
+            there must be a lesion.
+    """
+    record = read_record(detections, files.label)
+    if record is None:
+        raise UsageError(f"{files.label}: was not detected")
+    region = region or shown_in(record)
+    _check(region)
+    mask, grid = _mask(detections, record, region)
+    brain, _ = read_labels(derivative(detections, files.label, "desc-brain_mask.nii.gz"))
+    shows = dict(zip(record.contrasts, record.shows, strict=False))
+    showing = [name for name in record.contrasts if shows.get(name) == region] or record.contrasts
+    names = [f"desc-anomaly_{name}.nii.gz" for name in showing]
+    maps = [read_native(derivative(detections, files.label, name))[0] for name in names]
+    truth = _truth(files, grid, region, mask_grid)
+    _refuse_beside(files, truth, brain > 0)
+    order = grid.axial_last
+    i, j, k = (grid.spacing[axis] for axis in order)
+    return {
+        "mask": mask.transpose(order),
+        "values": np.max(maps, axis=0).transpose(order),
+        "truth": None if truth is None else truth.transpose(order),
+        "brain": brain.transpose(order) > 0,
+        "spacing": (i, j, k),
+        "voxel_ml": grid.voxel_ml,
+    }
+
+
+def _check(region: str) -> None:
+    if region not in REGIONS:
+        names = ", ".join(REGIONS)
+        raise UsageError(f"region '{region}': expected one of {names}. Next: choose one.")
+
+
+def shown_in(record: Record) -> str:
+    """Return the region that the mask of a detection is of."""
+    return record.shows[0] if record.shows else "whole"
+
+
+def _mask(detections: Path, record: Record, region: str) -> tuple[Mask, Grid]:
+    """Return what a detection says of a region; nothing where it said nothing of it."""
+    regional = record.regions and region != "whole"
+    name = "desc-regions_dseg.nii.gz" if regional else "label-lesion_mask.nii.gz"
+    found, grid = read_labels(derivative(detections, record.label, name))
+    if regional:
+        return np.isin(found, REGIONS[region]), grid
+    return (found > 0) & (region in ("whole", shown_in(record))), grid
+
+
+def _slices(detections: Path, files: ScanFiles, case: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row per axial slice that holds brain: its lesion voxels and its scores."""
+    record = read_record(detections, files.label)
+    if record is None or case["truth"] is None:
+        return []
+    brain, lesion = (np.count_nonzero(case[name], axis=(0, 1)) for name in ("brain", "truth"))
+    return [
+        {
+            "subject": files.name,
+            "slice": int(k),
+            "lesion_voxels": int(lesion[k]),
+            **{name: scores[k] for name, scores in record.slice_scores.items()},
+        }
+        for k in np.flatnonzero(brain)
+    ]
+
+
+def _reconstruction_mae(detections: Path, files: ScanFiles) -> float:
+    record = read_record(detections, files.label)
+    error = None if record is None else record.provenance.get("reconstruction_mae")
+    return float("nan") if error is None else float(error)
+
+
+def _truth(files: ScanFiles, grid: Grid, region: str, mask_grid: str) -> Mask | None:
+    """Return the expert's mask on the scan's grid; all False for a healthy scan."""
+    if files.truth is None and "truth" in files.unclear:
+        raise ScanError(
+            files.subject,
+            expected="one expert mask",
+            got=files.unclear["truth"],
+            next_step="leave one of the masks that are named",
+        )
+    if files.truth is None:
+        if files.healthy is False:  # every lesion that was found would count as false
+            raise ScanError(
+                files.subject,
+                expected="an expert's mask of a scan that is not healthy",
+                got="none",
+                next_step="add the mask, or evaluate the other scans alone",
+            )
+        return np.zeros(grid.shape, dtype=bool) if files.healthy else None
+    return np.isin(read_truth(files.truth, grid, mask_grid=mask_grid), REGIONS[region])
+
+
+def _refuse_beside(files: ScanFiles, truth: Mask | None, brain: Mask) -> None:
+    """Raise where no lesion lies in the brain: its Dice of 0 would say nothing of the model."""
+    if files.truth is None or truth is None or not truth.any() or (truth & brain).any():
+        return
+    raise GridMismatch(
+        files.truth,
+        expected="lesions in the brain",
+        got="a mask whose lesions all lie beside it",
+        next_step="look at mask and scan in a viewer: the mask may have lost its header, or be "
+        "of another scan",
+    )

@@ -1,0 +1,144 @@
+"""From an anomaly map to a mask: clean the map, set a threshold, decide, refine the mask.
+
+::
+
+    AnomalyMap -- clean --> AnomalyMap -- threshold_of_scan / fit_threshold --> Threshold
+                                |                                                  |
+                                +--------------------- decide ---------------------+--> Mask
+
+The threshold is always compared with the cleaned map. A step is a function from
+:class:`Candidate` to :class:`Candidate`; its keyword-only parameters are the options that a recipe
+may give. Lengths are mm and volumes ml, so that a recipe holds on any grid.
+
+To add a step or a decision: write one function and add one line to its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from anomri.postprocessing.components import keep_large, largest, remove_small
+from anomri.postprocessing.false_positive_calibration import DECIDED
+from anomri.postprocessing.filters import median, smooth, standardise
+from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
+from anomri.postprocessing.regions import Regions, hull
+from anomri.postprocessing.segmentation_methods import above, grow, hysteresis, mixture
+from anomri.postprocessing.state import Candidate
+from anomri.postprocessing.thresholds import (
+    Fit,
+    fit_all,
+    fixed,
+    healthy,
+    labelled,
+    oracle,
+    robust,
+)
+from anomri.recipe import Detection, Step, call
+from anomri.scan import AnomalyMap, Mask, Threshold
+
+MAP_STEPS: Mapping[str, Callable[..., Candidate]] = {
+    "erode_brain": erode_brain,
+    "median": median,
+    "smooth": smooth,
+    "standardise": standardise,
+}
+MASK_STEPS: Mapping[str, Callable[..., Candidate]] = {
+    "open": opening,
+    "close": closing,
+    "dilate": dilate,
+    "fill_holes": fill_holes,
+    "remove_small": remove_small,
+    "largest": largest,
+    "keep_large": keep_large,
+}
+STEPS: Mapping[str, Callable[..., Candidate]] = {**MAP_STEPS, **MASK_STEPS}
+
+DECISIONS: Mapping[str, Callable[..., Candidate]] = {
+    "above": above,
+    "hysteresis": hysteresis,
+    "grow": grow,
+    "mixture": mixture,
+}
+
+WITHOUT_THRESHOLD = ("mixture",)
+NEARBY = (0.8, 1.2)  # times the threshold
+
+REGION_STEPS: Mapping[str, Callable[..., Regions]] = {"hull": hull}
+
+SCAN_RULES: Mapping[str, Callable[..., Threshold]] = {"fixed": fixed, "robust": robust}
+FITTED_RULES: Mapping[str, Callable[..., Fit]] = {
+    "healthy": healthy,
+    "labelled": labelled,
+    "oracle": oracle,
+}
+# Rules whose threshold has to be there before a scan is looked at: calibration leaves it.
+TO_BE_FITTED = (*FITTED_RULES, DECIDED)
+RULES: Mapping[str, Callable[..., Threshold | Fit]] = {**SCAN_RULES, **FITTED_RULES}
+
+
+def clean(anomaly: AnomalyMap, steps: Sequence[Step]) -> AnomalyMap:
+    """Apply map steps to each contrast in turn; the values are 0 outside the brain that is left.
+
+    Raises:
+        RecipeError: a step is not one of ``MAP_STEPS``, or its options are wrong.
+    """
+    grid = anomaly.scan.grid
+    values, brain = np.zeros_like(anomaly.values), anomaly.brain
+    for contrast, before in enumerate(anomaly.values):
+        candidate = Candidate(before, anomaly.brain, grid.spacing, grid.voxel_ml)
+        candidate = candidate.with_values(before)
+        for step in steps:
+            candidate = call(MAP_STEPS, step, candidate)
+        values[contrast], brain = candidate.values, candidate.brain
+    return replace(anomaly, values=values, eroded_brain=brain)
+
+
+def threshold_of_scan(anomaly: AnomalyMap, rule: Step) -> Threshold:
+    """Return the threshold of a rule that needs no other scan.
+
+    Raises:
+        RecipeError: the rule is not one of ``SCAN_RULES``, or its options are wrong.
+    """
+    return call(SCAN_RULES, rule, Candidate.of(anomaly))
+
+
+def fit_threshold(maps: Iterable[AnomalyMap], rule: Step) -> Threshold:
+    """Fit a rule to cleaned maps, which may be made one by one as they are asked for.
+
+    Raises:
+        RecipeError: the rule is not one of ``FITTED_RULES``, or its options are wrong.
+        UsageError: no map holds what the rule needs.
+    """
+    return fit_all(call(FITTED_RULES, rule), maps)
+
+
+def decide(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> Mask:
+    """Turn a cleaned map into the mask of its lesions.
+
+    The contrasts are combined by their maximum. The decision sees the eroded brain; the steps
+    that refine its mask may reach to the rim of the whole brain.
+
+    Raises:
+        RecipeError: the recipe names a decision or a step that is not there, or wrong options.
+    """
+    candidate = call(DECISIONS, detection.decide, Candidate.of(anomaly), threshold.value)
+    candidate = candidate.with_brain(anomaly.scan.brain)
+    for step in detection.refine:
+        candidate = call(MASK_STEPS, step, candidate)
+    return candidate.lesion
+
+
+def decide_nearby(
+    anomaly: AnomalyMap, threshold: Threshold, detection: Detection
+) -> tuple[Mask, ...]:
+    """Return the masks of a threshold a fifth lower and a fifth higher.
+
+    Nothing where that means nothing: the decision takes no threshold, or it is not above 0.
+    """
+    if detection.decide.name in WITHOUT_THRESHOLD or threshold.value <= 0:
+        return ()
+    moved = (replace(threshold, value=threshold.value * times) for times in NEARBY)
+    return tuple(decide(anomaly, one, detection) for one in moved)

@@ -1,0 +1,1 @@
+"""Registration to the MNI152 template, and what it tells about a scan."""

@@ -1,0 +1,1 @@
+"""Files that `detect` leaves for one scan and for a run."""

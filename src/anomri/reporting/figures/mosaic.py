@@ -1,0 +1,189 @@
+"""Where every panel of a scan's picture goes, and the drawing of it.
+
+One Matplotlib axes covers the picture; its coordinates are pixels from the upper left corner. All
+panels share one scale in pixels per mm, so thick slices keep their true proportions.
+"""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from skimage.measure import find_contours
+
+from anomri.reporting.derivatives.sidecar import unit_of
+from anomri.reporting.figures.panels import Row, rows_of
+from anomri.reporting.figures.region_colours import REGION_NAMES, paint
+from anomri.reporting.figures.slice_choice import EDGES, Slice, box_around, choose
+from anomri.scan import Detection, Mask
+
+Extent = tuple[float, float, float, float]
+
+FOUND = "#ffa62b"  # orange and sky blue: told apart with every kind of colour vision
+TRUTH = "#56b4e9"
+PAPER = "#000000"
+INK = "#e9eaec"
+QUIET = "#9aa0a6"
+# The greys end below white, so that outlines stay visible on the brightest tissue.
+GREYS = ListedColormap(np.linspace((0, 0, 0), (0.95, 0.95, 0.95), 120), name="greys")
+HEAT = "magma"
+DPI = 100
+WIDTH = 1500  # pixels
+LEFT, RIGHT, HEAD, FOOT, GAP = 46, 146, 68, 52, 6  # pixels around and between the panels
+
+LOW = 0.25  # of the colour bar: a mark below it stands close to that of 0
+WRAP = 24  # letters of a unit beside its colour bar, per line
+
+
+class Mosaic:
+    """Where every panel of one scan's picture goes.
+
+    Args:
+        detection: what is drawn.
+    """
+
+    def __init__(self, detection: Detection) -> None:
+        scan = detection.anomaly.scan
+        self.detection = detection
+        self.scan = scan
+        self.truth: Mask | None = None if scan.truth is None else scan.truth > 0
+        interest = detection.mask if self.truth is None else detection.mask | self.truth
+        self.box = box_around(scan.brain, scan.grid.spacing)
+        self.slices = choose(interest, scan.brain, scan.grid)
+        self.rows = rows_of(detection)
+        sizes = [cut.size_mm(self.box) for cut in self.slices]
+        room = WIDTH - LEFT - RIGHT - GAP * (len(sizes) - 1)
+        self.scale = room / sum(width for width, _ in sizes)  # pixels per mm
+        self.row_height = max(height for _, height in sizes) * self.scale
+
+    @property
+    def height(self) -> float:
+        """Height of the whole picture in pixels."""
+        return HEAD + FOOT + len(self.rows) * self.row_height + GAP * (len(self.rows) - 1)
+
+    def top(self, row: int) -> float:
+        """Upper edge of a row in pixels from the top of the picture."""
+        return HEAD + row * (self.row_height + GAP)
+
+    def extent(self, row: int, column: int) -> Extent:
+        """Left, right, bottom and top of a panel, centred in its row, in pixels."""
+        before = sum(cut.size_mm(self.box)[0] for cut in self.slices[:column])
+        width, height = (side * self.scale for side in self.slices[column].size_mm(self.box))
+        left = LEFT + before * self.scale + column * GAP
+        top = self.top(row) + (self.row_height - height) / 2
+        return left, left + width, top + height, top
+
+    def draw(self) -> Figure:
+        """Draw everything; coordinates are pixels from the upper left corner."""
+        figure = Figure(figsize=(WIDTH / DPI, self.height / DPI), dpi=DPI, facecolor=PAPER)
+        axes = figure.add_axes((0, 0, 1, 1), frameon=False)
+        axes.set_axis_off()
+        for number, row in enumerate(self.rows):
+            self._draw_row(axes, number, row)
+            if row.heat:
+                self._colour_bar(axes, number, row)
+        self._headings(axes)
+        self._legend(axes)
+        axes.set(xlim=(0, WIDTH), ylim=(self.height, 0), aspect="auto")
+        return figure
+
+    def _draw_row(self, axes: Axes, number: int, row: Row) -> None:
+        scale = Normalize(row.low, row.high, clip=True)
+        for column, cut in enumerate(self.slices):
+            plane = cut.cut(row.volume, self.box)
+            extent = self.extent(number, column)
+            axes.imshow(
+                plane, HEAT if row.heat else GREYS, scale, extent=extent, interpolation="hanning"
+            )
+            if row.outlined:
+                self._outline(axes, cut, extent)
+            if row.painted and self.detection.regions is not None:
+                painted = paint(cut.cut(self.detection.regions, self.box))
+                axes.imshow(painted, extent=extent, interpolation="nearest")
+        middle = self.top(number) + self.row_height / 2
+        write(axes, LEFT / 2, middle, row.title, rotation=90, size=13, ma="center")
+
+    def _outline(self, axes: Axes, cut: Slice, extent: Extent) -> None:
+        for mask, colour in ((self.truth, TRUTH), (self.detection.mask, FOUND)):
+            if mask is not None:
+                lines = contours(cut.cut(mask, self.box), extent)
+                axes.add_collection(LineCollection(lines, colors=PAPER, linewidths=2.4, alpha=0.6))
+                axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.25))
+
+    def _headings(self, axes: Axes) -> None:
+        write(axes, LEFT, 20, self.scan.label, ha="left", size=15, weight="bold")
+        write(axes, WIDTH - 12, 20, "Research use only", ha="right", size=12, color=QUIET)
+        for column, cut in enumerate(self.slices):
+            left, right, _, top = self.extent(0, column)
+            write(axes, (left + right) / 2, HEAD - 14, cut.title, size=11.5, color=QUIET)
+            for x, letter in zip((left + 8, right - 8), EDGES[cut.axis], strict=True):
+                write(axes, x, top + 12, letter, size=12, weight="bold")
+
+    def _colour_bar(self, axes: Axes, number: int, row: Row) -> None:
+        top, bottom = self.top(number) + 14, self.top(number) + self.row_height - 14
+        left = WIDTH - RIGHT + 12
+        ramp = np.linspace(1, 0, 256)[:, None]
+        axes.imshow(ramp, HEAT, extent=(left, left + 12, bottom, top), aspect="auto")
+        for value in sorted({row.low, row.cut, row.high}):
+            share = (value - row.low) / (row.high - row.low)
+            if not 0 <= share <= 1:
+                continue
+            y = bottom - share * (bottom - top)
+            axes.plot((left + 12, left + 17), (y, y), color=INK, linewidth=0.8)
+            text, off = f"{value:.3g}", 0
+            if value == row.cut:  # its name goes where no other mark stands
+                text, off = (f"{text}\nthreshold", 8) if share > LOW else (f"threshold\n{text}", -8)
+            write(axes, left + 21, y + off, text, ha="left", size=10.5)
+        unit = fill(unit_of(self.detection), WRAP)
+        write(axes, WIDTH - 16, (top + bottom) / 2, unit, rotation=90, size=10, color=QUIET)
+
+    def _legend(self, axes: Axes) -> None:
+        y = self.height - FOOT / 2
+        entries = [(FOUND, f"found: {self.detection.mask.sum() * self.scan.grid.voxel_ml:.1f} ml")]
+        if self.truth is not None:
+            volume = self.truth.sum() * self.scan.grid.voxel_ml
+            entries.append((TRUTH, f"expert: {volume:.1f} ml"))
+        if self.detection.regions is not None:
+            voxel_ml = self.scan.grid.voxel_ml
+            for label, _, short, colour in REGION_NAMES:
+                volume = np.count_nonzero(self.detection.regions == label) * voxel_ml
+                entries.append((colour, f"{short}: {volume:.1f} ml"))
+        for number, (colour, text) in enumerate(entries):
+            x = LEFT + number * 195
+            axes.plot((x, x + 22), (y, y), color=colour, linewidth=2)
+            write(axes, x + 30, y, text, ha="left", size=12)
+        write(
+            axes,
+            WIDTH - 12,
+            y,
+            "Radiological convention: R is the patient's right",
+            ha="right",
+            size=11.5,
+            color=QUIET,
+        )
+
+
+def contours(plane: NDArray[np.bool_], extent: Extent) -> list[NDArray[np.float64]]:
+    """Return the closed outlines (N, 2) of a displayed mask in the pixels of the picture.
+
+    Args:
+        plane: (down, across).
+        extent: left, right, bottom and top of the panel.
+    """
+    left, right, bottom, top = extent
+    step = np.array([(bottom - top) / plane.shape[0], (right - left) / plane.shape[1]])
+    # One ring of nothing closes the outlines at the edge; a voxel's centre lies half a step in.
+    lines = find_contours(np.pad(plane, 1).astype(np.float32), 0.5)
+    return [((line - 0.5) * step + (top, left))[:, ::-1] for line in lines]
+
+
+def write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
+    """Write plain text at a pixel; names are never read as formulas."""
+    style = {"ha": "center", "va": "center", "color": INK, **style}
+    axes.text(x, y, text, parse_math=False, **style)

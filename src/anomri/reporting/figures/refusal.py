@@ -1,0 +1,93 @@
+"""The picture of a scan that a gate refused: three planes, and the outline of what was found."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from anomri.errors import Evidence, QualityRefused
+from anomri.files import write_bytes
+from anomri.reporting.derivatives.naming import LABEL, derivative
+
+REFUSED = "desc-refused_qc.png"
+NAMED = re.compile(rf"\b(?P<label>{LABEL.pattern})_{re.escape(REFUSED)}")
+"""The picture, as :func:`write_refusal` names it in the next step."""
+WIDE, HIGH = 9.0, 3.4  # inches
+OUTLINE = "#ff6a13"
+BRIGHT = 99.5  # percentile that is white
+
+
+@contextmanager
+def refusals_shown(folder: Path, label: str) -> Iterator[None]:
+    """Let a gate's refusal pass, with its picture written by :func:`write_refusal`."""
+    try:
+        yield
+    except QualityRefused as error:
+        write_refusal(error, folder, label)
+        raise
+
+
+def write_refusal(error: QualityRefused, folder: Path, label: str) -> bool:
+    """Write the picture beside where results would be, and name it in the error's next step.
+
+    Args:
+        error: of the gate; without evidence nothing is written.
+        folder: where detections are written.
+        label: BIDS prefix of the scan.
+
+    Returns:
+        Whether there is a picture.
+    """
+    if error.evidence is None:
+        return False
+    path = derivative(folder, label, REFUSED)
+    write_bytes(path, refusal_picture(error.evidence, error.reason))
+    error.next_step = f"look at {path.name}, then {error.next_step}"
+    return True
+
+
+def refusal_named(folder: Path, next_step: str) -> Path | None:
+    """Return the picture that a failure's next step names; None where there is none.
+
+    Args:
+        folder: where detections were written.
+        next_step: of the failure, untrusted: only a scan's own label is taken from it.
+    """
+    named = NAMED.search(next_step)
+    path = derivative(folder, named["label"], REFUSED) if named else None
+    return path if path is not None and path.is_file() else None
+
+
+def refusal_picture(evidence: Evidence, reason: str) -> bytes:
+    """Draw the sagittal, coronal and axial plane through the middle of what was found, as PNG."""
+    figure = Figure(figsize=(WIDE, HIGH), facecolor="black", layout="constrained")
+    figure.suptitle(f"Refused: {reason}", color="white", fontsize=9, wrap=True)
+    grey = float(np.percentile(evidence.volume, BRIGHT)) or 1.0
+    for axis, panel in enumerate(figure.subplots(1, 3)):
+        across, down = (a for a in range(3) if a != axis)
+        index = _middle(evidence, axis)
+        plane = np.take(evidence.volume, index, axis).T
+        found = np.take(evidence.mask, index, axis).T
+        side = evidence.spacing[down] / evidence.spacing[across]
+        panel.imshow(plane, cmap="gray", origin="lower", aspect=side, vmin=0, vmax=grey)
+        if found.any() and not found.all():
+            panel.contour(found, [0.5], colors=OUTLINE, linewidths=1)
+        panel.invert_xaxis()  # the patient's right on the left; sagittal slices look to the left
+        panel.set_axis_off()
+    stream = io.BytesIO()
+    canvas: Any = FigureCanvasAgg(figure)  # its methods are not typed
+    canvas.print_png(stream)
+    return stream.getvalue()
+
+
+def _middle(evidence: Evidence, axis: int) -> int:
+    where = np.flatnonzero(evidence.mask.any(axis=tuple(a for a in range(3) if a != axis)))
+    return int(where[len(where) // 2]) if where.size else evidence.volume.shape[axis] // 2

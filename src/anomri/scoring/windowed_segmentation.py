@@ -1,0 +1,89 @@
+"""Regions of a whole scan: overlapping windows, mirrored copies and several networks, averaged.
+
+Myronenko 2018, section 4: eight mirrored copies of the input and ten networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain, combinations
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anomri.models import Segmenter
+from anomri.recipe import Share
+from anomri.scan import AnomalyMap, Scan
+
+SHOWN = "flair"
+AXES = (2, 3, 4)
+MIRRORED = tuple(chain.from_iterable(combinations(AXES, n) for n in range(len(AXES) + 1)))
+
+
+def segment_scan(
+    segmenters: Sequence[Segmenter],
+    scan: Scan,
+    device: torch.device,
+    *,
+    overlap: Share = 0.5,
+    mirrored: bool = True,
+) -> NDArray[np.float32]:
+    """Return (R, I, J, K) probabilities of the nested regions, 0 outside the brain.
+
+    Args:
+        segmenters: their probabilities are averaged; each is moved to ``device`` for its turn.
+        scan: with the contrasts of the segmenters, in their order; of any size.
+        device: where the networks run; in bfloat16 where it is a CUDA device.
+        overlap: share of a window's side that the next one shares; windows count less towards
+            their rims.
+        mirrored: average over the eight mirrored copies of the scan, not the scan alone.
+    """
+    images = torch.from_numpy(np.ascontiguousarray(scan.image))[None].to(device)
+    copies = MIRRORED if mirrored else ((),)
+    total = torch.zeros((), device=device)
+    for segmenter in segmenters:
+        segmenter.to(device).eval()
+        for axes in copies:
+            found = _segment(segmenter, images.flip(axes), overlap).flip(axes)
+            total = total + found / (len(copies) * len(segmenters))
+    probabilities: NDArray[np.float32] = total[0].cpu().numpy()
+    return np.where(scan.brain, probabilities, np.float32(0))
+
+
+def tumour_map(scan: Scan, probabilities: NDArray[np.float32]) -> AnomalyMap:
+    """Return the probability of the whole tumour as a map, over the contrast that shows it best.
+
+    Args:
+        scan: what was segmented.
+        probabilities: (R, I, J, K), the whole tumour first.
+    """
+    shown = scan.contrasts.index(SHOWN) if SHOWN in scan.contrasts else 0
+    one = replace(scan, image=scan.image[[shown]], contrasts=(scan.contrasts[shown],))
+    values = probabilities[:1]
+    return AnomalyMap(
+        scan=one, values=values, reconstruction=np.zeros_like(values), score="tumour probability"
+    )
+
+
+def _segment(segmenter: Segmenter, images: Tensor, overlap: float) -> Tensor:
+    """Look through windows of the segmenter's size; smaller scans are padded with 0."""
+    from monai.inferers.utils import sliding_window_inference  # takes seconds to import
+
+    on_cuda = images.device.type == "cuda"
+    with (
+        torch.inference_mode(),
+        torch.autocast(images.device.type, torch.bfloat16, enabled=on_cuda),
+    ):
+        found = sliding_window_inference(
+            images,
+            roi_size=segmenter.size,
+            sw_batch_size=1,
+            predictor=segmenter.segment,
+            overlap=overlap,
+            mode="gaussian",
+        )
+    return cast(Tensor, found).float()

@@ -1,0 +1,1 @@
+"""Digital phantoms: a cohort of drawn heads with exact truth."""

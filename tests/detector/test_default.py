@@ -1,0 +1,98 @@
+"""The model that `anomri detect` uses when none is named: with FLAIR alone, and with T1CE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from anomri import load
+from anomri.cli.scan_commands import detect
+from anomri.detector import Detector
+from anomri.errors import ScanError
+from anomri.recipe import Recipe, Step
+
+SHAPE, SPACING = (80, 96, 60), (2.0, 2.0, 2.0)
+CENTRE, EDEMA, RIM, TWIN = (22, 48, 30), (30, 48, 30), (27, 48, 30), (57, 48, 30)
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> dict[str, Path]:
+    """A brain of noise with a ball of edema around a ball of core with an enhancing rim."""
+    place = np.indices(SHAPE) - np.array([40, 48, 30])[:, None, None, None]
+    brain = np.square(place / np.array([34, 42, 26])[:, None, None, None]).sum(0) < 1
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=SHAPE), 1.5) * 8
+    away = np.linalg.norm(np.indices(SHAPE) - np.array(CENTRE)[:, None, None, None], axis=0)
+    flair = 20 + noise + 30 * (away < 10) * (away > 6)
+    t1ce = 20 + noise + 40 * (away <= 6) * (away > 4)
+    files = {}
+    for name, image in (("flair", flair), ("t1ce", t1ce)):
+        files[name] = tmp_path / f"{name}.nii.gz"
+        values = np.where(brain, image, 0).astype(np.float32)
+        nib.save(nib.Nifti1Image(values, np.diag([*SPACING, 1.0])), files[name])
+    return files
+
+
+def test_it_is_what_detect_uses() -> None:
+    assert detect.__defaults__ is not None
+    assert "default" in detect.__defaults__
+
+
+def test_flair_alone_gives_a_mask_without_regions(patient: dict[str, Path]) -> None:
+    result = load("default", device="cpu").detect({"flair": patient["flair"]})
+    mask = np.asarray(result.mask.dataobj) > 0
+    assert mask[EDEMA]
+    assert not mask[TWIN]
+    assert result.labels is None
+
+
+def test_t1ce_adds_the_necrosis_and_names_the_regions(patient: dict[str, Path]) -> None:
+    result = load("default", device="cpu").detect(patient)
+    assert result.labels is not None
+    labels = np.asarray(result.labels.dataobj)
+    assert labels[CENTRE] == 1  # as dark as the brain in both contrasts, but enclosed
+    assert labels[RIM] == 4
+    assert labels[EDEMA] == 2
+
+
+def test_without_flair_it_says_so(patient: dict[str, Path]) -> None:
+    with pytest.raises(ScanError, match="flair"):
+        load("default", device="cpu").detect({"t1ce": patient["t1ce"]})
+
+
+def test_a_mass_is_not_left_to_the_model_of_small_lesions(patient: dict[str, Path]) -> None:
+    whole = load("default", device="cpu")
+    assert whole.small is not None
+    plain = load("intensity", device="cpu")
+    one, two = (model.detect({"flair": patient["flair"]}).mask for model in (whole, plain))
+    np.testing.assert_array_equal(one.dataobj, two.dataobj)
+
+
+def test_without_a_mass_the_model_of_small_lesions_adds_its_own(
+    tmp_path: Path, patient: dict[str, Path]
+) -> None:
+    """A ball of 4 mm: what a plain cut marks, noise and all, is added."""
+    image = nib.nifti1.load(patient["flair"])
+    away = np.linalg.norm(np.indices(SHAPE) - np.array(CENTRE)[:, None, None, None], axis=0)
+    both = np.asarray(image.dataobj)
+    flair = np.where(away < 12, both[::-1], both) + 40 * (away < 2)
+    file = tmp_path / "small.nii.gz"
+    nib.save(nib.Nifti1Image(flair.astype(np.float32), image.affine), file)
+    model = load("default", device="cpu")
+    cut = Step(name="fixed", options={"value": 1.5})
+    recipe = Recipe.load("intensity").with_detection(threshold=cut, decide=Step(name="above"))
+    plain = Detector(recipe, load("intensity").networks)
+    result = model.with_small(plain).detect({"flair": file})
+    parts = (plain.detect({"flair": file}), load("intensity").detect({"flair": file}))
+    one, two = (np.asarray(part.mask.dataobj) > 0 for part in parts)
+    assert (one & ~two).any()
+    np.testing.assert_array_equal(np.asarray(result.mask.dataobj) > 0, one | two)
+    assert any("no mass" in note for note in result.detection.anomaly.scan.notes)
+    assert "small" in result.detection.provenance
+
+
+def test_a_chosen_decision_is_the_users(patient: dict[str, Path]) -> None:
+    assert load("default", device="cpu").with_detection(decide="above").small is None

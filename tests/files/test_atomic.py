@@ -1,0 +1,226 @@
+"""Files and folders appear complete or not at all, and what killed processes leave is removed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from anomri.errors import AnomriError, DiskFull, NotWritable, OutputGone
+from anomri.files import (
+    content_digest,
+    private_temporary_files,
+    remove_stale_drafts,
+    replacing_folder,
+    scratch_folder,
+    unchanged_stamp,
+    write_bytes,
+    write_text,
+)
+from anomri.files.atomic import DRAFT, draft_name, replacing
+from anomri.files.processes import lives, machine, started
+
+
+def dead() -> tuple[int, int]:
+    """Number and start of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    start = started(process.pid)
+    assert start
+    process.communicate(b"\n")
+    return process.pid, start
+
+
+def fill(folder: Path, word: str) -> None:
+    with replacing_folder(folder) as draft:
+        for name in "ab":
+            (draft / name).write_text(word)
+
+
+def fill_often(folder: Path, word: str) -> None:
+    for _ in range(40):
+        fill(folder, word)
+
+
+def write_where_it_is_removed(folder: Path) -> None:
+    with replacing(folder / "a.tsv"):
+        folder.rmdir()
+
+
+@contextmanager
+def refusing(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
+    """Let every rename fail with an error of the operating system."""
+
+    def fails(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fails)
+        patch.setattr(Path, "rename", fails)
+        yield
+
+
+def test_a_folder_is_replaced_with_all_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "older").touch()
+    fill(tmp_path / "home", "new")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b", "home"]
+
+
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    fill(tmp_path / "home", "old")
+    with pytest.raises(UnicodeEncodeError):
+        fill(tmp_path / "home", "\ud800")
+    assert (tmp_path / "home" / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_two_that_write_one_folder_leave_one_of_both(tmp_path: Path) -> None:
+    jobs = [
+        threading.Thread(target=fill_often, args=(tmp_path / "home", word))
+        for word in ("one", "two")
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    words = {path.read_text() for path in (tmp_path / "home").iterdir()}
+    assert words in ({"one"}, {"two"})
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_only_drafts_of_the_dead_are_removed(tmp_path: Path) -> None:
+    process, start = dead()
+    theirs = tmp_path / "sub-01" / f"{DRAFT}{machine()}-{process}-{start}-0"
+    reused = tmp_path / f"{DRAFT}{machine()}-{os.getpid()}-1000-0"  # this number, another start
+    kept = {
+        tmp_path / draft_name(),
+        tmp_path / f"{DRAFT}notes",  # somebody else's
+        tmp_path / f"{DRAFT}elsewhere-{process}-{start}-0",
+    }
+    (theirs / "new").mkdir(parents=True)
+    for path in (reused, *kept):
+        path.touch()
+    remove_stale_drafts(tmp_path)
+    assert set(tmp_path.iterdir()) == {tmp_path / "sub-01", *kept}
+    assert list((tmp_path / "sub-01").iterdir()) == []
+
+
+def test_drafts_of_another_machine_go_after_a_day(tmp_path: Path) -> None:
+    draft = tmp_path / f"{DRAFT}elsewhere-1-1-0"
+    draft.mkdir()
+    (draft / "a").touch()
+    for path in (draft / "a", draft):
+        os.utime(path, (0, 0))
+    remove_stale_drafts(tmp_path)
+    assert not draft.exists()
+
+
+def test_a_link_with_the_name_of_a_draft_costs_only_itself(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "scan").touch()
+    process, start = dead()
+    (tmp_path / f"{DRAFT}{machine()}-{process}-{start}-0").symlink_to(tmp_path / "precious")
+    remove_stale_drafts(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+    assert (tmp_path / "precious" / "scan").is_file()
+
+
+def test_a_process_is_known_by_its_start() -> None:
+    process, start = dead()
+    assert not lives(process, start)
+    mine = started(os.getpid())
+    assert mine
+    assert lives(os.getpid(), mine)
+    assert not lives(os.getpid(), mine - 60_000)
+
+
+def test_temporary_files_of_the_dead_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    process, start = dead()
+    (tmp_path / f"anomri-{machine()}-{process}-{start}-0").mkdir()
+    with scratch_folder() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"),
+    [
+        (errno.ENOSPC, DiskFull, 1),
+        (errno.EDQUOT, DiskFull, 1),
+        (errno.EROFS, NotWritable, 2),
+        (errno.EACCES, NotWritable, 2),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_named_and_the_old_file_stays(
+    number: int,
+    kind: type[AnomriError],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_text(tmp_path / "a.tsv", "old")
+    with refusing(monkeypatch, number), pytest.raises(kind, match=r"a\.tsv") as raised:
+        write_text(tmp_path / "a.tsv", "new")
+    with refusing(monkeypatch, number), pytest.raises(kind, match="home"):
+        fill(tmp_path / "home", "new")
+    assert raised.value.exit_code == code
+    assert "Next: " in str(raised.value)
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tsv"]
+    assert (tmp_path / "a.tsv").read_text() == "old"
+
+
+def test_a_folder_that_was_removed_meanwhile_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OutputGone, match="removed"):
+        write_where_it_is_removed(tmp_path / "out")
+
+
+def test_a_file_that_may_not_be_read_says_nothing_of_the_place(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError), replacing_folder(tmp_path / "home"):
+        raise PermissionError(errno.EACCES, "denied", "slice.dcm")
+
+
+def test_another_file_of_the_same_name_size_and_time_is_another(tmp_path: Path) -> None:
+    scan, other = tmp_path / "flair.nii", tmp_path / "other.nii"
+    write_bytes(scan, b"one")
+    before = scan.stat()
+    stamp, content = unchanged_stamp([scan]), content_digest([scan])
+    write_bytes(other, b"two")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(scan)
+    after = scan.stat()
+    assert (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    assert unchanged_stamp([scan]) != stamp
+    assert content_digest([scan]) != content
+    # Written over, in place, and the time set back.
+    stamp = unchanged_stamp([scan])
+    scan.write_bytes(b"six")
+    os.utime(scan, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert unchanged_stamp([scan]) != stamp
+    assert unchanged_stamp([scan]) == unchanged_stamp([scan])
+
+
+def test_temporary_files_of_a_block_are_gone_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    before = list(tmp_path.iterdir())
+    with private_temporary_files():
+        tempfile.mkdtemp()
+        subprocess.run([sys.executable, "-c", "import tempfile; tempfile.mkdtemp()"], check=True)
+    assert list(tmp_path.iterdir()) == before
+    assert os.environ["TMPDIR"] == str(tmp_path)
+    assert tempfile.gettempdir() == str(tmp_path)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anomri.errors import QualityRefused
+from anomri.preprocessing.brain.shape_check import check_found
+from anomri.scan import Grid, Mask
+
+SHAPE = (60, 60, 60)
+GRID = Grid(shape=SHAPE, affine=np.diag([4.0, 4, 4, 1]))
+
+
+def box(sides: tuple[int, int, int], start: int = 5) -> Mask:
+    mask = np.zeros(SHAPE, bool)
+    mask[tuple(slice(start, start + side) for side in sides)] = True
+    return mask
+
+
+def check(mask: Mask) -> list[str]:
+    return check_found(mask, GRID, mask.astype(np.float32), name="head.nii.gz")
+
+
+def test_a_brain_passes() -> None:
+    assert check(box((33, 40, 16))) == []  # 132 x 160 x 64 mm, 1352 ml
+
+
+@pytest.mark.parametrize(
+    ("sides", "says"),
+    [
+        ((20, 25, 20), "640 ml"),
+        ((40, 40, 25), "2560 ml"),
+        ((24, 24, 24), "96 x 96 x 96 mm"),  # 885 ml in a cube
+        ((40, 50, 10), "40 x 160 x 200 mm"),
+    ],
+)
+def test_what_is_no_brain_is_refused_with_evidence(sides: tuple[int, int, int], says: str) -> None:
+    mask = box(sides)
+    with pytest.raises(QualityRefused, match=says) as caught:
+        check(mask)
+    assert caught.value.exit_code == 5
+    assert caught.value.evidence is not None
+    np.testing.assert_array_equal(caught.value.evidence.mask, mask)
+
+
+def test_nothing_is_refused() -> None:
+    with pytest.raises(QualityRefused, match="nothing like one"):
+        check(np.zeros(SHAPE, bool))
+
+
+def test_a_brain_that_the_field_of_view_cuts_may_be_smaller_and_says_so() -> None:
+    (note,) = check(box((30, 40, 6), start=0))
+    assert "461 ml" in note
+
+
+def test_where_the_voxel_size_is_a_guess_the_limits_are_wider() -> None:
+    mask = box((40, 40, 25))  # 2560 ml
+    assert check_found(mask, GRID, mask.astype(np.float32), name="head", slack=2.0) == []

@@ -1,0 +1,117 @@
+"""Headers that say nothing, or something that cannot be."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+import anomri
+from anomri.errors import ScanError, UnreadableScan, UsageError
+from anomri.preprocessing import check_orientation, read_native
+from anomri.preprocessing.reading.files import read_image, read_segmentation
+from anomri.scan import Volume
+
+AFFINE = np.array([[-2.0, 0, 0, 60], [0, -2, 0, 66], [0, 0, 2, -50], [0, 0, 0, 1]])
+
+
+def unoriented(values: Volume) -> nib.Nifti1Image:
+    image = nib.Nifti1Image(values, AFFINE)
+    image.set_sform(AFFINE, 0)
+    image.set_qform(AFFINE, 0)
+    return image
+
+
+def test_a_header_without_orientation_is_refused(tmp_path: Path, stripped: Volume) -> None:
+    nib.save(unoriented(stripped), tmp_path / "a.nii")
+    with pytest.raises(UnreadableScan, match="codes of 0") as caught:
+        read_native(tmp_path / "a.nii")
+    assert "--orientation" in caught.value.next_step
+    nib.save(nib.Nifti1Image(stripped, None), tmp_path / "b.nii")
+    with pytest.raises(UnreadableScan, match="codes of 0"):
+        read_native(tmp_path / "b.nii")
+
+
+@pytest.mark.parametrize("code", ["RAS", "LPS", "las", "PSR", "AIL"])
+def test_the_user_says_how_it_lies(tmp_path: Path, stripped: Volume, code: str) -> None:
+    nib.save(unoriented(stripped), tmp_path / "a.nii")
+    native = read_image(tmp_path / "a.nii", orientation=code)
+    assert "".join(nib.aff2axcodes(native.grid.affine)) == code.upper()
+    assert native.grid.spacing == (2, 2, 2)
+    assert f"{code.upper()} was given" in native.notes[0]
+    np.testing.assert_array_equal(native.values, stripped)
+    mask = read_segmentation(tmp_path / "a.nii", orientation=code)
+    np.testing.assert_array_equal(mask.grid.affine, native.grid.affine)
+
+
+def test_a_header_that_says_it_is_believed(tmp_path: Path, stripped: Volume) -> None:
+    nib.save(nib.Nifti1Image(stripped, AFFINE), tmp_path / "a.nii")
+    native = read_image(tmp_path / "a.nii", orientation="RAS")
+    np.testing.assert_allclose(native.grid.affine, AFFINE)
+    assert not native.notes
+
+
+@pytest.mark.parametrize("code", ["R", "RA", "RRR", "RLS", "XYZ", "RAS+", "R A S"])
+def test_letters_that_name_no_orientation_are_refused(code: str) -> None:
+    with pytest.raises(UsageError, match="such as RAS or LPS"):
+        check_orientation(code)
+
+
+def test_the_right_orientation_gives_the_answer_of_the_whole_header(stripped: Volume) -> None:
+    values = stripped.copy()
+    values[30:36, 20:26, 24:30] += 400
+    model = anomri.load("intensity", device="cpu")
+    known = model.detect({"flair": nib.Nifti1Image(values, AFFINE)})
+    with pytest.raises(ScanError, match="how the head lies"):
+        model.detect({"flair": unoriented(values)})
+    told = model.detect({"flair": unoriented(values)}, orientation="LPS")
+    assert np.asarray(known.mask.dataobj).any()
+    np.testing.assert_array_equal(np.asarray(told.mask.dataobj), np.asarray(known.mask.dataobj))
+    assert any("LPS was given" in note for note in told.detection.anomaly.scan.notes)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_voxels_that_begin_within_the_header_are_read_behind_it(
+    tmp_path: Path, stripped: Volume, packed: bool, kind: type[nib.Nifti1Image], order: str
+) -> None:
+    image = kind(stripped.astype(f"{order}f4"), AFFINE, kind.header_class(endianness=order))
+    raw = bytearray(image.to_bytes())
+    where, form = (168, "q") if kind is nib.Nifti2Image else (108, "f")
+    struct.pack_into(order + form, raw, where, 0)
+    path = tmp_path / ("a.nii.gz" if packed else "a.nii")
+    path.write_bytes(gzip.compress(raw) if packed else raw)
+    native = read_image(path)
+    np.testing.assert_array_equal(native.values, stripped)
+    assert "vox_offset is 0" in native.notes[0]
+    raw[-8:] = b""
+    path.write_bytes(gzip.compress(raw) if packed else raw)
+    with pytest.raises(UnreadableScan):
+        read_image(path)
+
+
+@pytest.mark.parametrize("size", [0.0, -1e38, 1e38, 3e38, 1e-38, 1e-42, np.nan, np.inf])
+@pytest.mark.parametrize("form", ["sform", "qform", "origin"])
+def test_sizes_that_cannot_be_are_refused_clearly(
+    tmp_path: Path, stripped: Volume, size: float, form: str
+) -> None:
+    image = nib.Nifti1Image(stripped, AFFINE)
+    image.set_qform(AFFINE, 1)
+    raw = bytearray(image.to_bytes())
+    if form == "qform":
+        struct.pack_into("<h", raw, 254, 0)
+        struct.pack_into("<3f", raw, 80, *[size] * 3)
+    else:
+        struct.pack_into("<f", raw, 280 if form == "sform" else 292, size)
+    (tmp_path / "a.nii").write_bytes(raw)
+    unknown = form == "qform" and size == 0
+    if unknown or (form == "origin" and abs(size) < 1):
+        assert read_image(tmp_path / "a.nii").spacing_known is not unknown
+        return
+    with pytest.raises(UnreadableScan):
+        read_image(tmp_path / "a.nii")

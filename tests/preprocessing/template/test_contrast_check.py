@@ -1,0 +1,140 @@
+"""What is given as another contrast, or is no brain, says so; what is right stays silent."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from anomri.preprocessing import DOUBT, prepare_images
+from anomri.preprocessing.template.appearance import appearance, width_of_peak
+from anomri.preprocessing.template.contrast_check import check_units, doubts
+from anomri.preprocessing.template.placement import template
+from anomri.preprocessing.template.tissues import tissue_map
+from anomri.recipe import Preparation
+from anomri.scan import Grid, Mask, Volume
+
+# brightness of grey matter, white matter and fluid
+LEVELS = {"flair": (105, 100, 20), "t1": (65, 100, 25), "t2": (130, 100, 220)}
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    values, grid = template()
+    few = values[::3, ::3, ::3]
+    return Grid(shape=few.shape, affine=grid.affine @ np.diag([3, 3, 3, 1.0]))
+
+
+@pytest.fixture(scope="module")
+def brain() -> Mask:
+    return np.ascontiguousarray(template()[0][::3, ::3, ::3] > 0)
+
+
+@pytest.fixture(scope="module")
+def images(brain: Mask) -> dict[str, Volume]:
+    """Contrasts painted on the template's tissues, with noise."""
+    grey, white = (tissue_map(word)[::3, ::3, ::3] / 255 for word in ("_gm_", "_wm_"))
+    noise = np.random.default_rng(0).normal(0, 4, brain.shape)
+    painted = {}
+    for name, (g, w, f) in LEVELS.items():
+        volume = g * grey + w * white + f * (1 - grey - white).clip(0) + noise
+        painted[name] = np.where(brain, volume, 0).astype(np.float32)
+    return painted
+
+
+@pytest.mark.parametrize(
+    ("given", "held", "told"),
+    [
+        ("flair", "flair", ""),
+        ("t1", "t1", ""),
+        ("t1ce", "t1", ""),
+        ("t2", "t2", ""),
+        ("flair", "t1", "FLAIR looks like T1"),
+        ("flair", "t2", "FLAIR looks like T2"),
+        ("t1", "t2", "T1 looks like T2"),
+        ("t1ce", "flair", "T1CE does not look like T1"),
+        ("t2", "flair", "T2 does not look like T2"),
+    ],
+)
+def test_a_contrast_is_known_by_its_tissues(
+    images: dict[str, Volume], brain: Mask, grid: Grid, given: str, held: str, told: str
+) -> None:
+    notes = doubts(images[held][None], brain, grid, (given,))
+    assert [note.partition(" (")[0] for note in notes] == ([told] if told else [])
+    assert all(note.endswith(DOUBT) for note in notes)
+
+
+def test_exchanged_files_are_told_once(images: dict[str, Volume], brain: Mask, grid: Grid) -> None:
+    both = np.stack([images["t1"], images["flair"]])
+    assert doubts(both, brain, grid, ("flair", "t1ce")) == [
+        f"FLAIR and T1CE look exchanged: {DOUBT}"
+    ]
+    assert doubts(both[::-1], brain, grid, ("flair", "t1ce")) == []
+
+
+def test_a_tumour_and_a_drift_do_not_change_what_it_is(
+    images: dict[str, Volume], brain: Mask, grid: Grid
+) -> None:
+    away = np.linalg.norm(
+        np.indices(brain.shape) - np.array([20, 40, 38])[:, None, None, None], axis=0
+    )
+    slope = np.linspace(0.8, 1.25, brain.shape[1])[None, :, None]
+    for name, told in (("flair", 0), ("t1", 1)):
+        volume = np.where(brain & (away < 8), 160, images[name] * slope).astype(np.float32)
+        assert len(doubts(volume[None], brain, grid, ("flair",))) == told
+
+
+def test_the_template_is_like_itself(brain: Mask, grid: Grid) -> None:
+    values = np.ascontiguousarray(template()[0][::3, ::3, ::3])
+    look = appearance(values, brain, grid, np.eye(4))
+    assert look is not None
+    assert look.likeness > 0.85
+    inverted = appearance(np.where(brain, 200 - values, 0), brain, grid, np.eye(4))
+    assert inverted is not None
+    assert inverted.likeness < -0.85
+    assert inverted.ventricles < 0 < look.ventricles
+
+
+def test_a_sliver_of_brain_looks_like_nothing(brain: Mask, grid: Grid) -> None:
+    sliver = brain.copy()
+    sliver[:, :, 10:] = False
+    assert appearance(brain.astype(np.float32), sliver, grid, np.eye(4)) is None
+
+
+def test_the_width_of_a_normal_distribution_is_known() -> None:
+    """By hand: 2.355 standard deviations, over 2.054 down to the second percentile."""
+    values = np.random.default_rng(1).normal(100, 10, 200_000).astype(np.float32)
+    assert width_of_peak(values) == pytest.approx(2.355 / 2.054, rel=0.08)
+    assert width_of_peak(3 * values + 7) == pytest.approx(width_of_peak(values), rel=0.02)
+
+
+def test_another_organ_may_be_no_brain(grid: Grid, brain: Mask) -> None:
+    rng = np.random.default_rng(2)
+    texture = ndimage.gaussian_filter(rng.normal(size=brain.shape), 2)
+    organ = np.where(brain, 300 + 40 * texture / texture.std(), 0).astype(np.float32)
+    (note,) = doubts(organ[None], brain, grid, ("flair",))
+    assert note.startswith("this may be no brain")
+
+
+def test_half_a_turn_is_told(images: dict[str, Volume], brain: Mask, grid: Grid) -> None:
+    (note,) = doubts(images["flair"][None, :, :, ::-1], brain[:, :, ::-1], grid, ("flair",))
+    assert "better by half a turn" in note
+
+
+def test_an_even_volume_is_left_to_the_scaling(brain: Mask, grid: Grid) -> None:
+    assert doubts(np.where(brain, 7, 0).astype(np.float32)[None], brain, grid, ("flair",)) == []
+
+
+def test_hounsfield_units_are_known(images: dict[str, Volume], brain: Mask) -> None:
+    flair = images["flair"]
+    assert check_units(flair, brain) == []
+    (note,) = check_units(np.where(brain, flair * 0.3, -1000).astype(np.float32), brain)
+    assert "down to -1000" in note
+    assert check_units(flair - 50 * flair.std(), brain) == []
+
+
+def test_the_note_reaches_the_scan(images: dict[str, Volume], grid: Grid) -> None:
+    image = nib.Nifti1Image(images["t1"], grid.affine)
+    scan = prepare_images({"flair": image}, Preparation(), ("flair",))
+    assert any("looks like T1" in note for note in scan.notes)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomri.errors import BadIntensities, UsageError
+from anomri.files import read_tsv, write_tsv
+from anomri.reporting import (
+    Failure,
+    write_detection,
+    write_page,
+    write_run,
+    write_tables,
+)
+from anomri.scan import Detection
+
+Detect = Callable[..., Detection]
+
+
+def test_tables_hold_every_scan_on_disk(detect: Detect, tmp_path: Path) -> None:
+    for subject in ("b", "a"):
+        write_detection(detect(subject=subject), tmp_path)
+    write_detection(detect(subject="c", label="sub-c_ses-2"), tmp_path)
+    write_tables(tmp_path, [])
+    summary = read_tsv(tmp_path / "summary.tsv")
+    assert [row["label"] for row in summary] == ["sub-a", "sub-b", "sub-c_ses-2"]
+    findings = read_tsv(tmp_path / "findings.tsv")
+    assert [row["subject"] for row in findings] == ["a", "b", "c"]
+    assert findings[0]["centre_x_mm"] == "-60"
+    assert float(summary[0]["lesion_volume_ml"]) == pytest.approx(float(findings[0]["volume_ml"]))
+    assert summary[0]["threshold_rule"] == "healthy"
+    assert json.loads((tmp_path / "dataset_description.json").read_text())["DatasetType"] == (
+        "derivative"
+    )
+
+
+def test_a_scan_being_written_is_no_scan(detect: Detect, tmp_path: Path) -> None:
+    home = write_detection(detect(), tmp_path)
+    hidden = tmp_path / ".writing-x" / "new"
+    hidden.parent.mkdir()
+    home.rename(hidden)
+    write_tables(tmp_path, [])
+    assert read_tsv(tmp_path / "summary.tsv") == []
+
+
+def test_failures_name_file_reason_and_next_step(tmp_path: Path) -> None:
+    error = BadIntensities(
+        "/home/someone/a.nii.gz", expected="finite values", got="NaN", next_step="Export again."
+    )
+    write_tables(tmp_path, [Failure.of("a", error)])
+    expected = {
+        "subject": "a",
+        "file": "a.nii.gz",
+        "reason": "expected finite values, got NaN",
+        "next_step": "Export again.",
+        "status": "failed",
+    }
+    assert read_tsv(tmp_path / "failures.tsv") == [expected]
+    write_tables(tmp_path)
+    assert read_tsv(tmp_path / "failures.tsv") == [expected]
+    write_tables(tmp_path, [])
+    assert read_tsv(tmp_path / "failures.tsv") == []
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+A1", "-A1", "@SUM(A1)"])
+def test_no_name_is_run_by_a_spreadsheet(name: str, tmp_path: Path) -> None:
+    write_tsv(tmp_path / "t.tsv", ["subject", "value"], [(name, -1.5)])
+    assert (tmp_path / "t.tsv").read_text() == f"subject\tvalue\n'{name}\t-1.5\n"
+    assert read_tsv(tmp_path / "t.tsv") == [{"subject": name, "value": "-1.5"}]
+
+
+def test_a_name_cannot_break_a_row(tmp_path: Path) -> None:
+    write_tsv(tmp_path / "t.tsv", ["subject", "file"], [("a\tb\nc", None)])
+    assert read_tsv(tmp_path / "t.tsv") == [{"subject": "a b c", "file": "n/a"}]
+
+
+def test_the_run_tells_no_folder_of_the_machine(tmp_path: Path) -> None:
+    command = ["anomri", "detect", "/home/me/private/a.nii.gz", "--out=/home/me/x", "C:\\u\\b"]
+    write_run(tmp_path, command, device="cpu")
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["command"] == "anomri detect a.nii.gz --out=x b"
+    assert run["device"] == "cpu"
+    assert run["versions"]["anomri"]
+
+
+def test_a_registered_lesion_has_its_place_in_the_table(detect: Detect, tmp_path: Path) -> None:
+    shift = np.eye(4)
+    shift[:3, 3] = 88, -32, -24  # of the centre at -60, 52, 44
+    write_detection(detect(subject="moved", to_template=shift), tmp_path)
+    write_detection(detect(subject="plain"), tmp_path)
+    write_tables(tmp_path, [])
+    moved, plain = read_tsv(tmp_path / "findings.tsv")
+    axes = [f"template_{axis}_mm" for axis in "xyz"]
+    assert [moved[axis] for axis in axes] == ["28", "20", "20"]
+    assert moved["template_tissue"] == "white matter"
+    assert {plain[name] for name in (*axes, "template_tissue")} == {"n/a"}
+
+
+def test_a_volume_has_its_range_in_both_tables(detect: Detect, tmp_path: Path) -> None:
+    """By hand: 1000 and 250 voxels of 0.008 ml below and above."""
+    found = detect(subject="ranged")
+    lower, higher = np.zeros_like(found.mask), np.zeros_like(found.mask)
+    lower[:10, :10, :10], higher[:10, :5, :5] = True, True
+    lesion = replace(found.findings[0], volume_ml=4.0, range_ml=(2.0, 8.0))
+    write_detection(replace(found, findings=(lesion,), nearby=(lower, higher)), tmp_path)
+    write_detection(detect(subject="without"), tmp_path)
+    write_tables(tmp_path, [])
+    ranged, without = read_tsv(tmp_path / "findings.tsv")
+    columns = ("volume_least_ml", "volume_most_ml", "firmness")
+    assert [ranged[name] for name in columns] == ["2", "8", "0.25"]
+    assert [without[name] for name in columns] == ["n/a"] * 3
+    ranged, without = read_tsv(tmp_path / "summary.tsv")
+    assert [ranged[f"lesion_{name}"] for name in columns[:2]] == ["2", "8"]
+    assert without["lesion_volume_least_ml"] == "n/a"
+    text = write_page(tmp_path).read_text(encoding="utf-8")
+    assert "(2.0 to 8.0)" in text
+    assert "0.25 soft" in text
+
+
+def test_the_description_of_another_data_set_is_not_overwritten(tmp_path: Path) -> None:
+    own = tmp_path / "dataset_description.json"
+    own.write_text('{"Name": "Tübingen", "BIDSVersion": "1.8.0"}', encoding="utf-8")
+    with pytest.raises(UsageError, match="write to another folder"):
+        write_tables(tmp_path, [])
+    assert "bingen" in own.read_text("utf-8")
+    assert not (tmp_path / ".bidsignore").exists()
