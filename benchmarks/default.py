@@ -25,7 +25,12 @@ from anomri.detector import Detector, load
 from anomri.detector.beside import of_contrasts
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
-from anomri.postprocessing import REGION_STEPS, Candidate, decide, inscribed_mm
+from anomri.postprocessing import (
+    REGION_STEPS,
+    SegmentationState,
+    decide,
+    largest_inscribed_radius_mm,
+)
 from anomri.postprocessing.segment import MASK_STEPS
 from anomri.recipe import Recipe, Step, call
 from anomri.scan import AnomalyMap, Mask, Scan, Threshold
@@ -182,18 +187,18 @@ def detect(variant: Variant, case: Case) -> NDArray[np.uint8]:
         mask = mask | small_lesions(case, mask, variant.small)
     if variant.regions is None or "t1ce" not in case.maps:
         return mask.astype(np.uint8)
-    whole = Candidate.of(flair).with_brain(case.scan.brain).with_mask(mask)
-    bright = Candidate.of(case.maps["t1ce"])
+    whole = SegmentationState.of(flair).with_brain(case.scan.brain).with_mask(mask)
+    bright = SegmentationState.of(case.maps["t1ce"])
     bright = bright.with_mask(bright.values > variant.enhancing).with_brain(case.scan.brain)
     return call(REGION_STEPS, variant.regions, whole, bright).labels
 
 
 def small_lesions(case: Case, mask: Mask, limits: Mapping[str, float]) -> Mask:
     """Return what the network and brightness agree on, nothing where there is a mass."""
-    if inscribed_mm(mask, case.scan.grid.spacing) >= limits["mass_mm"]:
+    if largest_inscribed_radius_mm(mask, case.scan.grid.spacing) >= limits["mass_mm"]:
         return np.zeros_like(mask)
     bright = brightness(case.scan.image[0], case.scan.brain) > limits["brighter_than"]
-    seen = Candidate.of(case.seen)
+    seen = SegmentationState.of(case.seen)
     found = seen.with_mask(bright & (seen.values > limits["probability"]))
     step = Step(name="remove_small", options={"ml": limits["smallest_ml"]})
     return call(MASK_STEPS, step, found).lesion

@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from anomri import pipeline
 from anomri.detector import Detector, build_family
-from anomri.models import Family
+from anomri.models import Reconstructor
 from anomri.recipe import Preparation, Recipe, Step
 
 SHAPE = (240, 240, 155)
@@ -59,7 +59,7 @@ def bare(path: Path, model: Detector, out: Path) -> dict[str, float]:
     values = nib.Nifti1Image.from_filename(path).get_fdata(dtype=np.float32)
     seconds["read"] = time.perf_counter() - start
     slices = torch.from_numpy(values[56:184, 56:184].transpose(2, 0, 1)[:, None].copy())
-    network = cast(Family, model.networks[0])
+    network = cast(Reconstructor, model.networks[0])
     start = time.perf_counter()
     with torch.inference_mode():
         for part in torch.split(slices, 32):
@@ -74,7 +74,7 @@ def bare(path: Path, model: Detector, out: Path) -> dict[str, float]:
 
 
 def whole(folder: Path, model: Detector, out: Path) -> float:
-    found = pipeline.survey(folder, layout="folder")
+    found = pipeline.find_scans(folder, layout="folder")
     start = time.perf_counter()
     outcome = pipeline.detect(found, model, out)
     if outcome.failures:

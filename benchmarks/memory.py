@@ -24,7 +24,7 @@ MIB = 1024  # ru_maxrss is in KiB on Linux
 
 def detect(cohort: Path, out: Path) -> None:
     """Detect on a whole cohort and print seconds and peak MiB."""
-    found = pipeline.survey(cohort, layout="phantom")
+    found = pipeline.find_scans(cohort, layout="phantom")
     model = pipeline.load_detector("intensity", device="cpu")
     start = time.perf_counter()
     pipeline.detect(found, model, out)

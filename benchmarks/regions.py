@@ -27,13 +27,19 @@ import torch
 from scipy import ndimage
 
 from anomri.models.build import build
-from anomri.postprocessing import DECISIONS, REGION_STEPS, Candidate, Regions, together
+from anomri.postprocessing import (
+    REGION_STEPS,
+    SEGMENTATION_METHODS,
+    Regions,
+    SegmentationState,
+    together,
+)
 from anomri.postprocessing.mixture import fit_mixture
 from anomri.postprocessing.segment import MASK_STEPS
 from anomri.recipe import Step, call
 
 SHAPE = (240, 240, 155)
-FAMILIES = ("vae", "dvae")
+RECONSTRUCTORS = ("vae", "dvae")
 REPEATS = 7
 MIXTURE = Step(name="mixture")
 # How much brighter the tumour is, in standard deviations of the tissue around it.
@@ -41,7 +47,7 @@ BRIGHTNESS = {"clear": 5.0, "faint": 3.0}
 MORPHOLOGY = (Step(name="open", options={"mm": 1.5}), Step(name="close", options={"mm": 1.5}))
 
 
-def maps(brightness: float) -> list[Candidate]:
+def maps(brightness: float) -> list[SegmentationState]:
     """Return smooth noise with a tumour: a ball in one map, the shell around its core in one."""
     grid = np.indices(SHAPE, dtype=np.float32)
     centre = np.array([120, 120, 77], np.float32)[:, None, None, None]
@@ -53,22 +59,22 @@ def maps(brightness: float) -> list[Candidate]:
     for seed, shape in enumerate((distance < 30, (distance < 20) & (distance > 14))):
         noise = np.random.default_rng(seed).normal(size=SHAPE).astype(np.float32)
         values = ndimage.gaussian_filter(noise, 1) * 6 + brightness * shape
-        found.append(Candidate(empty, brain, (1.0, 1.0, 1.0), 1e-3).with_values(values))
+        found.append(SegmentationState(empty, brain, (1.0, 1.0, 1.0), 1e-3).with_values(values))
     return found
 
 
-def mixed(candidate: Candidate) -> Candidate:
-    return call(DECISIONS, MIXTURE, candidate, 0.0)
+def mixed(state: SegmentationState) -> SegmentationState:
+    return call(SEGMENTATION_METHODS, MIXTURE, state, 0.0)
 
 
-def masked(candidate: Candidate) -> Candidate:
-    decided = mixed(candidate)
+def masked(state: SegmentationState) -> SegmentationState:
+    decided = mixed(state)
     for step in MORPHOLOGY:
         decided = call(MASK_STEPS, step, decided)
     return decided
 
 
-def named(whole: Candidate, enhancing: Candidate) -> Regions:
+def named(whole: SegmentationState, enhancing: SegmentationState) -> Regions:
     return call(REGION_STEPS, Step(name="hull"), whole, enhancing)
 
 
@@ -98,7 +104,7 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def postprocessing(
-    name: str, whole: Candidate, enhancing: Candidate
+    name: str, whole: SegmentationState, enhancing: SegmentationState
 ) -> dict[str, Callable[[], object]]:
     """Return the work on one pair of maps."""
     decided = [masked(whole), replace(masked(enhancing), values=enhancing.values)]
@@ -119,7 +125,7 @@ def main() -> None:
     work: dict[str, Callable[[], object]] = {}
     for name, pair in pairs.items():
         work |= postprocessing(name, *pair)
-    work |= {f"forward, {name}": twice(reconstruct(name, slices)) for name in FAMILIES}
+    work |= {f"forward, {name}": twice(reconstruct(name, slices)) for name in RECONSTRUCTORS}
     rounds = [{name: seconds(one) for name, one in work.items()} for _ in range(REPEATS)]
     best = {name: np.min([one[name] for one in rounds], axis=0) for name in work}
     print(f"{torch.get_num_threads()} threads, {slices} slices; seconds by the clock, of all cores")
@@ -129,7 +135,7 @@ def main() -> None:
         )
     for name, (clock, cores) in best.items():
         print(f"{name:28}{clock:8.2f}{cores:8.2f}")
-    for tumour, name in product(BRIGHTNESS, FAMILIES):
+    for tumour, name in product(BRIGHTNESS, RECONSTRUCTORS):
         clock, cores = best[f"{tumour}: residual to regions"] / best[f"forward, {name}"]
         print(f"{f'{tumour}: over forward, {name}':28}{clock:8.2f}{cores:8.2f}")
 

@@ -17,7 +17,7 @@ import numpy as np
 from anomri.datasets import find
 from anomri.errors import AnomriError, QualityRefused
 from anomri.preprocessing.reading.files import read_image
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.reading.slice_defects import without_defects
 from anomri.preprocessing.reading.spikes import without_spikes
 
@@ -32,7 +32,7 @@ DATA_SETS = (
 )
 
 
-def accused(native: Native) -> bool:
+def accused(native: RawImage) -> bool:
     """Say whether anything is said of an image that reading it did not say."""
     try:
         return without_defects(without_spikes(native)).notes != native.notes
@@ -40,7 +40,7 @@ def accused(native: Native) -> bool:
         return True
 
 
-def spoilt(native: Native, kind: str) -> Native:
+def spoilt(native: RawImage, kind: str) -> RawImage:
     """Return an image with one slice spoilt."""
     values = native.values.copy()
     axis = int(np.argmax(native.grid.spacing)) if len(set(native.grid.spacing)) > 1 else 2

@@ -29,19 +29,19 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from scipy.ndimage import gaussian_filter
 
-from anomri.models import FAMILIES, TOTAL, Batch, Network
+from anomri.models import RECONSTRUCTORS, TOTAL, Batch, Network
 from anomri.models.build import build
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Preparation, Recipe, Step, Training
 from anomri.scan import ScanFiles
 from anomri.training.loading import make_loaders
-from anomri.training.module import FamilyTraining
+from anomri.training.module import NetworkTraining
 from anomri.training.samples import split_parts
 from anomri.training.trainer import Machine, make_trainer, quiet
 
 SIDE, DEPTH, SUBJECTS = 128, 64, 6
 PREPARATION = Preparation(shape=(SIDE, SIDE, None))
-NETWORKS = [name for name in FAMILIES if name != "intensity"]
+NETWORKS = [name for name in RECONSTRUCTORS if name != "intensity"]
 
 # A step of these takes seconds on a CPU; what we add to a step weighs more in a small batch.
 LARGE = {"ae": 4, "vae1": 4, "vae2": 4, "vqvae": 4}
@@ -182,7 +182,7 @@ def timed(
         bare = BareLoop(family.to(device), recipe.training, batches)
         turns = Turns(bare, block=options.block, now=options.now)
         trainer.callbacks.append(turns)
-        trainer.fit(FamilyTraining(family, recipe.training), *loaders)
+        trainer.fit(NetworkTraining(family, recipe.training), *loaders)
     return turns.pairs
 
 

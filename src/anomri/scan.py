@@ -240,7 +240,7 @@ class AnomalyMap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HealthyVolume:
+class FalsePositiveVolume:
     """What a model marked on healthy tissue by its own decision, in ml per scan.
 
     Attributes:
@@ -256,10 +256,10 @@ class HealthyVolume:
     scans: int
 
     @classmethod
-    def of(cls, volumes_ml: Sequence[float]) -> HealthyVolume:
+    def of(cls, volumes_ml: Sequence[float]) -> FalsePositiveVolume:
         """Sum up the volumes of at least one scan.
 
-        >>> HealthyVolume.of([0.0, 1.0, 5.0])
+        >>> FalsePositiveVolume.of([0.0, 1.0, 5.0])
         HealthyVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3)
         """
         return cls(
@@ -288,7 +288,7 @@ class Threshold:
     rule: str
     fitted_on: tuple[str, ...] = ()
     false_positive_ml: float | None = None
-    marked: HealthyVolume | None = None
+    marked: FalsePositiveVolume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import cloudpickle
 import pytest
 
-from anomri.batch import Crew, WorkerLost
+from anomri.batch import Executor, WorkerLost
 from anomri.batch.executor import fair_share
 from anomri.errors import MissingPiece, UsageError
 
@@ -39,15 +39,15 @@ def refuse(number: int) -> int:
 def test_a_killed_worker_is_an_error_and_no_hang() -> None:
     # First in this file: the workers that it starts anew serve the tests below, which saves starts.
     with pytest.raises(WorkerLost, match="same command again"):
-        list(Crew(2).run(die, list(range(8))))
+        list(Executor(2).run(die, list(range(8))))
     # The next batch gets new workers.
-    assert [value for value, *_ in Crew(2).run(square, [2, 3])] == [4, 9]
+    assert [value for value, *_ in Executor(2).run(square, [2, 3])] == [4, 9]
 
 
 def test_two_workers_give_what_one_gives_in_the_same_order() -> None:
     items = list(range(12))
-    alone = [value for value, _, _ in Crew().run(square, items)]
-    two = list(Crew(2).run(square, items))
+    alone = [value for value, _, _ in Executor().run(square, items)]
+    two = list(Executor(2).run(square, items))
     assert [value for value, _, _ in two] == alone
     processes = {process for _, process, _ in two}
     assert os.getpid() not in processes
@@ -57,7 +57,7 @@ def test_two_workers_give_what_one_gives_in_the_same_order() -> None:
 
 def test_what_is_meant_for_the_user_arrives_as_it_is() -> None:
     with pytest.raises(UsageError, match="is not wanted"):
-        list(Crew(2).run(refuse, [1, 2]))
+        list(Executor(2).run(refuse, [1, 2]))
 
 
 def test_shares_are_fair_and_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_shares_are_fair_and_never_zero(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        Crew(**wrong)  # type: ignore[arg-type]
+        Executor(**wrong)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def cluster() -> Iterator[str]:
 @pytest.mark.filterwarnings("ignore")
 def test_dask_gives_the_same_from_two_processes(cluster: str) -> None:
     with patience(PATIENCE_S):
-        two = list(Crew(engine="dask", scheduler=cluster).run(square, list(range(12))))
+        two = list(Executor(engine="dask", scheduler=cluster).run(square, list(range(12))))
     assert [value for value, *_ in two] == [number**2 for number in range(12)]
     processes = {process for _, process, _ in two}
     assert os.getpid() not in processes
@@ -121,12 +121,12 @@ def test_dask_gives_the_same_from_two_processes(cluster: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_dask_says_what_is_meant_for_the_user_and_what_was_killed(cluster: str) -> None:
-    crew = Crew(engine="dask", scheduler=cluster)
+    executor = Executor(engine="dask", scheduler=cluster)
     with patience(PATIENCE_S):
         with pytest.raises(UsageError, match="is not wanted"):
-            list(crew.run(refuse, [1, 2]))
+            list(executor.run(refuse, [1, 2]))
         with pytest.raises(WorkerLost, match="same command again"):
-            list(crew.run(die, list(range(8))))
+            list(executor.run(die, list(range(8))))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -137,7 +137,7 @@ def test_a_scheduler_without_workers_is_named(monkeypatch: pytest.MonkeyPatch) -
         distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as made,
         pytest.raises(UsageError, match="no worker joined"),
     ):
-        list(Crew(engine="dask", scheduler=made.scheduler_address).run(square, [1]))
+        list(Executor(engine="dask", scheduler=made.scheduler_address).run(square, [1]))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -145,10 +145,10 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
     pytest.importorskip("distributed", reason="the extra anomri[dask] is not here")
     monkeypatch.setattr("anomri.batch.dask.REACH_SECONDS", 0.3)
     with pytest.raises(UsageError, match="expected a Dask scheduler"):
-        list(Crew(engine="dask", scheduler="tcp://127.0.0.1:9").run(square, [1]))
+        list(Executor(engine="dask", scheduler="tcp://127.0.0.1:9").run(square, [1]))
 
 
 def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     with pytest.raises(MissingPiece, match=r"anomri\[dask\]"):
-        list(Crew(engine="dask", scheduler="tcp://x:1").run(square, [1]))
+        list(Executor(engine="dask", scheduler="tcp://x:1").run(square, [1]))

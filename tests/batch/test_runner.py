@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from anomri.batch.runner import Attempt
+from anomri.batch.runner import GuardedTask
 from anomri.errors import DiskFull, MissingPiece, UsageError
 from anomri.pipeline import Selection
 from anomri.pipeline.detection import Source
@@ -80,14 +80,14 @@ def test_a_full_disk_ends_the_batch_and_is_no_fault_of_the_scan() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(DiskFull, match="free some space"):
-        Attempt(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
+        GuardedTask(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
 
 
 def test_an_unexpected_error_tells_no_folder_of_the_machine(caplog: Any) -> None:
     def work(_: ScanFiles) -> None:
         raise FileNotFoundError(2, "No such file or directory", "/home/ada/Hans Meier/scan.nii")
 
-    failure, code = Attempt(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
+    failure, code = GuardedTask(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
     assert code == 3
     assert failure.reason.endswith("No such file or directory: 'scan.nii'")
     assert "ada" not in failure.reason
@@ -97,7 +97,7 @@ def test_nothing_that_a_library_raises_ends_the_batch(caplog: Any) -> None:
     def work(_: ScanFiles) -> None:
         raise AttributeError("no attribute 'StudyDate'")
 
-    failure, code = Attempt(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
+    failure, code = GuardedTask(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
     assert (failure.subject, code) == ("a", 3)
     assert "unexpected AttributeError" in failure.reason
 
@@ -107,7 +107,7 @@ def test_what_holds_for_all_scans_ends_the_batch() -> None:
         raise MissingPiece("no weights")
 
     with pytest.raises(MissingPiece):
-        Attempt(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
+        GuardedTask(work)(ScanFiles(subject="a", contrasts={}, layout="x"))
 
 
 def test_a_split_written_by_a_spreadsheet_is_read(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from scipy import ndimage
 
 from anomri.detector import Calibration, Detector, Fitted, copy_model, load
 from anomri.postprocessing import decide
-from anomri.postprocessing.false_positive_calibration import RUNGS
-from anomri.scan import HealthyVolume, Scan, Threshold
+from anomri.postprocessing.false_positive_calibration import SCALES
+from anomri.scan import FalsePositiveVolume, Scan, Threshold
 
-RUNG = RUNGS[1] / RUNGS[0]
+RUNG = SCALES[1] / SCALES[0]
 NOBODY = np.array([], dtype=np.intp)
 
 
@@ -55,7 +55,7 @@ def test_each_scan_is_marked_with_a_threshold_of_the_others(scans: list[Scan]) -
         mask = decide(model.score(left_out), threshold, model.recipe.detection)
         volumes.append(float(mask.sum() * left_out.grid.voxel_ml))
     marked = calibrated(scans).thresholds()["healthy"].marked
-    assert marked == HealthyVolume.of(volumes)
+    assert marked == FalsePositiveVolume.of(volumes)
     assert marked.mean_ml > 0.5  # growing marks more than lies above the threshold
 
 
@@ -64,7 +64,7 @@ def test_the_models_own_threshold_is_measured_too(scans: list[Scan]) -> None:
     model = load("intensity")
     volumes = [model.detect_scan(scan).scan_score for scan in scans]
     assert own.value == 4
-    assert own.marked == HealthyVolume.of(volumes)
+    assert own.marked == FalsePositiveVolume.of(volumes)
 
 
 def test_lesions_are_no_false_positives(ball_scan: Scan) -> None:
@@ -101,7 +101,7 @@ def test_no_threshold_of_an_earlier_volume_stays(scans: list[Scan], tmp_path: Pa
 
 
 def test_another_fixed_value_was_not_measured() -> None:
-    volume = HealthyVolume(mean_ml=1.0, median_ml=1.0, upper_ml=1.0, scans=3)
+    volume = FalsePositiveVolume(mean_ml=1.0, median_ml=1.0, upper_ml=1.0, scans=3)
     other = Fitted({"fixed": Threshold(value=3.0, rule="fixed", marked=volume)})
     plain = load("intensity")
     model = Detector(plain.recipe, plain.networks, fitted=other)

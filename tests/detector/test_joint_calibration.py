@@ -19,10 +19,10 @@ from anomri.detector import (
 from anomri.detector.dial import Dial
 from anomri.errors import UsageError
 from anomri.pipeline import calibrate
-from anomri.postprocessing.false_positive_calibration import RUNGS
+from anomri.postprocessing.false_positive_calibration import SCALES
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe, Step
-from anomri.scan import HealthyVolume, Scan
+from anomri.scan import FalsePositiveVolume, Scan
 
 NOBODY = np.array([], dtype=np.intp)
 SPOTS = (2.5, 4.0, 6.5)  # radii in voxels of 2 mm
@@ -100,7 +100,7 @@ def test_one_factor_keeps_all_of_them_to_the_volume(model: Detector, scans: list
     found = calibrated(model, scans, allowed).thresholds()["healthy_decision"]
     factor = found.value / 4
     assert found.false_positive_ml == pytest.approx(mean_ml(factor))
-    assert mean_ml(factor) <= allowed < mean_ml(factor * RUNGS[0] / RUNGS[1])
+    assert mean_ml(factor) <= allowed < mean_ml(factor * SCALES[0] / SCALES[1])
     assert found.marked is not None
     assert found.marked.scans == len(scans)
 
@@ -109,7 +109,7 @@ def test_what_they_mark_as_they_are_is_measured(model: Detector, scans: list[Sca
     own = calibrated(model, scans, 1.0).thresholds()["fixed"]
     volumes = [model.detect_scan(scan).scan_score for scan in scans]
     assert own.value == 4
-    assert own.marked == HealthyVolume.of(volumes)
+    assert own.marked == FalsePositiveVolume.of(volumes)
 
 
 def test_lesions_nobody_drew_teach_nothing(model: Detector, scans: list[Scan]) -> None:

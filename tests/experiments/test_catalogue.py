@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from anomri.cli.commands import app
 from anomri.errors import UsageError
 from anomri.experiments import catalogue
-from anomri.models import FAMILIES
+from anomri.models import RECONSTRUCTORS
 
 CHECKOUT = Path(__file__).parents[2]
 PAGE = CHECKOUT / "docs" / "models.md"
@@ -20,7 +20,7 @@ in_checkout = pytest.mark.skipif(not PAGE.is_file(), reason="only in a checkout"
 
 def test_every_family_is_listed() -> None:
     entries = catalogue.families()
-    assert [entry.name for entry in entries] == list(FAMILIES)
+    assert [entry.name for entry in entries] == list(RECONSTRUCTORS)
     cells = {entry.name: entry.cells() for entry in entries}
     assert cells["dvae"] == (
         "dvae",

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from anomri.errors import DamagedFile
-from anomri.experiments.pretraining.training_state import Lesson, Pupil
+from anomri.experiments.pretraining.training_state import TrainingSchedule, TrainingState
 from anomri.files import PHANTOMS
 from anomri.models import load_weights, save_weights
 from anomri.models.build import build
@@ -37,8 +37,10 @@ ANYTHING: dict[str, bytes] = {
 }
 
 
-def _pupil(state: Path) -> Pupil[torch.nn.Linear]:
-    return Pupil.start(lambda: torch.nn.Linear(2, 1), state, Lesson(steps=10, rising=1))
+def _pupil(state: Path) -> TrainingState[torch.nn.Linear]:
+    return TrainingState.start(
+        lambda: torch.nn.Linear(2, 1), state, TrainingSchedule(steps=10, rising=1)
+    )
 
 
 def _weights(path: Path) -> None:

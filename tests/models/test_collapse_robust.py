@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anomri.errors import RecipeError
-from anomri.models import FAMILIES, Batch, Family, load_weights, save_weights
+from anomri.models import RECONSTRUCTORS, Batch, Reconstructor, load_weights, save_weights
 from anomri.models.build import build
 from anomri.models.collapse_robust import CollapseRobust
 from anomri.models.latents import Gaussian
@@ -107,7 +107,7 @@ def test_the_place_in_the_cycle_is_saved_with_the_weights(tmp_path: Path) -> Non
     torch.testing.assert_close(dict(got), dict(expected))
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "intensity"])
+@pytest.mark.parametrize("name", [name for name in RECONSTRUCTORS if name != "intensity"])
 def test_it_composes_with_every_family(name: str) -> None:
     step = Step(name=name, options={"loss": "collapse_robust", "reconstruction": "mse"})
     network = build(step, channels=1, size=(128, 128))
@@ -133,14 +133,14 @@ def blobs() -> Tensor:
     return torch.from_numpy(images[:, None].astype(np.float32))
 
 
-def active_units(network: Family, images: Tensor) -> int:
+def active_units(network: Reconstructor, images: Tensor) -> int:
     """Count latent dimensions whose mean varies over the data by more than 0.01 (Burda et al.)."""
     with torch.inference_mode():
         means = network.eval().encode(images).mean.flatten(1)  # type: ignore[operator]
     return int((means.var(0) > 0.01).sum())
 
 
-def trained(loss: str, images: Tensor) -> Family:
+def trained(loss: str, images: Tensor) -> Reconstructor:
     torch.manual_seed(0)
     network = build(family(loss, kl_weight=1), channels=1, size=(32, 32))
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)

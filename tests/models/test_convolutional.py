@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomri.errors import UsageError
-from anomri.models import Batch, Family, summary
+from anomri.models import Batch, Reconstructor, summary
 from anomri.models.autoencoder import Autoencoder
 from anomri.models.build import build
 from anomri.models.convolutional import VariationalAutoencoder
@@ -20,7 +20,7 @@ from anomri.recipe import Step
 CONVOLUTIONS = ("Conv2d", "ConvTranspose2d")
 
 
-def family_of(name: str, size: tuple[int, ...] = (128, 128)) -> Family:
+def family_of(name: str, size: tuple[int, ...] = (128, 128)) -> Reconstructor:
     return build(Step(name=name), channels=1, size=size)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from anomri.models import Batch, Family
+from anomri.models import Batch, Reconstructor
 from anomri.models.build import build
 from anomri.recipe import Step
 
@@ -15,11 +15,11 @@ HALVED = [(80, 96, 37), (40, 48, 18), (20, 24, 9), (10, 12, 4)]
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-def family_of(name: str, size: tuple[int, ...], **options: str) -> Family:
+def family_of(name: str, size: tuple[int, ...], **options: str) -> Reconstructor:
     return build(Step(name=name, options=dict(options)), channels=1, size=size)
 
 
-def shapes(family: Family) -> list[tuple[int, ...]]:
+def shapes(family: Reconstructor) -> list[tuple[int, ...]]:
     """Channels and space after each convolution, in the order of a forward pass."""
     found: list[tuple[int, ...]] = []
     for layer in family.modules():

@@ -1,4 +1,4 @@
-"""What every member of ``FAMILIES`` must keep."""
+"""What every member of ``RECONSTRUCTORS`` must keep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from anomri.errors import AnomriError, RecipeError, UsageError
-from anomri.models import FAMILIES, Batch, Family, load_weights, save_weights, summary
+from anomri.models import RECONSTRUCTORS, Batch, Reconstructor, load_weights, save_weights, summary
 from anomri.models.build import build, options
 from anomri.recipe import Step
 
@@ -24,7 +24,7 @@ SMALLER = {  # where a family's layers leave something of smaller images
     "vae2": (32, 32),
     "vqvae": (32, 32),
 }
-NETWORKS = [name for name in FAMILIES if name != "intensity"]
+NETWORKS = [name for name in RECONSTRUCTORS if name != "intensity"]
 
 
 def size_of(name: str) -> tuple[int, ...]:
@@ -41,7 +41,7 @@ def images(name: str, count: int = 2, size: tuple[int, ...] | None = None) -> Te
     return drawn * inside
 
 
-def family_of(name: str, **options: float) -> Family:
+def family_of(name: str, **options: float) -> Reconstructor:
     torch.manual_seed(1)
     return build(Step(name=name, options=dict(options)), channels=2, size=size_of(name))
 
@@ -55,14 +55,14 @@ def test_losses_are_finite_named_scalars(name: str, count: int) -> None:
         assert all(value.ndim == 0 and value.isfinite() for value in losses.values())
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", RECONSTRUCTORS)
 @pytest.mark.parametrize("count", [1, 3])
 def test_reconstruction_keeps_the_shape(name: str, count: int) -> None:
     given = images(name, count)
     assert family_of(name).eval().reconstruct(given).shape == given.shape
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", RECONSTRUCTORS)
 def test_odd_sizes_are_padded_and_cropped_back(name: str) -> None:
     size = (size_of(name)[0] + 1, size_of(name)[1] + 3)
     family, given = build(Step(name=name), channels=2, size=size), images(name, size=size)
@@ -83,14 +83,14 @@ def test_context_encoding_composes_with_every_family(name: str) -> None:
     torch.testing.assert_close(losses["loss"], without["loss"] + 0.5 * losses["context"])
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", RECONSTRUCTORS)
 def test_reconstruction_has_no_randomness(name: str) -> None:
     family = family_of(name).eval()
     with torch.inference_mode():
         assert torch.equal(family.reconstruct(images(name)), family.reconstruct(images(name)))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", RECONSTRUCTORS)
 def test_reconstruction_of_one_image_does_not_depend_on_the_others(name: str) -> None:
     family = family_of(name).eval()
     with torch.inference_mode():
@@ -98,7 +98,7 @@ def test_reconstruction_of_one_image_does_not_depend_on_the_others(name: str) ->
     torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", RECONSTRUCTORS)
 def test_the_input_is_left_as_it_was(name: str) -> None:
     given = images(name)
     batch, family = Batch.of(given.clone()), family_of(name)
@@ -146,7 +146,7 @@ def test_phases_move_every_parameter_once(name: str) -> None:
     assert len(moved) == len({id(p) for p in moved})
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", RECONSTRUCTORS)
 def test_an_untrained_network_is_not_the_identity(name: str) -> None:
     given, family = images(name), family_of(name).eval()
     with torch.inference_mode():
@@ -168,7 +168,7 @@ def test_a_few_steps_lower_the_loss(name: str) -> None:
     assert values[-1] < values[0]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", RECONSTRUCTORS)
 def test_bfloat16_agrees_with_float32(name: str) -> None:
     """Within 0.05 of the reconstruction's own spread: 8 bits of mantissa through ten layers."""
     family, given = family_of(name).eval(), images(name)
@@ -224,13 +224,13 @@ for word in sys.argv[2:]:
 
 
 def test_weights_survive_another_process_bit_for_bit(tmp_path: Path) -> None:
-    for name in FAMILIES:
+    for name in RECONSTRUCTORS:
         family = family_of(name)
         save_weights(family, tmp_path / f"{name}.safetensors")
         (tmp_path / name).mkdir()
         for key, tensor in family.state_dict().items():
             (tmp_path / name / key).write_bytes(tensor.numpy().tobytes())
-    words = [f"{name}:{size_of(name)[0]}" for name in FAMILIES]
+    words = [f"{name}:{size_of(name)[0]}" for name in RECONSTRUCTORS]
     subprocess.run([sys.executable, "-c", LOADER, str(tmp_path), *words], check=True)
 
 

@@ -23,7 +23,7 @@ def test_a_t1_given_as_flair_is_told_everywhere(
     (tmp_path / "in").mkdir()
     image = nib.Nifti1Image(values[::3, ::3, ::3], affine)
     nib.save(image, tmp_path / "in" / "case_flair.nii.gz")
-    found = pipeline.survey(tmp_path / "in")
+    found = pipeline.find_scans(tmp_path / "in")
     with caplog.at_level(logging.WARNING):
         pipeline.detect(found, pipeline.load_detector("intensity", device="cpu"), tmp_path / "out")
     assert "FLAIR looks like T1" in caplog.text

@@ -13,7 +13,7 @@ from anomri.batch import replace_all
 from anomri.datasets import Found, LeftOut
 from anomri.detector import Detector, load
 from anomri.errors import ScanError
-from anomri.experiments.comparison.measurement import Measure
+from anomri.experiments.comparison.measurement import MeasureTask
 from anomri.files import read_tsv
 from anomri.models.build import build
 from anomri.pipeline import evaluate, measure_case, read_case
@@ -90,7 +90,7 @@ def test_two_sessions_of_a_subject_are_two_scans(
     for table in ("evaluation", "evaluation_curves", "evaluation_slices"):
         rows = read_tsv(tmp_path / f"{table}.tsv")
         assert list(dict.fromkeys(row["subject"] for row in rows)) == names
-    compared = Measure(tmp_path, regions=False, edges_ml=(1.0,))
+    compared = MeasureTask(tmp_path, regions=False, edges_ml=(1.0,))
     assert [compared(files)[0]["subject"] for files in sessions] == names
 
 

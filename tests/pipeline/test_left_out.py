@@ -61,7 +61,7 @@ def test_nobody_vanishes(data_set: Path, tmp_path: Path) -> None:
 def test_the_parts_of_a_job_array_share_who_is_left_out() -> None:
     missing = tuple(LeftOut(name, f"sub-{name}", "no scan") for name in "abc")
     found = Found((), (), "bids", left_out=missing)
-    shares = [batch.Part(number, 2).found(found).left_out for number in (1, 2)]
+    shares = [batch.Shard(number, 2).found(found).left_out for number in (1, 2)]
     assert [[one.subject for one in share] for share in shares] == [["a", "c"], ["b"]]
 
 

@@ -89,7 +89,7 @@ def test_a_second_run_does_nothing(work: Path) -> None:
 
 
 def test_another_threshold_is_another_result(work: Path) -> None:
-    found = pipeline.survey(work / "phantoms")
+    found = pipeline.find_scans(work / "phantoms")
     detector = pipeline.load_detector(
         str(work / "run"), device="cpu", instead=pipeline.Instead(threshold="healthy")
     )
@@ -104,7 +104,7 @@ def test_an_unfitted_rule_says_what_to_do(work: Path) -> None:
         pipeline.load_detector("intensity", instead=pipeline.Instead(threshold="labelled"))
     detector = pipeline.load_detector("intensity").with_detection(threshold="labelled")
     with pytest.raises(UsageError, match="anomri calibrate"):
-        pipeline.detect(pipeline.survey(work / "phantoms"), detector, work / "none")
+        pipeline.detect(pipeline.find_scans(work / "phantoms"), detector, work / "none")
 
 
 @pytest.mark.parametrize("option", ["--threshold", "--decide"])
@@ -145,7 +145,7 @@ def test_a_split_of_no_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_split_of_a_file_is_what_the_command_is_for(work: Path, tmp_path: Path) -> None:
-    names = [one.subject for one in pipeline.survey(work / "phantoms").scans]
+    names = [one.subject for one in pipeline.find_scans(work / "phantoms").scans]
     table = tmp_path / "splits.tsv"
     parts = ["train", "test", *["train"] * (len(names) - 2)]
     rows = [f"{name}\t{part}" for name, part in zip(names, parts, strict=True)]
@@ -157,12 +157,12 @@ def test_the_split_of_a_file_is_what_the_command_is_for(work: Path, tmp_path: Pa
 
 
 def test_subjects_can_be_chosen(work: Path) -> None:
-    found = pipeline.survey(work / "phantoms")
+    found = pipeline.find_scans(work / "phantoms")
     name = found.scans[0].subject
-    chosen = pipeline.survey(work / "phantoms", selection=pipeline.Selection(frozenset({name})))
+    chosen = pipeline.find_scans(work / "phantoms", selection=pipeline.Selection(frozenset({name})))
     assert [files.subject for files in chosen.scans] == [name]
     with pytest.raises(UsageError, match="none of the 4"):
-        pipeline.survey(work / "phantoms", selection=pipeline.Selection(frozenset({"nobody"})))
+        pipeline.find_scans(work / "phantoms", selection=pipeline.Selection(frozenset({"nobody"})))
 
 
 def test_no_output_names_the_folder_it_came_from(work: Path) -> None:

@@ -13,7 +13,7 @@ from anomri import pipeline
 from anomri.cli.commands import app
 from anomri.datasets import find
 from anomri.errors import MissingContrast, ScanError, UsageError
-from anomri.pipeline.evaluation import Measure
+from anomri.pipeline.evaluation import EvaluateTask
 from anomri.preprocessing import PreparedFolder, with_unclear_noted
 from anomri.recipe import Recipe
 from anomri.reporting import write_detection
@@ -79,7 +79,7 @@ def test_the_masks_of_two_raters_are_not_chosen_between(tmp_path: Path, ball_sca
     files = ScanFiles(subject=ball_scan.label.removeprefix("sub-"), contrasts={}, layout="x")
     raters = replace(files, unclear={"truth": "more than one file: one and two"}, healthy=True)
     with pytest.raises(ScanError, match="one and two"):
-        Measure(tmp_path, "")(raters)
+        EvaluateTask(tmp_path, "")(raters)
 
 
 @pytest.mark.parametrize(

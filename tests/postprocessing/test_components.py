@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from skimage import measure, morphology
 
-from anomri.postprocessing import Candidate, findings
+from anomri.postprocessing import SegmentationState, findings
 from anomri.postprocessing.components import keep_large, largest, remove_small
 from anomri.scan import AnomalyMap, Grid, Scan
 
@@ -23,52 +23,54 @@ masks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, max_side=8), eleme
 @settings(deadline=None)
 @given(mask=masks, voxels=st.integers(1, 20))
 def test_small_components_go_as_in_scikit_image(mask: NDArray[np.bool_], voxels: int) -> None:
-    candidate = Candidate(mask.astype(np.float32), np.ones_like(mask), (1.0, 1.0, 1.0), 1e-3, mask)
+    state = SegmentationState(
+        mask.astype(np.float32), np.ones_like(mask), (1.0, 1.0, 1.0), 1e-3, mask
+    )
     labels = measure.label(mask, connectivity=3)
     sizes = np.bincount(labels.ravel())
     expected = mask & (sizes[labels] >= voxels)
-    kept = remove_small(candidate, ml=voxels * 1e-3).lesion
+    kept = remove_small(state, ml=voxels * 1e-3).lesion
     np.testing.assert_array_equal(kept, expected)
     assert morphology.reconstruction(kept, mask).astype(bool).sum() == kept.sum()
 
 
-def test_voxels_that_touch_by_a_corner_belong_together(candidate_of: Any) -> None:
+def test_voxels_that_touch_by_a_corner_belong_together(state_of: Any) -> None:
     mask = np.zeros((4, 4, 4), bool)
     mask[0, 0, 0] = mask[1, 1, 1] = mask[3, 3, 3] = True
-    kept = remove_small(candidate_of(mask=mask), ml=0.002).lesion
+    kept = remove_small(state_of(mask=mask), ml=0.002).lesion
     assert kept[0, 0, 0]
     assert kept[1, 1, 1]
     assert not kept[3, 3, 3]
 
 
-def test_small_is_meant_in_millilitres(candidate_of: Any) -> None:
+def test_small_is_meant_in_millilitres(state_of: Any) -> None:
     mask = np.zeros((9, 9, 9), bool)
     mask[2:4, 2:4, 2:4] = True  # 8 voxels
     for side, volume in ((1.0, 0.008), (2.0, 0.064)):
-        candidate = candidate_of(mask=mask, spacing=(side,) * 3)
-        assert remove_small(candidate, ml=volume).lesion.any()
-        assert not remove_small(candidate, ml=volume * 1.01).lesion.any()
+        state = state_of(mask=mask, spacing=(side,) * 3)
+        assert remove_small(state, ml=volume).lesion.any()
+        assert not remove_small(state, ml=volume * 1.01).lesion.any()
 
 
-def test_largest_keeps_the_largest_and_its_equals(candidate_of: Any) -> None:
+def test_largest_keeps_the_largest_and_its_equals(state_of: Any) -> None:
     mask = np.zeros((12, 3, 3), bool)
     mask[0:4], mask[5:7], mask[8:10], mask[11] = True, True, True, True
-    one = largest(candidate_of(mask=mask)).lesion
+    one = largest(state_of(mask=mask)).lesion
     np.testing.assert_array_equal(one[:, 1, 1], [1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0])
-    two = largest(candidate_of(mask=mask), keep=2).lesion
+    two = largest(state_of(mask=mask), keep=2).lesion
     np.testing.assert_array_equal(two[:, 1, 1], [1, 1, 1, 1, 0, 1, 1, 0, 1, 1, 0, 0])
-    np.testing.assert_array_equal(largest(candidate_of(mask=mask), keep=9).lesion, mask)
+    np.testing.assert_array_equal(largest(state_of(mask=mask), keep=9).lesion, mask)
 
 
-def test_each_slice_keeps_what_is_large_in_it(candidate_of: Any) -> None:
+def test_each_slice_keeps_what_is_large_in_it(state_of: Any) -> None:
     mask = np.zeros((20, 4, 3), bool)
     mask[0:10, 0, 0], mask[12:18, 0, 0], mask[0:5, 3, 0] = True, True, True  # 10, 6 and 5 voxels
     mask[0:3, 0, 1] = True  # alone in its slice, though it touches the ten above
-    kept = keep_large(candidate_of(mask=mask), share=0.6).lesion
+    kept = keep_large(state_of(mask=mask), share=0.6).lesion
     assert kept.sum(axis=(0, 1)).tolist() == [16, 3, 0]
     assert not kept[:, 3].any()
-    np.testing.assert_array_equal(keep_large(candidate_of(mask=mask), share=0.5).lesion, mask)
-    assert keep_large(candidate_of(mask=mask), share=1).lesion.sum() == 13
+    np.testing.assert_array_equal(keep_large(state_of(mask=mask), share=0.5).lesion, mask)
+    assert keep_large(state_of(mask=mask), share=1).lesion.sum() == 13
 
 
 @settings(deadline=None)
@@ -76,8 +78,10 @@ def test_each_slice_keeps_what_is_large_in_it(candidate_of: Any) -> None:
 def test_large_components_of_slices_are_those_of_scikit_image(
     mask: NDArray[np.bool_], share: float
 ) -> None:
-    candidate = Candidate(mask.astype(np.float32), np.ones_like(mask), (1.0, 1.0, 1.0), 1e-3, mask)
-    kept = keep_large(candidate, share=share).lesion
+    state = SegmentationState(
+        mask.astype(np.float32), np.ones_like(mask), (1.0, 1.0, 1.0), 1e-3, mask
+    )
+    kept = keep_large(state, share=share).lesion
     for k in range(mask.shape[2]):
         labels = measure.label(mask[:, :, k], connectivity=2)
         sizes = np.bincount(labels.ravel())

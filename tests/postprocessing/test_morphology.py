@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anomri.postprocessing import Candidate
+from anomri.postprocessing import SegmentationState
 from anomri.postprocessing.morphology import (
     ball,
     closing,
@@ -31,8 +31,8 @@ spacings = st.tuples(*[st.sampled_from((0.5, 1.0, 1.5, 2.5, 8.0))] * 3)
 radii = st.sampled_from((0.0, 0.7, 1.0, 1.8, 2.0, 3.0))
 
 
-def candidate(mask: Bool, spacing: tuple[float, float, float]) -> Candidate:
-    return Candidate(mask.astype(np.float32), np.ones_like(mask), spacing, 1e-3, mask)
+def state(mask: Bool, spacing: tuple[float, float, float]) -> SegmentationState:
+    return SegmentationState(mask.astype(np.float32), np.ones_like(mask), spacing, 1e-3, mask)
 
 
 def shrunk(mask: Bool, mm: float, spacing: tuple[float, float, float]) -> Bool:
@@ -51,7 +51,7 @@ def grown(mask: Bool, mm: float, spacing: tuple[float, float, float]) -> Bool:
 @settings(deadline=None, max_examples=80)
 @given(mask=masks, spacing=spacings, mm=radii)
 def test_erosion_is_a_distance(mask: Bool, spacing: Any, mm: float) -> None:
-    whole = Candidate(np.ones(mask.shape, np.float32), mask, spacing, 1e-3)
+    whole = SegmentationState(np.ones(mask.shape, np.float32), mask, spacing, 1e-3)
     eroded = erode_brain(whole, mm=mm)
     np.testing.assert_array_equal(eroded.brain, shrunk(mask, mm, spacing))
     np.testing.assert_array_equal(eroded.values, eroded.brain)
@@ -61,14 +61,14 @@ def test_erosion_is_a_distance(mask: Bool, spacing: Any, mm: float) -> None:
 @given(mask=masks, spacing=spacings, mm=radii)
 def test_opening_is_erosion_then_dilation(mask: Bool, spacing: Any, mm: float) -> None:
     expected = grown(shrunk(mask, mm, spacing), mm, spacing)
-    np.testing.assert_array_equal(opening(candidate(mask, spacing), mm=mm).lesion, expected)
+    np.testing.assert_array_equal(opening(state(mask, spacing), mm=mm).lesion, expected)
 
 
 @settings(deadline=None, max_examples=80)
 @given(mask=masks, spacing=spacings, mm=radii)
 def test_dilation_is_a_distance(mask: Bool, spacing: Any, mm: float) -> None:
     expected = grown(mask, mm, spacing)
-    np.testing.assert_array_equal(dilate(candidate(mask, spacing), mm=mm).lesion, expected)
+    np.testing.assert_array_equal(dilate(state(mask, spacing), mm=mm).lesion, expected)
 
 
 @settings(deadline=None, max_examples=80)
@@ -78,7 +78,7 @@ def test_closing_is_dilation_then_erosion_without_borders(
 ) -> None:
     wide = np.pad(mask, 8)
     expected = shrunk(grown(wide, mm, spacing), mm, spacing)[8:-8, 8:-8, 8:-8]
-    closed = closing(candidate(mask, spacing), mm=mm).lesion
+    closed = closing(state(mask, spacing), mm=mm).lesion
     np.testing.assert_array_equal(closed, expected)
     assert not (mask & ~closed).any()
 
@@ -89,13 +89,15 @@ def test_holes_are_filled_slice_by_slice(mask: Bool) -> None:
     expected = np.stack(
         [ndimage.binary_fill_holes(mask[:, :, k]) for k in range(mask.shape[2])], axis=2
     )
-    filled = fill_holes(candidate(mask, (1.0, 1.0, 1.0))).lesion
+    filled = fill_holes(state(mask, (1.0, 1.0, 1.0))).lesion
     np.testing.assert_array_equal(filled, expected)
 
 
 def test_thick_slices_are_eroded_in_plane_only() -> None:
     brain = np.ones((9, 9, 3), dtype=bool)
-    eroded = erode_brain(Candidate(np.ones((9, 9, 3), np.float32), brain, (1.0, 1.0, 8.0), 8e-3))
+    eroded = erode_brain(
+        SegmentationState(np.ones((9, 9, 3), np.float32), brain, (1.0, 1.0, 8.0), 8e-3)
+    )
     expected = np.zeros_like(brain)
     expected[2:-2, 2:-2, :] = True
     np.testing.assert_array_equal(eroded.brain, expected)
@@ -106,7 +108,7 @@ def test_closing_stays_inside_the_brain() -> None:
     mask[2], mask[4] = True, True
     brain = np.ones_like(mask)
     brain[3, 1] = False
-    closed = closing(Candidate(mask.astype(np.float32), brain, (1, 1, 1), 1e-3, mask), mm=1)
+    closed = closing(SegmentationState(mask.astype(np.float32), brain, (1, 1, 1), 1e-3, mask), mm=1)
     np.testing.assert_array_equal(closed.lesion[:, 1, 0], [0, 0, 1, 0, 1, 0, 0])
     np.testing.assert_array_equal(closed.lesion[:, 0, 0], [0, 0, 1, 0, 1, 0, 0])
 
@@ -114,7 +116,7 @@ def test_closing_stays_inside_the_brain() -> None:
 def test_a_tunnel_through_slices_is_a_hole_in_each() -> None:
     mask = np.ones((5, 5, 4), dtype=bool)
     mask[2, 2, :] = False
-    assert fill_holes(candidate(mask, (1.0, 1.0, 1.0))).lesion.all()
+    assert fill_holes(state(mask, (1.0, 1.0, 1.0))).lesion.all()
 
 
 @pytest.mark.parametrize(

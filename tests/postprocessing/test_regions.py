@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomri.postprocessing import REGION_STEPS, Candidate, Regions, nested_labels
+from anomri.postprocessing import REGION_STEPS, Regions, SegmentationState, nested_labels
 from anomri.recipe import Step, call
 from anomri.scan import Labels, Mask
 
@@ -37,7 +37,7 @@ def step(labels: Labels, **options: Any) -> Regions:
 def of_masks(whole: Mask, enhancing: Mask, **options: Any) -> Regions:
     brain = np.ones_like(whole)
     maps = [
-        Candidate(mask.astype(np.float32), brain, (1.0, 1.0, 1.0), 1e-3, mask)
+        SegmentationState(mask.astype(np.float32), brain, (1.0, 1.0, 1.0), 1e-3, mask)
         for mask in (whole, enhancing)
     ]
     return call(REGION_STEPS, Step(name="hull", options=options), *maps)
@@ -153,7 +153,7 @@ def test_faint_enhancement_is_not_credible() -> None:
     mask = np.zeros_like(brain)
     mask[4:8, 4:8, 4:8] = True
     values[mask] = np.median(values) + 3 * 1.4826
-    bright = Candidate(values, brain, (1.0, 1.0, 1.0), 1e-3, mask)
+    bright = SegmentationState(values, brain, (1.0, 1.0, 1.0), 1e-3, mask)
     centre, spread = bright.centre_and_spread()
     height = (float(values[mask].mean()) - centre) / spread
     for least, enhances in ((height - 0.01, True), (height + 0.01, False)):
@@ -218,8 +218,8 @@ def regions_of(share: float, **options: Any) -> Regions:
     whole, enhancing, values = hardly_enhancing(share)
     brain, spacing = np.ones_like(whole), (1.0, 1.0, 1.0)
     maps = [
-        Candidate(whole.astype(np.float32), brain, spacing, 1e-3, whole),
-        Candidate(values, brain, spacing, 1e-3, enhancing),
+        SegmentationState(whole.astype(np.float32), brain, spacing, 1e-3, whole),
+        SegmentationState(values, brain, spacing, 1e-3, enhancing),
     ]
     options = {"smallest_ml": 0, "hardly": 0.05, "darker": 10, **options}
     return call(REGION_STEPS, Step(name="hull", options=options), *maps)

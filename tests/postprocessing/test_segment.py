@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from anomri.errors import RecipeError
-from anomri.postprocessing import DECISIONS, clean, decide, decide_nearby, threshold_of_scan
+from anomri.postprocessing import (
+    SEGMENTATION_METHODS,
+    clean,
+    decide,
+    decide_nearby,
+    threshold_of_scan,
+)
 from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS, RULES
 from anomri.recipe import Detection, Recipe, Step, builtin_names
 from anomri.scan import AnomalyMap, Mask, Scan, Threshold
@@ -34,7 +40,7 @@ def test_every_step_of_a_recipe_that_ships_is_in_its_table(name: str) -> None:
     section = Recipe.load(name).detection
     assert {step.name for step in section.clean} <= set(MAP_STEPS)
     assert {step.name for step in section.refine} <= set(MASK_STEPS)
-    assert section.decide.name in DECISIONS
+    assert section.decide.name in SEGMENTATION_METHODS
     assert section.threshold.name in RULES
 
 
@@ -45,7 +51,7 @@ def test_the_intensity_recipe_finds_the_ball(anomaly: AnomalyMap) -> None:
     assert dice(mask, anomaly.scan) > 0.85
 
 
-@pytest.mark.parametrize("decision", sorted(set(DECISIONS) - {"hysteresis"}))
+@pytest.mark.parametrize("decision", sorted(set(SEGMENTATION_METHODS) - {"hysteresis"}))
 def test_every_decision_finds_the_ball(anomaly: AnomalyMap, decision: str) -> None:
     section = Detection(decide=Step(name=decision))
     assert dice(decide(anomaly, TWO, section), anomaly.scan) > 0.95

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anomri.errors import RecipeError
-from anomri.postprocessing import DECISIONS, SCAN_RULES
+from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS
 from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS
 from anomri.recipe import Step, call
 
@@ -26,25 +26,25 @@ from anomri.recipe import Step, call
     ],
 )
 def test_the_error_names_the_step_and_its_options(
-    candidate_of: Any, name: str, options: dict[str, Any], words: list[str]
+    state_of: Any, name: str, options: dict[str, Any], words: list[str]
 ) -> None:
     with pytest.raises(RecipeError) as caught:
-        call(MAP_STEPS, Step(name=name, options=options), candidate_of(np.ones((3, 3, 3))))
+        call(MAP_STEPS, Step(name=name, options=options), state_of(np.ones((3, 3, 3))))
     for word in words:
         assert word in str(caught.value)
 
 
-def test_a_mask_step_before_the_decision_is_told_where_it_belongs(candidate_of: Any) -> None:
+def test_a_mask_step_before_the_decision_is_told_where_it_belongs(state_of: Any) -> None:
     with pytest.raises(RecipeError, match="'refine'"):
-        call(MASK_STEPS, Step(name="fill_holes"), candidate_of(np.ones((3, 3, 3))))
+        call(MASK_STEPS, Step(name="fill_holes"), state_of(np.ones((3, 3, 3))))
 
 
-def test_inputs_cannot_be_given_as_options(candidate_of: Any) -> None:
+def test_inputs_cannot_be_given_as_options(state_of: Any) -> None:
     step = Step(name="above", options={"threshold": 3})
     with pytest.raises(RecipeError, match="unknown option"):
-        call(DECISIONS, step, candidate_of(np.ones((3, 3, 3))), 1.0)
+        call(SEGMENTATION_METHODS, step, state_of(np.ones((3, 3, 3))), 1.0)
 
 
-def test_options_reach_the_function(candidate_of: Any) -> None:
+def test_options_reach_the_function(state_of: Any) -> None:
     step = Step(name="fixed", options={"value": "0.25"})
-    assert call(SCAN_RULES, step, candidate_of(np.ones((3, 3, 3)))).value == 0.25
+    assert call(SCAN_RULES, step, state_of(np.ones((3, 3, 3)))).value == 0.25

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from anomri.postprocessing import DECISIONS, Candidate
+from anomri.postprocessing import SEGMENTATION_METHODS, SegmentationState
 from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS, RULES, STEPS
 from anomri.recipe import Step, call
 
@@ -34,10 +34,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 SPACINGS = ((1.0, 1.0, 1.0), (0.9, 1.1, 8.0), (4.0, 1.0, 1.0))
 
-Change = Callable[[Candidate], Candidate]
+Change = Callable[[SegmentationState], SegmentationState]
 
 
-def scene(spacing: tuple[float, float, float], seed: int = 0) -> Candidate:
+def scene(spacing: tuple[float, float, float], seed: int = 0) -> SegmentationState:
     """A noisy map with blobs in a brain that touches the border and has holes."""
     rng = np.random.default_rng(seed)
     shape = (15, 13, 9)
@@ -49,39 +49,39 @@ def scene(spacing: tuple[float, float, float], seed: int = 0) -> Candidate:
     mask[4:9, 4:9, 4] = True
     mask[6, 6, 4] = False
     mask &= brain
-    return Candidate(values, brain, spacing, float(np.prod(spacing)) * 1e-3, mask)
+    return SegmentationState(values, brain, spacing, float(np.prod(spacing)) * 1e-3, mask)
 
 
 def change_of(name: str) -> Change:
     step = Step(name=name, options=OPTIONS[name])
-    if name in DECISIONS:
-        return lambda candidate: call(DECISIONS, step, candidate, 1.5)
+    if name in SEGMENTATION_METHODS:
+        return lambda state: call(SEGMENTATION_METHODS, step, state, 1.5)
     return partial(call, STEPS, step)
 
 
-def moved(candidate: Candidate, move: Callable[[Any], Any]) -> Candidate:
-    mask = None if candidate.mask is None else move(candidate.mask)
-    return replace(candidate, values=move(candidate.values), brain=move(candidate.brain), mask=mask)
+def moved(state: SegmentationState, move: Callable[[Any], Any]) -> SegmentationState:
+    mask = None if state.mask is None else move(state.mask)
+    return replace(state, values=move(state.values), brain=move(state.brain), mask=mask)
 
 
-def assert_same(got: Candidate, expected: Candidate) -> None:
+def assert_same(got: SegmentationState, expected: SegmentationState) -> None:
     np.testing.assert_allclose(got.values, expected.values, atol=1e-5)
     np.testing.assert_array_equal(got.brain, expected.brain)
     np.testing.assert_array_equal(got.lesion, expected.lesion)
 
 
-@pytest.fixture(params=sorted({**STEPS, **DECISIONS}))
+@pytest.fixture(params=sorted({**STEPS, **SEGMENTATION_METHODS}))
 def change(request: pytest.FixtureRequest) -> Change:
     return change_of(request.param)
 
 
 @pytest.fixture(params=SPACINGS, ids=str)
-def candidate(request: pytest.FixtureRequest) -> Candidate:
+def state(request: pytest.FixtureRequest) -> SegmentationState:
     return scene(request.param)
 
 
 def test_the_contract_covers_every_step_and_decision() -> None:
-    assert set(OPTIONS) == set(STEPS) | set(DECISIONS)
+    assert set(OPTIONS) == set(STEPS) | set(SEGMENTATION_METHODS)
     assert set(STEPS) == set(MAP_STEPS) | set(MASK_STEPS)
     assert set(RULES) == {"fixed", "robust", "healthy", "labelled", "oracle"}
 
@@ -94,57 +94,57 @@ def test_the_scene_is_worth_working_on() -> None:
         assert not (same and np.array_equal(after.lesion, before.lesion)), name
 
 
-def test_leaves_its_input_alone(change: Change, candidate: Candidate) -> None:
+def test_leaves_its_input_alone(change: Change, state: SegmentationState) -> None:
     values, brain, mask = (
-        candidate.values.copy(),
-        candidate.brain.copy(),
-        candidate.lesion.copy(),
+        state.values.copy(),
+        state.brain.copy(),
+        state.lesion.copy(),
     )
-    change(candidate)
-    np.testing.assert_array_equal(candidate.values, values)
-    np.testing.assert_array_equal(candidate.brain, brain)
-    np.testing.assert_array_equal(candidate.lesion, mask)
+    change(state)
+    np.testing.assert_array_equal(state.values, values)
+    np.testing.assert_array_equal(state.brain, brain)
+    np.testing.assert_array_equal(state.lesion, mask)
 
 
-def test_keeps_shape_type_and_brain(change: Change, candidate: Candidate) -> None:
-    after = change(candidate)
-    assert after.values.shape == candidate.values.shape
+def test_keeps_shape_type_and_brain(change: Change, state: SegmentationState) -> None:
+    after = change(state)
+    assert after.values.shape == state.values.shape
     assert after.values.dtype == np.float32
     assert after.lesion.dtype == np.bool_
     assert np.isfinite(after.values).all()
     assert not after.values[~after.brain].any()
-    assert not (after.brain & ~candidate.brain).any()
-    assert not (after.lesion & ~candidate.brain).any()
+    assert not (after.brain & ~state.brain).any()
+    assert not (after.lesion & ~state.brain).any()
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_flips_with_the_head(change: Change, candidate: Candidate, axis: int) -> None:
+def test_flips_with_the_head(change: Change, state: SegmentationState, axis: int) -> None:
     flip = partial(np.flip, axis=axis)
-    assert_same(change(moved(candidate, flip)), moved(change(candidate), flip))
+    assert_same(change(moved(state, flip)), moved(change(state), flip))
 
 
-def test_does_not_know_where_the_array_ends(change: Change, candidate: Candidate) -> None:
+def test_does_not_know_where_the_array_ends(change: Change, state: SegmentationState) -> None:
     pad = partial(np.pad, pad_width=((3, 2), (4, 3), (2, 5)))
-    assert_same(change(moved(candidate, pad)), moved(change(candidate), pad))
+    assert_same(change(moved(state, pad)), moved(change(state), pad))
 
 
-def test_survives_an_empty_mask(change: Change, candidate: Candidate) -> None:
-    after = change(candidate.with_mask(np.zeros_like(candidate.brain)))
-    assert after.values.shape == candidate.values.shape
+def test_survives_an_empty_mask(change: Change, state: SegmentationState) -> None:
+    after = change(state.with_mask(np.zeros_like(state.brain)))
+    assert after.values.shape == state.values.shape
 
 
 @pytest.mark.parametrize("name", sorted(MASK_STEPS))
-def test_finds_nothing_in_an_empty_mask(name: str, candidate: Candidate) -> None:
-    assert not change_of(name)(candidate.with_mask(np.zeros_like(candidate.brain))).lesion.any()
+def test_finds_nothing_in_an_empty_mask(name: str, state: SegmentationState) -> None:
+    assert not change_of(name)(state.with_mask(np.zeros_like(state.brain))).lesion.any()
 
 
-def test_survives_an_empty_brain(change: Change, candidate: Candidate) -> None:
-    nothing = np.zeros_like(candidate.brain)
-    after = change(replace(candidate, brain=nothing, mask=nothing).with_values(candidate.values))
+def test_survives_an_empty_brain(change: Change, state: SegmentationState) -> None:
+    nothing = np.zeros_like(state.brain)
+    after = change(replace(state, brain=nothing, mask=nothing).with_values(state.values))
     assert not after.values.any()
     assert not after.lesion.any()
 
 
-def test_survives_a_map_without_contrast(change: Change, candidate: Candidate) -> None:
-    flat = candidate.with_values(np.ones_like(candidate.values))
+def test_survives_a_map_without_contrast(change: Change, state: SegmentationState) -> None:
+    flat = state.with_values(np.ones_like(state.values))
     assert np.isfinite(change(flat).values).all()

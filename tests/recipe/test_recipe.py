@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from anomri.errors import RecipeError
-from anomri.models import FAMILIES, SEGMENTERS
-from anomri.postprocessing import DECISIONS
+from anomri.models import RECONSTRUCTORS, SEGMENTERS
+from anomri.postprocessing import SEGMENTATION_METHODS
 from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS, RULES
 from anomri.preprocessing import INTENSITIES
 from anomri.recipe import Recipe, Step, builtin_names
@@ -20,11 +20,11 @@ MINIMAL = "name: one\nfamily: vae\n"
 def test_every_builtin_recipe_names_what_exists(source: str) -> None:
     recipe = Recipe.load(source)
     detection = recipe.detection
-    assert recipe.family.name in FAMILIES | SEGMENTERS
+    assert recipe.family.name in RECONSTRUCTORS | SEGMENTERS
     assert recipe.preparation.intensity.name in INTENSITIES
     assert detection.score.name in {*SCORES, *SEGMENTATIONS}
     assert detection.threshold.name in RULES
-    assert detection.decide.name in DECISIONS
+    assert detection.decide.name in SEGMENTATION_METHODS
     assert {step.name for step in detection.clean} <= set(MAP_STEPS)
     assert {step.name for step in detection.refine} <= set(MASK_STEPS)
 

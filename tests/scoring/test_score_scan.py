@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from anomri.errors import RecipeError
-from anomri.models import Batch, Family, Losses
+from anomri.models import Batch, Losses, Reconstructor
 from anomri.models.build import build
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Grid, Scan
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 RESIDUAL = Step(name="residual")
 
 
-class Probe(Family):
+class Probe(Reconstructor):
     """Halves what it sees, tile by tile so that position matters, and remembers its inputs."""
 
     def __init__(self, *, channels: int = 1, size: tuple[int, ...] = ()) -> None:
@@ -66,7 +66,9 @@ def middle(length: int, size: tuple[int, ...]) -> slice:
     return slice((length - seen) // 2, (length - seen) // 2 + seen)
 
 
-def score(family: Family, scan: Scan, step: Step = RESIDUAL, batch_size: int = 4) -> AnomalyMap:
+def score(
+    family: Reconstructor, scan: Scan, step: Step = RESIDUAL, batch_size: int = 4
+) -> AnomalyMap:
     return score_scan(family, scan, step, device=CPU, batch_size=batch_size)
 
 
@@ -197,7 +199,7 @@ def test_wrong_option_is_named(options: dict[str, float | str], message: str) ->
 
 
 def test_a_score_may_ask_for_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gradient(family: Family, images: Tensor, reconstruction: Tensor) -> Tensor:
+    def gradient(family: Reconstructor, images: Tensor, reconstruction: Tensor) -> Tensor:
         assert not torch.is_grad_enabled()
         with torch.enable_grad():
             moved = images.requires_grad_()

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from anomri.errors import AnomriError, RecipeError, UsageError
-from anomri.models import FAMILIES, Batch, Family, Losses, load_weights
+from anomri.models import RECONSTRUCTORS, Batch, Losses, Reconstructor, load_weights
 from anomri.models.base import Phase
 from anomri.models.build import build
 from anomri.preprocessing import PreparedFolder
@@ -203,7 +203,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert not (tmp_path / "run" / "weights.safetensors").exists()
 
 
-class TwoPhases(Family):
+class TwoPhases(Reconstructor):
     """A made-up adversary: two networks, each with an optimiser of its own."""
 
     def __init__(self, *, channels: int, size: tuple[int, ...]) -> None:
@@ -231,7 +231,7 @@ class TwoPhases(Family):
 def test_each_phase_has_its_own_optimiser(
     prepared: PreparedFolder, recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(FAMILIES, "two", TwoPhases)
+    monkeypatch.setitem(RECONSTRUCTORS, "two", TwoPhases)
     chosen = recipe(max_epochs=2).model_copy(update={"family": Step(name="two")})
     run = fit(chosen, prepared, tmp_path / "run", max_steps=4)
     table = pd.read_csv(run / "metrics.tsv", sep="\t")

@@ -16,7 +16,7 @@ from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Perturbation, Recipe, Training
 from anomri.training import train
 from anomri.training.loading import RegionReader, Visit
-from anomri.training.module import FamilyTraining
+from anomri.training.module import NetworkTraining
 from anomri.training.perturbation import Change, Perturber, mirror
 from anomri.training.samples import Part
 
@@ -86,7 +86,7 @@ def test_scans_without_truth_are_not_enough(
 
 def test_only_the_kernels_of_convolutions_decay() -> None:
     network = build_segmenter(recipe().family, channels=1, size=(32, 32, 16))
-    (optimizer,) = FamilyTraining(network, recipe().training).configure_optimizers()
+    (optimizer,) = NetworkTraining(network, recipe().training).configure_optimizers()
     kernels, others = optimizer.param_groups
     assert (kernels["weight_decay"], others["weight_decay"]) == (1e-5, 0)
     assert {p.ndim for p in kernels["params"]} == {5}
@@ -97,11 +97,11 @@ def test_only_the_kernels_of_convolutions_decay() -> None:
 def test_the_rate_falls_as_in_equation_5(monkeypatch: pytest.MonkeyPatch) -> None:
     network = build_segmenter(recipe().family, channels=1, size=(32, 32, 16))
     options = Training(learning_rate=1e-4, max_epochs=300, decay_exponent=0.9)
-    module = FamilyTraining(network, options)
+    module = NetworkTraining(network, options)
     (optimizer,) = module.configure_optimizers()
     monkeypatch.setattr(module, "_turns", lambda: [optimizer])
     for epoch, rate in [(0, 1e-4), (150, 1e-4 * 0.5**0.9), (299, 1e-4 * (1 / 300) ** 0.9)]:
-        monkeypatch.setattr(FamilyTraining, "current_epoch", epoch)
+        monkeypatch.setattr(NetworkTraining, "current_epoch", epoch)
         module.on_train_epoch_start()
         assert optimizer.param_groups[0]["lr"] == pytest.approx(rate)
 

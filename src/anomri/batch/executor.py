@@ -33,7 +33,7 @@ class WorkerLost(AnomriError):
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class Executor:
     """How many work on a batch, and where.
 
     Attributes:
@@ -95,7 +95,7 @@ class Crew:
                 results.close()
 
 
-ALONE = Crew()
+SERIAL = Executor()
 
 
 def fair_share(workers: int) -> int:

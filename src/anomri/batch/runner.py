@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from anomri.batch.executor import ALONE, Crew
+from anomri.batch.executor import SERIAL, Executor
 from anomri.datasets import LeftOut
 from anomri.errors import AnomriError, DamagedFile, DiskFull, ScanError
 from anomri.files import FULL
@@ -17,12 +17,12 @@ from anomri.reporting import LEFT_OUT, Failure
 from anomri.scan import ScanFiles
 
 Item = TypeVar("Item")
-Track = Callable[[Sequence[Any], str], Iterable[Any]]
+Progress = Callable[[Sequence[Any], str], Iterable[Any]]
 
 log = logging.getLogger(__name__)
 
 
-def untracked(items: Sequence[Item], _: str) -> Iterable[Item]:
+def no_progress(items: Sequence[Item], _: str) -> Iterable[Item]:
     """Go through ``items`` without showing progress."""
     return items
 
@@ -59,7 +59,7 @@ class Outcome:
         return 5 if self.exit_codes == {5} else 3
 
     def add(self, label: str, value: Any) -> None:
-        """Note what an :class:`Attempt` made of a scan."""
+        """Note what an :class:`GuardedTask` made of a scan."""
         if isinstance(value, tuple) and isinstance(value[0], Failure):
             self.failures.append(value[0])
             self.exit_codes.add(value[1])
@@ -71,7 +71,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class GuardedTask:
     """One scan's piece of work, done where the scan was looked at; an error costs that scan.
 
     Attributes:
@@ -99,18 +99,18 @@ class Attempt:
             return _unexpected(files, error), 3
 
 
-def each(
+def run_batch(
     items: Sequence[ScanFiles],
     work: Callable[[ScanFiles], Any],
-    track: Track,
+    progress: Progress,
     what: str,
-    crew: Crew = ALONE,
+    executor: Executor = SERIAL,
 ) -> Outcome:
     """Do ``work`` for each scan; an error costs that scan and no other."""
     outcome = Outcome()
     # Closed whatever happens, so that no worker outlives an interrupted batch.
-    with closing(crew.run(Attempt(work), items)) as results:
-        for files in track(items, what):
+    with closing(executor.run(GuardedTask(work), items)) as results:
+        for files in progress(items, what):
             outcome.add(files.label, next(results))
     return outcome
 

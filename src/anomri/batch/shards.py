@@ -59,7 +59,7 @@ NOTE_KINDS: Mapping[str, type[BaseModel]] = {"evaluate": _Evaluated, "prepare": 
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Shard:
     """Part ``number`` of ``count``, counted from 1.
 
     Attributes:
@@ -71,10 +71,10 @@ class Part:
     count: int = 1
 
     @classmethod
-    def parse(cls, text: str) -> Part:
+    def parse(cls, text: str) -> Shard:
         """Read ``i/n``.
 
-        >>> Part.parse("2/8")
+        >>> Shard.parse("2/8")
         Part(number=2, count=8)
 
         Raises:
@@ -105,37 +105,37 @@ class Part:
         return replace(found, scans=self.of(found.scans), left_out=left_out)
 
 
-WHOLE = Part()
+WHOLE = Shard()
 
 
 @contextmanager
 def joint(
-    folder: Path, work: str, part: Part, note: Note, *, chosen: bool = False
+    folder: Path, work: str, shard: Shard, note: Note, *, chosen: bool = False
 ) -> Iterator[list[Note]]:
     """Leave a part's note and yield all parts' notes, while no other job writes tables.
 
     Args:
         folder: that the parts write to.
         work: what was done, such as ``detect``; a folder holds the notes of several.
-        part: whose note it is; the whole supersedes the notes of parts, and leaves none.
+        shard: whose note it is; the whole supersedes the notes of parts, and leaves none.
         note: what JSON can hold.
         chosen: the job looks at some scans only, and may meet others of its kind.
     """
-    if part.whole and not chosen and not (folder / NOTES).is_dir():
+    if shard.whole and not chosen and not (folder / NOTES).is_dir():
         yield [note]
         return
     with locked(folder):
-        if not (part.whole and chosen):
-            _forget_other_counts(folder, work, part)
-        if not part.whole:
+        if not (shard.whole and chosen):
+            _forget_other_counts(folder, work, shard)
+        if not shard.whole:
             text = json.dumps(note, default=float)
-            write_text(folder / NOTES / f"{work}-{part.number}-of-{part.count}.json", text)
-        yield [note] if part.whole else notes(folder, work)
+            write_text(folder / NOTES / f"{work}-{shard.number}-of-{shard.count}.json", text)
+        yield [note] if shard.whole else notes(folder, work)
 
 
-def all_there(folder: Path, work: str, part: Part) -> bool:
+def all_there(folder: Path, work: str, shard: Shard) -> bool:
     """Whether every part has left its note."""
-    return part.whole or len(notes(folder, work)) == part.count
+    return shard.whole or len(notes(folder, work)) == shard.count
 
 
 def notes(folder: Path, work: str) -> list[Note]:
@@ -164,11 +164,11 @@ def _paths(folder: Path, work: str) -> list[Path]:
     return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
 
-def _forget_other_counts(folder: Path, work: str, part: Part) -> None:
+def _forget_other_counts(folder: Path, work: str, shard: Shard) -> None:
     for path in _paths(folder, work):
-        if part.whole or not path.stem.endswith(f"-of-{part.count}"):
+        if shard.whole or not path.stem.endswith(f"-of-{shard.count}"):
             path.unlink()
-    if part.whole and not any((folder / NOTES).glob("*.json")):
+    if shard.whole and not any((folder / NOTES).glob("*.json")):
         shutil.rmtree(folder / NOTES, ignore_errors=True)
 
 

@@ -22,10 +22,10 @@ from anomri.cli.options import (
     Orientation,
     Out,
     OutOrNone,
-    Part,
     ParticipantLabel,
     Scheduler,
     SeriesChoice,
+    Shard,
     Source,
     Split,
     SplitFile,
@@ -33,16 +33,16 @@ from anomri.cli.options import (
     Workers,
     choices,
     chosen_subjects,
-    crew_of,
+    executor_of,
     needed,
     with_contrasts,
     words,
 )
-from anomri.cli.terminal import finish, healthy_volume, show, track
+from anomri.cli.terminal import finish, healthy_volume, progress, show
 from anomri.detector import builtin_models, recipe_to_prepare
 from anomri.errors import UsageError
 from anomri.experiments import catalogue, comparison, pretraining, reproduction
-from anomri.experiments.pretraining import LesionLesson
+from anomri.experiments.pretraining import LesionTrainingSchedule
 from anomri.preprocessing import check_mask_grid, check_orientation
 from anomri.recipe import Recipe
 
@@ -62,14 +62,14 @@ def prepare(
     split_file: SplitFile = None,
     split: Split = "",
     workers: Workers = 1,
-    part: Part = "1/1",
+    part: Shard = "1/1",
     engine: Engine = batch.PROCESSES,
     scheduler: Scheduler = "",
     dry_run: DryRun = False,
 ) -> None:
     """Read, orient, crop, resample and scale scans into a folder that training reads from."""
-    crew, mine = crew_of(workers, engine, scheduler), batch.Part.parse(part)
-    found = pipeline.survey(
+    executor, mine = executor_of(workers, engine, scheduler), batch.Shard.parse(part)
+    found = pipeline.find_scans(
         source,
         layout=layout,
         selection=chosen_subjects(subjects, split_file, split, participant_label, usual="train"),
@@ -83,7 +83,9 @@ def prepare(
         chosen = chosen.with_orientation(check_orientation(orientation))
         check_mask_grid(mask_grid)
         chosen = chosen.with_mask_grid(mask_grid)
-        outcome = pipeline.prepare(found, out, recipe=chosen, track=track, crew=crew, part=mine)
+        outcome = pipeline.prepare(
+            found, out, recipe=chosen, progress=progress, executor=executor, shard=mine
+        )
         finish(outcome, out)
 
 
@@ -126,12 +128,14 @@ Heads = Annotated[
 def train_lesions(
     heads: Heads,
     out: Out,
-    steps: Annotated[int, typer.Option(help="Steps of two patients each.")] = LesionLesson().steps,
+    steps: Annotated[
+        int, typer.Option(help="Steps of two patients each.")
+    ] = LesionTrainingSchedule().steps,
     workers: Annotated[int, typer.Option(help="Processes that draw patients.")] = 1,
 ) -> None:
     """Train the network that finds lesions, on patients drawn at random; resumes likewise."""
-    lesson = LesionLesson(steps=steps)
-    typer.echo(pretraining.train_lesions(heads, out, lesson, workers=workers, track=track))
+    schedule = LesionTrainingSchedule(steps=steps)
+    typer.echo(pretraining.train_lesions(heads, out, schedule, workers=workers, progress=progress))
 
 
 def calibrate(
@@ -152,7 +156,7 @@ def calibrate(
         out or Path(model),
         false_positive_ml=false_positive_ml,
         device=device,
-        track=track,
+        progress=progress,
     )
     headings = ("value", "fitted on, scans", "fitted to, ml", "marked on scans left out, ml")
     table = Table(Column("rule", min_width=16), *headings)
@@ -192,7 +196,7 @@ def reproduce(
             reproduction.Work(out / size),
             size=size,
         )
-    work = replace(plan.work, device=device, track=track)
+    work = replace(plan.work, device=device, progress=progress)
     plan = replace(plan, work=work, rows=words(rows))
     table = reproduction.reproduce(recipes, plan)
     typer.echo(table)
@@ -224,11 +228,11 @@ def compare(
     plan = comparison.Plan(
         comparison.Definition.load(folder),
         reproduction.Data(data, split_file or data / "splits.tsv"),
-        reproduction.Work(out, device=device, track=track),
+        reproduction.Work(out, device=device, progress=progress),
         runs=runs,
         rows=words(rows),
         trains=train,
-        crew=batch.Crew(workers),
+        executor=batch.Executor(workers),
         again=again,
     )
     report = comparison.compare(folder, plan)

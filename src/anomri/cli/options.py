@@ -49,7 +49,7 @@ MaskGrid = Annotated[
 ]
 
 Workers = Annotated[int, typer.Option(help="Processes that share the scans.", min=1)]
-Part = Annotated[
+Shard = Annotated[
     str, typer.Option(metavar="I/N", help="Of the scans only the I-th of N parts, for job arrays.")
 ]
 Engine = Annotated[str, typer.Option(help=" or ".join(batch.ENGINES) + ".")]
@@ -86,9 +86,9 @@ def choices(series: list[str] | None) -> dict[str, str]:
     return {contrast.strip(): which for contrast, _, which in pairs}
 
 
-def crew_of(workers: int, engine: str, scheduler: str) -> batch.Crew:
+def executor_of(workers: int, engine: str, scheduler: str) -> batch.Executor:
     """Return who does the batch; the address of a scheduler alone means Dask."""
-    return batch.Crew(workers, "dask" if scheduler else engine, scheduler)
+    return batch.Executor(workers, "dask" if scheduler else engine, scheduler)
 
 
 def needed(out: Path | None, source: Path) -> Path:

@@ -21,10 +21,10 @@ from anomri.cli.options import (
     Model,
     Orientation,
     OutOrNone,
-    Part,
     ParticipantLabel,
     Scheduler,
     SeriesChoice,
+    Shard,
     Source,
     Split,
     SplitFile,
@@ -32,10 +32,10 @@ from anomri.cli.options import (
     Workers,
     choices,
     chosen_subjects,
-    crew_of,
+    executor_of,
     needed,
 )
-from anomri.cli.terminal import console, finish, healthy_volume, show, track
+from anomri.cli.terminal import console, finish, healthy_volume, progress, show
 from anomri.datasets import Found
 from anomri.errors import ScanError, UsageError
 from anomri.reporting import NOT_EVALUATED
@@ -67,15 +67,15 @@ def detect(
     ] = "native",
     device: Device = "auto",
     workers: Workers = 1,
-    part: Part = "1/1",
+    part: Shard = "1/1",
     engine: Engine = batch.PROCESSES,
     scheduler: Scheduler = "",
     dry_run: DryRun = False,
     report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
 ) -> None:
     """Find what does not look healthy: maps, masks, tables and a page."""
-    crew, mine = crew_of(workers, engine, scheduler), batch.Part.parse(part)
-    found = pipeline.survey(
+    executor, mine = executor_of(workers, engine, scheduler), batch.Shard.parse(part)
+    found = pipeline.find_scans(
         source,
         layout=layout,
         selection=chosen_subjects(subjects, split_file, split, participant_label, usual="test"),
@@ -103,10 +103,10 @@ def detect(
         found,
         detector,
         out,
-        track=track,
+        progress=progress,
         command=_typed(source, found),
-        crew=crew,
-        part=mine,
+        executor=executor,
+        shard=mine,
     )
     if detector.expected is not None:
         volume = healthy_volume(detector.expected)
@@ -136,13 +136,13 @@ def bids_app(
         typer.echo(pipeline.report(output_dir))
     elif analysis_level == "participant":
         selection = pipeline.Selection.of_labels(labels) if labels else None
-        found = pipeline.survey(bids_dir, layout="bids", selection=selection)
+        found = pipeline.find_scans(bids_dir, layout="bids", selection=selection)
         show(found)
         detector = pipeline.load_detector(model, device=device)
         command = ["anomri", *sys.argv[1:]]
-        crew = batch.Crew(workers)
+        executor = batch.Executor(workers)
         outcome = pipeline.detect(
-            found, detector, output_dir, track=track, command=command, crew=crew
+            found, detector, output_dir, progress=progress, command=command, executor=executor
         )
     else:
         raise UsageError(f"analysis level '{analysis_level}': expected participant or group")
@@ -159,22 +159,22 @@ def evaluate(
     ] = "",
     mask_grid: MaskGrid = "auto",
     workers: Workers = 1,
-    part: Part = "1/1",
+    part: Shard = "1/1",
     engine: Engine = batch.PROCESSES,
     scheduler: Scheduler = "",
 ) -> None:
     """Measure detections against expert masks, on the scans' own grid."""
-    crew = crew_of(workers, engine, scheduler)
-    found = pipeline.survey(truth, layout=layout)
+    executor = executor_of(workers, engine, scheduler)
+    found = pipeline.find_scans(truth, layout=layout)
     summary, outcome = pipeline.evaluate(
         detections,
         found,
         out or detections,
         region=region,
         mask_grid=mask_grid,
-        track=track,
-        crew=crew,
-        part=batch.Part.parse(part),
+        progress=progress,
+        executor=executor,
+        shard=batch.Shard.parse(part),
     )
     # Where a terminal is narrow the intervals are wrapped: names are looked up in the tables.
     columns = ("mean", "95 % interval", "median", "scans", "undefined")
@@ -216,13 +216,13 @@ def demo(
     device: Device = "auto",
 ) -> None:
     """Run the whole path on a cohort of digital phantoms, from files to page."""
-    typer.echo(pipeline.demo(out, device=device, track=track))
+    typer.echo(pipeline.demo(out, device=device, progress=progress))
 
 
 def _members(bids_dir: Path) -> Found | None:
     """List who belongs to a data set; None where its images are not there any more."""
     try:
-        return pipeline.survey(bids_dir, layout="bids")
+        return pipeline.find_scans(bids_dir, layout="bids")
     except UsageError as error:
         console.print(f"the tables are made from the results alone: {error}", markup=False)
         return None

@@ -23,7 +23,7 @@ from rich.table import Table
 from anomri import batch, pipeline
 from anomri.datasets import Found
 from anomri.reporting import FAILURES
-from anomri.scan import HealthyVolume
+from anomri.scan import FalsePositiveVolume
 
 console = Console(stderr=True)
 
@@ -69,10 +69,10 @@ def _show_series(found: Found) -> None:
         console.print(f"  left out {skipped.name}: {skipped.reason}", markup=False, style="yellow")
 
 
-def healthy_volume(volume: HealthyVolume) -> str:
+def healthy_volume(volume: FalsePositiveVolume) -> str:
     """Write what a model marked on healthy scans.
 
-    >>> healthy_volume(HealthyVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3))
+    >>> healthy_volume(FalsePositiveVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3))
     'median 1.0 (mean 2.0, 95th percentile 4.6; n = 3)'
     """
     spread = f"mean {volume.mean_ml:.1f}, 95th percentile {volume.upper_ml:.1f}"
@@ -119,7 +119,7 @@ def _bar() -> Iterator[Progress]:
         yield progress
 
 
-def track(items: Sequence[Any], what: str) -> Iterable[Any]:
+def progress(items: Sequence[Any], what: str) -> Iterable[Any]:
     """Go through ``items`` behind a progress bar with the time left."""
     with _bar() as progress:
         yield from progress.track(items, description=what)

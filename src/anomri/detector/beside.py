@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import UsageError
-from anomri.postprocessing import REGION_STEPS, Candidate, Regions, findings
+from anomri.postprocessing import REGION_STEPS, Regions, SegmentationState, findings
 from anomri.recipe import Step, call
 from anomri.scan import AnomalyMap, Detection, Mask, Scan, Threshold
 
@@ -145,9 +145,9 @@ def _masks(detection: Detection) -> tuple[Mask, ...]:
     return (detection.mask, *detection.nearby)
 
 
-def _candidate(anomaly: AnomalyMap, mask: Mask) -> Candidate:
+def _candidate(anomaly: AnomalyMap, mask: Mask) -> SegmentationState:
     """Return map and mask on the whole brain: the mask may reach to its rim, the map is 0 there."""
-    return Candidate.of(anomaly).with_brain(anomaly.scan.brain).with_mask(mask)
+    return SegmentationState.of(anomaly).with_brain(anomaly.scan.brain).with_mask(mask)
 
 
 def _facts(detection: Detection) -> dict[str, object]:

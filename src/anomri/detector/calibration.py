@@ -16,17 +16,17 @@ from anomri.detector.loading import CODES, THRESHOLDS, load_thresholds
 from anomri.detector.model import Detector
 from anomri.evaluation import false_positive_ml
 from anomri.files import write_text
-from anomri.models import Family
+from anomri.models import Reconstructor
 from anomri.postprocessing import (
-    DECIDED,
+    FALSE_POSITIVE_RULE,
     SCAN_RULES,
     WITHOUT_THRESHOLD,
-    DecidedFit,
+    FalsePositiveCalibration,
     ThresholdFits,
     decide,
     threshold_of_scan,
 )
-from anomri.scan import AnomalyMap, HealthyVolume, Mask, Scan, Threshold
+from anomri.scan import AnomalyMap, FalsePositiveVolume, Mask, Scan, Threshold
 from anomri.scoring import SliceFits, encode_slices, slice_scores
 
 Indices = NDArray[np.intp]
@@ -46,7 +46,7 @@ class Calibration:
         candidates: Any = rule.options.get("candidates", ()) if rule.name == "labelled" else ()
         self._maps = ThresholdFits(false_positive_ml=false_positive_ml, candidates=candidates)
         self._allowed = false_positive_ml
-        self._decided: DecidedFit | None = None
+        self._decided: FalsePositiveCalibration | None = None
         self._marked: dict[str, list[float]] = defaultdict(list)  # ml by rule
         self._own: dict[str, list[float]] = defaultdict(list)  # values of a rule that needs no fit
         self._slices = SliceFits(detector.recipe.detection.slice_deviations)
@@ -62,7 +62,7 @@ class Calibration:
         anomaly = self._detector.score(scan)
         self._maps.add(anomaly)
         codes, network = None, self._detector.networks[0]
-        if healthy.size and isinstance(network, Family):
+        if healthy.size and isinstance(network, Reconstructor):
             encoded = encode_slices(network, scan, device=self._detector.device)
             codes = None if encoded is None else encoded[1][np.isin(encoded[0], healthy)]
         self._slices.add(scan.subject, slice_scores(anomaly)[healthy], codes)
@@ -93,17 +93,17 @@ class Calibration:
         section = self._detector.recipe.detection
 
         def marked_ml(value: float) -> float:
-            mask = decide(anomaly, Threshold(value=value, rule=DECIDED), section)
+            mask = decide(anomaly, Threshold(value=value, rule=FALSE_POSITIVE_RULE), section)
             return false_positive_ml(mask, lesions, anomaly.scan.grid.voxel_ml)
 
         return marked_ml
 
-    def _decided_fit(self) -> DecidedFit | None:
+    def _decided_fit(self) -> FalsePositiveCalibration | None:
         """Return the fit around the threshold of the cut alone; None where that is no help."""
         healthy = self._maps.thresholds().get("healthy") if self._decided is None else None
         section = self._detector.recipe.detection
         if healthy and healthy.value > 0 and section.decide.name not in WITHOUT_THRESHOLD:
-            self._decided = DecidedFit(healthy.value, false_positive_ml=self._allowed)
+            self._decided = FalsePositiveCalibration(healthy.value, false_positive_ml=self._allowed)
         return self._decided
 
     def thresholds(self) -> dict[str, Threshold]:
@@ -114,7 +114,7 @@ class Calibration:
         }
         decided = self._decided.threshold() if self._decided else None
         return ({decided.rule: decided} if decided else {}) | {
-            rule: replace(threshold, marked=HealthyVolume.of(volumes) if volumes else None)
+            rule: replace(threshold, marked=FalsePositiveVolume.of(volumes) if volumes else None)
             for rule, threshold in (self._maps.thresholds() | own).items()
             for volumes in [self._marked.get(rule)]
         }
@@ -128,7 +128,7 @@ class Calibration:
         fresh = self.thresholds() | self._slices.thresholds()
         before = load_thresholds(run)
         if "healthy" in fresh:
-            before.pop(DECIDED, None)
+            before.pop(FALSE_POSITIVE_RULE, None)
         fitted = before | fresh
         statistics = self._slices.statistics()
         if statistics is not None:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from anomri.detector.beside import labels_of
 from anomri.detector.model import Detector
-from anomri.postprocessing import decide, inscribed_mm
+from anomri.postprocessing import decide, largest_inscribed_radius_mm
 from anomri.scan import AnomalyMap, Mask, Scan, Threshold
 
 
@@ -60,6 +60,9 @@ class Dial:
         section = self._detector.recipe.detection
         moved = replace(self.threshold, value=self.threshold.value * factor)
         mask = decide(self.anomaly, moved, section)
-        if self._small and inscribed_mm(mask, self._scan.grid.spacing) < section.mass_mm:
+        if (
+            self._small
+            and largest_inscribed_radius_mm(mask, self._scan.grid.spacing) < section.mass_mm
+        ):
             return mask | self._small.mask(factor)
         return mask

@@ -15,7 +15,7 @@ from anomri.detector.model import ENHANCING, SMALL, WHOLE, Detector, Fitted, joi
 from anomri.devices import choose_device
 from anomri.errors import UsageError
 from anomri.files import read_thresholds, read_thresholds_by_part
-from anomri.models import Family, Network, build_network, load_weights
+from anomri.models import Network, Reconstructor, build_network, load_weights
 from anomri.recipe import Recipe, builtin_names
 from anomri.scan import Threshold
 from anomri.scoring import CodeStatistics
@@ -221,7 +221,7 @@ def _load(run: Path, first: Recipe, *, alone: bool) -> tuple[Network, str]:
     recipe = Recipe.load(run / RECIPE)
     network = build_family(recipe)
     alike = (recipe.preparation, recipe.contrasts) == (first.preparation, first.contrasts)
-    if not alike or (isinstance(network, Family) and not alone):
+    if not alike or (isinstance(network, Reconstructor) and not alone):
         raise UsageError(
             f"{run.name}: cannot be averaged with the runs beside it: expected segmenters with "
             "one preparation and the same contrasts. Next: name one run folder."

@@ -27,14 +27,14 @@ from anomri.detector.beside import (
 )
 from anomri.detector.result import Result
 from anomri.errors import ScanError, UsageError
-from anomri.models import Family, Network
+from anomri.models import Network, Reconstructor
 from anomri.postprocessing import (
     TO_BE_FITTED,
     clean,
     decide,
     decide_nearby,
     findings,
-    inscribed_mm,
+    largest_inscribed_radius_mm,
     nested_labels,
     threshold_of_scan,
     together,
@@ -51,7 +51,7 @@ from anomri.recipe import Recipe, Step, call
 from anomri.scan import (
     AnomalyMap,
     Detection,
-    HealthyVolume,
+    FalsePositiveVolume,
     Mask,
     Scan,
     ScanFiles,
@@ -278,7 +278,7 @@ class Detector:
     def _look(self, scan: Scan) -> tuple[AnomalyMap, Regions]:
         """Return the cleaned map and, from segmenters, the probabilities of the regions."""
         section, network = self.recipe.detection, self.networks[0]
-        if isinstance(network, Family):
+        if isinstance(network, Reconstructor):
             raw, regions = score_scan(network, scan, section.score, device=self.device), None
         else:
             regions = call(SEGMENTATIONS, section.score, self.networks, scan, self.device)
@@ -298,7 +298,7 @@ class Detector:
         return replace(threshold_of_scan(anomaly, rule), marked=self.expected)
 
     @property
-    def expected(self) -> HealthyVolume | None:
+    def expected(self) -> FalsePositiveVolume | None:
         """What this model marked on healthy scans; None where that was not measured."""
         rule = self.recipe.detection.threshold
         known = self.thresholds.get(rule.name)
@@ -319,7 +319,7 @@ class Detector:
         """Return each score of axial slices that the model has, by name."""
         scores = {MEAN_RESIDUAL: slice_scores(anomaly)}
         network, codes = self.networks[0], self.fitted.codes
-        if isinstance(network, Family) and codes is not None:
+        if isinstance(network, Reconstructor) and codes is not None:
             distances = code_distances(network, scan, codes, device=self.device)
             if distances is not None:
                 scores[MAHALANOBIS] = distances
@@ -345,7 +345,10 @@ class Detector:
         """Add small lesions where no mass was found."""
         if self.small is None:
             return found
-        if inscribed_mm(found.mask, scan.grid.spacing) >= self.recipe.detection.mass_mm:
+        if (
+            largest_inscribed_radius_mm(found.mask, scan.grid.spacing)
+            >= self.recipe.detection.mass_mm
+        ):
             return found
         return add_small_lesions(found, self.small.detect_scan(scan), found.anomaly.scan)
 
@@ -385,7 +388,7 @@ class Detector:
         """
         scan, network = anomaly.scan, self.networks[0]
         learns = any(True for _ in network.parameters())
-        if not (isinstance(network, Family) and learns and scan.brain.any()):
+        if not (isinstance(network, Reconstructor) and learns and scan.brain.any()):
             return None
         return float(np.abs(scan.image - anomaly.reconstruction)[:, scan.brain].mean())
 

@@ -24,8 +24,8 @@ from anomri.detector.loading import TOGETHER
 from anomri.detector.model import WHOLE, Detector
 from anomri.evaluation import false_positive_ml
 from anomri.files import write_text
-from anomri.postprocessing import TO_BE_FITTED, WITHOUT_THRESHOLD, DecidedFit
-from anomri.scan import HealthyVolume, Scan, Threshold
+from anomri.postprocessing import TO_BE_FITTED, WITHOUT_THRESHOLD, FalsePositiveCalibration
+from anomri.scan import FalsePositiveVolume, Scan, Threshold
 
 
 class JointCalibration:
@@ -39,7 +39,7 @@ class JointCalibration:
     def __init__(self, detector: Detector, *, false_positive_ml: float = 5.0) -> None:
         self._detector = detector
         self._own: list[tuple[Threshold, float]] = []  # the threshold as it is, and ml
-        self._factor = DecidedFit(1.0, false_positive_ml=false_positive_ml)
+        self._factor = FalsePositiveCalibration(1.0, false_positive_ml=false_positive_ml)
 
     def add(self, scan: Scan, _healthy: NDArray[np.intp]) -> None:
         """Learn from one scan; nothing where lesions must be and nobody knows where."""
@@ -89,7 +89,7 @@ class JointCalibration:
     def _measured(self) -> Threshold:
         """Return the first model's own threshold with what all of them marked."""
         values, volumes = [own.value for own, _ in self._own], [ml for _, ml in self._own]
-        marked = HealthyVolume.of(volumes)
+        marked = FalsePositiveVolume.of(volumes)
         return replace(self._own[0][0], value=float(np.mean(values)), marked=marked)
 
     def save(self, run: Path) -> dict[str, Threshold]:

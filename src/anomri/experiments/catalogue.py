@@ -16,7 +16,7 @@ import torch
 
 from anomri.detector import build_family
 from anomri.errors import UsageError
-from anomri.models import FAMILIES, Cost, Family, LayerSummary, Network, cost, summary
+from anomri.models import RECONSTRUCTORS, Cost, LayerSummary, Network, Reconstructor, cost, summary
 from anomri.recipe import Preparation, Recipe, Step
 
 SIDE = 128  # pixels; one size for all families, so that they can be compared
@@ -40,7 +40,7 @@ class Entry:
     Attributes:
         name: of the family or the row.
         paper: folder of the row's paper; empty for a family.
-        family: name in ``FAMILIES``.
+        family: name in ``RECONSTRUCTORS``.
         image: (C, *space) of one image.
         code: (D, *space) of one code; empty without one.
         layers: those that ``reconstruct`` uses, in order.
@@ -79,7 +79,7 @@ def families() -> list[Entry]:
     preparation = Preparation(shape=(SIDE, SIDE, None))
     return [
         describe(Recipe(name=name, preparation=preparation, family=Step(name=name)))
-        for name in FAMILIES
+        for name in RECONSTRUCTORS
     ]
 
 
@@ -127,7 +127,7 @@ def markdown(folder: Path) -> str:
 def _code_of(network: Network) -> tuple[int, ...]:
     """Return the shape of one code, from an empty image; nothing where there is no code."""
     encode = getattr(network.eval(), "encode", None)
-    if encode is None or not isinstance(network, Family):
+    if encode is None or not isinstance(network, Reconstructor):
         return ()
     with torch.no_grad():
         code = encode(torch.zeros(1, network.channels, *network.size, device="meta")).mean

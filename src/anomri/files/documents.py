@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from anomri.errors import AnomriError, DamagedFile
-from anomri.scan import HealthyVolume, Threshold
+from anomri.scan import FalsePositiveVolume, Threshold
 
 MAX_JSON_BYTES = 256 << 20  # the viewer's copy of a large scan has some 20 MB
 MAX_TABLE_BYTES = 256 << 20
@@ -180,7 +180,7 @@ class _Fitted(BaseModel):
     marked: _Marked | None = None
 
     def threshold(self) -> Threshold:
-        marked = HealthyVolume(**dict(self.marked)) if self.marked else None
+        marked = FalsePositiveVolume(**dict(self.marked)) if self.marked else None
         return Threshold(**{**dict(self), "marked": marked})
 
 

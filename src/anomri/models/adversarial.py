@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from anomri.errors import RecipeError, UsageError
 from anomri.models.autoencoder import Autoencoder
-from anomri.models.base import TOTAL, Batch, Family, Losses, Phase
+from anomri.models.base import TOTAL, Batch, Losses, Phase, Reconstructor
 from anomri.models.latents import Latent
 from anomri.models.layers import CONVOLUTION, NORM, Layer
 from anomri.models.losses import Loss
@@ -28,7 +28,7 @@ CODES = (Layer(4, 2, 1, 128, padding=1),) * 2
 FUSION = (Layer(1, 1, 1, 128),) * 3
 
 
-class Adversarial(Family):
+class Adversarial(Reconstructor):
     """An autoencoder that is also praised for what a discriminator takes for an original.
 
     The discriminator minimises the binary cross-entropy of its verdicts, the autoencoder its own

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from anomri.models.base import Batch, Family, Losses
+from anomri.models.base import Batch, Losses, Reconstructor
 from anomri.models.latents import Latent
 from anomri.models.layers import fit
 from anomri.models.losses import Loss
@@ -28,7 +28,7 @@ class Pass:
     output: Tensor
 
 
-class Autoencoder(Family):
+class Autoencoder(Reconstructor):
     """Encoder, code, decoder, and an objective that sees what came in and what came out.
 
     Images whose size the layers do not restore are padded on their way in and cropped on their way

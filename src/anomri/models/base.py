@@ -1,7 +1,7 @@
 """The contracts that every network keeps, and the little that training and scoring know of it.
 
-A :class:`Family` learns healthy anatomy. It owns its objective, so that training only ever sees
-named scalars and scoring only ever sees a healthy version of an image.
+A :class:`Reconstructor` learns healthy anatomy. It owns its objective, so that training only ever
+sees named scalars and scoring only ever sees a healthy version of an image.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Network(nn.Module, ABC):
         return (Phase("", self.parameters, self.losses),)
 
 
-class Family(Network):
+class Reconstructor(Network):
     """A network that learns healthy anatomy; scoring pads and crops scans to its size."""
 
     @abstractmethod
@@ -89,7 +89,7 @@ class Family(Network):
 
 
 class Segmenter(Network):
-    """The supervised counterpart of :class:`Family`: it learns regions that experts have drawn.
+    """The supervised counterpart of a :class:`Reconstructor`: learns regions that experts drew.
 
     The target of its batches is not the image but its (N, R, *space) region masks, in the order of
     ``REGIONS``; each region holds the next.

@@ -1,4 +1,4 @@
-"""Networks that learn healthy anatomy: one file per kind, one line per family in ``FAMILIES``.
+"""Networks by name: one file per kind, one line per family in ``RECONSTRUCTORS``.
 
 A family's options are its own keyword arguments and, where it takes an ``objective``, the
 attributes of the objective that belongs to its kind of code (``OBJECTIVES``). ``loss`` names how
@@ -14,7 +14,7 @@ from typing import Any
 
 from anomri.errors import RecipeError
 from anomri.models.adversarial import Adversarial
-from anomri.models.base import Family, Network, Segmenter
+from anomri.models.base import Network, Reconstructor, Segmenter
 from anomri.models.collapse_robust import CollapseRobust
 from anomri.models.convolutional import (
     PlainAutoencoder,
@@ -30,7 +30,7 @@ from anomri.recipe import Step
 
 _VAE = partial(VariationalAutoencoder, plan=VAE)
 
-FAMILIES: dict[str, Callable[..., Family]] = {
+RECONSTRUCTORS: dict[str, Callable[..., Reconstructor]] = {
     "intensity": Intensity,
     "vae": _VAE,
     "dvae": partial(VariationalAutoencoder, plan=DVAE),
@@ -64,11 +64,11 @@ def plain(objective: Loss) -> Loss:
 LOSSES: dict[str, Callable[..., Loss]] = {PLAIN: plain, "collapse_robust": CollapseRobust}
 
 
-def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Family:
+def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Reconstructor:
     """Build the family that a recipe names, untrained.
 
     Args:
-        step: the recipe's ``family``: a name of ``FAMILIES`` and its options.
+        step: the recipe's ``family``: a name of ``RECONSTRUCTORS`` and its options.
         channels: contrasts per image.
         size: spatial shape of one image.
 
@@ -76,8 +76,10 @@ def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Family:
         RecipeError: there is no such family or option; the message lists those that exist.
         UsageError: the family cannot take images of this size.
     """
-    if step.name not in FAMILIES:
-        raise RecipeError(f"family: expected one of {', '.join(FAMILIES)}; got '{step.name}'.")
+    if step.name not in RECONSTRUCTORS:
+        raise RecipeError(
+            f"family: expected one of {', '.join(RECONSTRUCTORS)}; got '{step.name}'."
+        )
     loss = _loss_of(step)
     _check_options(step, loss)
     own: dict[str, Any] = dict(step.options)
@@ -86,7 +88,7 @@ def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Family:
         objective = OBJECTIVES.get(step.name, Objective)
         terms = objective(**_taken(own, objective))
         own["objective"] = LOSSES[loss](terms, **_taken(own, LOSSES[loss]))
-    family = FAMILIES[step.name](channels=channels, size=size, **own)
+    family = RECONSTRUCTORS[step.name](channels=channels, size=size, **own)
     family.name = step.name
     return family
 
@@ -124,7 +126,7 @@ def options(name: str, *, loss: str = PLAIN) -> list[str]:
 
 
 def _entry(name: str) -> Callable[..., Network]:
-    return FAMILIES[name] if name in FAMILIES else SEGMENTERS[name]
+    return RECONSTRUCTORS[name] if name in RECONSTRUCTORS else SEGMENTERS[name]
 
 
 def _takes_objective(name: str) -> bool:

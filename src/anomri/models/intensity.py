@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from anomri.errors import UsageError
-from anomri.models.base import Batch, Family, Losses
+from anomri.models.base import Batch, Losses, Reconstructor
 
 
-class Intensity(Family):
+class Intensity(Reconstructor):
     """The row that every model must beat: how bright a voxel is within its own brain.
 
     Takes images of any size. What "bright" means is the recipe's intensity scaling.

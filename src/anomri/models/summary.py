@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from anomri.models.base import Family, Network, Segmenter
+from anomri.models.base import Network, Reconstructor, Segmenter
 
 FLOAT_BYTES = 4
 
@@ -92,7 +92,7 @@ def _function_of(network: Network) -> Callable[[Tensor], Tensor]:
     """Return what a network does with images outside training."""
     if isinstance(network, Segmenter):
         return network.segment
-    if isinstance(network, Family):
+    if isinstance(network, Reconstructor):
         return network.reconstruct
     raise TypeError(f"{type(network).__name__}: neither a family nor a segmenter")
 

@@ -11,7 +11,7 @@ from anomri.pipeline.detection import Instead, detect, gather, load_detector, wi
 from anomri.pipeline.evaluation import evaluate, measure_case, read_case
 from anomri.pipeline.model import calibrate, prepare, train
 from anomri.pipeline.reports import has_damaged_results, report, view
-from anomri.pipeline.scan_selection import Selection, refused, survey
+from anomri.pipeline.scan_selection import Selection, find_scans, refused
 
 __all__ = [
     "Instead",
@@ -20,6 +20,7 @@ __all__ = [
     "demo",
     "detect",
     "evaluate",
+    "find_scans",
     "gather",
     "has_damaged_results",
     "load_detector",
@@ -28,7 +29,6 @@ __all__ = [
     "read_case",
     "refused",
     "report",
-    "survey",
     "train",
     "view",
     "with_brain_mask",

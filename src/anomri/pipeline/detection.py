@@ -15,30 +15,30 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from anomri.batch import (
-    ALONE,
+    SERIAL,
     WHOLE,
-    Crew,
+    Executor,
     Failures,
     Note,
     Outcome,
-    Part,
-    Track,
+    Progress,
+    Shard,
     by_label,
-    each,
     failures_of,
     joint,
     known,
     left_out,
     locked,
+    no_progress,
     replace_all,
     replace_for,
-    untracked,
+    run_batch,
 )
 from anomri.datasets import Found, converted
 from anomri.detector import Detector, load
 from anomri.errors import DamagedFile, ScanError, UsageError
 from anomri.files import content_digest, remove_stale_drafts, unchanged_stamp
-from anomri.postprocessing import DECISIONS, SCAN_RULES, TO_BE_FITTED
+from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS, TO_BE_FITTED
 from anomri.preprocessing import DOUBT
 from anomri.reporting import (
     LEFT_OUT,
@@ -105,9 +105,10 @@ class Instead:
 
     def _check(self, detector: Detector) -> None:
         """Refuse names before the first scan is read."""
-        if self.decide and self.decide not in DECISIONS:
+        if self.decide and self.decide not in SEGMENTATION_METHODS:
             raise UsageError(
-                f"decide '{self.decide}': expected one of {', '.join(DECISIONS)}. Next: choose one."
+                f"decide '{self.decide}': expected one of {', '.join(SEGMENTATION_METHODS)}. "
+                "Next: choose one."
             )
         rules = (*SCAN_RULES, *detector.thresholds)
         if self.threshold and self.threshold not in rules:
@@ -155,7 +156,7 @@ def with_brain_mask(found: Found, mask: Path) -> Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DetectTask:
     """What is done with one scan; travels to a worker.
 
     Attributes:
@@ -170,8 +171,8 @@ class Look:
         """Travel without the weights, where they can be loaded there."""
         origin = _ORIGINS.get(self.detector)
         if origin is None:
-            return Look, (self.detector, self.out)
-        return LookElsewhere, (origin, self.detector.fingerprint, self.out)
+            return DetectTask, (self.detector, self.out)
+        return DetectTaskFromSource, (origin, self.detector.fingerprint, self.out)
 
     def __call__(self, files: ScanFiles) -> bool:
         """Look at a scan and write what was found; False where that was done before."""
@@ -211,10 +212,10 @@ def detect(
     detector: Detector,
     out: Path,
     *,
-    track: Track = untracked,
+    progress: Progress = no_progress,
     command: Sequence[str] = (),
-    crew: Crew = ALONE,
-    part: Part = WHOLE,
+    executor: Executor = SERIAL,
+    shard: Shard = WHOLE,
 ) -> Outcome:
     """Look at every scan, one in memory at a time, and write what was found below ``out``.
 
@@ -222,22 +223,22 @@ def detect(
         found: the scans.
         detector: the model.
         out: folder of the results; several parts may write to it at the same time.
-        track: shows progress.
+        progress: shows progress.
         command: what was typed, for ``run.json``.
-        crew: who looks.
-        part: which of the scans.
+        executor: who looks.
+        shard: which of the scans.
     """
     remove_stale_drafts(out)
     describe(out)  # before the first scan: a killed run must not be taken for scans either
     try:
-        scans = part.of(found.scans)
-        outcome = each(scans, Look(detector, out), track, "detecting", crew)
-        outcome.left_out = left_out(part.found(found).left_out)
+        scans = shard.of(found.scans)
+        outcome = run_batch(scans, DetectTask(detector, out), progress, "detecting", executor)
+        outcome.left_out = left_out(shard.found(found).left_out)
     finally:
         remove_stale_drafts(out)  # of workers that were killed
     failed = failures_of(scans, outcome) | by_label(outcome.left_out)
-    everybody = part.whole and not found.chosen
-    with joint(out, "detect", part, {}, chosen=found.chosen or bool(failed)):
+    everybody = shard.whole and not found.chosen
+    with joint(out, "detect", shard, {}, chosen=found.chosen or bool(failed)):
         replace_for(out, known(out) if everybody else [files.label for files in scans], failed)
         detection_tables(out)
     write_run(out, command, device=str(detector.device), **detector.provenance())
@@ -296,8 +297,8 @@ def _not_looked_at(files: ScanFiles) -> Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class LookElsewhere:
-    """A :class:`Look` in another process, which loads the model when it begins to look.
+class DetectTaskFromSource:
+    """A :class:`DetectTask` in another process, which loads the model when it begins to look.
 
     Not when it arrives: an error there would be one of joblib's, which says that work could not be
     unpacked, and not why.
@@ -313,12 +314,12 @@ class LookElsewhere:
     out: Path
 
     def __call__(self, files: ScanFiles) -> bool:
-        """Look at a scan, as :class:`Look` does.
+        """Look at a scan, as :class:`DetectTask` does.
 
         Raises:
             UsageError: the model is not there any more, or is another one.
         """
-        return Look(self._detector(), self.out)(files)
+        return DetectTask(self._detector(), self.out)(files)
 
     def _detector(self) -> Detector:
         """Return the model; one stays loaded."""
@@ -401,4 +402,4 @@ def _parts(files: ScanFiles) -> Iterator[tuple[str, Path]]:
         yield from ((contrast, path) for path in slices)
     for role, path in {**single, "brain": files.brain, "truth": files.truth}.items():
         inside = sorted(path.iterdir()) if path and path.is_dir() else [path]
-        yield from ((role, part) for part in inside if part and part.is_file())
+        yield from ((role, shard) for shard in inside if shard and shard.is_file())

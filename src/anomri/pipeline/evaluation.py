@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 
 from anomri.batch import (
-    ALONE,
+    SERIAL,
     WHOLE,
-    Crew,
+    Executor,
     Note,
     Outcome,
-    Part,
-    Track,
-    each,
+    Progress,
+    Shard,
     joint,
     known,
     left_out,
-    untracked,
+    no_progress,
+    run_batch,
 )
 from anomri.datasets import Found
 from anomri.errors import DamagedFile, GridMismatch, ScanError, UsageError
@@ -33,7 +33,7 @@ from anomri.evaluation import (
     write_table,
 )
 from anomri.files import remove_stale_drafts
-from anomri.preprocessing import check_mask_grid, read_labels, read_native, read_truth
+from anomri.preprocessing import check_mask_grid, read_labels, read_raw_image, read_truth
 from anomri.reporting import (
     NOT_DETECTED,
     NOT_EVALUATED,
@@ -47,7 +47,7 @@ from anomri.scan import REGIONS, Grid, Mask, ScanFiles
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class EvaluateTask:
     """What is measured of one scan; travels to a worker.
 
     Attributes:
@@ -79,9 +79,9 @@ def evaluate(  # noqa: PLR0913 - options of one command
     *,
     region: str = "",
     mask_grid: str = "auto",
-    track: Track = untracked,
-    crew: Crew = ALONE,
-    part: Part = WHOLE,
+    progress: Progress = no_progress,
+    executor: Executor = SERIAL,
+    shard: Shard = WHOLE,
 ) -> tuple[list[dict[str, Any]], Outcome]:
     """Measure what was detected against the experts' masks, on the scans' own grid.
 
@@ -104,16 +104,20 @@ def evaluate(  # noqa: PLR0913 - options of one command
             f"{detections.name}: expected detections of the {len(found.scans)} scans, found none. "
             "Next: run `anomri detect` on them with this folder as -o, or check the spelling."
         )
-    outcome = each(
-        part.of(detected), Measure(detections, region, mask_grid), track, "evaluating", crew
+    outcome = run_batch(
+        shard.of(detected),
+        EvaluateTask(detections, region, mask_grid),
+        progress,
+        "evaluating",
+        executor,
     )
-    _add_unused(outcome, part.found(found), detections)
+    _add_unused(outcome, shard.found(found), detections)
     place = {files.label: number for number, files in enumerate(detected)}
     entries = zip(outcome.done, outcome.values, strict=True)
     unused = [asdict(one) for one in _unused(outcome)]
     measured = [{"place": place[label], **value} for label, value in entries]
     note: Note = {"measured": measured, "unused": unused}
-    with joint(out, "evaluate", part, note) as notes:
+    with joint(out, "evaluate", shard, note) as notes:
         return evaluation_tables(out, notes), outcome
 
 
@@ -209,7 +213,7 @@ def read_case(
     shows = dict(zip(record.contrasts, record.shows, strict=False))
     showing = [name for name in record.contrasts if shows.get(name) == region] or record.contrasts
     names = [f"desc-anomaly_{name}.nii.gz" for name in showing]
-    maps = [read_native(derivative(detections, files.label, name))[0] for name in names]
+    maps = [read_raw_image(derivative(detections, files.label, name))[0] for name in names]
     truth = _truth(files, grid, region, mask_grid)
     _refuse_beside(files, truth, brain > 0)
     order = grid.axial_last

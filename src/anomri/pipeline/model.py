@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from anomri.batch import (
-    ALONE,
+    SERIAL,
     WHOLE,
-    Crew,
+    Executor,
     Note,
     Outcome,
-    Part,
-    Track,
-    each,
+    Progress,
+    Shard,
     joint,
     left_out,
-    untracked,
+    no_progress,
+    run_batch,
 )
 from anomri.datasets import Found, converted
 from anomri.detector import Calibration, Detector, JointCalibration, copy_model, load
@@ -36,7 +36,7 @@ NAMED = 5  # scans in a message
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class PrepareTask:
     """What is done with one scan; travels to a worker.
 
     Attributes:
@@ -58,18 +58,20 @@ def prepare(
     out: Path,
     *,
     recipe: Recipe,
-    track: Track = untracked,
-    crew: Crew = ALONE,
-    part: Part = WHOLE,
+    progress: Progress = no_progress,
+    executor: Executor = SERIAL,
+    shard: Shard = WHOLE,
 ) -> Outcome:
     """Read, orient, crop, resample and scale every scan into ``out``, once."""
     remove_stale_drafts(out)
     prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts, recipe.optional)
-    outcome = each(part.of(found.scans), Keep(prepared, out), track, "preparing", crew)
-    outcome.left_out = left_out(part.found(found).left_out)
+    outcome = run_batch(
+        shard.of(found.scans), PrepareTask(prepared, out), progress, "preparing", executor
+    )
+    outcome.left_out = left_out(shard.found(found).left_out)
     rows = [*outcome.failures, *outcome.left_out]
     note = {"failures": [asdict(failure) for failure in rows]}
-    with joint(out, "prepare", part, note) as notes:
+    with joint(out, "prepare", shard, note) as notes:
         preparation_tables(out, notes)
     return outcome
 
@@ -98,7 +100,7 @@ def calibrate(
     *,
     false_positive_ml: float = 5.0,
     device: str = "auto",
-    track: Track = untracked,
+    progress: Progress = no_progress,
 ) -> dict[str, Threshold]:
     """Fit the model's thresholds on prepared scans and keep them in the run folder.
 
@@ -121,11 +123,11 @@ def calibrate(
     calibration = kind(detector, false_positive_ml=false_positive_ml)
     # Lesion-free slices, also where a network was taught with lesions masked.
     lesion_free = detector.recipe.training.model_copy(update={"lesions": "drop"})
-    for label in track(prepared.labels(), "calibrating"):
+    for label in progress(prepared.labels(), "calibrating"):
         scan = prepared.load(label)
-        slices = [part.index for part in healthy_slices(scan, lesion_free)]
+        slices = [shard.index for shard in healthy_slices(scan, lesion_free)]
         calibration.add(scan, np.array(slices, dtype=np.intp))
-    for label in track(prepared.labels(), "measuring"):
+    for label in progress(prepared.labels(), "measuring"):
         calibration.measure(prepared.load(label))
     with new_or_held(run) as place:
         copy_model(model, place)

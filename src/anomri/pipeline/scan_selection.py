@@ -64,7 +64,7 @@ class Selection:
         return cls(chosen)
 
 
-def survey(
+def find_scans(
     source: Path,
     *,
     layout: str = "auto",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.postprocessing.morphology import crop_around
-from anomri.postprocessing.state import Candidate
+from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Count, Share, Size
 from anomri.scan import AnomalyMap, Finding, Mask, Volume
 
@@ -85,34 +85,34 @@ class Components:
         return mask
 
 
-def remove_small(candidate: Candidate, *, ml: Size) -> Candidate:
+def remove_small(state: SegmentationState, *, ml: Size) -> SegmentationState:
     """Drop the components that are smaller than ``ml``."""
-    components = Components(candidate.lesion)
-    big_enough = components.sizes() >= candidate.voxels_in(ml)
-    return candidate.with_mask(components.only(big_enough))
+    components = Components(state.lesion)
+    big_enough = components.sizes() >= state.voxels_in(ml)
+    return state.with_mask(components.only(big_enough))
 
 
-def largest(candidate: Candidate, *, keep: Count = 1) -> Candidate:
+def largest(state: SegmentationState, *, keep: Count = 1) -> SegmentationState:
     """Keep the ``keep`` largest components, and any as large as the last of them."""
-    components = Components(candidate.lesion)
+    components = Components(state.lesion)
     if components.count <= keep:
-        return candidate
+        return state
     sizes = components.sizes()
-    return candidate.with_mask(components.only(sizes >= np.sort(sizes)[-keep]))
+    return state.with_mask(components.only(sizes >= np.sort(sizes)[-keep]))
 
 
-def keep_large(candidate: Candidate, *, share: Share = 0.6) -> Candidate:
+def keep_large(state: SegmentationState, *, share: Share = 0.6) -> SegmentationState:
     """Keep what is at least ``share`` times as large as the largest of its axial slice.
 
     Each slice is an image of its own (Paolini et al., "Postprocessing").
     """
-    components = Components(candidate.lesion, TOUCHING_IN_SLICE)
+    components = Components(state.lesion, TOUCHING_IN_SLICE)
     sizes = components.sizes()
     largest_of_slice = sizes[components.labels].max(axis=(0, 1), initial=0)
     found, first = np.unique(components.labels, return_index=True)
     needed = np.zeros(sizes.size)
     needed[found] = share * largest_of_slice[first % max(largest_of_slice.size, 1)]
-    return candidate.with_mask(components.only(sizes >= needed))
+    return state.with_mask(components.only(sizes >= needed))
 
 
 def findings(mask: Mask, anomaly: AnomalyMap, nearby: Sequence[Mask] = ()) -> tuple[Finding, ...]:

@@ -16,15 +16,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.scan import HealthyVolume, Threshold
+from anomri.scan import FalsePositiveVolume, Threshold
 
-DECIDED = "healthy_decision"
-RUNGS = np.geomspace(0.7, 8.0, 27)  # times a threshold to begin with; steps of 10 %
+FALSE_POSITIVE_RULE = "healthy_decision"
+SCALES = np.geomspace(0.7, 8.0, 27)  # times a threshold to begin with; steps of 10 %
 
 MarkedMl = Callable[[float], float]
 
 
-class DecidedFit:
+class FalsePositiveCalibration:
     """A threshold in the making; a row of 27 numbers per scan is all that it keeps.
 
     Args:
@@ -33,7 +33,7 @@ class DecidedFit:
     """
 
     def __init__(self, around: float, *, false_positive_ml: float) -> None:
-        self._values = around * RUNGS
+        self._values = around * SCALES
         self._allowed = false_positive_ml
         self._subjects: list[str] = []
         self._ml: list[NDArray[np.float64]] = []
@@ -56,18 +56,18 @@ class DecidedFit:
             return None
         return Threshold(
             value=float(self._values[rung]),
-            rule=DECIDED,
+            rule=FALSE_POSITIVE_RULE,
             fitted_on=tuple(dict.fromkeys(self._subjects)),
             false_positive_ml=float(ml[:, rung].mean()),
             marked=self._marked(ml),
         )
 
-    def _marked(self, ml: NDArray[np.float64]) -> HealthyVolume | None:
+    def _marked(self, ml: NDArray[np.float64]) -> FalsePositiveVolume | None:
         """Return the volumes at the rungs that other subjects chose."""
         subjects = np.array(self._subjects)
         rungs = [self._lowest(ml[subjects != subject]) for subject in subjects]
         held = [float(row[rung]) for row, rung in zip(ml, rungs, strict=True) if rung is not None]
-        return HealthyVolume.of(held) if held else None
+        return FalsePositiveVolume.of(held) if held else None
 
     def _lowest(self, ml: NDArray[np.float64]) -> int | None:
         if not len(ml):

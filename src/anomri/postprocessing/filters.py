@@ -9,63 +9,65 @@ import SimpleITK
 from scipy import ndimage
 
 from anomri.postprocessing.morphology import HEADER_NOISE_MM, crop_around
-from anomri.postprocessing.state import Candidate
+from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Size
 from anomri.scan import Volume
 
 
-def median(candidate: Candidate, *, size_mm: Size, dims: Literal[2, 3] = 3) -> Candidate:
+def median(
+    state: SegmentationState, *, size_mm: Size, dims: Literal[2, 3] = 3
+) -> SegmentationState:
     """Replace each voxel by the median of a box around it; what lies outside the brain counts as 0.
 
     Args:
-        candidate: the map.
+        state: the map.
         size_mm: side of the box; along each axis the nearest odd number of voxels, so that axes
             with thick voxels are not smoothed at all.
         dims: 2 stays within the axial slice.
     """
-    reach = _reach(size_mm, candidate.spacing)
+    reach = _reach(size_mm, state.spacing)
     if dims == 2:
         reach = (*reach[:2], 0)
-    if not any(reach) or not candidate.brain.any():
-        return candidate
-    box = crop_around(candidate.brain)
+    if not any(reach) or not state.brain.any():
+        return state
+    box = crop_around(state.brain)
     # Padding with zeros, not with the edge: the array may be cropped tightly around the brain.
-    padded = np.pad(candidate.values[box], [(n, n) for n in reach])
+    padded = np.pad(state.values[box], [(n, n) for n in reach])
     inner = tuple(slice(n, -n or None) for n in reach)
-    smoothed = np.zeros_like(candidate.values)
+    smoothed = np.zeros_like(state.values)
     smoothed[box] = _median(padded, reach)[inner]
-    return candidate.with_values(smoothed)
+    return state.with_values(smoothed)
 
 
-def smooth(candidate: Candidate, *, sigma_mm: Size) -> Candidate:
+def smooth(state: SegmentationState, *, sigma_mm: Size) -> SegmentationState:
     """Average each voxel with its neighbours inside the brain, with Gaussian weights.
 
     ``(G * values) / (G * brain)``: what lies outside the brain neither counts nor darkens the rim.
 
     Args:
-        candidate: the map.
+        state: the map.
         sigma_mm: standard deviation of the weights.
     """
-    sigma = [sigma_mm / step for step in candidate.spacing]
-    box = crop_around(candidate.brain)
-    brain = candidate.brain[box].astype(np.float32)
-    total = ndimage.gaussian_filter(candidate.values[box] * brain, sigma, mode="constant")
+    sigma = [sigma_mm / step for step in state.spacing]
+    box = crop_around(state.brain)
+    brain = state.brain[box].astype(np.float32)
+    total = ndimage.gaussian_filter(state.values[box] * brain, sigma, mode="constant")
     weight = ndimage.gaussian_filter(brain, sigma, mode="constant")
-    smoothed = np.zeros_like(candidate.values)
+    smoothed = np.zeros_like(state.values)
     smoothed[box] = np.divide(total, weight, out=total, where=brain > 0)
-    return candidate.with_values(smoothed)
+    return state.with_values(smoothed)
 
 
-def standardise(candidate: Candidate) -> Candidate:
+def standardise(state: SegmentationState) -> SegmentationState:
     """Express the values in robust standard deviations of the brain's own values.
 
     ``(value - median) / (1.4826 * MAD)`` over the brain; the standard deviation stands in for a
     MAD of 0, and a map without any spread becomes 0.
     """
-    centre, spread = candidate.centre_and_spread()
+    centre, spread = state.centre_and_spread()
     if not spread:
-        return candidate.with_values(np.zeros_like(candidate.values))
-    return candidate.with_values((candidate.values - np.float32(centre)) / np.float32(spread))
+        return state.with_values(np.zeros_like(state.values))
+    return state.with_values((state.values - np.float32(centre)) / np.float32(spread))
 
 
 def _reach(size_mm: float, spacing: tuple[float, float, float]) -> tuple[int, ...]:

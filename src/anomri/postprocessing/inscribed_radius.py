@@ -9,7 +9,7 @@ from anomri.postprocessing.morphology import crop_around
 from anomri.scan import Mask
 
 
-def inscribed_mm(mask: Mask, spacing: tuple[float, float, float]) -> float:
+def largest_inscribed_radius_mm(mask: Mask, spacing: tuple[float, float, float]) -> float:
     """Return the radius of the largest ball of voxels in ``mask``, in mm; 0 where it is empty.
 
     The radius is the largest distance between the centres of a voxel inside and of the nearest

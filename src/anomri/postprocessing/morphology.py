@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from anomri.postprocessing.state import Candidate
+from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Size
 from anomri.scan import Mask
 
@@ -54,50 +54,50 @@ def crop_around(mask: Mask, margin: tuple[int, ...] = (0, 0, 0)) -> tuple[slice,
     )
 
 
-def erode_brain(candidate: Candidate, *, mm: Size = 2.0) -> Candidate:
+def erode_brain(state: SegmentationState, *, mm: Size = 2.0) -> SegmentationState:
     """Leave out the rim of the brain, where a residual tells of the skull strip and not of lesions.
 
     What lies beyond the array counts as outside the brain: the array may be cropped tightly.
 
     Args:
-        candidate: the map; its brain becomes the eroded one.
+        state: the map; its brain becomes the eroded one.
         mm: thickness of the rim.
     """
-    box = crop_around(candidate.brain)
-    eroded = np.zeros_like(candidate.brain)
-    eroded[box] = erosion(candidate.brain[box], ball(mm, candidate.spacing))
-    return candidate.with_brain(eroded)
+    box = crop_around(state.brain)
+    eroded = np.zeros_like(state.brain)
+    eroded[box] = erosion(state.brain[box], ball(mm, state.spacing))
+    return state.with_brain(eroded)
 
 
-def opening(candidate: Candidate, *, mm: Size) -> Candidate:
+def opening(state: SegmentationState, *, mm: Size) -> SegmentationState:
     """Remove what no ball of radius ``mm`` fits into."""
-    return _morph(candidate, (erosion, dilation), mm)
+    return _morph(state, (erosion, dilation), mm)
 
 
-def closing(candidate: Candidate, *, mm: Size) -> Candidate:
+def closing(state: SegmentationState, *, mm: Size) -> SegmentationState:
     """Fill what no ball of radius ``mm`` fits into, inside the brain."""
-    return _morph(candidate, (dilation, erosion), mm)
+    return _morph(state, (dilation, erosion), mm)
 
 
-def dilate(candidate: Candidate, *, mm: Size) -> Candidate:
+def dilate(state: SegmentationState, *, mm: Size) -> SegmentationState:
     """Grow the mask by ``mm`` on all sides, inside the brain."""
-    element = ball(mm, candidate.spacing)
-    box = crop_around(candidate.lesion, tuple(n // 2 for n in element.shape))
-    grown = np.zeros_like(candidate.lesion)
-    grown[box] = dilation(candidate.lesion[box], element)
-    return candidate.with_mask(grown)
+    element = ball(mm, state.spacing)
+    box = crop_around(state.lesion, tuple(n // 2 for n in element.shape))
+    grown = np.zeros_like(state.lesion)
+    grown[box] = dilation(state.lesion[box], element)
+    return state.with_mask(grown)
 
 
-def fill_holes(candidate: Candidate) -> Candidate:
+def fill_holes(state: SegmentationState) -> SegmentationState:
     """Fill what the mask encloses within an axial slice."""
-    box = crop_around(candidate.lesion)
+    box = crop_around(state.lesion)
     # One voxel of background around the slice joins everything that is not enclosed.
-    background = np.pad(~candidate.lesion[box], ((1, 1), (1, 1), (0, 0)), constant_values=True)
+    background = np.pad(~state.lesion[box], ((1, 1), (1, 1), (0, 0)), constant_values=True)
     pieces, _ = ndimage.label(background, structure=IN_SLICE)
     holes = background & ~np.isin(pieces, pieces[0, 0])
-    filled = candidate.lesion.copy()
+    filled = state.lesion.copy()
     filled[box] |= holes[1:-1, 1:-1]
-    return candidate.with_mask(filled)
+    return state.with_mask(filled)
 
 
 def erosion(mask: Mask, element: Mask) -> Mask:
@@ -131,15 +131,17 @@ def _combined(mask: Mask, element: Mask, combine: np.ufunc) -> Mask:
     return found[tuple(slice(n, -n or None) for n in reach)]
 
 
-def _morph(candidate: Candidate, operations: tuple[Operation, Operation], mm: float) -> Candidate:
+def _morph(
+    state: SegmentationState, operations: tuple[Operation, Operation], mm: float
+) -> SegmentationState:
     """Apply two operations, one after the other, as if the array had no border."""
-    element = ball(mm, candidate.spacing)
-    box = crop_around(candidate.lesion)
+    element = ball(mm, state.spacing)
+    box = crop_around(state.lesion)
     margin = [(n // 2, n // 2) for n in element.shape]
     inner = tuple(slice(before, -before or None) for before, _ in margin)
     first, second = operations
-    changed = np.zeros_like(candidate.lesion)
+    changed = np.zeros_like(state.lesion)
     # What an operation adds within the box is all that a closing can add: the closing of a set
     # stays inside its convex hull.
-    changed[box] = second(first(np.pad(candidate.lesion[box], margin), element), element)[inner]
-    return candidate.with_mask(changed)
+    changed[box] = second(first(np.pad(state.lesion[box], margin), element), element)[inner]
+    return state.with_mask(changed)

@@ -16,9 +16,9 @@ from scipy import ndimage
 
 from anomri.postprocessing.components import Components, remove_small
 from anomri.postprocessing.hulls import fill_hull
-from anomri.postprocessing.inscribed_radius import inscribed_mm
+from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.morphology import crop_around, dilate, fill_holes, opening
-from anomri.postprocessing.state import Candidate
+from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Share, Size
 from anomri.scan import Labels, Mask
 
@@ -44,8 +44,8 @@ class Regions:
 
 
 def hull(  # noqa: PLR0913 - what may be said of a tumour, each with a default
-    whole: Candidate,
-    enhancing: Candidate,
+    whole: SegmentationState,
+    enhancing: SegmentationState,
     *,
     dims: Literal[2, 3] = 3,
     tumours: Tumours = "each",
@@ -99,17 +99,17 @@ def hull(  # noqa: PLR0913 - what may be said of a tumour, each with a default
     return Regions(labels, _note(without, len(found)))
 
 
-def _dark(enhancing: Candidate, labels: Labels, darker: float, mass_mm: float) -> Mask:
+def _dark(enhancing: SegmentationState, labels: Labels, darker: float, mass_mm: float) -> Mask:
     """Return the dark parts of tumours; none where they hold no mass."""
     tumour = labels > 0
-    if inscribed_mm(tumour, enhancing.spacing) < mass_mm:
+    if largest_inscribed_radius_mm(tumour, enhancing.spacing) < mass_mm:
         return np.zeros_like(tumour)
     centre, spread = enhancing.centre_and_spread()
     dark = tumour & (enhancing.values < centre - darker * spread)
     return opening(enhancing.with_mask(dark), mm=SPECKS_MM).lesion
 
 
-def _least(enhancing: Candidate, contrast: float) -> float:
+def _least(enhancing: SegmentationState, contrast: float) -> float:
     """Return how bright the enhancement of a tumour must be in the mean."""
     if contrast:
         centre, spread = enhancing.centre_and_spread()
@@ -119,8 +119,12 @@ def _least(enhancing: Candidate, contrast: float) -> float:
 
 
 def _with_enclosed(
-    whole: Candidate, enhancing: Candidate, mm: float, dims: Literal[2, 3], smallest_ml: float
-) -> Candidate:
+    whole: SegmentationState,
+    enhancing: SegmentationState,
+    mm: float,
+    dims: Literal[2, 3],
+    smallest_ml: float,
+) -> SegmentationState:
     """Add the hulls of the enhancing pieces within ``mm`` of the tumour that lie mostly in it."""
     near = enhancing.with_mask(enhancing.lesion & dilate(whole, mm=mm).lesion)
     pieces = Components(remove_small(near, ml=smallest_ml).lesion)

@@ -6,8 +6,8 @@
                                 |                                                  |
                                 +--------------------- decide ---------------------+--> Mask
 
-The threshold is always compared with the cleaned map. A step is a function from
-:class:`Candidate` to :class:`Candidate`; its keyword-only parameters are the options that a recipe
+The threshold is always compared with the cleaned map. A step maps one
+:class:`SegmentationState` to the next; its keyword-only parameters are the options that a recipe
 may give. Lengths are mm and volumes ml, so that a recipe holds on any grid.
 
 To add a step or a decision: write one function and add one line to its table.
@@ -21,12 +21,12 @@ from dataclasses import replace
 import numpy as np
 
 from anomri.postprocessing.components import keep_large, largest, remove_small
-from anomri.postprocessing.false_positive_calibration import DECIDED
+from anomri.postprocessing.false_positive_calibration import FALSE_POSITIVE_RULE
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
 from anomri.postprocessing.regions import Regions, hull
 from anomri.postprocessing.segmentation_methods import above, grow, hysteresis, mixture
-from anomri.postprocessing.state import Candidate
+from anomri.postprocessing.state import SegmentationState
 from anomri.postprocessing.thresholds import (
     Fit,
     fit_all,
@@ -39,13 +39,13 @@ from anomri.postprocessing.thresholds import (
 from anomri.recipe import Detection, Step, call
 from anomri.scan import AnomalyMap, Mask, Threshold
 
-MAP_STEPS: Mapping[str, Callable[..., Candidate]] = {
+MAP_STEPS: Mapping[str, Callable[..., SegmentationState]] = {
     "erode_brain": erode_brain,
     "median": median,
     "smooth": smooth,
     "standardise": standardise,
 }
-MASK_STEPS: Mapping[str, Callable[..., Candidate]] = {
+MASK_STEPS: Mapping[str, Callable[..., SegmentationState]] = {
     "open": opening,
     "close": closing,
     "dilate": dilate,
@@ -54,9 +54,9 @@ MASK_STEPS: Mapping[str, Callable[..., Candidate]] = {
     "largest": largest,
     "keep_large": keep_large,
 }
-STEPS: Mapping[str, Callable[..., Candidate]] = {**MAP_STEPS, **MASK_STEPS}
+STEPS: Mapping[str, Callable[..., SegmentationState]] = {**MAP_STEPS, **MASK_STEPS}
 
-DECISIONS: Mapping[str, Callable[..., Candidate]] = {
+SEGMENTATION_METHODS: Mapping[str, Callable[..., SegmentationState]] = {
     "above": above,
     "hysteresis": hysteresis,
     "grow": grow,
@@ -75,7 +75,7 @@ FITTED_RULES: Mapping[str, Callable[..., Fit]] = {
     "oracle": oracle,
 }
 # Rules whose threshold has to be there before a scan is looked at: calibration leaves it.
-TO_BE_FITTED = (*FITTED_RULES, DECIDED)
+TO_BE_FITTED = (*FITTED_RULES, FALSE_POSITIVE_RULE)
 RULES: Mapping[str, Callable[..., Threshold | Fit]] = {**SCAN_RULES, **FITTED_RULES}
 
 
@@ -88,11 +88,11 @@ def clean(anomaly: AnomalyMap, steps: Sequence[Step]) -> AnomalyMap:
     grid = anomaly.scan.grid
     values, brain = np.zeros_like(anomaly.values), anomaly.brain
     for contrast, before in enumerate(anomaly.values):
-        candidate = Candidate(before, anomaly.brain, grid.spacing, grid.voxel_ml)
-        candidate = candidate.with_values(before)
+        state = SegmentationState(before, anomaly.brain, grid.spacing, grid.voxel_ml)
+        state = state.with_values(before)
         for step in steps:
-            candidate = call(MAP_STEPS, step, candidate)
-        values[contrast], brain = candidate.values, candidate.brain
+            state = call(MAP_STEPS, step, state)
+        values[contrast], brain = state.values, state.brain
     return replace(anomaly, values=values, eroded_brain=brain)
 
 
@@ -102,7 +102,7 @@ def threshold_of_scan(anomaly: AnomalyMap, rule: Step) -> Threshold:
     Raises:
         RecipeError: the rule is not one of ``SCAN_RULES``, or its options are wrong.
     """
-    return call(SCAN_RULES, rule, Candidate.of(anomaly))
+    return call(SCAN_RULES, rule, SegmentationState.of(anomaly))
 
 
 def fit_threshold(maps: Iterable[AnomalyMap], rule: Step) -> Threshold:
@@ -124,11 +124,13 @@ def decide(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> M
     Raises:
         RecipeError: the recipe names a decision or a step that is not there, or wrong options.
     """
-    candidate = call(DECISIONS, detection.decide, Candidate.of(anomaly), threshold.value)
-    candidate = candidate.with_brain(anomaly.scan.brain)
+    state = call(
+        SEGMENTATION_METHODS, detection.decide, SegmentationState.of(anomaly), threshold.value
+    )
+    state = state.with_brain(anomaly.scan.brain)
     for step in detection.refine:
-        candidate = call(MASK_STEPS, step, candidate)
-    return candidate.lesion
+        state = call(MASK_STEPS, step, state)
+    return state.lesion
 
 
 def decide_nearby(

@@ -16,7 +16,7 @@ MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class SegmentationState:
     """A map and the mask that is made of it.
 
     Attributes:
@@ -69,7 +69,7 @@ class Candidate:
         """Fewest whole voxels that fill ``ml``; a hundredth of a voxel is forgiven.
 
         >>> empty = np.zeros((1, 1, 1), np.float32)
-        >>> Candidate(empty, empty > 0, (1.5, 1.5, 1.0), 0.00225).voxels_in(0.45)
+        >>> SegmentationState(empty, empty > 0, (1.5, 1.5, 1.0), 0.00225).voxels_in(0.45)
         200
         """
         return ceil(ml / self.voxel_ml - 0.01)

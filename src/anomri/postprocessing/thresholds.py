@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import UsageError
-from anomri.postprocessing.state import Candidate
+from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Size
 from anomri.scan import REGIONS, AnomalyMap, Mask, Threshold
 
@@ -60,14 +60,14 @@ class Fit(Protocol):
         """
 
 
-def fixed(_candidate: Candidate, *, value: float) -> Threshold:
+def fixed(_candidate: SegmentationState, *, value: float) -> Threshold:
     """Take ``value``, in the units of the map."""
     return Threshold(value=value, rule="fixed")
 
 
-def robust(candidate: Candidate, *, k: float = 3.0) -> Threshold:
+def robust(state: SegmentationState, *, k: float = 3.0) -> Threshold:
     """Take ``median + k * 1.4826 * MAD`` of the scan's own values inside the brain."""
-    centre, spread = candidate.centre_and_spread()
+    centre, spread = state.centre_and_spread()
     return Threshold(value=centre + k * spread, rule="robust")
 
 
@@ -161,8 +161,8 @@ class _HealthyFit:
         tissue = _lesion_free(anomaly)
         if not tissue.any():
             return False
-        candidate = Candidate.of(anomaly)
-        self._above += _count_above(candidate.values[tissue], CUTS) * candidate.voxel_ml
+        state = SegmentationState.of(anomaly)
+        self._above += _count_above(state.values[tissue], CUTS) * state.voxel_ml
         self._subjects.append(anomaly.scan.subject)
         return True
 
@@ -195,7 +195,7 @@ class _LabelledFit:
         lesion, brain = np.isin(anomaly.scan.truth, REGIONS[anomaly.shown]), anomaly.brain
         if not lesion.any():
             return False  # without a lesion there is no Dice to raise
-        values = Candidate.of(anomaly).values
+        values = SegmentationState.of(anomaly).values
         hit = _count_above(values[brain & lesion], self._cuts)
         marked = hit + _count_above(values[brain & ~lesion], self._cuts)
         self._dice += 2 * hit / (marked + lesion.sum())

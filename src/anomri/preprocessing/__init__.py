@@ -16,7 +16,7 @@ from anomri.preprocessing.native_space import (
 )
 from anomri.preprocessing.prepare import prepare_images, prepare_scan
 from anomri.preprocessing.prepared.folder import PreparedFolder, is_prepared
-from anomri.preprocessing.reading.files import read_labels, read_native
+from anomri.preprocessing.reading.files import read_labels, read_raw_image
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import check_mask_grid
 from anomri.preprocessing.reading.orientation import check_orientation
@@ -43,7 +43,7 @@ __all__ = [
     "prepare_images",
     "prepare_scan",
     "read_labels",
-    "read_native",
+    "read_raw_image",
     "read_truth",
     "require_contrasts",
     "slices_to_native",

@@ -13,10 +13,10 @@ from scipy import ndimage
 
 from anomri.errors import QualityRefused
 from anomri.preprocessing.grids import orient, to_ras
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.resampling import place, same_grid
 from anomri.preprocessing.template.registration import Match, register
-from anomri.preprocessing.template.registration_image import Coarse, coarse
+from anomri.preprocessing.template.registration_image import RegistrationImage, coarse
 from anomri.scan import Mask, Volume
 
 SIDE_MM = 2.0
@@ -26,7 +26,9 @@ MAX_SHIFT_MM = 60.0
 WORTH_TELLING = (1.0, 1.0)  # mm, degrees
 
 
-def align(image: Native, first: Native, volume: Volume, brain: Mask) -> tuple[Native, list[str]]:
+def align(
+    image: RawImage, first: RawImage, volume: Volume, brain: Mask
+) -> tuple[RawImage, list[str]]:
     """Return a contrast whose affine lays it onto the first one, and what a reader must know.
 
     A contrast on the first one's grid is returned as it is.
@@ -59,7 +61,7 @@ def align(image: Native, first: Native, volume: Volume, brain: Mask) -> tuple[Na
     return replace(image, grid=grid), _told(match, fixed, image, first)
 
 
-def _picture(image: Native, fixed: Coarse) -> Coarse:
+def _picture(image: RawImage, fixed: RegistrationImage) -> RegistrationImage:
     """Return all of the contrast, with the fixed picture's voxel side."""
     values = to_ras(image.values, image.grid).astype(np.float32)
     everything = np.ones(values.shape, dtype=bool)
@@ -67,7 +69,7 @@ def _picture(image: Native, fixed: Coarse) -> Coarse:
     return coarse(values, everything, orient(image.grid), side_mm=side, around=True)
 
 
-def _refuse_far(match: Match, fixed: Coarse, name: str) -> None:
+def _refuse_far(match: Match, fixed: RegistrationImage, name: str) -> None:
     shift = match.shift_mm(fixed.centre)
     if match.turn_deg <= MAX_TURN_DEG and shift <= MAX_SHIFT_MM:
         return
@@ -84,7 +86,7 @@ def _refused(name: str, got: str) -> QualityRefused:
     )
 
 
-def _told(match: Match, fixed: Coarse, image: Native, first: Native) -> list[str]:
+def _told(match: Match, fixed: RegistrationImage, image: RawImage, first: RawImage) -> list[str]:
     shift = match.shift_mm(fixed.centre)
     if shift < WORTH_TELLING[0] and match.turn_deg < WORTH_TELLING[1]:
         return []

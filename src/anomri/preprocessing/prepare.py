@@ -32,7 +32,7 @@ from anomri.preprocessing.reading.files import read_segmentation
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
 from anomri.preprocessing.reading.non_finite import refuse_within
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.reading.subject import Subject, read_contrasts, read_subject
 from anomri.preprocessing.resampling import index_map, place
 from anomri.preprocessing.template.contrast_check import check_units, doubts
@@ -87,7 +87,7 @@ def prepare_images(
     return prepare_subject(subject, preparation)
 
 
-def _given_mask(brain: ImageSource, preparation: Preparation) -> Native:
+def _given_mask(brain: ImageSource, preparation: Preparation) -> RawImage:
     return read_segmentation(brain, orientation=preparation.orientation)
 
 
@@ -187,7 +187,7 @@ def _grid(
     return replace(grid, affine=np.linalg.inv(placement.to_template) @ grid.affine)
 
 
-def _ras(image: Native, native: Grid, *, linear: bool) -> Volume:
+def _ras(image: RawImage, native: Grid, *, linear: bool) -> Volume:
     """Return an image on the native grid, turned to RAS+."""
     return to_ras(place(image, native, linear=linear).values, native)
 

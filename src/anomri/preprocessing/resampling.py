@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.errors import GridMismatch
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.scan import Affine, Grid, Mask, Volume
 
 Shape = tuple[int, int, int]
@@ -51,7 +51,7 @@ def sample(volume: NDArray[Any], matrix: Affine, shape: Shape, *, linear: bool) 
     return np.ascontiguousarray(result)
 
 
-def place(image: Native, onto: Grid, *, linear: bool) -> Native:
+def place(image: RawImage, onto: Grid, *, linear: bool) -> RawImage:
     """Return ``image`` on the grid ``onto``.
 
     Raises:
@@ -63,7 +63,7 @@ def place(image: Native, onto: Grid, *, linear: bool) -> Native:
         return image.holding(image.values)
     _refuse_mismatch(image, onto)
     matrix = index_map(image.grid, onto)
-    moved = Native(image.name, sample(image.values, matrix, onto.shape, linear=linear), onto)
+    moved = RawImage(image.name, sample(image.values, matrix, onto.shape, linear=linear), onto)
     if image.undefined is None:
         return moved
     touched = sample(image.undefined.astype(np.float32), matrix, onto.shape, linear=linear) > 0
@@ -164,7 +164,7 @@ def corners(grid: Grid) -> NDArray[np.float64]:
     return grid.to_world(ends.reshape(-1, 3).astype(np.float64))
 
 
-def _refuse_mismatch(image: Native, onto: Grid) -> None:
+def _refuse_mismatch(image: RawImage, onto: Grid) -> None:
     got = " x ".join(map(str, image.grid.shape))
     expected = " x ".join(map(str, onto.shape))
     if image.grid.shape != onto.shape and np.allclose(image.grid.affine, onto.affine, atol=1e-3):

@@ -228,7 +228,7 @@ class Detection(_Section):
         score: function of ``SCORES``.
         clean: map steps of ``STEPS``, in order; the threshold is compared with their result.
         threshold: rule of ``RULES``.
-        decide: function of ``DECISIONS`` that turns map and threshold into a mask.
+        decide: function of ``SEGMENTATION_METHODS`` that turns map and threshold into a mask.
         refine: mask steps of ``STEPS``, in order.
         shows: the region that the map shows, a name of ``REGIONS``: which labels count when a
             threshold is fitted to them or a mask is measured.

@@ -11,17 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomri.models import Family
+from anomri.models import Reconstructor
 from anomri.scan import Image, Scan
 from anomri.scoring.windows import Window, as_stack
 
-Score = Callable[[Family, Tensor, Tensor], Tensor]
+Score = Callable[[Reconstructor, Tensor, Tensor], Tensor]
 
 log = logging.getLogger(__name__)
 
 
 def score_and_reconstruct(
-    family: Family, scan: Scan, score: Score, *, device: torch.device, batch_size: int
+    family: Reconstructor, scan: Scan, score: Score, *, device: torch.device, batch_size: int
 ) -> tuple[Image, Image]:
     """Return scores and reconstruction of a scan, both (C, I, J, K) and 0 outside the brain.
 
@@ -48,7 +48,7 @@ def score_and_reconstruct(
     return values, reconstruction
 
 
-def _pass(family: Family, images: Tensor, score: Score) -> tuple[Tensor, Tensor]:
+def _pass(family: Reconstructor, images: Tensor, score: Score) -> tuple[Tensor, Tensor]:
     """Return values and reconstruction; a score that needs gradients may switch them on."""
     on_cuda = images.device.type == "cuda"
     with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=on_cuda):
@@ -76,7 +76,7 @@ def batches(brain: NDArray[np.bool_], batch_size: int) -> list[NDArray[np.intp]]
 
 
 @contextmanager
-def in_evaluation(family: Family) -> Iterator[None]:
+def in_evaluation(family: Reconstructor) -> Iterator[None]:
     """Switch dropout and batch statistics off, and back on where they were on."""
     was_training = family.training
     family.eval()

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from anomri.errors import UsageError
 from anomri.files import CALIBRATE, undamaged, write_bytes
-from anomri.models import Family, Latent
+from anomri.models import Latent, Reconstructor
 from anomri.scan import Scan
 from anomri.scoring.forward_passes import batches, in_evaluation
 from anomri.scoring.windows import Window, as_stack
@@ -107,7 +107,7 @@ def _vector(numbers: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def encode_slices(
-    family: Family, scan: Scan, *, device: torch.device, batch_size: int = 32
+    family: Reconstructor, scan: Scan, *, device: torch.device, batch_size: int = 32
 ) -> tuple[NDArray[np.intp], Codes] | None:
     """Return the axial slices that hold brain, and the mean code of each as (n, D).
 
@@ -130,7 +130,7 @@ def encode_slices(
 
 
 def code_distances(
-    family: Family, scan: Scan, statistics: CodeStatistics, *, device: torch.device
+    family: Reconstructor, scan: Scan, statistics: CodeStatistics, *, device: torch.device
 ) -> NDArray[np.float64] | None:
     """Return the (K,) distance of each axial slice's code, NaN without brain; None without codes.
 

@@ -6,13 +6,13 @@ from typing import Literal
 
 from torch import Tensor
 
-from anomri.models import Family
+from anomri.models import Reconstructor
 
 Sign = Literal["signed", "positive", "negative", "absolute"]
 
 
 def residual(
-    family: Family,  # noqa: ARG001 - every score is called in the same way
+    family: Reconstructor,  # noqa: ARG001 - every score is called in the same way
     images: Tensor,
     reconstruction: Tensor,
     *,

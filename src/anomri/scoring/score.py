@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anomri.models import Family
+from anomri.models import Reconstructor
 from anomri.recipe import Step, bind
 from anomri.scan import AnomalyMap, Scan
 from anomri.scoring.coarse_segmentation import segment_coarsely
@@ -34,7 +34,7 @@ SEGMENTATIONS: Mapping[str, Callable[..., NDArray[np.float32]]] = {
 
 
 def score_scan(
-    family: Family, scan: Scan, step: Step, *, device: torch.device, batch_size: int = 32
+    family: Reconstructor, scan: Scan, step: Step, *, device: torch.device, batch_size: int = 32
 ) -> AnomalyMap:
     """Compare a scan with what a model expects, voxel by voxel.
 

@@ -18,7 +18,7 @@ from anomri.models import Network, Segmenter, build_network
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training.loading import PartReader, RegionReader, make_loaders
-from anomri.training.module import FamilyTraining
+from anomri.training.module import NetworkTraining
 from anomri.training.run_record import STATE, WEIGHTS, finish, forget
 from anomri.training.samples import HEALTHY, Split, labelled_volume, split_parts
 from anomri.training.trainer import Machine, fit, limits_of, make_trainer, quiet
@@ -98,7 +98,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
         _describe(run, recipe, split, machine, trainer)
         if not resume:
             forget(run)
-        fit(trainer, FamilyTraining(family, recipe.training), loaders, run / STATE)
+        fit(trainer, NetworkTraining(family, recipe.training), loaders, run / STATE)
     finish(run)
     return run
 

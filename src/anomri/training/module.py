@@ -45,7 +45,7 @@ class Means:
         return {name: self._sums.pop(name) / self._counts.pop(name) for name in names}
 
 
-class FamilyTraining(LightningModule):
+class NetworkTraining(LightningModule):
     """Teaches a family or a segmenter: each phase of a step has its own optimiser and its turn.
 
     Every random number of a step follows from the seed, the epoch and the step's number alone, so

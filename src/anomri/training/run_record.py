@@ -24,7 +24,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from anomri.errors import AnomriError
 from anomri.files import write_tsv
 from anomri.models import TOTAL, save_weights
-from anomri.training.module import VALIDATION, FamilyTraining
+from anomri.training.module import VALIDATION, NetworkTraining
 
 METRICS, WEIGHTS, LOGS = "metrics.tsv", "weights.safetensors", "logs"
 STATE, BEST = "resume/state.safetensors", "resume/best.safetensors"
@@ -84,7 +84,7 @@ class RunRecord(Checkpoint):
         # Every process knows the same metrics and decides alike; the first one writes.
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         better = self._note(trainer.current_epoch, metrics)
-        if better and trainer.is_global_zero and isinstance(pl_module, FamilyTraining):
+        if better and trainer.is_global_zero and isinstance(pl_module, NetworkTraining):
             save_weights(pl_module.family, self.run / BEST)
         trainer.save_checkpoint(self.run / STATE, weights_only=False)
         if trainer.is_global_zero:

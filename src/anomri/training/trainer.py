@@ -28,7 +28,7 @@ from anomri.files import end_with
 from anomri.recipe import Training
 from anomri.training.launching import QuietLauncher, losses_named
 from anomri.training.loading import Sample
-from anomri.training.module import FamilyTraining
+from anomri.training.module import NetworkTraining
 from anomri.training.resume import SafetensorsIO
 from anomri.training.run_record import LOGS, RunRecord
 
@@ -175,7 +175,7 @@ def on_cuda(kind: str) -> bool:
 
 
 def fit(
-    trainer: Trainer, module: FamilyTraining, loaders: Sequence[DataLoader[Sample]], state: Path
+    trainer: Trainer, module: NetworkTraining, loaders: Sequence[DataLoader[Sample]], state: Path
 ) -> None:
     """Train to the end, from ``state`` if it is there.
 

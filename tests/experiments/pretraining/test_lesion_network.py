@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from anomri import load
-from anomri.experiments.pretraining import LesionLesson, train_lesions
+from anomri.experiments.pretraining import LesionTrainingSchedule, train_lesions
 from anomri.experiments.pretraining.lesion_network import Patients, loss, moved
 from anomri.models import FoldedSegmenter
 from anomri.synthesis import Anatomy
 
-LESSON = LesionLesson(
+LESSON = LesionTrainingSchedule(
     steps=4, every=4, uses=2, batch=1, shape=(32, 32, 32), spacing=5.0, filters=8, looks=2
 )
 

@@ -9,26 +9,28 @@ import pytest
 import torch
 
 from anomri.experiments.pretraining.labelled_heads import Labelled
-from anomri.experiments.pretraining.training_state import Lesson, Pupil
+from anomri.experiments.pretraining.training_state import TrainingSchedule, TrainingState
 
 
 def test_the_rate_rises_and_falls_as_written() -> None:
-    lesson = Lesson(steps=200, rate=2e-3, rising=100)
-    assert lesson.rate_at(0) == pytest.approx(2e-3 / 100)
-    assert lesson.rate_at(99) == pytest.approx(2e-3 * (101 / 200) ** 0.9)
-    assert lesson.rate_at(200) == 0
+    schedule = TrainingSchedule(steps=200, rate=2e-3, rising=100)
+    assert schedule.rate_at(0) == pytest.approx(2e-3 / 100)
+    assert schedule.rate_at(99) == pytest.approx(2e-3 * (101 / 200) ** 0.9)
+    assert schedule.rate_at(200) == 0
 
 
 def test_the_average_follows_the_weights(tmp_path: Path) -> None:
     """After the first step it is the weights; after the second 1/11 of old and 10/11 of new."""
-    lesson = Lesson(steps=10, rising=1, average=0.99)
-    pupil = Pupil.start(lambda: torch.nn.Linear(1, 1, bias=False), tmp_path / "none", lesson)
+    schedule = TrainingSchedule(steps=10, rising=1, average=0.99)
+    state = TrainingState.start(
+        lambda: torch.nn.Linear(1, 1, bias=False), tmp_path / "none", schedule
+    )
     seen = []
     for _ in range(2):
-        pupil.learn(lambda network: network.weight.square().sum())
-        seen.append(float(pupil.network.weight.detach()))
+        state.learn(lambda network: network.weight.square().sum())
+        seen.append(float(state.network.weight.detach()))
     expected = seen[0] / 11 + seen[1] * 10 / 11
-    assert float(pupil.average["weight"]) == pytest.approx(expected)
+    assert float(state.average["weight"]) == pytest.approx(expected)
 
 
 def test_a_head_on_coarser_voxels_stays_where_it_is() -> None:

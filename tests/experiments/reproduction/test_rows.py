@@ -10,7 +10,7 @@ import torch
 
 from anomri.detector import build_family
 from anomri.experiments.reproduction import Protocol
-from anomri.postprocessing import DECISIONS
+from anomri.postprocessing import SEGMENTATION_METHODS
 from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS, RULES
 from anomri.recipe import Recipe
 from anomri.scoring import SEGMENTATIONS
@@ -43,7 +43,7 @@ def test_a_row_names_only_what_there_is(path: Path) -> None:
     assert {step.name for step in detection.clean} <= set(MAP_STEPS)
     assert {step.name for step in detection.refine} <= set(MASK_STEPS)
     assert detection.threshold.name in RULES
-    assert detection.decide.name in DECISIONS
+    assert detection.decide.name in SEGMENTATION_METHODS
 
 
 @pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.parent.name)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from anomri.errors import UnreadableScan
-from anomri.preprocessing import read_labels, read_native
+from anomri.preprocessing import read_labels, read_raw_image
 from anomri.scan import Volume
 
 Write = Callable[..., Path]
 
 
-@pytest.mark.parametrize("read", [read_native, read_labels])
+@pytest.mark.parametrize("read", [read_raw_image, read_labels])
 @pytest.mark.parametrize("name", ["flair.nii", "flair.nii.gz"])
 @pytest.mark.parametrize(
     ("content", "step"),
@@ -40,4 +40,4 @@ def test_endings_are_read_in_any_case(write: Write, stripped: Volume, ending: st
     path = write(stripped, f"a{ending}")
     mixed = path.with_name(f"b{ending.title()}")
     shutil.copy(path, mixed)
-    np.testing.assert_array_equal(read_native(mixed)[0], read_native(path)[0])
+    np.testing.assert_array_equal(read_raw_image(mixed)[0], read_raw_image(path)[0])

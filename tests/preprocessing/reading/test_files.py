@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from anomri.errors import BadIntensities, ScanError, UnreadableScan, WrongShape
-from anomri.preprocessing import read_labels, read_native
+from anomri.preprocessing import read_labels, read_raw_image
 from anomri.preprocessing.reading.files import _unpacked, read_image, read_segmentation
 from anomri.preprocessing.reading.tiff_slices import SPACING_UNKNOWN
 from anomri.scan import Volume
@@ -25,7 +25,7 @@ AFFINE = np.array([[-2.0, 0, 0, 60], [0, -2, 0, 66], [0, 0, 2, -50], [0, 0, 0, 1
 
 def refusal(path: Path) -> ScanError:
     with pytest.raises(ScanError) as caught:
-        read_native(path, "flair")
+        read_raw_image(path, "flair")
     error = caught.value
     assert error.file == path.name
     assert str(path.parent) not in str(error)
@@ -37,7 +37,7 @@ def refusal(path: Path) -> ScanError:
 def test_values_and_affine_come_as_the_file_has_them(
     write: Write, stripped: Volume, name: str
 ) -> None:
-    values, grid = read_native(write(stripped, name))
+    values, grid = read_raw_image(write(stripped, name))
     np.testing.assert_array_equal(values, stripped)
     np.testing.assert_allclose(grid.affine, AFFINE)
     assert values.dtype == np.float32
@@ -48,7 +48,7 @@ def test_mgh_and_analyze_pairs_are_read(tmp_path: Path, stripped: Volume) -> Non
     nib.save(nib.MGHImage(stripped, AFFINE.astype(np.float32)), tmp_path / "a.mgz")
     nib.save(nib.Nifti1Pair(stripped, AFFINE), tmp_path / "b.img")
     for name in ("a.mgz", "b.img"):
-        np.testing.assert_array_equal(read_native(tmp_path / name)[0], stripped)
+        np.testing.assert_array_equal(read_raw_image(tmp_path / name)[0], stripped)
 
 
 def test_big_endian_is_read(tmp_path: Path, stripped: Volume) -> None:
@@ -57,7 +57,7 @@ def test_big_endian_is_read(tmp_path: Path, stripped: Volume) -> None:
     image = nib.Nifti1Image(stripped.astype(np.int16), AFFINE, header)
     nib.save(image, tmp_path / "a.nii")
     assert (tmp_path / "a.nii").read_bytes()[:4] == struct.pack(">i", 348)
-    np.testing.assert_array_equal(read_native(tmp_path / "a.nii")[0], stripped.astype(np.int16))
+    np.testing.assert_array_equal(read_raw_image(tmp_path / "a.nii")[0], stripped.astype(np.int16))
 
 
 def test_integers_that_stand_for_zero_to_one_keep_their_fractions(
@@ -66,7 +66,7 @@ def test_integers_that_stand_for_zero_to_one_keep_their_fractions(
     image = nib.Nifti1Image((stripped / stripped.max()).astype(np.float32), AFFINE)
     image.header.set_data_dtype(np.uint8)
     nib.save(image, tmp_path / "a.nii.gz")
-    values, _ = read_native(tmp_path / "a.nii.gz")
+    values, _ = read_raw_image(tmp_path / "a.nii.gz")
     np.testing.assert_allclose(values, stripped / stripped.max(), atol=0.5 / 255)
 
 
@@ -76,7 +76,7 @@ def test_codes_and_a_second_qform_are_remembered(tmp_path: Path, stripped: Volum
     image.set_sform(AFFINE, code=4)
     image.set_qform(other, code=1)
     nib.save(image, tmp_path / "a.nii")
-    _, grid = read_native(tmp_path / "a.nii")
+    _, grid = read_raw_image(tmp_path / "a.nii")
     assert (grid.sform_code, grid.qform_code) == (4, 1)
     assert grid.qform is not None
     np.testing.assert_allclose(grid.qform, other, atol=1e-4)
@@ -122,7 +122,7 @@ def test_a_damaged_header_says_what_is_wrong(tmp_path: Path, stripped: Volume) -
 
 
 def test_a_trailing_axis_of_one_is_no_fourth_axis(write: Write, stripped: Volume) -> None:
-    values, _ = read_native(write(stripped[..., None]))
+    values, _ = read_raw_image(write(stripped[..., None]))
     assert values.shape == SHAPE
 
 
@@ -211,7 +211,7 @@ def test_a_packed_file_with_a_long_extension_is_read(tmp_path: Path, stripped: V
     image = nib.Nifti1Image(stripped, AFFINE)
     image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", bytes(3 << 20)))
     nib.save(image, tmp_path / "a.nii.gz")
-    np.testing.assert_array_equal(read_native(tmp_path / "a.nii.gz")[0], stripped)
+    np.testing.assert_array_equal(read_raw_image(tmp_path / "a.nii.gz")[0], stripped)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -12,7 +12,7 @@ import pytest
 
 import anomri
 from anomri.errors import ScanError, UnreadableScan, UsageError
-from anomri.preprocessing import check_orientation, read_native
+from anomri.preprocessing import check_orientation, read_raw_image
 from anomri.preprocessing.reading.files import read_image, read_segmentation
 from anomri.scan import Volume
 
@@ -29,11 +29,11 @@ def unoriented(values: Volume) -> nib.Nifti1Image:
 def test_a_header_without_orientation_is_refused(tmp_path: Path, stripped: Volume) -> None:
     nib.save(unoriented(stripped), tmp_path / "a.nii")
     with pytest.raises(UnreadableScan, match="codes of 0") as caught:
-        read_native(tmp_path / "a.nii")
+        read_raw_image(tmp_path / "a.nii")
     assert "--orientation" in caught.value.next_step
     nib.save(nib.Nifti1Image(stripped, None), tmp_path / "b.nii")
     with pytest.raises(UnreadableScan, match="codes of 0"):
-        read_native(tmp_path / "b.nii")
+        read_raw_image(tmp_path / "b.nii")
 
 
 @pytest.mark.parametrize("code", ["RAS", "LPS", "las", "PSR", "AIL"])

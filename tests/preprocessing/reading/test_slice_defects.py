@@ -12,7 +12,7 @@ import pytest
 from anomri.errors import QualityRefused
 from anomri.preprocessing import prepare_images
 from anomri.preprocessing.reading.files import read_image
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.reading.slice_defects import without_defects
 from anomri.recipe import Preparation
 from anomri.scan import Mask, Volume
@@ -40,7 +40,7 @@ def head(brain_ball: Mask) -> Volume:
     return np.where(brain_ball, values + noise, 0).astype(np.float32)
 
 
-def native(values: Volume) -> Native:
+def native(values: Volume) -> RawImage:
     return read_image(nib.Nifti1Image(values, AFFINE), "flair")
 
 

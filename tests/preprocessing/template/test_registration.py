@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from anomri.errors import QualityRefused
 from anomri.preprocessing import mask_to_native, orient, prepare_images, to_ras
 from anomri.preprocessing.alignment import _refuse_far, align
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.template.placement import (
     Placement,
     locate,
@@ -293,18 +293,18 @@ def test_two_equal_brains_overlap_fully() -> None:
 MOVED = patient((3, -2, 4), (5, -4, 3))  # between the two contrasts, the patient moved
 
 
-def native_of(name: str, image: nib.Nifti1Image) -> Native:
+def raw_image_of(name: str, image: nib.Nifti1Image) -> RawImage:
     i, j, k = image.shape
     values = image.get_fdata(dtype=np.float32)
-    return Native(name, values, Grid(shape=(i, j, k), affine=image.affine))
+    return RawImage(name, values, Grid(shape=(i, j, k), affine=image.affine))
 
 
 def test_a_contrast_that_moved_is_laid_back() -> None:
     lies = patient((4, 0, 6))
     flair, brain = seen_by(*voxels((2, 2, 4)), lies)
     t1, _ = seen_by(*voxels((2.5, 2, 2)), MOVED @ lies, inverted=True)
-    first = native_of("flair.nii", flair)
-    moved, notes = align(native_of("t1.nii", t1), first, first.values, brain)
+    first = raw_image_of("flair.nii", flair)
+    moved, notes = align(raw_image_of("t1.nii", t1), first, first.values, brain)
     points = np.array([[-50, -17, 5], [50, -17, 5], [0, -90, 5], [0, 55, 5], [0, -17, 65]], float)
     after = nib.affines.apply_affine(np.linalg.inv(t1.affine) @ MOVED, points)
     back = nib.affines.apply_affine(moved.grid.affine, after)
@@ -315,8 +315,8 @@ def test_a_contrast_that_moved_is_laid_back() -> None:
 def test_grids_that_agree_are_left_alone() -> None:
     affine = np.diag([2.0, 2, 2, 1])
     values = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
-    one = Native("flair.nii", values, Grid(shape=(8, 8, 8), affine=affine))
-    other = Native("t1.nii", values, Grid(shape=(8, 8, 8), affine=affine + 1e-5))
+    one = RawImage("flair.nii", values, Grid(shape=(8, 8, 8), affine=affine))
+    other = RawImage("t1.nii", values, Grid(shape=(8, 8, 8), affine=affine + 1e-5))
     moved, notes = align(other, one, values, values > 0)
     assert moved is other
     assert not notes
@@ -339,7 +339,7 @@ def test_a_contrast_beside_the_brain_is_refused() -> None:
     brain[10:22, 10:22, 10:22] = True
     here, beside = np.diag([2.0, 2, 2, 1]), np.diag([2.0, 2, 2, 1])
     beside[:3, 3] = 70  # the two meet in a corner, far from the brain
-    first = Native("flair.nii", values, Grid(shape=values.shape, affine=here))
-    other = Native("t1.nii", values, Grid(shape=values.shape, affine=beside))
+    first = RawImage("flair.nii", values, Grid(shape=values.shape, affine=here))
+    other = RawImage("t1.nii", values, Grid(shape=values.shape, affine=beside))
     with pytest.raises(QualityRefused, match=r"t1\.nii.*beside the brain of flair\.nii"):
         align(other, first, values, brain)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from anomri.preprocessing import DOUBT
 from anomri.reporting import Record
 from anomri.reporting.pages.findings_summary import lead, trust
-from anomri.scan import Detection, HealthyVolume, Threshold
+from anomri.scan import Detection, FalsePositiveVolume, Threshold
 
 Detect = Callable[..., Detection]
 
@@ -72,7 +72,7 @@ def test_false_alarms_are_measured_expected_or_unknown(detect: Detect) -> None:
     rule = Threshold(value=2.0, rule="healthy", fitted_on=("a",), false_positive_ml=1.25)
     _, expected = trust([Record.of(replace(found, threshold=rule))], [], [])
     assert "In a healthy scan 1.25 ml are expected to lie above" in expected
-    volume = HealthyVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3)
+    volume = FalsePositiveVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3)
     rule = replace(rule, marked=volume)
     _, marked = trust([Record.of(replace(found, threshold=rule))], [], [])
     assert "of 3 scans" in marked

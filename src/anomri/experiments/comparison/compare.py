@@ -21,7 +21,7 @@ from anomri import batch
 from anomri.detector import Detector
 from anomri.experiments.comparison.definition import COMMON, OWN, Definition
 from anomri.experiments.comparison.entries import (
-    Contestant,
+    Entry,
     Trainer,
     chosen_rows,
     fingerprint,
@@ -29,7 +29,7 @@ from anomri.experiments.comparison.entries import (
     under_common_decision,
     weights_of,
 )
-from anomri.experiments.comparison.measurement import Look, usable
+from anomri.experiments.comparison.measurement import DetectTask, usable
 from anomri.experiments.comparison.score_table import (
     Place,
     Scores,
@@ -52,7 +52,7 @@ class Plan:
         runs: folder below which trained networks are looked for, beside that of the work.
         rows: those to measure; all where none is named.
         trains: whether to train what nobody has trained.
-        crew: who looks at scans and measures them.
+        executor: who looks at scans and measures them.
         again: measure what has not changed too, for a change in the program.
     """
 
@@ -62,7 +62,7 @@ class Plan:
     runs: Path | None = None
     rows: frozenset[str] = field(default_factory=frozenset)
     trains: bool = True
-    crew: batch.Crew = batch.ALONE
+    executor: batch.Executor = batch.SERIAL
     again: bool = False
 
 
@@ -111,7 +111,7 @@ def compare(folder: Path, plan: Plan) -> Report:
     return report
 
 
-def _looks(row: str, detector: Detector, plan: Plan) -> Iterator[tuple[Place, Look]]:
+def _looks(row: str, detector: Detector, plan: Plan) -> Iterator[tuple[Place, DetectTask]]:
     """Yield a row's model before every set, under its own decision and under the common one."""
     definition = plan.definition
     common = under_common_decision(detector, Recipe.load(definition.baseline))
@@ -123,11 +123,11 @@ def _looks(row: str, detector: Detector, plan: Plan) -> Iterator[tuple[Place, Lo
         for decision in (name for name in models if name in test.decisions and scans.scans):
             out = plan.work.folder / "detections" / row / decision / test.name.replace(" ", "-")
             seen = (models[decision], scans, test, definition.edges_ml, out)
-            look = Look(*seen, track=plan.work.track, crew=plan.crew)
+            look = DetectTask(*seen, progress=plan.work.progress, executor=plan.executor)
             yield (row, decision, test.name), look
 
 
-def _measure(folder: Path, place: Place, look: Look, report: Report, *, again: bool) -> None:
+def _measure(folder: Path, place: Place, look: DetectTask, report: Report, *, again: bool) -> None:
     """Measure one model on one set, unless the table has it already."""
     mark = fingerprint(look.detector)
     subjects = [files.name for files in look.scans.scans]
@@ -139,7 +139,7 @@ def _measure(folder: Path, place: Place, look: Look, report: Report, *, again: b
     report.measured.append(place)
 
 
-def _origin(one: Contestant, detector: Detector) -> dict[str, Any]:
+def _origin(one: Entry, detector: Detector) -> dict[str, Any]:
     network = one.row is not None
     return {
         "row": one.name,

@@ -27,7 +27,7 @@ from anomri.experiments.reproduction import (
     train_row,
 )
 from anomri.files import read_tsv
-from anomri.models import Family
+from anomri.models import Reconstructor
 from anomri.postprocessing import TO_BE_FITTED
 from anomri.recipe import Recipe
 from anomri.scan import bids_label
@@ -37,7 +37,7 @@ PATIENCE = "patience"
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class Entry:
     """One row of the comparison.
 
     Attributes:
@@ -84,7 +84,7 @@ class Run:
 
 def chosen_rows(
     definition: Definition, papers: Path, chosen: frozenset[str] = frozenset()
-) -> list[Contestant]:
+) -> list[Entry]:
     """List the chosen rows, all where none is named, in the order of the definition.
 
     Args:
@@ -102,13 +102,13 @@ def chosen_rows(
     return [one for one in listed if not chosen or one.name in chosen]
 
 
-def _of_group(group: Group, papers: Path) -> list[Contestant]:
+def _of_group(group: Group, papers: Path) -> list[Entry]:
     if not group.paper:
-        return [Contestant(name, group) for name in group.rows]
+        return [Entry(name, group) for name in group.rows]
     folder = papers / group.paper
     rows = rows_of(folder, Protocol.load(folder), group.size, frozenset(group.rows))
     by_name = {row.recipe.name: row for row in rows}
-    return [Contestant(name, group, by_name[name]) for name in group.rows]
+    return [Entry(name, group, by_name[name]) for name in group.rows]
 
 
 def runs_below(*folders: Path) -> tuple[Run, ...]:
@@ -141,7 +141,7 @@ class Trainer:
     runs: tuple[Run, ...] = ()
     trains: bool = True
 
-    def detector(self, one: Contestant) -> tuple[Detector, Mapping[str, Any]] | None:
+    def detector(self, one: Entry) -> tuple[Detector, Mapping[str, Any]] | None:
         """Return a row's model and how its training ended; None where it is not trained."""
         if one.row is None:
             return load(one.name, device=self.work.device), {}
@@ -172,7 +172,7 @@ class Trainer:
             self.work.folder / group.paper / group.size,
             self.work.device,
             self.work.max_steps,
-            self.work.track,
+            self.work.progress,
         )
         return _run(Path(train_row(row, self.data.found(protocol.train), settings, work)))
 
@@ -203,7 +203,7 @@ def under_common_decision(detector: Detector, baseline: Recipe) -> Detector | No
     """
     network = detector.networks[0]
     learns = any(True for _ in network.parameters())
-    if not learns or not isinstance(network, Family) or detector.beside is not None:
+    if not learns or not isinstance(network, Reconstructor) or detector.beside is not None:
         return None
     changed = detector.recipe.model_copy(update={"detection": baseline.detection})
     return with_recipe(detector, changed)

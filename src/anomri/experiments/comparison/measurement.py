@@ -28,7 +28,7 @@ Line = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DetectTask:
     """One model before one set of scans.
 
     Attributes:
@@ -37,8 +37,8 @@ class Look:
         test: the set.
         edges_ml: between classes of lesion volume.
         out: folder of the detections.
-        track: shows progress.
-        crew: who looks and measures.
+        progress: shows progress.
+        executor: who looks and measures.
     """
 
     detector: Detector
@@ -46,26 +46,28 @@ class Look:
     test: ScanSet
     edges_ml: Sequence[float]
     out: Path
-    track: batch.Track = batch.untracked
-    crew: batch.Crew = batch.ALONE
+    progress: batch.Progress = batch.no_progress
+    executor: batch.Executor = batch.SERIAL
 
     def lines(self) -> Iterator[Line]:
         """Detect, then yield a line per scan and region; a scan that fails has one with why."""
         outcome = pipeline.detect(
-            self.scans, self.detector, self.out, track=self.track, crew=self.crew
+            self.scans, self.detector, self.out, progress=self.progress, executor=self.executor
         )
         well = {*outcome.done, *outcome.unchanged}
         lost = (files for files in self.scans.scans if files.label not in well)
         for files, failure in zip(lost, outcome.failures, strict=True):
             yield _failed(files.name, failure.reason)
         seen = [files for files in self.scans.scans if files.label in well]
-        measured = self.crew.run(Measure(self.out, self.test.regions, tuple(self.edges_ml)), seen)
-        for _ in self.track(seen, "measuring"):
+        measured = self.executor.run(
+            MeasureTask(self.out, self.test.regions, tuple(self.edges_ml)), seen
+        )
+        for _ in self.progress(seen, "measuring"):
             yield from next(measured)
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
+class MeasureTask:
     """What is measured of one scan; travels to a worker.
 
     Attributes:

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from anomri.errors import UsageError
 from anomri.files import write_text
-from anomri.preprocessing import orient, read_native, read_truth, to_ras
+from anomri.preprocessing import orient, read_raw_image, read_truth, to_ras
 from anomri.scan import Labels, Volume
 
 FWHM_PER_SIGMA = 2.355
@@ -61,7 +61,7 @@ def read_heads(folder: Path) -> Iterator[tuple[str, Labelled]]:
             "dlmuse_seg/X_T1_DLMUSE.nii.gz."
         )
     for name, (path, labels) in whole.items():
-        scan, grid = read_native(path)
+        scan, grid = read_raw_image(path)
         anatomy = to_ras(read_truth(labels, grid), grid)  # its file may lie otherwise
         yield name, Labelled(to_ras(scan, grid), anatomy, orient(grid).spacing)
 

@@ -18,7 +18,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from anomri.experiments.pretraining.labelled_heads import Labelled, read_heads, split, write_card
-from anomri.experiments.pretraining.training_state import STATE, Lesson, Pupil, Track
+from anomri.experiments.pretraining.training_state import (
+    STATE,
+    Progress,
+    TrainingSchedule,
+    TrainingState,
+)
 from anomri.files import remove_stale_drafts, write_text
 from anomri.models import TOTAL, FoldedSegmenter, weighted_losses
 from anomri.recipe import Recipe
@@ -40,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LesionLesson(Lesson):
+class LesionTrainingSchedule(TrainingSchedule):
     """How the network learns to find lesions.
 
     Attributes:
@@ -102,11 +107,11 @@ class Patients(Dataset[tuple[Tensor, Tensor]]):
 def train_lesions(
     folder: Path,
     out: Path,
-    lesson: LesionLesson,
+    schedule: LesionTrainingSchedule,
     *,
     workers: int = 0,
     stop: int | None = None,
-    track: Track | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Teach the network on patients drawn from the heads of ``folder``; write a run folder.
 
@@ -114,10 +119,10 @@ def train_lesions(
         folder: see :func:`.heads.read_heads`; at least ventricles, cortex and white matter of the
             MUSE atlas are needed.
         out: folder to write to; a state in it is gone on from.
-        lesson: how the network learns.
+        schedule: how the network learns.
         workers: processes that draw patients while the network learns.
         stop: end after this step, as if interrupted.
-        track: shows progress.
+        progress: shows progress.
 
     Returns:
         ``out``, which ``anomri detect --model`` takes.
@@ -125,24 +130,24 @@ def train_lesions(
     Raises:
         UsageError: the folder holds no labelled heads, or labels of another atlas.
     """
-    anatomies = {name: _anatomy(head, lesson) for name, head in read_heads(folder)}
+    anatomies = {name: _anatomy(head, schedule) for name, head in read_heads(folder)}
     taught, held = split(anatomies)
     out.mkdir(parents=True, exist_ok=True)
     remove_stale_drafts(out)
-    pupil = Pupil.start(lambda: _network(lesson), out / STATE, lesson)
-    batches = _batches(list(taught.values()), lesson, pupil.step, workers)
-    looks = Patients(list(held.values()), seed=lesson.seed, first=HELD_OUT, count=lesson.looks)
-    remaining = pupil.remaining(stop)
-    for _ in track(remaining, "learning lesions") if track else remaining:
+    state = TrainingState.start(lambda: _network(schedule), out / STATE, schedule)
+    batches = _batches(list(taught.values()), schedule, state.step, workers)
+    looks = Patients(list(held.values()), seed=schedule.seed, first=HELD_OUT, count=schedule.looks)
+    remaining = state.remaining(stop)
+    for _ in progress(remaining, "learning lesions") if progress else remaining:
         image, regions = next(batches)
-        pupil.learn(lambda network: loss(network, image, regions))  # noqa: B023 - used at once
-        if pupil.is_looked_at():
-            dice = validate(pupil.averaged(), looks)
-            log.info("step %d: loss %.3f, held-out Dice %.3f", pupil.step, pupil.loss, dice)
-            pupil.save(out / STATE)
-    pupil.write(out / WEIGHTS)
-    write_card(out / WEIGHTS, pupil.step, taught)
-    write_text(out / RECIPE, _recipe(lesson).to_yaml())
+        state.learn(lambda network: loss(network, image, regions))  # noqa: B023 - used at once
+        if state.is_looked_at():
+            dice = validate(state.averaged(), looks)
+            log.info("step %d: loss %.3f, held-out Dice %.3f", state.step, state.loss, dice)
+            state.save(out / STATE)
+    state.write(out / WEIGHTS)
+    write_card(out / WEIGHTS, state.step, taught)
+    write_text(out / RECIPE, _recipe(schedule).to_yaml())
     return out
 
 
@@ -173,20 +178,20 @@ def validate(network: FoldedSegmenter, patients: Patients) -> float:
 
 
 def _batches(
-    anatomies: Sequence[Anatomy], lesson: LesionLesson, step: int, workers: int
+    anatomies: Sequence[Anatomy], schedule: LesionTrainingSchedule, step: int, workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield a batch for each step that is left; each patient ``uses`` times, moved and mirrored."""
-    turn = step // lesson.uses
-    turns = -(-lesson.steps // lesson.uses) - turn
+    turn = step // schedule.uses
+    turns = -(-schedule.steps // schedule.uses) - turn
     patients = Patients(
         anatomies,
-        seed=lesson.seed,
-        first=turn * lesson.batch,
-        count=turns * lesson.batch,
+        seed=schedule.seed,
+        first=turn * schedule.batch,
+        count=turns * schedule.batch,
     )
-    for image, regions in DataLoader(patients, batch_size=lesson.batch, num_workers=workers):
-        for use in range(step - turn * lesson.uses, lesson.uses):
-            draw = np.random.default_rng([lesson.seed, HELD_OUT, turn, use])
+    for image, regions in DataLoader(patients, batch_size=schedule.batch, num_workers=workers):
+        for use in range(step - turn * schedule.uses, schedule.uses):
+            draw = np.random.default_rng([schedule.seed, HELD_OUT, turn, use])
             yield moved(image, regions, draw)
             step += 1
         turn += 1
@@ -204,19 +209,19 @@ def moved(image: Tensor, regions: Tensor, draw: np.random.Generator) -> tuple[Te
     return both[:, :channels] * torch.from_numpy(scale), both[:, channels:]
 
 
-def _anatomy(head: Labelled, lesson: LesionLesson) -> Anatomy:
-    coarse = head.at(lesson.spacing)
-    return Anatomy.of(coarse.scan, coarse.anatomy, lesson.spacing, lesson.shape)
+def _anatomy(head: Labelled, schedule: LesionTrainingSchedule) -> Anatomy:
+    coarse = head.at(schedule.spacing)
+    return Anatomy.of(coarse.scan, coarse.anatomy, schedule.spacing, schedule.shape)
 
 
-def _network(lesson: LesionLesson) -> FoldedSegmenter:
-    return FoldedSegmenter(channels=len(SEQUENCES), size=lesson.shape, filters=lesson.filters)
+def _network(schedule: LesionTrainingSchedule) -> FoldedSegmenter:
+    return FoldedSegmenter(channels=len(SEQUENCES), size=schedule.shape, filters=schedule.filters)
 
 
-def _recipe(lesson: LesionLesson) -> Recipe:
+def _recipe(schedule: LesionTrainingSchedule) -> Recipe:
     """Return the recipe of the built-in model with this lesson's network."""
     recipe = Recipe.load("lesions")
-    options = {**recipe.family.options, "filters": lesson.filters}
+    options = {**recipe.family.options, "filters": schedule.filters}
     family = recipe.family.model_copy(update={"options": options})
     return recipe.model_copy(update={"family": family})
 

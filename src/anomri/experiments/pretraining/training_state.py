@@ -23,11 +23,11 @@ ANEW = "delete it and begin anew"
 MEMORY = ("exp_avg", "exp_avg_sq")
 
 Network = TypeVar("Network", bound=nn.Module)
-Track = Callable[[Sequence[Any], str], Iterable[Any]]
+Progress = Callable[[Sequence[Any], str], Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class TrainingSchedule:
     """How a network learns.
 
     Attributes:
@@ -64,43 +64,47 @@ class Lesson:
 
 
 @dataclass(slots=True)
-class Pupil(Generic[Network]):
+class TrainingState(Generic[Network]):
     """The weights, their average, Adam's memory, the step and the running mean of the loss."""
 
     build: Callable[[], Network]
     network: Network
     average: dict[str, Tensor]
     optimiser: torch.optim.AdamW
-    lesson: Lesson
+    schedule: TrainingSchedule
     step: int = 0
     loss: float = 1.0
 
     @classmethod
-    def start(cls, build: Callable[[], Network], state: Path, lesson: Lesson) -> Pupil[Network]:
+    def start(
+        cls, build: Callable[[], Network], saved: Path, schedule: TrainingSchedule
+    ) -> TrainingState[Network]:
         """Begin, or go on from a saved state.
 
         Raises:
             DamagedFile: the state cannot be read back.
         """
-        torch.manual_seed(lesson.seed)
+        torch.manual_seed(schedule.seed)
         network = build()
-        optimiser = torch.optim.AdamW(network.parameters(), lesson.rate, weight_decay=lesson.decay)
+        optimiser = torch.optim.AdamW(
+            network.parameters(), schedule.rate, weight_decay=schedule.decay
+        )
         average = {name: weight.clone() for name, weight in network.state_dict().items()}
-        pupil = cls(build, network, average, optimiser, lesson)
-        if state.exists():
-            pupil._resume(state)
-        return pupil
+        state = cls(build, network, average, optimiser, schedule)
+        if saved.exists():
+            state._resume(saved)
+        return state
 
     def learn(self, value_of: Callable[[Network], Tensor]) -> None:
         """Take one step down the loss that ``value_of`` computes."""
-        lesson = self.lesson
-        self.optimiser.param_groups[0]["lr"] = lesson.rate_at(self.step)
+        schedule = self.schedule
+        self.optimiser.param_groups[0]["lr"] = schedule.rate_at(self.step)
         value = value_of(self.network)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
-        nn.utils.clip_grad_norm_(self.network.parameters(), lesson.longest)
+        nn.utils.clip_grad_norm_(self.network.parameters(), schedule.longest)
         self.optimiser.step()
-        keep = min(lesson.average, self.step / (self.step + 10))
+        keep = min(schedule.average, self.step / (self.step + 10))
         for name, weight in self.network.state_dict().items():
             self.average[name].lerp_(weight, 1 - keep)
         self.loss = 0.98 * self.loss + 0.02 * float(value.detach())
@@ -108,11 +112,11 @@ class Pupil(Generic[Network]):
 
     def remaining(self, stop: int | None) -> range:
         """Return the steps that are left, up to ``stop`` where one is given."""
-        return range(self.step, min(stop or self.lesson.steps, self.lesson.steps))
+        return range(self.step, min(stop or self.schedule.steps, self.schedule.steps))
 
     def is_looked_at(self) -> bool:
         """Tell whether it is time for a look at the held-out heads."""
-        return self.step % self.lesson.every == 0 or self.step == self.lesson.steps
+        return self.step % self.schedule.every == 0 or self.step == self.schedule.steps
 
     def averaged(self) -> Network:
         """Return a network with the averaged weights."""

@@ -73,7 +73,7 @@ class Trial:
         rule, decide, sees = RULES[setting]
         detector = self._detector(rule, decide, SLICE_SCORE if setting == "slices" else "")
         out = self.out / setting
-        pipeline.detect(self.scans, detector, out, track=self.work.track)
+        pipeline.detect(self.scans, detector, out, progress=self.work.progress)
         named = f"{setting} ({_seen(self.row, setting, sees)})"
         for region in regions:
             summary = self._evaluate(out, self.scans, out / region, region)
@@ -96,7 +96,7 @@ class Trial:
         ):
             out = self.out / name.replace(" ", "-")
             fitted, value = fitted_on(detector, chooses, self.work)
-            pipeline.detect(judged, fitted, out, track=self.work.track)
+            pipeline.detect(judged, fitted, out, progress=self.work.progress)
             summary = self._evaluate(out, judged, out, "whole")
             cases += [_numbers(line) for line in read_tsv(out / "evaluation.tsv")]
             named = f"{name} ({HALVES[name]})"
@@ -110,7 +110,9 @@ class Trial:
         return pipeline.load_detector(self.model, device=self.work.device, instead=instead)
 
     def _evaluate(self, detections: Path, scans: Found, out: Path, region: str) -> list[Line]:
-        summary, _ = pipeline.evaluate(detections, scans, out, region=region, track=self.work.track)
+        summary, _ = pipeline.evaluate(
+            detections, scans, out, region=region, progress=self.work.progress
+        )
         return summary
 
     def _lines(
@@ -143,7 +145,7 @@ def fitted_on(detector: Detector, scans: Found, work: Work) -> tuple[Detector, f
     """
     section = detector.recipe.detection
     rule = section.threshold if section.threshold.name == "labelled" else Step(name="labelled")
-    tracked = work.track(scans.scans, "choosing the threshold")
+    tracked = work.progress(scans.scans, "choosing the threshold")
     maps = (detector.score(detector.prepare(files)) for files in tracked)
     value = fit_threshold(maps, rule).value
     fixed = Step(name="fixed", options={"value": value})

@@ -59,7 +59,7 @@ class Data:
                 "Next: give the folder of all data sets with --data."
             )
         selection = pipeline.Selection.of_split(self.split_file, source.split)
-        return pipeline.survey(folder, layout=source.layout, selection=selection)
+        return pipeline.find_scans(folder, layout=source.layout, selection=selection)
 
 
 def halves(found: Found) -> tuple[Found, Found]:

@@ -34,13 +34,13 @@ class Work:
         folder: prepared scans, runs and detections; a second call goes on from there.
         device: as ``--device``.
         max_steps: training steps per network; None trains as the recipe says.
-        track: shows progress.
+        progress: shows progress.
     """
 
     folder: Path
     device: str = "auto"
     max_steps: int | None = None
-    track: batch.Track = batch.untracked
+    progress: batch.Progress = batch.no_progress
 
     def prepared(self, recipe: Recipe) -> Path:
         """Folder of the scans that were prepared as this recipe wants them."""
@@ -71,7 +71,7 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     learns = any(True for _ in build_family(recipe).parameters())
     fits = recipe.detection.threshold.name in TO_BE_FITTED or bool(FITTING & set(settings))
     if learns or fits:
-        pipeline.prepare(scans, prepared, recipe=recipe, track=work.track)
+        pipeline.prepare(scans, prepared, recipe=recipe, progress=work.progress)
         held = (subject for _, subject, _ in PreparedFolder.open(prepared).index())
         _refuse_strangers({*held, *learnt_from(run)} - names, work.folder)
     if learns:
@@ -79,7 +79,7 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     else:
         write_text(run / RECIPE, recipe.to_yaml())
     if fits and not row.supervised:
-        pipeline.calibrate(run, prepared, run, device=work.device, track=work.track)
+        pipeline.calibrate(run, prepared, run, device=work.device, progress=work.progress)
     return str(run)
 
 

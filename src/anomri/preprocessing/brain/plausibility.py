@@ -33,7 +33,7 @@ from anomri.preprocessing.template.placement import (
     turned_about,
 )
 from anomri.preprocessing.template.registration import Match, quick
-from anomri.preprocessing.template.registration_image import Coarse, coarse, within
+from anomri.preprocessing.template.registration_image import RegistrationImage, coarse, within
 from anomri.scan import Affine, Grid, Mask, Volume
 
 SIDE_MM = 4.0
@@ -76,7 +76,7 @@ def check_in_template(
 
 
 def fault_of(
-    fixed: Coarse, moving: Coarse, match: Match, slack: float = 1.0
+    fixed: RegistrationImage, moving: RegistrationImage, match: Match, slack: float = 1.0
 ) -> tuple[str, str] | None:
     """Return what was expected of a brain on the template and what was got; None for a brain.
 
@@ -102,7 +102,7 @@ def fault_of(
     return None
 
 
-def likeness(fixed: Coarse, moving: Coarse, matrix: Affine) -> float:
+def likeness(fixed: RegistrationImage, moving: RegistrationImage, matrix: Affine) -> float:
     """Return how much the values inside a brain tell of the template's, in nats.
 
     Args:

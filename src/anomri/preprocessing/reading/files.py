@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from anomri.errors import UnreadableScan, WrongShape
 from anomri.files import COPY_AGAIN, MAX_DEFLATE_RATIO, guarded, refuse_larger
-from anomri.preprocessing.reading.in_memory import ImageSource, native_of
+from anomri.preprocessing.reading.in_memory import ImageSource, raw_image_of
 from anomri.preprocessing.reading.non_finite import as_background, refuse_not_finite
 from anomri.preprocessing.reading.orientation import oriented
 from anomri.preprocessing.reading.png_slices import (
@@ -29,7 +29,7 @@ from anomri.preprocessing.reading.png_slices import (
     read_pictures,
 )
 from anomri.preprocessing.reading.raw_image import (
-    Native,
+    RawImage,
     checked_affine,
     refuse_constant,
     spatial_shape,
@@ -56,7 +56,7 @@ VOXELS_AT = {348: (108, "f4"), 540: (168, "i8")}  # size of a NIfTI header -> wh
 log = logging.getLogger(__name__)
 
 
-def read_native(
+def read_raw_image(
     path: Path, contrast: str = "", *, orientation: str = ""
 ) -> tuple[NDArray[np.float32], Grid]:
     """Read one scan in its file's own axis order.
@@ -82,20 +82,20 @@ def read_labels(path: Path) -> tuple[Labels, Grid]:
     """Read a segmentation in its file's own axis order; label numbers are kept.
 
     Raises:
-        ScanError: as :func:`read_native`, or values that are no label numbers.
+        ScanError: as :func:`read_raw_image`, or values that are no label numbers.
     """
     native = read_segmentation(path)
     return native.labels(), native.grid
 
 
-def read_image(source: ImageSource, contrast: str = "", *, orientation: str = "") -> Native:
-    """Read a scan from a path or an image in memory; see :func:`read_native`.
+def read_image(source: ImageSource, contrast: str = "", *, orientation: str = "") -> RawImage:
+    """Read a scan from a path or an image in memory; see :func:`read_raw_image`.
 
     Voxels that are no numbers hold the background's value afterwards, see
     :func:`~anomri.preprocessing.reading.non_finite.as_background`.
     """
     with guarded(_name_of(source, contrast), expected="a whole image"):
-        native = native_of(source, contrast or "image")
+        native = raw_image_of(source, contrast or "image")
         if native is None and isinstance(source, SpatialImage):
             native = _voxels(source, _name_in_memory(source, contrast))
         elif native is None and (path := Path(source)).is_dir():  # type: ignore[arg-type]
@@ -107,10 +107,10 @@ def read_image(source: ImageSource, contrast: str = "", *, orientation: str = ""
     return native
 
 
-def read_segmentation(source: ImageSource, *, orientation: str = "") -> Native:
+def read_segmentation(source: ImageSource, *, orientation: str = "") -> RawImage:
     """Read a mask or a segmentation from a path or an image in memory; all zero is allowed."""
     with guarded(_name_of(source, "mask"), expected="a whole image of labels"):
-        native = native_of(source, "mask")
+        native = raw_image_of(source, "mask")
         if native is None and isinstance(source, SpatialImage):
             native = _voxels(source, _name_in_memory(source, "mask"))
         elif native is None and (path := Path(source)).is_dir():  # type: ignore[arg-type]
@@ -128,7 +128,7 @@ def _name_of(source: ImageSource, role: str) -> str:
     return Path(source).name if isinstance(source, str | PathLike) else role or "image"
 
 
-def _read_file(path: Path) -> Native:
+def _read_file(path: Path) -> RawImage:
     _refuse_early(path)
     with _reading(path.name), np.errstate(all="ignore"), _mended() as said:
         image: Any = _load(path)
@@ -147,7 +147,7 @@ def _read_file(path: Path) -> Native:
     return native
 
 
-def _with_offset(path: Path, image: Any) -> Native:
+def _with_offset(path: Path, image: Any) -> RawImage:
     """Read a single file whose header lets the voxels begin at byte 0, within the header itself.
 
     They begin behind the header where the file is as long as that takes, and nothing else stands
@@ -323,14 +323,14 @@ def _unreadable(name: str, got: str, *, expected: str = "a whole NIfTI image") -
     return UnreadableScan(name, expected=expected, got=got, next_step=COPY_AGAIN)
 
 
-def _voxels(image: Any, name: str) -> Native:
+def _voxels(image: Any, name: str) -> RawImage:
     shape = _shape(image, name)
     affine = checked_affine(image.affine, name)
     with _reading(name), np.errstate(all="ignore"):
         values = image.get_fdata(dtype=np.float32, caching="unchanged").reshape(shape)
     codes, qform = _codes(image, affine)
     grid = Grid(shape=shape, affine=affine, sform_code=codes[0], qform_code=codes[1], qform=qform)
-    return Native(name, values, grid, orientation_known=_says_orientation(image, codes))
+    return RawImage(name, values, grid, orientation_known=_says_orientation(image, codes))
 
 
 def _shape(image: Any, name: str) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
 from anomri.errors import UnreadableScan, WrongShape
-from anomri.preprocessing.reading.raw_image import Native, checked_affine, spatial_shape
+from anomri.preprocessing.reading.raw_image import RawImage, checked_affine, spatial_shape
 from anomri.scan import Affine, Grid
 
 # An array is a NumPy array, a torch tensor, or anything else that NumPy makes an array of.
@@ -22,7 +22,7 @@ EXPECTED = "a path, a nibabel image, a SimpleITK image or a pair (array, affine)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's axes point left and posterior, ours do not
 
 
-def native_of(source: object, name: str) -> Native | None:
+def raw_image_of(source: object, name: str) -> RawImage | None:
     """Return a SimpleITK image or an (array, affine) pair; None for paths and nibabel images.
 
     Args:
@@ -42,7 +42,7 @@ def native_of(source: object, name: str) -> Native | None:
     raise _unknown(source, name)
 
 
-def _of_simpleitk(image: SimpleITK.Image, name: str) -> Native:
+def _of_simpleitk(image: SimpleITK.Image, name: str) -> RawImage:
     """Read (I, J, K) values and the RAS affine; ITK keeps arrays as K, J, I and points in LPS."""
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise _no_numbers(f"{image.GetNumberOfComponentsPerPixel()} numbers per voxel", name)
@@ -56,13 +56,13 @@ def _of_simpleitk(image: SimpleITK.Image, name: str) -> Native:
     return _native(values, LPS_TO_RAS @ affine, name)
 
 
-def _native(values: NDArray[Any], affine: Affine, name: str) -> Native:
+def _native(values: NDArray[Any], affine: Affine, name: str) -> RawImage:
     shape = spatial_shape(values.shape, name)
     if values.dtype.kind not in "buif":
         raise _no_numbers(f"values of type {values.dtype}", name)
     with np.errstate(over="ignore"):
         numbers = values.reshape(shape).astype(np.float32)  # a copy: the program keeps its own
-    return Native(name, numbers, Grid(shape=shape, affine=checked_affine(affine, name)))
+    return RawImage(name, numbers, Grid(shape=shape, affine=checked_affine(affine, name)))
 
 
 def _array(held: Any, name: str) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from anomri.errors import GridMismatch, UsageError
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.resampling import corners, place, same_grid
 from anomri.scan import Grid
 
@@ -17,7 +17,7 @@ MASK_GRIDS = ("auto", "header", "scan")
 NEAR = 1.5  # of the longest voxel side: how far corners of one field of view may lie apart
 
 
-def place_mask(mask: Native, onto: Grid, mask_grid: str = "auto") -> Native:
+def place_mask(mask: RawImage, onto: Grid, mask_grid: str = "auto") -> RawImage:
     """Return a mask on the grid of its scan, each voxel from its nearest.
 
     Args:
@@ -35,7 +35,7 @@ def place_mask(mask: Native, onto: Grid, mask_grid: str = "auto") -> Native:
     check_mask_grid(mask_grid)
     alike = mask.grid.shape == onto.shape
     if alike and (mask_grid == "scan" or not mask.spacing_known):
-        return Native(mask.name, mask.values, onto, notes=mask.notes)
+        return RawImage(mask.name, mask.values, onto, notes=mask.notes)
     if mask_grid == "auto" and alike and not _same_field(mask.grid, onto):
         raise GridMismatch(
             mask.name,

@@ -12,13 +12,13 @@ import numpy as np
 
 from anomri.errors import BadIntensities
 from anomri.preprocessing.components import filled
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.scan import Mask
 
 MAX_RIM_SHARE = 0.1  # of the brain: masks of two programs differ at the rim by no more
 
 
-def as_background(native: Native) -> Native:
+def as_background(native: RawImage) -> RawImage:
     """Return an image whose NaN and infinite voxels hold the background's value.
 
     That is 0, or the lowest value where there are lower ones. ``undefined`` remembers which they
@@ -41,7 +41,7 @@ def as_background(native: Native) -> Native:
     return replace(native, values=values, undefined=undefined, notes=(*native.notes, note))
 
 
-def refuse_within(native: Native, undefined: Mask, brain: Mask) -> None:
+def refuse_within(native: RawImage, undefined: Mask, brain: Mask) -> None:
     """Raise where the brain holds voxels that are no numbers; a thin rim of them is background.
 
     Args:
@@ -62,7 +62,7 @@ def refuse_within(native: Native, undefined: Mask, brain: Mask) -> None:
         raise _refusal(native, int(lost.sum()), "in the brain")
 
 
-def refuse_not_finite(native: Native) -> None:
+def refuse_not_finite(native: RawImage) -> None:
     """Raise unless every voxel of a mask or a map is a finite number.
 
     Raises:
@@ -73,7 +73,7 @@ def refuse_not_finite(native: Native) -> None:
         raise _refusal(native, int(values.size - np.count_nonzero(np.isfinite(values))), "")
 
 
-def _refusal(native: Native, count: int, where: str) -> BadIntensities:
+def _refusal(native: RawImage, count: int, where: str) -> BadIntensities:
     return BadIntensities(
         native.name,
         expected="finite values",

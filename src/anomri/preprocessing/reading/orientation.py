@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 
 from anomri.errors import UnreadableScan, UsageError
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.scan import Affine, Grid
 
 AXES = ("LR", "PA", "IS")  # the two directions of each axis of the world
@@ -31,7 +31,7 @@ def check_orientation(letters: str) -> str:
     return code
 
 
-def oriented(native: Native, orientation: str = "") -> Native:
+def oriented(native: RawImage, orientation: str = "") -> RawImage:
     """Return an image whose header says how it lies, or lies as the user says.
 
     Args:

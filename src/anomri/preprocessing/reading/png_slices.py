@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from anomri.errors import WrongShape
 from anomri.files import read_png, refuse_larger
-from anomri.preprocessing.reading.raw_image import Native, spatial_shape
+from anomri.preprocessing.reading.raw_image import RawImage, spatial_shape
 from anomri.scan import Grid
 
 PICTURE = re.compile(r"(\d+)\.png", re.IGNORECASE)
@@ -30,7 +30,7 @@ def picture_files(folder: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-def read_pictures(folder: Path) -> Native:
+def read_pictures(folder: Path) -> RawImage:
     """Stack a folder of grey slices.
 
     Raises:
@@ -54,17 +54,17 @@ def read_pictures(folder: Path) -> Native:
     affine = np.array([[0, -across, 0, 0], [-down, 0, 0, 0], [0, 0, up, 0], [0, 0, 0, 1.0]])
     affine[:3, 3] = -affine[:3, :3] @ (np.array(shape) - 1) / 2
     grid = Grid(shape=shape, affine=affine, sform_code=1)
-    return Native(folder.name, values, grid, spacing_known=False, notes=(NOTE,))
+    return RawImage(folder.name, values, grid, spacing_known=False, notes=(NOTE,))
 
 
-def read_picture_labels(folder: Path) -> Native:
+def read_picture_labels(folder: Path) -> RawImage:
     """Stack the masks of a folder; white becomes label 1.
 
     Raises:
         ScanError: as :func:`read_pictures`.
     """
     native = read_pictures(folder)
-    return Native(
+    return RawImage(
         native.name,
         np.where(native.values > 0, 1, 0).astype(np.float32),
         native.grid,

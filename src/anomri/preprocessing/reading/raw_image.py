@@ -19,7 +19,7 @@ SINGULAR = 1e-6  # determinant relative to the product of the axes' lengths
 
 
 @dataclass(frozen=True, slots=True)
-class Native:
+class RawImage:
     """An image in its file's own axis order.
 
     Attributes:
@@ -40,7 +40,7 @@ class Native:
     orientation_known: bool = True
     undefined: Mask | None = None
 
-    def holding(self, values: NDArray[Any]) -> Native:
+    def holding(self, values: NDArray[Any]) -> RawImage:
         """Return the same image with other values."""
         return replace(self, values=values)
 

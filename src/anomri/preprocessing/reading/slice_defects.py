@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import QualityRefused
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.scan import Mask, Volume
 
 FLAT = 0.01  # standard deviation, of the scan's scale
@@ -113,7 +113,7 @@ class _Axis:
         ]
 
 
-def without_defects(native: Native) -> Native:
+def without_defects(native: RawImage) -> RawImage:
     """Return an image whose defective slices are interpolated, with notes that name them.
 
     Raises:
@@ -164,7 +164,7 @@ def _ranges(values: Volume) -> tuple[np.float32, float, tuple[float, float]]:
     return level, float(np.percentile(np.abs(there - level), 99)), (low, high)
 
 
-def _refuse_many(native: Native, axis: int, looked: _Axis, most: int) -> None:
+def _refuse_many(native: RawImage, axis: int, looked: _Axis, most: int) -> None:
     bad = sorted(looked.bad)
     gaps = [b - a for a, b in filter(None, map(looked.neighbours, bad))]
     gap_mm = max(gaps) * native.grid.spacing[axis] if native.spacing_known else 0.0

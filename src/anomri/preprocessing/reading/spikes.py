@@ -8,14 +8,14 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 
 RANGE = (5, 95)  # percentiles: spikes may be a hundredth of what is not background
 BEYOND = 40.0  # times the range between these percentiles, beyond them
 MAX_SHARE = 0.01  # of the voxels: more are no spikes
 
 
-def without_spikes(native: Native) -> Native:
+def without_spikes(native: RawImage) -> RawImage:
     """Return an image whose spikes hold the median of the 26 voxels around them, with a note.
 
     A spike lies further beyond the percentiles 5 and 95 of what is not background than forty

@@ -12,7 +12,7 @@ from anomri.preprocessing.brain.voxel_size import resized
 from anomri.preprocessing.reading.files import read_image, read_segmentation
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
-from anomri.preprocessing.reading.raw_image import Native
+from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.reading.slice_defects import without_defects
 from anomri.preprocessing.reading.spikes import without_spikes
 from anomri.scan import Grid, Labels, ScanFiles
@@ -37,15 +37,15 @@ class Subject:
 
     name: str
     label: str
-    images: Mapping[str, Native]
-    brain: Native | None = None
-    truth: Native | None = None
+    images: Mapping[str, RawImage]
+    brain: RawImage | None = None
+    truth: RawImage | None = None
     healthy: bool | None = None
     notes: tuple[str, ...] = ()
     entities: str = ""
 
     @property
-    def first(self) -> Native:
+    def first(self) -> RawImage:
         """The contrast whose grid is the native one."""
         return next(iter(self.images.values()))
 
@@ -56,7 +56,7 @@ class Subject:
             scale: along right, anterior and superior.
         """
 
-        def larger(image: Native | None) -> Native | None:
+        def larger(image: RawImage | None) -> RawImage | None:
             if image is None or image.spacing_known:
                 return image
             return replace(image, grid=resized(image.grid, scale))
@@ -165,7 +165,7 @@ def read_contrasts(
     *,
     orientation: str = "",
     unclear: Mapping[str, str] = NOTHING_UNCLEAR,
-) -> dict[str, Native]:
+) -> dict[str, RawImage]:
     """Read the contrasts asked for, in order.
 
     Args:

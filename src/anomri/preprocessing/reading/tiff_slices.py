@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from anomri.errors import MissingContrast, UnreadableScan, WrongShape
 from anomri.files import read_tiff, refuse_larger
-from anomri.preprocessing.reading.raw_image import Native, spatial_shape
+from anomri.preprocessing.reading.raw_image import RawImage, spatial_shape
 from anomri.scan import Affine, Grid
 
 CHANNELS = {"t1": 0, "flair": 1, "t1ce": 2}
@@ -34,7 +34,7 @@ def slice_files(folder: Path, pattern: re.Pattern[str] = SLICE) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-def read_slices(folder: Path, contrast: str) -> Native:
+def read_slices(folder: Path, contrast: str) -> RawImage:
     """Stack one contrast of a folder of slices.
 
     Raises:
@@ -60,7 +60,7 @@ def read_slices(folder: Path, contrast: str) -> Native:
     return _native(folder.name, stack[:, :, CHANNELS[contrast]].astype(np.float32))
 
 
-def read_slice_labels(folder: Path) -> Native:
+def read_slice_labels(folder: Path) -> RawImage:
     """Stack the lesion masks of a folder of slices; 255 becomes label 2.
 
     Raises:
@@ -93,10 +93,10 @@ def _stack(folder: Path, pattern: re.Pattern[str]) -> NDArray[Any]:
     return np.stack(pages, axis=-1)
 
 
-def _native(name: str, values: NDArray[Any]) -> Native:
+def _native(name: str, values: NDArray[Any]) -> RawImage:
     shape = spatial_shape(values.shape, name)
     grid = Grid(shape=shape, affine=_upright(shape), sform_code=1)
-    return Native(name, values, grid, spacing_known=False, notes=(SPACING_UNKNOWN,))
+    return RawImage(name, values, grid, spacing_known=False, notes=(SPACING_UNKNOWN,))
 
 
 def _upright(shape: tuple[int, int, int]) -> Affine:

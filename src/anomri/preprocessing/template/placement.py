@@ -22,7 +22,7 @@ from anomri.errors import MissingPiece, QualityRefused
 from anomri.preprocessing.grids import brain_box
 from anomri.preprocessing.resampling import index_map, sample
 from anomri.preprocessing.template.registration import Kind, Match, best_start, centred, register
-from anomri.preprocessing.template.registration_image import Coarse, coarse, within
+from anomri.preprocessing.template.registration_image import RegistrationImage, coarse, within
 from anomri.scan import Affine, Grid, Mask, Volume
 
 SPACE = "MNI152NLin2009aSym"  # its name in BIDS
@@ -110,7 +110,9 @@ def locate(volume: Volume, brain: Mask, grid: Grid, kind: Kind, name: str) -> Pl
     return Placement(np.asarray(to_template, dtype=np.float64), overlap, covered)
 
 
-def overlap_of(fixed: Coarse, moving: Coarse, matrix: Affine) -> tuple[float, float]:
+def overlap_of(
+    fixed: RegistrationImage, moving: RegistrationImage, matrix: Affine
+) -> tuple[float, float]:
     """Return the Dice of two brains where the scan looked, and the share that it looked at.
 
     Args:
@@ -145,21 +147,21 @@ def template_box() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @cache
-def template_picture(side_mm: float = SIDE_MM) -> Coarse:
+def template_picture(side_mm: float = SIDE_MM) -> RegistrationImage:
     """Return the template as a registration sees it; its mask is the brain and a rim around it."""
     values, grid = template()
     picture = coarse(values, values > 0, grid, side_mm=side_mm, around=False)
     return replace(picture, mask=ndimage.binary_dilation(picture.mask, iterations=RIM))
 
 
-def turned_about(fixed: Coarse, moving: Coarse) -> str:
+def turned_about(fixed: RegistrationImage, moving: RegistrationImage) -> str:
     """Return the axis about which half a turn makes a brain fit the template better, or nothing."""
     turns = [np.eye(3), *(2 * np.diag(axis) - np.eye(3) for axis in np.eye(3))]
     best, tried = best_start(fixed, moving, [centred(fixed, moving, turn) for turn in turns])
     return "" if tried[best].likeness < CLEARLY_BETTER * tried[0].likeness else TURNS[best]
 
 
-def _refuse_turned(fixed: Coarse, moving: Coarse, name: str) -> None:
+def _refuse_turned(fixed: RegistrationImage, moving: RegistrationImage, name: str) -> None:
     """Refuse a scan whose brain lies in the template better when it is turned by 180 degrees.
 
     Raises:

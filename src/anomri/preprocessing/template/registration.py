@@ -18,7 +18,7 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
-from anomri.preprocessing.template.registration_image import Coarse
+from anomri.preprocessing.template.registration_image import RegistrationImage
 from anomri.scan import Affine
 
 Kind = Literal["rigid", "affine"]
@@ -62,7 +62,9 @@ class Match:
         return float(np.linalg.norm(moved - point))
 
 
-def centred(fixed: Coarse, moving: Coarse, turn: NDArray[np.float64] | None = None) -> Affine:
+def centred(
+    fixed: RegistrationImage, moving: RegistrationImage, turn: NDArray[np.float64] | None = None
+) -> Affine:
     """Return the start that lays the two centres of mass onto each other.
 
     Args:
@@ -76,13 +78,17 @@ def centred(fixed: Coarse, moving: Coarse, turn: NDArray[np.float64] | None = No
     return start
 
 
-def best_start(fixed: Coarse, moving: Coarse, starts: Sequence[Affine]) -> tuple[int, list[Match]]:
+def best_start(
+    fixed: RegistrationImage, moving: RegistrationImage, starts: Sequence[Affine]
+) -> tuple[int, list[Match]]:
     """Try each start at the coarsest resolution; return the best one's place, and all of them."""
     tried = [_descend(fixed, moving, "rigid", start, COARSE) for start in starts]
     return int(np.argmax([match.likeness for match in tried])), tried
 
 
-def register(fixed: Coarse, moving: Coarse, kind: Kind, start: Affine) -> Match:
+def register(
+    fixed: RegistrationImage, moving: RegistrationImage, kind: Kind, start: Affine
+) -> Match:
     """Return the match found from a start; an affine one is started from the rigid one.
 
     Args:
@@ -97,14 +103,18 @@ def register(fixed: Coarse, moving: Coarse, kind: Kind, start: Affine) -> Match:
     return _descend(fixed, moving, "affine", rigid.matrix, FINE)
 
 
-def quick(fixed: Coarse, moving: Coarse) -> Match:
+def quick(fixed: RegistrationImage, moving: RegistrationImage) -> Match:
     """Return a rough affine match from the header's start: a rigid step, then one of all sizes."""
     rigid = _descend(fixed, moving, "rigid", centred(fixed, moving), COARSE)
     return _descend(fixed, moving, "affine", rigid.matrix, MIDDLE)
 
 
 def _descend(
-    fixed: Coarse, moving: Coarse, kind: Kind, start: Affine, levels: Sequence[int]
+    fixed: RegistrationImage,
+    moving: RegistrationImage,
+    kind: Kind,
+    start: Affine,
+    levels: Sequence[int],
 ) -> Match:
     transform = _transform(kind, start, fixed.centre)
     method = SimpleITK.ImageRegistrationMethod()

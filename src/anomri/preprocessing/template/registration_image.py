@@ -22,7 +22,7 @@ RANGE = (0.5, 99.5)  # percentiles between which values count
 
 
 @dataclass(frozen=True, slots=True)
-class Coarse:
+class RegistrationImage:
     """A part of a scan.
 
     Attributes:
@@ -64,7 +64,9 @@ class Coarse:
         return image
 
 
-def coarse(volume: Volume, mask: Mask, grid: Grid, *, side_mm: float, around: bool) -> Coarse:
+def coarse(
+    volume: Volume, mask: Mask, grid: Grid, *, side_mm: float, around: bool
+) -> RegistrationImage:
     """Return the part of a scan that a mask marks.
 
     Args:
@@ -90,7 +92,7 @@ def coarse(volume: Volume, mask: Mask, grid: Grid, *, side_mm: float, around: bo
         return placed + np.float32(lowest)
 
     inside = moved(mask, 0.0) >= 0.5
-    return Coarse(moved(values.clip(low, high), float(low)), inside, target, grid)
+    return RegistrationImage(moved(values.clip(low, high), float(low)), inside, target, grid)
 
 
 def _sigma(step: float) -> float:

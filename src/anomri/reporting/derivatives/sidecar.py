@@ -80,7 +80,7 @@ class FindingEntry(_Entry):
 
 
 class HealthyEntry(_Entry):
-    """What was marked on healthy scans, see :class:`anomri.scan.HealthyVolume`."""
+    """What was marked on healthy scans, see :class:`anomri.scan.FalsePositiveVolume`."""
 
     mean_ml: Millilitres
     median_ml: Millilitres
