@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from anomri.files import replacing_text
-from anomri.reporting.niivue import LICENCE, niivue
+from anomri.reporting.niivue import niivue
 from anomri.reporting.preview import Preview
 from anomri.reporting.record import RESEARCH_USE
 from anomri.reporting.regions import REGION_NAMES
@@ -53,9 +53,8 @@ def environment() -> Environment:
     made.globals.update(
         style=Markup(style),  # noqa: S704 - our own
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own
-        policy=policy(style, scripts, [build.source] if build else []),
+        policy=policy(style, scripts, [build.source]),
         niivue=build,
-        niivue_licence=LICENCE,
         notice=RESEARCH_USE,
         region_names=REGION_NAMES,
     )
