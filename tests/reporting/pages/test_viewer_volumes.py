@@ -143,22 +143,15 @@ def test_no_name_ends_the_element_it_lies_in(detect: Detect) -> None:
     assert Preview.model_validate_json(text) == preview
 
 
-def test_the_build_is_the_one_that_is_known() -> None:
+def test_the_build_is_the_one_that_is_named_beside_it() -> None:
     build = niivue.niivue()
-    assert build is not None
     script = gzip.decompress(base64.b64decode(build.packed))
     assert hashlib.sha256(script).hexdigest() == build.sha256
     assert f'version:"{build.version}"'.encode() in script
 
 
-def test_an_unknown_build_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    other = tmp_path / "niivue.js"
-    other.write_text("alert(1)")
-    niivue.niivue.cache_clear()
-    for path, words in ((other, "unknown SHA-256"), (None, "found none")):
-        monkeypatch.setattr(niivue, "_path", lambda path=path: path)
-        assert niivue.niivue() is None
-        assert words in caplog.text
-        niivue.niivue.cache_clear()
+def test_the_licence_lies_beside_the_build() -> None:
+    text = (niivue.FOLDER / "LICENSE.txt").read_text(encoding="utf-8")
+    assert text.startswith(niivue.niivue().licence)
+    assert "Copyright (c) 2021, Niivue" in text
+    assert "MIT License" in (niivue.FOLDER / "NOTICES.txt").read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from anomri.files import replacing_text
 from anomri.reporting.derivatives.sidecar import RESEARCH_USE
 from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.reporting.formatting import FILTERS
-from anomri.reporting.pages.niivue import LICENCE, niivue
+from anomri.reporting.pages.niivue import niivue
 from anomri.reporting.pages.viewer_volumes import Preview
 
 TEMPLATES = resources.files("anomri.reporting") / "templates"
@@ -53,9 +53,8 @@ def environment() -> Environment:
     made.globals.update(
         style=Markup(style),  # noqa: S704 - our own
         scripts=[Markup(script) for script in scripts],  # noqa: S704 - our own
-        policy=policy(style, scripts, [build.source] if build else []),
+        policy=policy(style, scripts, [build.source]),
         niivue=build,
-        niivue_licence=LICENCE,
         notice=RESEARCH_USE,
         region_names=REGION_NAMES,
     )

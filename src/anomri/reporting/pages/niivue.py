@@ -1,4 +1,4 @@
-"""NiiVue, the viewer inside the page; taken from the installed nilearn, never from a network.
+"""NiiVue, the viewer inside the page; it comes with the package and is never loaded from a network.
 
 NiiVue (https://github.com/niivue/niivue) is BSD 2-Clause software. Its build travels in the page
 compressed; the page's policy names the hash of the text it unpacks to, so that a browser runs
@@ -8,20 +8,14 @@ exactly the build that is known here.
 from __future__ import annotations
 
 import base64
-import gzip
-import hashlib
-import logging
+import json
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
+from importlib import resources
 
-BUILD = "_assets/js/niivue.umd.js"
-VERSIONS = {"c40dc2679c337c906deef22e157ee02c17459db9b8ecc51aa773af27791a567c": "0.68.1"}
-"""SHA-256 of each build that the page was tested with, to its version."""
-LICENCE = "BSD 2-Clause"
-
-log = logging.getLogger(__name__)
+# To take another build: replace the script (gzip -9n), and its version and SHA-256 in the JSON.
+FOLDER = resources.files("anomri.reporting") / "templates" / "niivue"
+SCRIPT, ABOUT = "niivue.umd.js.gz", "niivue.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +24,13 @@ class Build:
 
     Attributes:
         version: of NiiVue.
+        licence: its name; the text lies beside the build.
         sha256: of the script, hex.
         packed: the script, gzip, base64.
     """
 
     version: str
+    licence: str
     sha256: str
     packed: str
 
@@ -46,22 +42,8 @@ class Build:
 
 
 @cache
-def niivue() -> Build | None:
-    """Return the installed build; None where there is none or an unknown one, which is logged."""
-    path = _path()
-    if path is None or not path.is_file():
-        log.warning("NiiVue: expected it in nilearn, found none; pages have no viewer")
-        return None
-    script = path.read_bytes()
-    digest = hashlib.sha256(script).hexdigest()
-    if digest not in VERSIONS:
-        log.warning("NiiVue: its build has the unknown SHA-256 %s; pages have no viewer", digest)
-        return None
-    packed = base64.b64encode(gzip.compress(script, 9, mtime=0)).decode("ascii")
-    return Build(VERSIONS[digest], digest, packed)
-
-
-def _path() -> Path | None:
-    # Looking nilearn up does not import it, which would take a second.
-    found = find_spec("nilearn")
-    return None if found is None or found.origin is None else Path(found.origin).parent / BUILD
+def niivue() -> Build:
+    """Return the build that comes with the package."""
+    about = json.loads((FOLDER / ABOUT).read_text(encoding="utf-8"))
+    packed = base64.b64encode((FOLDER / SCRIPT).read_bytes()).decode("ascii")
+    return Build(about["version"], about["licence"], about["sha256"], packed)
