@@ -26,12 +26,12 @@ from anomri.detector.beside import of_contrasts
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.postprocessing import (
+    MASK_STEPS,
     REGION_STEPS,
     SegmentationState,
     decide,
     largest_inscribed_radius_mm,
 )
-from anomri.postprocessing.segment import MASK_STEPS
 from anomri.recipe import Recipe, Step, call
 from anomri.scan import AnomalyMap, Mask, Scan, Threshold
 from anomri.scoring.coarse_segmentation import brightness

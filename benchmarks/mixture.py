@@ -15,7 +15,7 @@ from scipy import ndimage
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from anomri.postprocessing.mixture import MixtureFit, fit_mixture
+from anomri.postprocessing import MixtureFit, fit_mixture
 from anomri.scan import Mask, Volume
 
 SHAPE = (240, 240, 155)

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import ndimage
 
-from anomri.postprocessing import SEGMENTATION_METHODS, SegmentationState
-from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS
+from anomri.postprocessing import MAP_STEPS, MASK_STEPS, SEGMENTATION_METHODS, SegmentationState
 from anomri.recipe import Recipe, Step, call
 
 SHAPE = (240, 240, 155)

@@ -26,16 +26,16 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from anomri.models.build import build
+from anomri.models import build
 from anomri.postprocessing import (
+    MASK_STEPS,
     REGION_STEPS,
     SEGMENTATION_METHODS,
     Regions,
     SegmentationState,
+    fit_mixture,
     together,
 )
-from anomri.postprocessing.mixture import fit_mixture
-from anomri.postprocessing.segment import MASK_STEPS
 from anomri.recipe import Step, call
 
 SHAPE = (240, 240, 155)

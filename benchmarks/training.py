@@ -29,8 +29,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from scipy.ndimage import gaussian_filter
 
-from anomri.models import RECONSTRUCTORS, TOTAL, Batch, Network
-from anomri.models.build import build
+from anomri.models import RECONSTRUCTORS, TOTAL, Batch, Network, build
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Preparation, Recipe, Step, Training
 from anomri.scan import ScanFiles

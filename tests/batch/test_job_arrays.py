@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from anomri.batch import known, replace_all, replace_for
-from anomri.cli.commands import app
+from anomri.cli import app
 from anomri.reporting import Failure
 
 

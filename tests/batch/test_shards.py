@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from anomri.batch import WHOLE, Shard, finish, joint
-from anomri.batch.shards import all_there, notes
+from anomri.batch import WHOLE, Shard, all_there, finish, joint
+from anomri.batch.shards import notes
 from anomri.errors import UsageError
 from anomri.files import write_text
 from anomri.scan import ScanFiles

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from anomri.cli.commands import app
+from anomri.cli import app
 from anomri.errors import RecipeError, ScanError, UnreadableScan, UsageError
 from anomri.preprocessing import read_raw_image
 from anomri.recipe import Recipe

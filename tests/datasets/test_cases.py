@@ -3,8 +3,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from anomri.datasets import Skipped
 from anomri.datasets.cases import BRAIN, TRUTH, Cases
-from anomri.datasets.found import Skipped
 from anomri.datasets.tree import Tree
 
 ROOT = Path("source")

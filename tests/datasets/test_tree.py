@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anomri.datasets import find
-from anomri.datasets.found import Skipped
+from anomri.datasets import Skipped, find
 from anomri.datasets.tree import BROKEN_LINK, LINK_LOOP, OWN, Tree, is_image, stem
 from anomri.errors import UsageError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from anomri.cli.commands import app
+from anomri.cli import app
 from anomri.errors import UsageError
 from anomri.experiments import catalogue
 from anomri.models import RECONSTRUCTORS

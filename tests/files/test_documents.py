@@ -15,8 +15,7 @@ from safetensors.torch import save
 from anomri.errors import DamagedFile
 from anomri.experiments.pretraining.training_state import TrainingSchedule, TrainingState
 from anomri.files import PHANTOMS
-from anomri.models import load_weights, save_weights
-from anomri.models.build import build
+from anomri.models import build, load_weights, save_weights
 from anomri.preprocessing import PreparedFolder
 from anomri.preprocessing.prepared.storage import write_scan
 from anomri.recipe import Preparation, Step

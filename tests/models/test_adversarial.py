@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from anomri.errors import RecipeError, UsageError
-from anomri.models import Batch
+from anomri.models import Batch, build
 from anomri.models.adversarial import Adversarial, Discriminator
-from anomri.models.build import build
 from anomri.recipe import Step
 
 CODE = (64, 4, 4)

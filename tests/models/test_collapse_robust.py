@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from anomri.errors import RecipeError
-from anomri.models import RECONSTRUCTORS, Batch, Reconstructor, load_weights, save_weights
-from anomri.models.build import build
+from anomri.models import RECONSTRUCTORS, Batch, Reconstructor, build, load_weights, save_weights
 from anomri.models.collapse_robust import CollapseRobust
 from anomri.models.latents import Gaussian
 from anomri.models.losses import Objective

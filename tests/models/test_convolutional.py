@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomri.errors import UsageError
-from anomri.models import Batch, Reconstructor, summary
+from anomri.models import Batch, Reconstructor, build, summary
 from anomri.models.autoencoder import Autoencoder
-from anomri.models.build import build
 from anomri.models.convolutional import VariationalAutoencoder
 from anomri.models.layers import Layer, Plan
 from anomri.models.losses import Objective

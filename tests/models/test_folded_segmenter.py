@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from anomri.errors import RecipeError
-from anomri.models import Batch, FoldedSegmenter
-from anomri.models.build import build_segmenter
+from anomri.models import Batch, FoldedSegmenter, build_segmenter
 from anomri.models.folded_segmenter import missed_overlap
 from anomri.recipe import Step
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from anomri.models import Batch, Reconstructor
-from anomri.models.build import build
+from anomri.models import Batch, Reconstructor, build
 from anomri.recipe import Step
 
 GRID = (160, 192, 75)

@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from anomri.models import Batch, summary
+from anomri.models import Batch, build, summary
 from anomri.models.autoencoder import Autoencoder
-from anomri.models.build import build
 from anomri.models.convolutional import QuantisedAutoencoder
 from anomri.models.latents import Quantised
 from anomri.models.layers import Coordinates

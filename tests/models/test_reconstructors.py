@@ -11,8 +11,16 @@ import torch
 from torch import Tensor
 
 from anomri.errors import AnomriError, RecipeError, UsageError
-from anomri.models import RECONSTRUCTORS, Batch, Reconstructor, load_weights, save_weights, summary
-from anomri.models.build import build, options
+from anomri.models import (
+    RECONSTRUCTORS,
+    Batch,
+    Reconstructor,
+    build,
+    load_weights,
+    options,
+    save_weights,
+    summary,
+)
 from anomri.recipe import Step
 
 SIZE = (128, 128)

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from anomri.errors import RecipeError, UsageError
-from anomri.models import Batch, load_weights, save_weights
-from anomri.models.build import build_segmenter
+from anomri.models import Batch, build_segmenter, load_weights, save_weights
 from anomri.models.segresnet_vae import RegularisedSegmenter, divergence, soft_dice_loss
 from anomri.recipe import Recipe, Step
 

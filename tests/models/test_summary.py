@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from anomri.models import cost, summary
-from anomri.models.build import build
+from anomri.models import build, cost, summary
 from anomri.recipe import Step
 
 

@@ -15,7 +15,7 @@ from anomri.detector import Detector, load
 from anomri.errors import ScanError
 from anomri.experiments.comparison.measurement import MeasureTask
 from anomri.files import read_tsv
-from anomri.models.build import build
+from anomri.models import build
 from anomri.pipeline import evaluate, measure_case, read_case
 from anomri.recipe import Recipe, Step
 from anomri.reporting import Failure, derivative, write_detection

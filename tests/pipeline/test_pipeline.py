@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import anomri
 from anomri import pipeline
-from anomri.cli.commands import app
+from anomri.cli import app
 from anomri.errors import UsageError
 from anomri.synthesis import make_phantoms
 

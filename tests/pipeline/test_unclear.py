@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from anomri import pipeline
-from anomri.cli.commands import app
+from anomri.cli import app
 from anomri.datasets import find
 from anomri.errors import MissingContrast, ScanError, UsageError
 from anomri.pipeline.evaluation import EvaluateTask

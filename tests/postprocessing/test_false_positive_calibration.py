@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomri.postprocessing import FalsePositiveCalibration
-from anomri.postprocessing.false_positive_calibration import FALSE_POSITIVE_RULE, SCALES
+from anomri.postprocessing import FALSE_POSITIVE_RULE, FalsePositiveCalibration
+from anomri.postprocessing.false_positive_calibration import SCALES
 
 
 def fit(rows: list[list[float]], allowed: float) -> FalsePositiveCalibration:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
+from anomri.postprocessing import fit_mixture
 from anomri.postprocessing.gaussians import Gaussians, fit_plain
-from anomri.postprocessing.mixture import fit_mixture
 from anomri.postprocessing.neighbourhood import exponentials
 
 Array = NDArray[np.float64]

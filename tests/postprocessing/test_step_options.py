@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from anomri.errors import RecipeError
-from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS
-from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS
+from anomri.postprocessing import MAP_STEPS, MASK_STEPS, SCAN_RULES, SEGMENTATION_METHODS
 from anomri.recipe import Step, call
 
 

@@ -11,8 +11,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from anomri.postprocessing import SEGMENTATION_METHODS, SegmentationState
-from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS, RULES, STEPS
+from anomri.postprocessing import (
+    MAP_STEPS,
+    MASK_STEPS,
+    RULES,
+    SEGMENTATION_METHODS,
+    STEPS,
+    SegmentationState,
+)
 from anomri.recipe import Step, call
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -6,12 +6,10 @@ import pytest
 
 from anomri.errors import RecipeError
 from anomri.models import RECONSTRUCTORS, SEGMENTERS
-from anomri.postprocessing import SEGMENTATION_METHODS
-from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS, RULES
+from anomri.postprocessing import MAP_STEPS, MASK_STEPS, RULES, SEGMENTATION_METHODS
 from anomri.preprocessing import INTENSITIES
 from anomri.recipe import Recipe, Step, builtin_names
-from anomri.scoring import SEGMENTATIONS
-from anomri.scoring.score import SCORES
+from anomri.scoring import SCORES, SEGMENTATIONS
 
 MINIMAL = "name: one\nfamily: vae\n"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from anomri.cli.commands import app
+from anomri.cli import app
 from anomri.errors import UsageError
 from anomri.files import write_tsv
 from anomri.reporting import derivatives, write_detection

@@ -11,7 +11,7 @@ import torch
 from scipy.spatial.distance import mahalanobis
 
 from anomri.errors import UsageError
-from anomri.models.build import build
+from anomri.models import build
 from anomri.recipe import Step
 from anomri.scan import Scan
 from anomri.scoring import (

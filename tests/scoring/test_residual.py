@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anomri.models.build import build
+from anomri.models import build
 from anomri.recipe import Step
-from anomri.scoring.score import SCORES
+from anomri.scoring import SCORES
 
 FAMILY = build(Step(name="intensity"), channels=1, size=())
 IMAGES = torch.tensor([3.0, 1.0, 2.0]).reshape(1, 1, 3)

@@ -13,12 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from anomri.errors import RecipeError
-from anomri.models import Batch, Losses, Reconstructor
-from anomri.models.build import build
+from anomri.models import Batch, Losses, Reconstructor, build
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Grid, Scan
-from anomri.scoring import score_scan
-from anomri.scoring.score import SCORES
+from anomri.scoring import SCORES, score_scan
 
 CPU = torch.device("cpu")
 RESIDUAL = Step(name="residual")

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from anomri.detector import build_family, load
 from anomri.errors import UsageError
-from anomri.models import Batch, Losses, Segmenter, save_weights
-from anomri.models.build import build_segmenter
+from anomri.models import Batch, Losses, Segmenter, build_segmenter, save_weights
 from anomri.recipe import Recipe
 from anomri.scan import Image, Scan
-from anomri.scoring.windowed_segmentation import segment_scan
+from anomri.scoring import segment_scan
 
 CPU = torch.device("cpu")
 

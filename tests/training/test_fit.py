@@ -16,9 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 from anomri.errors import AnomriError, RecipeError, UsageError
-from anomri.models import RECONSTRUCTORS, Batch, Losses, Reconstructor, load_weights
+from anomri.models import RECONSTRUCTORS, Batch, Losses, Reconstructor, build, load_weights
 from anomri.models.base import Phase
-from anomri.models.build import build
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe, Step
 from anomri.training import train

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from anomri.errors import UsageError
-from anomri.models.build import build_segmenter
+from anomri.models import build_segmenter
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Perturbation, Recipe, Training
 from anomri.training import train

@@ -41,8 +41,13 @@ from anomri.cli.options import (
 from anomri.cli.terminal import finish, healthy_volume, progress, show
 from anomri.detector import builtin_models, recipe_to_prepare
 from anomri.errors import UsageError
-from anomri.experiments import catalogue, comparison, pretraining, reproduction
-from anomri.experiments.pretraining import LesionTrainingSchedule
+from anomri.experiments import (
+    LesionTrainingSchedule,
+    catalogue,
+    comparison,
+    pretraining,
+    reproduction,
+)
 from anomri.preprocessing import check_mask_grid, check_orientation
 from anomri.recipe import Recipe
 

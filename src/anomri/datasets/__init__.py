@@ -1,7 +1,18 @@
 """Layouts on disk to scans. Files are listed by name, nothing is computed."""
 
+from anomri.datasets.cases import Layout
 from anomri.datasets.dicom.conversion import converted
-from anomri.datasets.find import LAYOUTS, find
-from anomri.datasets.found import Found, LeftOut
+from anomri.datasets.found import Found, LeftOut, Recognised, Skipped
+from anomri.datasets.layouts import AUTO, LAYOUTS, find
 
-__all__ = ["LAYOUTS", "Found", "LeftOut", "converted", "find"]
+__all__ = [
+    "AUTO",
+    "LAYOUTS",
+    "Found",
+    "Layout",
+    "LeftOut",
+    "Recognised",
+    "Skipped",
+    "converted",
+    "find",
+]

@@ -1,7 +1,14 @@
 """Networks: reconstructors of healthy anatomy, supervised segmenters, and how both are built."""
 
 from anomri.models.base import TOTAL, Batch, Losses, Network, Reconstructor, Segmenter
-from anomri.models.build import RECONSTRUCTORS, SEGMENTERS, build_network
+from anomri.models.factory import (
+    RECONSTRUCTORS,
+    SEGMENTERS,
+    build,
+    build_network,
+    build_segmenter,
+    options,
+)
 from anomri.models.folded_segmenter import FoldedSegmenter, weighted_losses
 from anomri.models.latents import Latent
 from anomri.models.summary import Cost, LayerSummary, cost, summary
@@ -20,9 +27,12 @@ __all__ = [
     "Network",
     "Reconstructor",
     "Segmenter",
+    "build",
     "build_network",
+    "build_segmenter",
     "cost",
     "load_weights",
+    "options",
     "save_weights",
     "summary",
     "weighted_losses",

@@ -6,11 +6,18 @@ from anomri.postprocessing.false_positive_calibration import (
     FalsePositiveCalibration,
 )
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
+from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.regions import Regions, nested_labels
-from anomri.postprocessing.segment import (
+from anomri.postprocessing.state import SegmentationState
+from anomri.postprocessing.steps import (
+    FITTED_RULES,
+    MAP_STEPS,
+    MASK_STEPS,
     REGION_STEPS,
+    RULES,
     SCAN_RULES,
     SEGMENTATION_METHODS,
+    STEPS,
     TO_BE_FITTED,
     WITHOUT_THRESHOLD,
     clean,
@@ -19,18 +26,24 @@ from anomri.postprocessing.segment import (
     fit_threshold,
     threshold_of_scan,
 )
-from anomri.postprocessing.state import SegmentationState
 from anomri.postprocessing.threads import together
-from anomri.postprocessing.thresholds import ThresholdFits
+from anomri.postprocessing.thresholds import Fit, ThresholdFits
 
 __all__ = [
     "FALSE_POSITIVE_RULE",
+    "FITTED_RULES",
+    "MAP_STEPS",
+    "MASK_STEPS",
     "REGION_STEPS",
+    "RULES",
     "SCAN_RULES",
     "SEGMENTATION_METHODS",
+    "STEPS",
     "TO_BE_FITTED",
     "WITHOUT_THRESHOLD",
     "FalsePositiveCalibration",
+    "Fit",
+    "MixtureFit",
     "Regions",
     "SegmentationState",
     "ThresholdFits",
@@ -38,6 +51,7 @@ __all__ = [
     "decide",
     "decide_nearby",
     "findings",
+    "fit_mixture",
     "fit_threshold",
     "largest_inscribed_radius_mm",
     "nested_labels",

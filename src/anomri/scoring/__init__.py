@@ -2,13 +2,14 @@
 
 from anomri.scoring.coarse_segmentation import network_input
 from anomri.scoring.latent_distance import CodeStatistics, code_distances, encode_slices
-from anomri.scoring.score import SEGMENTATIONS, score_scan
+from anomri.scoring.scores import SCORES, SEGMENTATIONS, score_scan
 from anomri.scoring.slice_scores import MAHALANOBIS, MEAN_RESIDUAL, SliceFits, slice_scores
-from anomri.scoring.windowed_segmentation import tumour_map
+from anomri.scoring.windowed_segmentation import segment_scan, tumour_map
 
 __all__ = [
     "MAHALANOBIS",
     "MEAN_RESIDUAL",
+    "SCORES",
     "SEGMENTATIONS",
     "CodeStatistics",
     "SliceFits",
@@ -16,6 +17,7 @@ __all__ = [
     "encode_slices",
     "network_input",
     "score_scan",
+    "segment_scan",
     "slice_scores",
     "tumour_map",
 ]

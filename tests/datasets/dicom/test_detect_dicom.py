@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from anomri.cli.commands import app
+from anomri.cli import app
 
 pytest.importorskip("highdicom", reason="the extra anomri[dicom] is not here")
 pytest.importorskip("dcm2niix", reason="the extra anomri[dicom] is not here")

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from anomri import load
-from anomri.experiments.pretraining import LesionTrainingSchedule, train_lesions
+from anomri.experiments import LesionTrainingSchedule
+from anomri.experiments.pretraining import train_lesions
 from anomri.experiments.pretraining.lesion_network import Patients, loss, moved
 from anomri.models import FoldedSegmenter
 from anomri.synthesis import Anatomy

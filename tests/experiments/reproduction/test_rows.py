@@ -10,11 +10,9 @@ import torch
 
 from anomri.detector import build_family
 from anomri.experiments.reproduction import Protocol
-from anomri.postprocessing import SEGMENTATION_METHODS
-from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS, RULES
+from anomri.postprocessing import MAP_STEPS, MASK_STEPS, RULES, SEGMENTATION_METHODS
 from anomri.recipe import Recipe
-from anomri.scoring import SEGMENTATIONS
-from anomri.scoring.score import SCORES
+from anomri.scoring import SCORES, SEGMENTATIONS
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 ROWS = sorted(RECIPES.glob("*/rows/*.yaml"))

@@ -12,7 +12,7 @@ import pytest
 
 from anomri.errors import DamagedFile, ScanError, UsageError
 from anomri.reporting import Record, anat_folder, derivative, read_record, write_detection
-from anomri.reporting import derivatives as room
+from anomri.reporting.derivatives import detection as room
 from anomri.reporting.derivatives.sidecar import unit_from
 from anomri.scan import Detection, Grid
 

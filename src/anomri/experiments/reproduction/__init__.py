@@ -7,8 +7,8 @@ from anomri.experiments.reproduction.page import (
     tables_of,
     write_page,
 )
+from anomri.experiments.reproduction.plan import Plan, reproduce, trial
 from anomri.experiments.reproduction.protocol import Protocol, Source
-from anomri.experiments.reproduction.reproduce import Plan, reproduce, trial
 from anomri.experiments.reproduction.rows import Row, rows_of
 from anomri.experiments.reproduction.scans import Data, halves
 from anomri.experiments.reproduction.table import commit, setting_of

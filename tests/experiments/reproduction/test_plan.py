@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from anomri.cli.commands import app
+from anomri.cli import app
 from anomri.datasets import find
 from anomri.detector import load_thresholds
 from anomri.errors import UsageError

@@ -9,13 +9,15 @@ import pytest
 
 from anomri.errors import RecipeError
 from anomri.postprocessing import (
+    MAP_STEPS,
+    MASK_STEPS,
+    RULES,
     SEGMENTATION_METHODS,
     clean,
     decide,
     decide_nearby,
     threshold_of_scan,
 )
-from anomri.postprocessing.segment import MAP_STEPS, MASK_STEPS, RULES
 from anomri.recipe import Detection, Recipe, Step, builtin_names
 from anomri.scan import AnomalyMap, Mask, Scan, Threshold
 

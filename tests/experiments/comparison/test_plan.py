@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from anomri.cli.commands import app
+from anomri.cli import app
 from anomri.datasets import Found, find
 from anomri.detector import build_family, load
 from anomri.errors import RecipeError, UsageError
