@@ -13,7 +13,7 @@ from pathlib import Path
 
 import anomri
 from anomri.datasets import find
-from anomri.detector import Detector
+from anomri.detector import (Detector)
 from anomri.pipeline import Selection
 from anomri.preprocessing import mask_to_native, read_truth
 from anomri.recipe import Step
@@ -23,7 +23,7 @@ from anomri.scan import ScanFiles
 def with_n4(model: Detector) -> Detector:
     preparation = model.recipe.preparation.model_copy(update={"bias_field": Step(name="n4")})
     recipe = model.recipe.model_copy(update={"preparation": preparation})
-    return Detector(recipe, model.networks, device=model.device)
+    return Detector({recipe.name: model.first.with_recipe(recipe)})
 
 
 def dice(model: Detector, files: ScanFiles, expert: Path) -> float:

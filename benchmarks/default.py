@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.datasets import find
-from anomri.detector import Detector, load
+from anomri.detector import (Detector, load)
 from anomri.detector.beside import of_contrasts
 from anomri.errors import ScanError
 from anomri.pipeline import Selection

@@ -22,7 +22,7 @@ import torch
 from scipy import ndimage
 
 from anomri import pipeline
-from anomri.detector import Detector, build_family
+from anomri.detector import (Detector, build_recipe_network)
 from anomri.models import Reconstructor
 from anomri.recipe import Preparation, Recipe, Step
 
@@ -49,7 +49,7 @@ def detector(family: str) -> Detector:
         family=Step(name=family),
         preparation=Preparation(spacing_mm=(1.40625, 1.40625, None), shape=(SLICE, SLICE, None)),
     )
-    return Detector(recipe, [build_family(recipe)])
+    return Detector.of(recipe, [build_recipe_network(recipe)])
 
 
 def bare(path: Path, model: Detector, out: Path) -> dict[str, float]:
@@ -59,7 +59,7 @@ def bare(path: Path, model: Detector, out: Path) -> dict[str, float]:
     values = nib.Nifti1Image.from_filename(path).get_fdata(dtype=np.float32)
     seconds["read"] = time.perf_counter() - start
     slices = torch.from_numpy(values[56:184, 56:184].transpose(2, 0, 1)[:, None].copy())
-    network = cast(Reconstructor, model.networks[0])
+    network = cast(Reconstructor, model.first.networks[0])
     start = time.perf_counter()
     with torch.inference_mode():
         for part in torch.split(slices, 32):

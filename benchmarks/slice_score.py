@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.detector import Detector, load
+from anomri.detector import (Detector, load)
 from anomri.evaluation import RankedSlices, pooled_slice_auroc
 from anomri.postprocessing import decide
 from anomri.preprocessing import PreparedFolder
@@ -45,7 +45,7 @@ class Slices:
     @classmethod
     def of(cls, detector: Detector, scan: Scan) -> Slices:
         """Look at a scan with truth."""
-        anomaly = detector.score(scan)
+        anomaly = detector.first.score(scan)
         mask = decide(anomaly, detector.threshold(anomaly), detector.recipe.detection)
         truth = (np.asarray(scan.truth) > 0) & scan.brain
         held = np.flatnonzero(scan.brain.any(axis=(0, 1)))

@@ -208,6 +208,9 @@ class AnomalyMap:
         eroded_brain: (I, J, K) bool, what a cleaning step left of the scan's brain.
         shows: the region of the lesion that each contrast shows, a name of ``REGIONS``; the
             whole lesion where empty.
+        region_probabilities: (R, I, J, K) float32, of the nested regions, from a segmenter.
+        latent_distances: (K,) how far each axial slice's latents lie from those of healthy slices;
+            None without latents or before calibration.
     """
 
     scan: Scan
@@ -216,6 +219,8 @@ class AnomalyMap:
     score: str
     eroded_brain: Mask | None = None
     shows: tuple[str, ...] = ()
+    region_probabilities: Image | None = None
+    latent_distances: NDArray[np.float64] | None = None
 
     @property
     def shown(self) -> str:

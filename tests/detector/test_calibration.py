@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from anomri.detector import Calibration, Detector, Fitted, copy_model, load
-from anomri.postprocessing import decide
+from anomri.detector import (Fitted, MapModel, load)
+from anomri.pipeline.model_copies import copy_model
+from anomri.pipeline.threshold_calibration import Calibration
+from anomri.postprocessing import segment
 from anomri.postprocessing.false_positive_calibration import SCALES
+from anomri.recipe import Overrides
 from anomri.scan import FalsePositiveVolume, Scan, Threshold
 
 RUNG = SCALES[1] / SCALES[0]
@@ -52,7 +55,7 @@ def test_each_scan_is_marked_with_a_threshold_of_the_others(scans: list[Scan]) -
             if scan is not left_out:
                 fits.add(scan, NOBODY)
         threshold = fits.thresholds()["healthy"]
-        mask = decide(model.score(left_out), threshold, model.recipe.detection)
+        mask = segment(model.first.score(left_out), threshold, model.recipe.detection)
         volumes.append(float(mask.sum() * left_out.grid.voxel_ml))
     marked = calibrated(scans).thresholds()["healthy"].marked
     assert marked == FalsePositiveVolume.of(volumes)
@@ -82,14 +85,15 @@ def test_what_was_measured_is_told_by_the_detection(scans: list[Scan], tmp_path:
     model = load(tmp_path / "run")
     for detector, rule in (
         (model, "fixed"),
-        (model.with_detection(threshold="healthy"), "healthy"),
+        (load(tmp_path / "run", overrides=Overrides(threshold="healthy")), "healthy"),
     ):
         threshold = detector.detect_scan(scans[0]).threshold
         assert threshold.rule == rule
         assert threshold.marked is not None
         assert threshold.marked.scans == 4
-        assert detector.expected == threshold.marked
-    assert model.with_detection(decide="above").expected is None
+        assert detector.first.expected == threshold.marked
+    other = load(tmp_path / "run", overrides=Overrides(decide="above"))
+    assert other.first.expected is None
 
 
 def test_no_threshold_of_an_earlier_volume_stays(scans: list[Scan], tmp_path: Path) -> None:
@@ -97,25 +101,25 @@ def test_no_threshold_of_an_earlier_volume_stays(scans: list[Scan], tmp_path: Pa
     assert "healthy_decision" in calibrated(scans).save(tmp_path)
     # All of the brain is allowed: there is nothing that the decision has to keep to.
     assert "healthy_decision" not in calibrated(scans, 1e6).save(tmp_path)
-    assert "healthy_decision" not in load(tmp_path).thresholds
+    assert "healthy_decision" not in load(tmp_path).first.thresholds
 
 
 def test_another_fixed_value_was_not_measured() -> None:
     volume = FalsePositiveVolume(mean_ml=1.0, median_ml=1.0, upper_ml=1.0, scans=3)
     other = Fitted({"fixed": Threshold(value=3.0, rule="fixed", marked=volume)})
     plain = load("intensity")
-    model = Detector(plain.recipe, plain.networks, fitted=other)
+    model = MapModel(plain.recipe, plain.first.networks, fitted=other)
     assert model.expected is None
 
 
 def test_the_whole_decision_keeps_to_the_volume_allowed(scans: list[Scan]) -> None:
     found = calibrated(scans, 1.0).thresholds()
     threshold, model = found["healthy_decision"], load("intensity")
-    maps = [model.score(scan) for scan in scans]
+    maps = [model.first.score(scan) for scan in scans]
 
     def mean_ml(value: float) -> float:
         cut = replace(threshold, value=value)
-        masks = [decide(one, cut, model.recipe.detection) for one in maps]
+        masks = [segment(one, cut, model.recipe.detection) for one in maps]
         return float(np.mean([mask.sum() for mask in masks]) * scans[0].grid.voxel_ml)
 
     assert threshold.false_positive_ml == pytest.approx(mean_ml(threshold.value))

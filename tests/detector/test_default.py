@@ -11,9 +11,11 @@ from scipy import ndimage
 
 from anomri import load
 from anomri.cli.scan_commands import detect
-from anomri.detector import Detector
+from anomri.detector import (Detector)
 from anomri.errors import ScanError
-from anomri.recipe import Recipe, Step
+from anomri.preprocessing import prepare_images
+from anomri.recipe import Overrides, Recipe, Step
+from anomri.scan import NoteKind
 
 SHAPE, SPACING = (80, 96, 60), (2.0, 2.0, 2.0)
 CENTRE, EDEMA, RIM, TWIN = (22, 48, 30), (30, 48, 30), (27, 48, 30), (57, 48, 30)
@@ -63,15 +65,24 @@ def test_without_flair_it_says_so(patient: dict[str, Path]) -> None:
         load("default", device="cpu").detect({"t1ce": patient["t1ce"]})
 
 
-def test_a_mass_is_not_left_to_the_model_of_small_lesions(patient: dict[str, Path]) -> None:
-    whole = load("default", device="cpu")
-    assert whole.small is not None
-    plain = load("intensity", device="cpu")
-    one, two = (model.detect({"flair": patient["flair"]}).mask for model in (whole, plain))
-    np.testing.assert_array_equal(one.dataobj, two.dataobj)
+def test_a_mass_is_not_left_to_the_network(patient: dict[str, Path]) -> None:
+    model, plain = load("default", device="cpu"), load("intensity", device="cpu")
+    assert "network" in model.map_models
+    masks = [one.detect({"flair": patient["flair"]}).mask for one in (model, plain)]
+    np.testing.assert_array_equal(masks[0].dataobj, masks[1].dataobj)
 
 
-def test_without_a_mass_the_model_of_small_lesions_adds_its_own(
+def test_a_map_that_no_step_asks_for_is_not_made(patient: dict[str, Path]) -> None:
+    """A network costs seconds; where brightness shows a mass it does not run."""
+    model = load("default", device="cpu")
+    scan = prepare_images({"flair": patient["flair"]}, model.recipe.preparation, ("flair",))
+    maps = model.maps(scan)
+    assert set(maps) == {"brightness", "network"}  # no T1CE
+    model.segment(maps)
+    assert set(maps.made) == {"brightness"}
+
+
+def test_without_a_mass_the_network_adds_small_lesions(
     tmp_path: Path, patient: dict[str, Path]
 ) -> None:
     """A ball of 4 mm: what a plain cut marks, noise and all, is added."""
@@ -83,16 +94,18 @@ def test_without_a_mass_the_model_of_small_lesions_adds_its_own(
     nib.save(nib.Nifti1Image(flair.astype(np.float32), image.affine), file)
     model = load("default", device="cpu")
     cut = Step(name="fixed", options={"value": 1.5})
-    recipe = Recipe.load("intensity").with_detection(threshold=cut, decide=Step(name="above"))
-    plain = Detector(recipe, load("intensity").networks)
-    result = model.with_small(plain).detect({"flair": file})
-    parts = (plain.detect({"flair": file}), load("intensity").detect({"flair": file}))
-    one, two = (np.asarray(part.mask.dataobj) > 0 for part in parts)
+    recipe = Recipe.load("intensity").with_changes(threshold=cut, decide=Step(name="above"))
+    plain = model.first.with_recipe(recipe)
+    maps = {**model.map_models, "network": plain}
+    result = Detector(maps, model.steps).detect({"flair": file})
+    parts = (Detector({"plain": plain}), load("intensity"))
+    one, two = (np.asarray(part.detect({"flair": file}).mask.dataobj) > 0 for part in parts)
     assert (one & ~two).any()
     np.testing.assert_array_equal(np.asarray(result.mask.dataobj) > 0, one | two)
-    assert any("no mass" in note for note in result.detection.anomaly.scan.notes)
-    assert "small" in result.detection.provenance
+    notes = [note for note in result.detection.anomaly.scan.notes]
+    assert any(note.kind is NoteKind.NO_MASS for note in notes)
 
 
-def test_a_chosen_decision_is_the_users(patient: dict[str, Path]) -> None:
-    assert load("default", device="cpu").with_detection(decide="above").small is None
+def test_a_chosen_method_is_the_users() -> None:
+    overrides = Overrides(decide="above")
+    assert "network" not in load("default", device="cpu", overrides=overrides).map_models

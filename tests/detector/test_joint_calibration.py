@@ -9,35 +9,33 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from anomri.detector import (
-    Calibration,
-    Detector,
-    JointCalibration,
-    copy_model,
-    load,
-)
-from anomri.detector.dial import Dial
+from anomri.detector import (Detector, load, MapModel)
+from anomri.pipeline.model_copies import copy_model
+from anomri.pipeline.threshold_calibration import Calibration
 from anomri.errors import UsageError
 from anomri.pipeline import calibrate
 from anomri.postprocessing.false_positive_calibration import SCALES
 from anomri.preprocessing import PreparedFolder
-from anomri.recipe import Recipe, Step
+from anomri.recipe import Overrides, Recipe, Step
 from anomri.scan import FalsePositiveVolume, Scan
 
+NAMES = {"brightness", "enhancement", "network"}
 NOBODY = np.array([], dtype=np.intp)
 SPOTS = (2.5, 4.0, 6.5)  # radii in voxels of 2 mm
 
 
-def cut_at(recipe: Recipe, value: float) -> Recipe:
-    return recipe.with_detection(threshold=Step(name="fixed", options={"value": value}))
+def cut_at(model: MapModel, value: float) -> MapModel:
+    threshold = Step(name="fixed", options={"value": value})
+    return model.with_recipe(model.recipe.with_changes(threshold=threshold))
 
 
 @pytest.fixture(scope="module")
 def model() -> Detector:
     """The default; a plain cut stands in for its network, so that it is quick."""
-    recipe = cut_at(Recipe.load("intensity"), 3.0).with_detection(decide=Step(name="above"))
-    plain = Detector(recipe, load("intensity", device="cpu").networks)
-    return load("default", device="cpu").with_small(plain)
+    default = load("default", device="cpu")
+    recipe = default.first.recipe.with_changes(decide=Step(name="above"))
+    plain = cut_at(default.first.with_recipe(recipe), 3.0)
+    return Detector({**default.map_models, "network": plain}, default.steps, name="default")
 
 
 def brain(ball_scan: Scan, radius: float, *, t1ce: bool = False) -> Scan:
@@ -64,29 +62,29 @@ def scans(ball_scan: Scan) -> list[Scan]:
 
 
 def moved(model: Detector, factor: float) -> Detector:
-    """The same models with every threshold times a factor, made by hand."""
-    values = {"whole": 4.0, "enhancing": 1.5, "small": 3.0}
-    whole, enhancing, small = (
-        Detector(cut_at(model.members[part].recipe, value * factor), model.members[part].networks)
-        for part, value in values.items()
-    )
-    return whole.with_beside(enhancing).with_small(small)
+    """The same model with every threshold times a factor, made by hand."""
+    values = {"brightness": 4.0, "enhancement": 1.5, "network": 3.0}
+    maps = {name: cut_at(model.map_models[name], v * factor) for name, v in values.items()}
+    optional = maps["enhancement"]
+    optional.optional = True
+    return Detector(maps, model.steps)
 
 
 @pytest.mark.parametrize("t1ce", [False, True])
 @pytest.mark.parametrize("radius", SPOTS)
 @pytest.mark.parametrize("factor", [0.8, 1.0, 1.3])
-def test_a_dial_marks_what_moved_thresholds_would(
+def test_a_scale_marks_what_moved_thresholds_would(
     model: Detector, ball_scan: Scan, radius: float, factor: float, t1ce: bool
 ) -> None:
     scan = brain(ball_scan, radius, t1ce=t1ce)
     expected = moved(model, factor).detect_scan(scan)
-    np.testing.assert_array_equal(Dial(model, scan).mask(factor), expected.mask)
+    found = model.segment(model.maps(scan), scale=factor)
+    np.testing.assert_array_equal(found.mask, expected.mask)
     assert expected.mask.any() or factor > 1
 
 
-def calibrated(model: Detector, scans: list[Scan], allowed: float) -> JointCalibration:
-    made = JointCalibration(model, false_positive_ml=allowed)
+def calibrated(model: Detector, scans: list[Scan], allowed: float) -> Calibration:
+    made = Calibration(model, false_positive_ml=allowed)
     for scan in scans:
         made.add(scan, NOBODY)
     return made
@@ -124,21 +122,28 @@ def test_the_folder_of_a_calibrated_default_is_the_default(
     default = load("default", device="cpu")
     calibrated(default, scans[:1], 0.1).save(tmp_path)
     kept = load(tmp_path, device="cpu")
-    parts = default.members
-    assert {p: one.recipe for p, one in kept.members.items()} == {
-        p: one.recipe for p, one in parts.items()
+    models = default.map_models
+    assert {name: one.recipe for name, one in kept.map_models.items()} == {
+        name: one.recipe for name, one in models.items()
     }
-    assert kept.members["small"].weights_hash == parts["small"].weights_hash != ""
+    assert kept.steps == default.steps
+    assert kept.map_models["network"].weights_hash == models["network"].weights_hash != ""
     detection = kept.detect_scan(scans[0])
     np.testing.assert_array_equal(detection.mask, default.detect_scan(scans[0]).mask)
     assert detection.threshold.marked is not None
-    chosen = kept.with_detection(threshold="healthy_decision")
-    values = {p: one.thresholds["healthy_decision"].value for p, one in chosen.members.items()}
-    factor = values["whole"] / 4
-    assert values == pytest.approx({"whole": 4 * factor, "enhancing": 1.5 * factor, "small": factor / 2})  # fmt: skip  # noqa: E501
+    overrides = Overrides(threshold="healthy_decision")
+    chosen = load(tmp_path, device="cpu", overrides=overrides)
+    values = {
+        name: one.thresholds["healthy_decision"].value for name, one in chosen.map_models.items()
+    }
+    factor = values["brightness"] / 4
+    assert values == pytest.approx(
+        {"brightness": 4 * factor, "enhancement": 1.5 * factor, "network": factor / 2}
+    )
     assert chosen.detect_scan(scans[0]).scan_score <= 0.1
-    assert chosen.small is not None  # the rule was fitted with it
-    assert kept.with_detection(threshold="robust").small is None
+    assert "network" in chosen.map_models  # the rule was fitted with it
+    robust = load(tmp_path, device="cpu", overrides=Overrides(threshold="robust"))
+    assert "network" not in robust.map_models
 
 
 def test_a_calibrated_network_takes_its_weights_along(tmp_path: Path, scans: list[Scan]) -> None:
@@ -150,17 +155,17 @@ def test_a_calibrated_network_takes_its_weights_along(tmp_path: Path, scans: lis
     calibration.save(tmp_path)
     kept = load(tmp_path, device="cpu")
     assert kept.weights_hash == one.weights_hash
-    assert kept.expected is not None
+    assert kept.first.expected is not None
 
 
 def test_what_one_model_marked_says_nothing_of_several(tmp_path: Path, scans: list[Scan]) -> None:
     copy_model("intensity_regions", tmp_path)
-    alone = Calibration(load(tmp_path / "whole", device="cpu"))
+    alone = Calibration(load(tmp_path / "brightness", device="cpu"))
     alone.add(scans[0], NOBODY)
     alone.measure(scans[0])
-    alone.save(tmp_path / "whole")
-    assert load(tmp_path / "whole", device="cpu").expected is not None
-    assert load(tmp_path, device="cpu").expected is None
+    alone.save(tmp_path / "brightness")
+    assert load(tmp_path / "brightness", device="cpu").first.expected is not None
+    assert load(tmp_path, device="cpu").first.expected is None
 
 
 def test_another_models_folder_is_left_alone(tmp_path: Path) -> None:
@@ -174,8 +179,7 @@ def test_small_lesions_are_looked_for_in_t1_and_t2_too(model: Detector, ball_sca
     default = load("default", device="cpu")
     assert default.contrasts == ("flair", "t1ce", "t1", "t2")
     assert default.optional == {"t1ce", "t1", "t2"}
-    pair = load("intensity_regions", device="cpu")
-    assert pair.with_small(load("lesions_bright", device="cpu")).optional == {"t1", "t2"}
+    assert load("intensity_regions", device="cpu").optional == frozenset()
     scan = brain(ball_scan, SPOTS[2], t1ce=True)
     more = replace(scan, image=scan.image[[0, 1, 1]], contrasts=("flair", "t1ce", "t1"))
     detection = model.detect_scan(more)
@@ -198,11 +202,11 @@ def test_a_folder_in_which_nothing_could_be_fitted_is_still_the_model(
     tmp_path: Path, scans: list[Scan]
 ) -> None:
     copy_model("default", tmp_path)
-    assert set(load(tmp_path, device="cpu").members) == {"whole", "enhancing", "small"}
+    assert set(load(tmp_path, device="cpu").map_models) == NAMES
     calibrated(load(tmp_path), [replace(scans[0], healthy=False)], 1.0).save(tmp_path)
     again = load(tmp_path, device="cpu")
-    assert set(again.members) == {"whole", "enhancing", "small"}
-    assert again.expected is None
+    assert set(again.map_models) == NAMES
+    assert again.first.expected is None
     copy_model("default", tmp_path)
 
 
@@ -214,4 +218,4 @@ def test_a_calibrated_model_can_be_copied_with_what_was_fitted(
     copy_model(tmp_path / "one", tmp_path / "two")
     one, two = (load(tmp_path / name, device="cpu") for name in ("one", "two"))
     assert two.fingerprint == one.fingerprint
-    assert two.expected == one.expected is not None
+    assert two.first.expected == one.first.expected is not None

@@ -10,19 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from anomri.detector import (
-    Calibration,
-    Detector,
-    JointCalibration,
-    build_family,
-    builtin_models,
-    load,
-)
+from anomri.detector import (Detector, build_recipe_network, builtin_models, load)
+from anomri.pipeline.threshold_calibration import Calibration
 from anomri.errors import RecipeError, UsageError
 from anomri.models import save_weights
 from anomri.postprocessing import ThresholdFits
-from anomri.recipe import Recipe
-from anomri.scan import REGIONS, AnomalyMap, Scan
+from anomri.recipe import Overrides, Recipe, builtin_names
+from anomri.scan import REGIONS, AnomalyMap, Scan, ThresholdFacts
 
 SMALL = """
 name: {name}
@@ -34,7 +28,17 @@ detection:
   clean: [standardise]
   threshold: {{fixed: {{value: {value}}}}}
   shows: {shows}
-  regions: {{hull: {{smallest_ml: 0}}}}
+"""
+
+
+PAIR = """
+name: pair
+maps:
+  whole: {recipe: b_flair}
+  enhancing: {recipe: a_t1ce}
+segmentation:
+  - segment: {map: whole}
+  - name_regions: {map: enhancing, smallest_ml: 0}
 """
 
 
@@ -45,7 +49,7 @@ def recipe_of(contrast: str, shows: str, value: float = 1.0) -> Recipe:
 
 def save_run(folder: Path, recipe: Recipe) -> None:
     torch.manual_seed(0)
-    save_weights(build_family(recipe), folder / "weights.safetensors")
+    save_weights(build_recipe_network(recipe), folder / "weights.safetensors")
     (folder / "recipe.yaml").write_text(recipe.to_yaml())
 
 
@@ -54,6 +58,7 @@ def pair(tmp_path: Path) -> Path:
     """Run folders of two untrained networks."""
     save_run(tmp_path / "pair" / "a_t1ce", recipe_of("t1ce", "enhancing", 2.0))
     save_run(tmp_path / "pair" / "b_flair", recipe_of("flair", "whole"))
+    (tmp_path / "pair" / "recipe.yaml").write_text(PAIR)
     return tmp_path / "pair"
 
 
@@ -86,8 +91,9 @@ def test_a_folder_of_two_contrasts_is_one_model(pair: Path, two_contrasts: Scan)
     assert detection.anomaly.values.shape == (2, *two_contrasts.brain.shape)
     assert detection.regions is not None
     np.testing.assert_array_equal(detection.regions > 0, detection.mask)
-    assert detection.provenance["beside"]["recipe"] == "small_t1ce"
-    assert detection.provenance["beside"]["threshold"] == {"value": 2.0, "rule": "fixed"}
+    _, enhancing = detection.provenance.maps
+    assert enhancing.recipe == "small_t1ce"
+    assert enhancing.threshold == ThresholdFacts(value=2.0, rule="fixed")
 
 
 def test_both_thresholds_move_for_the_range_of_a_tumour(pair: Path, two_contrasts: Scan) -> None:
@@ -100,13 +106,13 @@ def test_both_thresholds_move_for_the_range_of_a_tumour(pair: Path, two_contrast
 def test_each_map_is_that_of_its_own_model(pair: Path, two_contrasts: Scan) -> None:
     found = load(pair, device="cpu").detect_scan(two_contrasts).anomaly
     for channel, name in enumerate(("b_flair", "a_t1ce")):
-        alone = load(pair / name, device="cpu").score(two_contrasts)
+        alone = load(pair / name, device="cpu").first.score(two_contrasts)
         np.testing.assert_allclose(found.values[channel], alone.values[0], atol=1e-5)
     np.testing.assert_array_equal(found.highest, found.values[0])
 
 
 def test_intensity_names_regions_without_training(two_contrasts: Scan) -> None:
-    assert "intensity_regions" in builtin_models()
+    assert "intensity_regions" in builtin_names()
     detection = load("intensity_regions", device="cpu").detect_scan(two_contrasts)
     labels, truth = detection.regions, two_contrasts.truth
     assert labels is not None
@@ -126,21 +132,53 @@ def test_no_core_and_a_note_without_enhancement(two_contrasts: Scan) -> None:
     detection = load("intensity_regions", device="cpu").detect_scan(scan)
     assert detection.regions is not None
     assert set(np.unique(detection.regions)) == {0, 2}
-    assert "no credible contrast enhancement" in detection.anomaly.scan.notes[0]
+    assert "no credible contrast enhancement" in detection.anomaly.scan.notes[0].text
 
 
-def test_models_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
+def test_maps_of_several_preparations_are_refused(pair: Path) -> None:
+    coarse = recipe_of("t1ce", "enhancing").with_changes(
+        preparation={"spacing_mm": (3.0, 3.0, None)}
+    )
+    save_run(pair / "a_t1ce", coarse)
+    with pytest.raises(UsageError, match="one preparation"):
+        load(pair, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (("segment: {map: whole}", "name_regions: {map: whole}"), "as the first step"),
+        (("{map: enhancing, smallest_ml: 0}", "{map: nothing}"), "no map 'nothing'"),
+        (("{map: whole}", "{}"), "option 'map'"),
+        (("{recipe: b_flair}", "{recipe: b_flair, optional: true}"), "cannot be optional"),
+        (("smallest_ml: 0", "smallest: 0"), "unknown option"),
+    ],
+)
+def test_what_is_wrong_with_a_combined_recipe_is_said(
+    pair: Path, two_contrasts: Scan, change: tuple[str, str], fault: str
+) -> None:
+    (pair / "recipe.yaml").write_text(PAIR.replace(*change))
+    with pytest.raises(RecipeError, match=fault):
+        load(pair, device="cpu").detect_scan(two_contrasts)
+
+
+def test_a_folder_of_version_0_1_is_read_by_what_its_recipes_show(
+    pair: Path, two_contrasts: Scan
+) -> None:
+    expected = load(pair, device="cpu").detect_scan(two_contrasts)
+    (pair / "recipe.yaml").unlink()
+    text = (pair / "b_flair" / "recipe.yaml").read_text()
+    regions = "detection:\n  regions: {hull: {smallest_ml: 0}}\n  mass_mm: 0\n"
+    (pair / "b_flair" / "recipe.yaml").write_text(text.replace("detection:\n", regions))
+    found = load(pair, device="cpu").detect_scan(two_contrasts)
+    assert found.regions is not None
+    np.testing.assert_array_equal(found.regions, expected.regions)
+
+
+def test_a_folder_of_runs_that_nothing_joins_is_refused(tmp_path: Path) -> None:
     save_run(tmp_path / "one", recipe_of("flair", "whole"))
     save_run(tmp_path / "two", recipe_of("t1ce", "whole"))
     with pytest.raises(UsageError, match=r"detection\.shows"):
-        load(tmp_path, device="cpu")
-    coarse = recipe_of("t1ce", "enhancing").preparation.model_copy(
-        update={"spacing_mm": (3.0, 3.0, None)}
-    )
-    save_run(
-        tmp_path / "two", recipe_of("t1ce", "enhancing").model_copy(update={"preparation": coarse})
-    )
-    with pytest.raises(UsageError, match="one preparation"):
         load(tmp_path, device="cpu")
 
 
@@ -154,18 +192,17 @@ def test_either_models_weights_change_the_fingerprint(pair: Path) -> None:
     assert load(pair, device="cpu").fingerprint == before
     recipe = Recipe.load(pair / "a_t1ce" / "recipe.yaml")
     torch.manual_seed(1)
-    save_weights(build_family(recipe), pair / "a_t1ce" / "weights.safetensors")
+    save_weights(build_recipe_network(recipe), pair / "a_t1ce" / "weights.safetensors")
     assert load(pair, device="cpu").fingerprint != before
 
 
 def test_both_models_take_another_decision(pair: Path) -> None:
-    model = load(pair, device="cpu").with_detection(threshold="robust", decide="mixture")
-    assert model.beside is not None
-    for one in (model, model.beside):
+    model = load(pair, device="cpu", overrides=Overrides(threshold="robust", decide="mixture"))
+    for one in model.map_models.values():
         assert one.recipe.detection.threshold.name == "robust"
         assert one.recipe.detection.decide.name == "mixture"
     with pytest.raises(RecipeError, match="blank_slices"):
-        model.with_detection(blank_slices="nonsense")
+        load(pair, device="cpu", overrides=Overrides(blank_slices="nonsense"))
 
 
 # slice scores -----------------------------------------------------------------------------------
@@ -182,11 +219,11 @@ def calibrated(run: Path, scan: Scan) -> Detector:
 
 def test_calibration_keeps_slice_thresholds_and_codes(pair: Path, two_contrasts: Scan) -> None:
     model = calibrated(pair / "b_flair", two_contrasts)
-    assert {"mean_residual", "mahalanobis"} <= set(model.thresholds)
+    assert {"mean_residual", "mahalanobis"} <= set(model.first.thresholds)
     kept = json.loads((pair / "b_flair" / "thresholds.json").read_text())
     assert kept["mahalanobis"]["fitted_on"] == ["ball_01"]
     assert "healthy slices" in kept["mahalanobis"]["rule"]
-    assert model.fitted.codes is not None
+    assert model.first.fitted.codes is not None
     detection = model.detect_scan(replace(two_contrasts))
     assert detection.code_distances is not None
 
@@ -197,16 +234,17 @@ def test_slices_below_the_threshold_are_emptied(
 ) -> None:
     model = calibrated(pair / "b_flair", two_contrasts)
     before = model.detect_scan(two_contrasts)
-    after = model.with_detection(blank_slices=score).detect_scan(two_contrasts)
+    blanking = load(pair / "b_flair", device="cpu", overrides=Overrides(blank_slices=score))
+    after = blanking.detect_scan(two_contrasts)
     scores = before.slice_scores if score == "mean_residual" else before.code_distances
     assert scores is not None
-    kept = np.nan_to_num(scores, nan=-np.inf) > model.thresholds[score].value
+    kept = np.nan_to_num(scores, nan=-np.inf) > model.first.thresholds[score].value
     np.testing.assert_array_equal(after.mask, before.mask & kept)
     assert (before.mask & ~kept).any()
 
 
 def test_an_unfitted_slice_score_says_what_to_do(pair: Path, two_contrasts: Scan) -> None:
-    model = load(pair, device="cpu").with_detection(blank_slices="mean_residual")
+    model = load(pair, device="cpu", overrides=Overrides(blank_slices="mean_residual"))
     with pytest.raises(UsageError, match="anomri calibrate"):
         model.detect_scan(two_contrasts)
 
@@ -215,15 +253,16 @@ def test_two_models_are_calibrated_together_in_their_folder(
     pair: Path, two_contrasts: Scan
 ) -> None:
     """What is marked on the tissue around the drawn ball, as the models are."""
-    calibration = JointCalibration(load(pair, device="cpu"))
+    calibration = Calibration(load(pair, device="cpu"))
     calibration.add(two_contrasts, np.array([], dtype=np.intp))
     calibration.save(pair)
     model = load(pair, device="cpu")
     assert two_contrasts.truth is not None
     outside = model.detect_scan(two_contrasts).mask & (two_contrasts.truth == 0)
-    assert model.expected is not None
-    assert model.expected.mean_ml == pytest.approx(outside.sum() * two_contrasts.grid.voxel_ml)
-    values = {p: one.thresholds["healthy_decision"].value for p, one in model.members.items()}
+    expected = model.first.expected
+    assert expected is not None
+    assert expected.mean_ml == pytest.approx(outside.sum() * two_contrasts.grid.voxel_ml)
+    values = {p: one.thresholds["healthy_decision"].value for p, one in model.map_models.items()}
     assert values["enhancing"] == pytest.approx(2 * values["whole"])  # as the recipes' own
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from anomri.batch import replace_all
 from anomri.datasets import Found, LeftOut
-from anomri.detector import Detector, load
+from anomri.detector import (Detector, load)
 from anomri.errors import ScanError
 from anomri.experiments.comparison.measurement import MeasureTask
 from anomri.files import read_tsv
@@ -38,10 +38,10 @@ def looked(ball_scan: Scan, tmp_path: Path) -> ScanFiles:
 
 def detected(ball_scan: Scan, files: ScanFiles, shows: str, out: Path) -> int:
     """Write a detection whose map shows a region; return the voxels of its mask."""
-    recipe = Recipe.load("intensity").with_detection(shows=shows)
+    recipe = Recipe.load("intensity").with_changes(shows=shows)
     recipe = recipe.model_copy(update={"contrasts": ("t1ce",)})
     scan = replace(ball_scan, contrasts=("t1ce",), label=files.label)
-    detection = Detector(recipe, load("intensity", device="cpu").networks).detect_scan(scan)
+    detection = Detector.of(recipe, load("intensity", device="cpu").first.networks).detect_scan(scan)
     write_detection(detection, out)
     return int(detection.mask.sum())
 
@@ -100,11 +100,11 @@ def test_only_what_reconstructs_has_an_error(
     detected(ball_scan, looked, "enhancing", tmp_path / "out")
     assert np.isnan(measure_case(tmp_path / "out", looked)["reconstruction_mae"])
 
-    recipe = Recipe.load("intensity").with_detection(shows="enhancing")
+    recipe = Recipe.load("intensity").with_changes(shows="enhancing")
     network = build(Step(name="vae"), channels=1, size=(64, 64))
     scan = replace(ball_scan, contrasts=("t1ce",), label=looked.label)
     recipe = recipe.model_copy(update={"contrasts": ("t1ce",), "family": Step(name="vae")})
-    detection = Detector(recipe, (network,)).detect_scan(scan)
+    detection = Detector.of(recipe, (network,)).detect_scan(scan)
     write_detection(detection, tmp_path / "vae")
     anomaly = detection.anomaly
     residual = np.abs(anomaly.scan.image - anomaly.reconstruction)[:, anomaly.scan.brain]

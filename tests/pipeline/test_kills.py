@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from anomri.detector import copy_model, load
+from anomri.detector import (load)
+from anomri.pipeline.model_copies import copy_model
 from anomri.errors import UsageError
 from anomri.files import write_text
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from anomri.datasets import Found
-from anomri.detector import load
+from anomri.detector import (load)
 from anomri.errors import GridMismatch, UsageError
 from anomri.pipeline import Instead, evaluate, read_case
 from anomri.preprocessing import prepare_scan, read_truth

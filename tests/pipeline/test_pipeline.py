@@ -102,7 +102,7 @@ def test_another_threshold_is_another_result(work: Path) -> None:
 def test_an_unfitted_rule_says_what_to_do(work: Path) -> None:
     with pytest.raises(UsageError, match="anomri calibrate"):
         pipeline.load_detector("intensity", instead=pipeline.Instead(threshold="labelled"))
-    detector = pipeline.load_detector("intensity").with_detection(threshold="labelled")
+    detector = load("intensity", overrides=Overrides(threshold="labelled"))
     with pytest.raises(UsageError, match="anomri calibrate"):
         pipeline.detect(pipeline.find_scans(work / "phantoms"), detector, work / "none")
 

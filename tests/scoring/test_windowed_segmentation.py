@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from anomri.detector import build_family, load
+from anomri.detector import (build_recipe_network, load)
 from anomri.errors import UsageError
 from anomri.models import Batch, Losses, Segmenter, build_segmenter, save_weights
 from anomri.recipe import Recipe
@@ -108,7 +108,7 @@ def test_a_folder_of_runs_is_an_ensemble(tmp_path: Path) -> None:
     for name in ("one", "two"):
         save_run(tmp_path / name, RECIPE)
     model = load(tmp_path, device="cpu")
-    one, two = model.networks
+    one, two = model.first.networks
     assert not torch.equal(*(n.get_parameter("last.weight") for n in (one, two)))
     assert len(model.weights_hash.split("+")) == 2
     coarse = RECIPE.preparation.model_copy(update={"spacing_mm": (2.0, 2.0, 2.0)})
@@ -125,19 +125,19 @@ def test_networks_that_learn_healthy_anatomy_are_never_averaged(tmp_path: Path) 
         "{name: healthy, preparation: {shape: [32, 32, null]}, family: {vae: {}}}", origin="x"
     )
     for name in ("one", "two"):  # of the same recipe, on other scans perhaps
-        network = build_family(recipe)
+        network = build_recipe_network(recipe)
         save_weights(network, tmp_path / name / "weights.safetensors")
         (tmp_path / name / "recipe.yaml").write_text(recipe.to_yaml())
     with pytest.raises(UsageError, match="cannot be averaged"):
         load(tmp_path, device="cpu")
-    assert len(load(tmp_path / "one", device="cpu").networks) == 1
+    assert len(load(tmp_path / "one", device="cpu").first.networks) == 1
 
 
 def test_a_segmenter_detects_and_names_regions(tmp_path: Path, ball_scan: Scan) -> None:
     save_run(tmp_path, RECIPE)
     model = load(tmp_path, device="cpu")
     detection = model.detect_scan(ball_scan)
-    probabilities = segment_scan([*model.networks], ball_scan, CPU, mirrored=False)  # type: ignore[list-item]
+    probabilities = segment_scan([*model.first.networks], ball_scan, CPU, mirrored=False)  # type: ignore[list-item]
     assert np.array_equal(detection.mask, probabilities[0] > 0.5)
     assert detection.regions is not None
     assert np.array_equal(detection.regions > 0, detection.mask)

@@ -272,7 +272,7 @@ def test_whoever_found_the_brain_the_scans_can_be_learnt_from(
     prepared: PreparedFolder, recipe: MakeRecipe
 ) -> None:
     for method in ("given", "hdbet", "network"):
-        _check_prepared(recipe().with_brain(method), prepared)
+        _check_prepared(recipe().with_changes(preparation={"brain": method}), prepared)
 
 
 def test_unknown_families_are_refused(

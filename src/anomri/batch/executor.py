@@ -11,8 +11,10 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
+import cloudpickle
 import joblib
 import torch
 from joblib.externals.loky.process_executor import TerminatedWorkerError
@@ -70,11 +72,12 @@ class Executor:
         if self.engine == PROCESSES and self.workers == 1:
             yield from map(work, items)
             return
+        packed: _Packed[Item, Value] = _Packed(cloudpickle.dumps(work))
         with _worker_losses():
             if self.engine == DASK:
-                yield from on_cluster(work, items, self.scheduler)
+                yield from on_cluster(packed, items, self.scheduler)
             else:
-                yield from self._here(work, items)
+                yield from self._here(packed, items)
 
     def _here(
         self, work: Callable[[Item], Value], items: Sequence[Item]
@@ -110,6 +113,27 @@ def _do(work: Callable[[Item], Value], item: Item, threads: int) -> Value:
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)  # read on first use
     torch.set_num_threads(threads)
     return work(item)
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed(Generic[Item, Value]):
+    """Work that is unpacked when a worker begins it, once for all items.
+
+    An error there, such as a model that is gone, then reaches the user as it is; joblib would say
+    that the work could not be unpacked, and not why.
+    """
+
+    data: bytes
+
+    def __call__(self, item: Item) -> Value:
+        value: Value = _unpacked(self.data)(item)
+        return value
+
+
+@lru_cache(maxsize=1)
+def _unpacked(data: bytes) -> Callable[[Any], Any]:
+    work: Callable[[Any], Any] = cloudpickle.loads(data)
+    return work
 
 
 @contextmanager

@@ -39,7 +39,7 @@ from anomri.cli.options import (
     words,
 )
 from anomri.cli.terminal import finish, healthy_volume, progress, show
-from anomri.detector import builtin_models, recipe_to_prepare
+from anomri.detector import recipe_to_prepare
 from anomri.errors import UsageError
 from anomri.experiments import (
     LesionTrainingSchedule,
@@ -48,8 +48,7 @@ from anomri.experiments import (
     pretraining,
     reproduction,
 )
-from anomri.preprocessing import check_mask_grid, check_orientation
-from anomri.recipe import Recipe
+from anomri.recipe import Overrides, Recipe, builtin_names
 
 
 def prepare(
@@ -84,10 +83,8 @@ def prepare(
     show(mine.found(found), contrasts=chosen.contrasts, optional=chosen.optional)
     if not dry_run:
         out = needed(out, source)
-        chosen = chosen.with_brain(brain) if brain else chosen
-        chosen = chosen.with_orientation(check_orientation(orientation))
-        check_mask_grid(mask_grid)
-        chosen = chosen.with_mask_grid(mask_grid)
+        overrides = Overrides(brain=brain, orientation=orientation, mask_grid=mask_grid)
+        chosen = overrides.applied(chosen)
         outcome = pipeline.prepare(
             found, out, recipe=chosen, progress=progress, executor=executor, shard=mine
         )
@@ -271,4 +268,4 @@ def models(
     for entry in catalogue.rows(recipes) if recipes else catalogue.families():
         table.add_row(*entry.cells())
     Console().print(table)
-    typer.echo("ready to use, without training: " + ", ".join(builtin_models()))
+    typer.echo("ready to use, without training: " + ", ".join(builtin_names()))

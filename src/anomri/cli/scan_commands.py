@@ -37,7 +37,9 @@ from anomri.cli.options import (
 )
 from anomri.cli.terminal import console, finish, healthy_volume, progress, show
 from anomri.datasets import Found
+from anomri.detector import load
 from anomri.errors import ScanError, UsageError
+from anomri.recipe import Overrides
 from anomri.reporting import NOT_EVALUATED
 
 
@@ -81,7 +83,7 @@ def detect(
         selection=chosen_subjects(subjects, split_file, split, participant_label, usual="test"),
         series=choices(series),
     )
-    instead = pipeline.Instead(
+    instead = Overrides(
         threshold=threshold,
         decide=decide,
         blank_slices=blank_slices,
@@ -91,14 +93,14 @@ def detect(
         mask_grid=mask_grid,
     )
     if dry_run:
-        asked = pipeline.load_detector(model, device=device, instead=instead)
+        asked = load(model, device=device, overrides=instead)
         show(mine.found(found), contrasts=asked.contrasts, optional=asked.optional)
         return
     show(mine.found(found))
     out = needed(out, source)
     if brain_mask is not None:
         found = pipeline.with_brain_mask(found, brain_mask)
-    detector = pipeline.load_detector(model, device=device, instead=instead)
+    detector = load(model, device=device, overrides=instead)
     outcome = pipeline.detect(
         found,
         detector,
@@ -108,8 +110,8 @@ def detect(
         executor=executor,
         shard=mine,
     )
-    if detector.expected is not None:
-        volume = healthy_volume(detector.expected)
+    if detector.first.expected is not None:
+        volume = healthy_volume(detector.first.expected)
         console.print(f"expected false positives, ml per healthy scan: {volume}", highlight=False)
     if report and batch.all_there(out, "detect", mine):
         typer.echo(pipeline.report(out))
@@ -138,7 +140,7 @@ def bids_app(
         selection = pipeline.Selection.of_labels(labels) if labels else None
         found = pipeline.find_scans(bids_dir, layout="bids", selection=selection)
         show(found)
-        detector = pipeline.load_detector(model, device=device)
+        detector = load(model, device=device)
         command = ["anomri", *sys.argv[1:]]
         executor = batch.Executor(workers)
         outcome = pipeline.detect(

@@ -1,41 +1,26 @@
-"""A model that is ready to look at scans: a recipe, its network and its thresholds, on a device.
+"""Models that are ready for scans: recipes, their networks and thresholds, on a device."""
 
-This is what :func:`anomri.load` returns. It knows nothing of folders full of scans, progress or
-tables; :mod:`anomri.pipeline` does. Two models of different contrasts can work beside each other:
-one shows the whole tumour, one the enhancing tumour, and together they name its regions.
-"""
-
-from anomri.detector.calibration import Calibration
-from anomri.detector.copying import copy_model
+from anomri.detector.detector import AnomalyMaps, Detector
 from anomri.detector.loading import (
-    CODES,
-    RECIPE,
-    THRESHOLDS,
-    WEIGHTS,
-    build_family,
-    builtin_models,
+    build_recipe_network,
     load,
     load_thresholds,
     recipe_to_prepare,
+    shipped_weights,
 )
-from anomri.detector.model import Detector, Fitted
+from anomri.detector.map_model import Fitted, MapModel, of_contrasts
 from anomri.detector.result import Result
-from anomri.detector.together import JointCalibration
 
 __all__ = [
-    "CODES",
-    "RECIPE",
-    "THRESHOLDS",
-    "WEIGHTS",
-    "Calibration",
+    "AnomalyMaps",
     "Detector",
     "Fitted",
-    "JointCalibration",
+    "MapModel",
     "Result",
-    "build_family",
-    "builtin_models",
-    "copy_model",
+    "build_recipe_network",
     "load",
     "load_thresholds",
+    "of_contrasts",
     "recipe_to_prepare",
+    "shipped_weights",
 ]

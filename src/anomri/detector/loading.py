@@ -1,163 +1,203 @@
-"""Run folders and built-in names to models."""
+"""Models by name, recipe file or run folder: loading them, and copying them to a folder."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import torch
 
-from anomri.detector.model import ENHANCING, SMALL, WHOLE, Detector, Fitted, joint_contrasts
+from anomri.detector.detector import Detector
+from anomri.detector.map_model import Fitted, MapModel
 from anomri.devices import choose_device
 from anomri.errors import UsageError
-from anomri.files import read_thresholds, read_thresholds_by_part
-from anomri.models import Network, Reconstructor, build_network, load_weights
-from anomri.recipe import Recipe, builtin_names
+from anomri.files import read_thresholds
+from anomri.models import SEGMENTERS, Network, Reconstructor, build_network, load_weights
+from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS, TO_BE_FITTED
+from anomri.preprocessing import check_mask_grid, check_orientation
+from anomri.recipe import (
+    CODES,
+    NO_OVERRIDES,
+    RECIPE,
+    THRESHOLDS,
+    WEIGHTS,
+    MapSource,
+    ModelLayout,
+    Overrides,
+    Recipe,
+    model_layout,
+)
 from anomri.scan import Threshold
 from anomri.scoring import CodeStatistics
 
-ByPart = Mapping[str, Mapping[str, Threshold]]  # part -> rule -> threshold
-
-RECIPE = "recipe.yaml"
-WEIGHTS = "weights.safetensors"
-THRESHOLDS = "thresholds.json"
-CODES = "codes.safetensors"
-TOGETHER = "together.json"  # what was fitted to models that work together
-
 SHIPPED = resources.files("anomri.models") / "pretrained"
 
-# Built-in models of several recipes, by the part that each has.
-SEVERAL: Mapping[str, Mapping[str, str]] = {
-    "default": {WHOLE: "default", ENHANCING: "intensity_t1ce", SMALL: "lesions_bright"},
-    "intensity_regions": {WHOLE: "intensity", ENHANCING: "intensity_t1ce"},
-}
-# Recipes that use the weights of another.
-WEIGHTS_OF: Mapping[str, str] = {"lesions_bright": "lesions"}
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a detector was loaded from: another process loads it again from here.
+
+    Attributes:
+        model: absolute path, or the name of a built-in model.
+        device: as the user named it.
+        overrides: entries in place of the recipe's own.
+    """
+
+    model: str
+    device: str
+    overrides: Overrides
+
+    def load_again(self, fingerprint: str) -> Detector:
+        """Load the model in another process; the last one stays loaded.
+
+        Raises:
+            UsageError: the model is not there any more, or is another one.
+        """
+        if self._loaded().fingerprint != fingerprint:
+            _load.cache_clear()
+        detector = self._loaded()
+        if detector.fingerprint != fingerprint:
+            raise self._changed()
+        return detector
+
+    def _loaded(self) -> Detector:
+        # A folder's name could be a built-in one's, too.
+        if Path(self.model).is_absolute() and not Path(self.model).exists():
+            raise self._changed()
+        return _load(self)
+
+    def _changed(self) -> UsageError:
+        return UsageError(
+            f"{Path(self.model).name}: the model was changed or removed while it was in use; what "
+            "was finished is kept. Next: put it back, or name another model, and run the command "
+            "again."
+        )
 
 
-def load(model: str | Path, *, device: str = "auto") -> Detector:
-    """Load a run folder, or a model that ships with anomri by its name.
+def load(
+    model: str | Path, *, device: str = "auto", overrides: Overrides = NO_OVERRIDES
+) -> Detector:
+    """Load a model: a run folder, a recipe file, or one that ships with anomri by its name.
 
     Args:
-        model: folder written by ``anomri train``; a folder that holds several such folders, of
-            segmenters to be averaged or of models of different contrasts that work beside each
-            other; or a name such as ``intensity``.
+        model: folder written by ``anomri train``; a folder of several such folders of segmenters,
+            which are averaged; a recipe of several maps; or a name such as ``intensity``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        overrides: entries in place of the recipe's own.
 
     Raises:
-        UsageError: there is no such model, its weights are missing, or its members do not agree.
+        UsageError: there is no such model, its weights are missing, or its maps do not agree.
     """
-    chosen = choose_device(device)
-    if str(model) in builtin_models() and not Path(model).is_dir():
-        parts = {part: _builtin(one, chosen) for part, one in builtin_parts(str(model)).items()}
-        small = parts.pop(SMALL, None)
-        return _together(list(parts.values()), small, {})
-    folder = Path(model)
-    fitted, runs = load_together(folder), runs_of(folder)
-    if not _has_all_parts(folder, runs):
+    path = Path(model)
+    place = str(path.resolve()) if path.exists() else str(model)
+    return _built(Source(place, device, overrides))
+
+
+@lru_cache(maxsize=1)
+def _load(source: Source) -> Detector:
+    return _built(source)
+
+
+def _built(source: Source) -> Detector:
+    layout, overrides = model_layout(source.model), source.overrides
+    first = layout.steps[0].map if layout.steps else next(iter(layout.maps))
+    fitted = {name: _fitted(one, layout, name) for name, one in layout.maps.items()}
+    _check(overrides, layout.name, fitted[first])
+    device = choose_device(source.device)
+    models = {
+        name: _map_model(one, fitted[name], overrides, first=name == first, device=device)
+        for name, one in layout.maps.items()
+        if name == first or _kept(one, fitted[name], overrides)
+    }
+    steps = [step for step in layout.steps if step.map in models]
+    return Detector(models, steps, name=layout.name, source=source)
+
+
+def _check(overrides: Overrides, name: str, fitted: Fitted) -> None:
+    """Refuse unknown entries before the first scan is read."""
+    check_orientation(overrides.orientation)
+    check_mask_grid(overrides.mask_grid or "auto")
+    if overrides.decide and overrides.decide not in SEGMENTATION_METHODS:
         raise UsageError(
-            f"{folder.name}: expected runs for the parts {', '.join(fitted)}, found {len(runs)}. "
-            "Next: run the command that wrote it again, or copy the folder again."
+            f"decide '{overrides.decide}': expected one of {', '.join(SEGMENTATION_METHODS)}. "
+            "Next: choose one."
         )
-    added = [run for run in runs if SMALL in fitted and run == folder / SMALL]
-    groups: dict[tuple[str, ...], list[Path]] = {}
-    for run in runs:
-        if run not in added:
-            groups.setdefault(Recipe.load(run / RECIPE).contrasts, []).append(run)
-    models = [_of_runs(group, folder, chosen) for group in groups.values()]
-    return _together(models, _of_runs(added, folder, chosen) if added else None, fitted)
+    rules, rule = (*SCAN_RULES, *fitted.thresholds), overrides.threshold
+    if rule and rule not in rules:
+        unfitted = rule in TO_BE_FITTED
+        step = "run `anomri calibrate` first, or choose another" if unfitted else "choose one"
+        raise UsageError(
+            f"{name}: threshold '{rule}': expected one of {', '.join(rules)}, got "
+            f"{'one that has not been fitted' if unfitted else 'an unknown rule'}. Next: {step}."
+        )
 
 
-def builtin_models() -> list[str]:
-    """Names of the models that ship with anomri: of one recipe, or of several."""
-    return sorted({*builtin_names(), *SEVERAL})
+def _kept(source: MapSource, fitted: Fitted, overrides: Overrides) -> bool:
+    return source.recipe.family.name not in SEGMENTERS or overrides.keeps(fitted.thresholds)
 
 
-def builtin_parts(name: str) -> dict[str, str]:
-    """Return the names of the recipes of a model that ships with anomri, by their part."""
-    return dict(SEVERAL.get(name, {WHOLE: name}))
+def _fitted(source: MapSource, layout: ModelLayout, name: str) -> Fitted:
+    """Return what was fitted to a map; what was measured of one alone says nothing of several."""
+    if source.home is None:
+        own = Fitted()
+    else:
+        path = source.home / CODES
+        codes = CodeStatistics.load(path) if path.is_file() else None
+        own = Fitted(load_thresholds(source.home), codes)
+    if layout.recipe is None:
+        return own
+    alone = own.unmeasured()
+    return replace(alone, thresholds={**alone.thresholds, **layout.thresholds.get(name, {})})
 
 
-def recipe_to_prepare(name: str) -> Recipe:
-    """Return a recipe, by name or file, with the contrasts of all models that work with it.
-
-    Raises:
-        RecipeError: there is none.
-    """
-    parts = {part: Recipe.load(one) for part, one in builtin_parts(name).items()}
-    contrasts, optional = joint_contrasts(parts)
-    chosen = {"contrasts": contrasts, "optional": tuple(c for c in contrasts if c in optional)}
-    return parts[WHOLE].model_copy(update=chosen)
-
-
-def builtin_weights(name: str) -> Traversable:
-    """Return where the weights of a recipe that ships with anomri would be."""
-    return SHIPPED / f"{WEIGHTS_OF.get(name, name)}.safetensors"
-
-
-def _builtin(name: str, device: torch.device) -> Detector:
-    """Load a recipe that ships with anomri, with its weights if it has a network."""
-    recipe = Recipe.load(name)
-    network = build_family(recipe)
-    with resources.as_file(builtin_weights(name)) as path:
-        digest = _load_weights(network, path)
-    return Detector(recipe, [network], device=device, weights_hash=digest)
-
-
-def _together(models: Sequence[Detector], small: Detector | None, fitted: ByPart) -> Detector:
-    """Join the models; what was measured of one alone says nothing of several."""
-    found = _beside(models)
-    found = found.with_small(small) if small else found
-    for part, member in found.members.items() if len(found.members) > 1 else ():
-        alone = member.fitted.unmeasured()
-        member.fitted = replace(alone, thresholds={**alone.thresholds, **fitted.get(part, {})})
-    return found
-
-
-def _of_runs(runs: Sequence[Path], folder: Path, device: torch.device) -> Detector:
-    """Load the runs of one contrast; several share the thresholds of the folder around them."""
-    recipe = Recipe.load(runs[0] / RECIPE)
-    loaded = [_load(run, recipe, alone=len(runs) == 1) for run in runs]
-    home = runs[0] if len(runs) == 1 else folder
-    return Detector(
-        recipe,
-        [network for network, _ in loaded],
-        fitted=Fitted(load_thresholds(home), _load_codes(home)),
+def _map_model(
+    source: MapSource, fitted: Fitted, overrides: Overrides, *, first: bool, device: torch.device
+) -> MapModel:
+    networks = _networks(source)
+    if overrides.decide:  # false positives of another method say nothing of this one
+        fitted = fitted.unmeasured()
+    return MapModel(
+        overrides.applied(source.recipe, first=first),
+        [network for network, _ in networks],
+        fitted=fitted,
         device=device,
-        weights_hash="+".join(digest for _, digest in loaded),
+        weights_hash="+".join(digest for _, digest in networks),
+        optional=source.optional,
     )
 
 
-def _beside(models: Sequence[Detector]) -> Detector:
-    """Return the one model, or the one of the whole tumour with that of its enhancement beside it.
+def _networks(source: MapSource) -> list[tuple[Network, str]]:
+    """Load a map's networks, each with the hash of its weights."""
+    if source.runs:
+        alone = len(source.runs) == 1
+        return [_member(run, source.recipe, alone=alone) for run in source.runs]
+    network = build_recipe_network(source.recipe)
+    with resources.as_file(shipped_weights(source.recipe)) as path:
+        return [(network, _load_weights(network, path))]
 
-    Raises:
-        UsageError: they are not two such models with one preparation.
-    """
-    if len(models) == 1:
-        return models[0]
-    by_region: dict[str, Detector] = {one.recipe.detection.shows: one for one in models}
-    preparations = {model.recipe.preparation.key() for model in models}
-    if len(models) != 2 or set(by_region) != {WHOLE, ENHANCING} or len(preparations) > 1:
-        found = ", ".join(
-            f"{model.recipe.name} of {'+'.join(model.recipe.contrasts)} shows "
-            f"'{model.recipe.detection.shows}'"
-            for model in models
-        )
+
+def _member(run: Path, first: Recipe, *, alone: bool) -> tuple[Network, str]:
+    recipe = Recipe.load(run / RECIPE)
+    network = build_recipe_network(recipe)
+    alike = (recipe.preparation, recipe.contrasts) == (first.preparation, first.contrasts)
+    if not alike or (isinstance(network, Reconstructor) and not alone):
         raise UsageError(
-            "models of different contrasts cannot be averaged; to work beside each other, "
-            "expected two with one preparation, one that shows the whole tumour and one that "
-            f"shows the enhancing tumour; got {found}. "
-            "Next: set `detection.shows` in their recipe.yaml, or name one run folder."
+            f"{run.name}: cannot be averaged with the runs beside it: expected segmenters with "
+            "one preparation and the same contrasts. Next: name one run folder."
         )
-    return by_region[WHOLE].with_beside(by_region[ENHANCING])
+    return network, _load_weights(network, run / WEIGHTS)
 
 
-def build_family(recipe: Recipe) -> Network:
+def shipped_weights(recipe: Recipe) -> Traversable:
+    """Return where the weights of a built-in recipe would be."""
+    return SHIPPED / f"{recipe.weights or recipe.name}.safetensors"
+
+
+def build_recipe_network(recipe: Recipe) -> Network:
     """Build the recipe's network, untrained."""
     return build_network(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
 
@@ -171,62 +211,19 @@ def load_thresholds(run: Path) -> dict[str, Threshold]:
     return read_thresholds(run / THRESHOLDS)
 
 
-def load_together(folder: Path) -> ByPart:
-    """Read what was fitted to models that work together, by part; nothing where nothing was.
+def recipe_to_prepare(model: str) -> Recipe:
+    """Return the first recipe of a model with the contrasts of all its maps.
 
     Raises:
-        DamagedFile: the file does not hold fitted thresholds.
+        UsageError: there is no such model.
     """
-    return read_thresholds_by_part(folder / TOGETHER)
-
-
-def _load_codes(run: Path) -> CodeStatistics | None:
-    return CodeStatistics.load(run / CODES) if (run / CODES).is_file() else None
-
-
-def runs_of(folder: Path) -> list[Path]:
-    """Return the run folders that make up a model: the folder itself, or those within it.
-
-    Raises:
-        UsageError: there are none.
-    """
-    if (folder / RECIPE).is_file():
-        return [folder]
-    members = sorted(path.parent for path in folder.glob(f"*/{RECIPE}"))
-    if not members:
-        raise UsageError(
-            f"{folder.name}: expected a run folder, a folder of them, or one of "
-            f"{', '.join(builtin_models())}. Next: check the spelling, or train a model with "
-            "`anomri train`."
-        )
-    return members
-
-
-def is_complete(folder: Path) -> bool:
-    """Tell whether a folder holds a model with all of its parts."""
-    runs = [folder] if (folder / RECIPE).is_file() else list(folder.glob(f"*/{RECIPE}"))
-    return bool(runs) and _has_all_parts(folder, runs)
-
-
-def _has_all_parts(folder: Path, runs: Sequence[Path]) -> bool:
-    """Tell whether there is a run for each part that was, or is to be, fitted with the others.
-
-    A copy that was killed has fewer. Their names say nothing: a user may have chosen them.
-    """
-    return len(runs) >= len(load_together(folder)) or (folder / RECIPE).is_file()
-
-
-def _load(run: Path, first: Recipe, *, alone: bool) -> tuple[Network, str]:
-    """Load one member of a model; return it and the hash of its weights."""
-    recipe = Recipe.load(run / RECIPE)
-    network = build_family(recipe)
-    alike = (recipe.preparation, recipe.contrasts) == (first.preparation, first.contrasts)
-    if not alike or (isinstance(network, Reconstructor) and not alone):
-        raise UsageError(
-            f"{run.name}: cannot be averaged with the runs beside it: expected segmenters with "
-            "one preparation and the same contrasts. Next: name one run folder."
-        )
-    return network, _load_weights(network, run / WEIGHTS)
+    layout = model_layout(model)
+    contrasts = layout.contrasts
+    chosen = {
+        "contrasts": contrasts,
+        "optional": tuple(c for c in contrasts if c in layout.optional),
+    }
+    return next(iter(layout.maps.values())).recipe.model_copy(update=chosen)
 
 
 def _load_weights(network: Network, path: Path) -> str:

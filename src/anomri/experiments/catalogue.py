@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from anomri.detector import build_family
+from anomri.detector import build_recipe_network
 from anomri.errors import UsageError
 from anomri.models import RECONSTRUCTORS, Cost, LayerSummary, Network, Reconstructor, cost, summary
 from anomri.recipe import Preparation, Recipe, Step
@@ -101,7 +101,7 @@ def rows(folder: Path) -> list[Entry]:
 def describe(recipe: Recipe, *, paper: str = "") -> Entry:
     """Build a recipe's network without its weights and look at it."""
     with torch.device("meta"):
-        network = build_family(recipe)
+        network = build_recipe_network(recipe)
     return Entry(
         name=recipe.name,
         paper=paper,

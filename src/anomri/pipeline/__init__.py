@@ -7,14 +7,13 @@ again.
 """
 
 from anomri.pipeline.demonstration import demo
-from anomri.pipeline.detection import Instead, detect, gather, load_detector, with_brain_mask
+from anomri.pipeline.detection import detect, gather, with_brain_mask
 from anomri.pipeline.evaluation import evaluate, measure_case, read_case
 from anomri.pipeline.model import calibrate, prepare, train
 from anomri.pipeline.reports import has_damaged_results, report, view
 from anomri.pipeline.scan_selection import Selection, find_scans, refused
 
 __all__ = [
-    "Instead",
     "Selection",
     "calibrate",
     "demo",
@@ -23,7 +22,6 @@ __all__ = [
     "find_scans",
     "gather",
     "has_damaged_results",
-    "load_detector",
     "measure_case",
     "prepare",
     "read_case",

@@ -7,12 +7,10 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-from weakref import WeakKeyDictionary
 
 from anomri.batch import (
     SERIAL,
@@ -35,10 +33,9 @@ from anomri.batch import (
     run_batch,
 )
 from anomri.datasets import Found, converted
-from anomri.detector import Detector, load
+from anomri.detector import Detector
 from anomri.errors import DamagedFile, ScanError, UsageError
 from anomri.files import content_digest, remove_stale_drafts, unchanged_stamp
-from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS, TO_BE_FITTED
 from anomri.preprocessing import DOUBT
 from anomri.reporting import (
     LEFT_OUT,
@@ -55,93 +52,7 @@ from anomri.reporting import (
 )
 from anomri.scan import Scan, ScanFiles
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instead:
-    """What is named in place of a recipe's own; empty words leave it as it is.
-
-    Attributes:
-        threshold: name of a threshold's rule.
-        decide: name of a decision.
-        blank_slices: name of a slice score below whose threshold slices are emptied.
-        space: ``native``, or ``template`` for results on the MNI152 grid beside the native ones.
-        brain: how the brain is found.
-        orientation: where the axes of files point whose headers do not say so.
-        mask_grid: where masks lie that have the scan's shape and another affine.
-    """
-
-    threshold: str = ""
-    decide: str = ""
-    blank_slices: str = ""
-    space: str = ""
-    brain: str = ""
-    orientation: str = ""
-    mask_grid: str = ""
-
-    def of(self, detector: Detector) -> Detector:
-        """Return the detector with what is named.
-
-        Raises:
-            UsageError: there is no such space, rule or decision, or the rule has not been fitted.
-        """
-        self._check(detector)
-        if self.space not in ("", "native", "template"):
-            raise UsageError(
-                f"space '{self.space}': expected native or template. Next: choose one."
-            )
-        if self.threshold or self.decide or self.blank_slices:
-            detector = detector.with_detection(
-                threshold=self.threshold or None,
-                decide=self.decide or None,
-                blank_slices=self.blank_slices or None,
-            )
-        if self.space == "template":
-            detector = detector.in_template()
-        if self.orientation:
-            detector = detector.with_orientation(self.orientation)
-        if self.mask_grid:
-            detector = detector.with_mask_grid(self.mask_grid)
-        return detector.with_brain(self.brain) if self.brain else detector
-
-    def _check(self, detector: Detector) -> None:
-        """Refuse names before the first scan is read."""
-        if self.decide and self.decide not in SEGMENTATION_METHODS:
-            raise UsageError(
-                f"decide '{self.decide}': expected one of {', '.join(SEGMENTATION_METHODS)}. "
-                "Next: choose one."
-            )
-        rules = (*SCAN_RULES, *detector.thresholds)
-        if self.threshold and self.threshold not in rules:
-            fitted = self.threshold in TO_BE_FITTED
-            step = "run `anomri calibrate` first, or choose another" if fitted else "choose one"
-            raise UsageError(
-                f"{detector.recipe.name}: threshold '{self.threshold}': expected one of "
-                f"{', '.join(rules)}, got one that "
-                f"{'has not been fitted' if fitted else 'is none'}. Next: {step}."
-            )
-
-
-AS_WRITTEN = Instead()
-
-Origin = tuple[str, str, Instead]
-
 log = logging.getLogger(__name__)
-
-# Which arguments made a detector: another process makes it again from them, and loads its weights
-# from their own file, in place of receiving them with every scan.
-_ORIGINS: WeakKeyDictionary[Detector, Origin] = WeakKeyDictionary()
-
-
-def load_detector(model: str, *, device: str = "auto", instead: Instead = AS_WRITTEN) -> Detector:
-    """Load a model, with what is named in place of the recipe's own.
-
-    Raises:
-        UsageError: there is no such model, device or space.
-    """
-    detector = instead.of(load(model, device=device))
-    home = str(Path(model).resolve()) if Path(model).is_dir() else model
-    _ORIGINS[detector] = (home, device, instead)
-    return detector
 
 
 def with_brain_mask(found: Found, mask: Path) -> Found:
@@ -166,13 +77,6 @@ class DetectTask:
 
     detector: Detector
     out: Path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel without the weights, where they can be loaded there."""
-        origin = _ORIGINS.get(self.detector)
-        if origin is None:
-            return DetectTask, (self.detector, self.out)
-        return DetectTaskFromSource, (origin, self.detector.fingerprint, self.out)
 
     def __call__(self, files: ScanFiles) -> bool:
         """Look at a scan and write what was found; False where that was done before."""
@@ -297,58 +201,7 @@ def _not_looked_at(files: ScanFiles) -> Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class DetectTaskFromSource:
-    """A :class:`DetectTask` in another process, which loads the model when it begins to look.
-
-    Not when it arrives: an error there would be one of joblib's, which says that work could not be
-    unpacked, and not why.
-
-    Attributes:
-        origin: what made the detector.
-        fingerprint: of the model.
-        out: folder of the results.
-    """
-
-    origin: Origin
-    fingerprint: str
-    out: Path
-
-    def __call__(self, files: ScanFiles) -> bool:
-        """Look at a scan, as :class:`DetectTask` does.
-
-        Raises:
-            UsageError: the model is not there any more, or is another one.
-        """
-        return DetectTask(self._detector(), self.out)(files)
-
-    def _detector(self) -> Detector:
-        """Return the model; one stays loaded."""
-        if _kept(self.origin).fingerprint != self.fingerprint:
-            _kept.cache_clear()
-        detector = _kept(self.origin)
-        if detector.fingerprint != self.fingerprint:
-            raise _changed(self.origin)
-        return detector
-
-
-def _changed(origin: Origin) -> UsageError:
-    return UsageError(
-        f"{Path(origin[0]).name}: the model was changed or removed while it was in use; what was "
-        "finished is kept. Next: put it back, or name another model, and run the command again."
-    )
-
-
-@lru_cache(maxsize=1)
-def _kept(origin: Origin) -> Detector:
-    model, device, instead = origin
-    # A folder's name could be a built-in one's, too.
-    if Path(model).is_absolute() and not Path(model).is_dir():
-        raise _changed(origin)
-    return load_detector(model, device=device, instead=instead)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
+class SourceFiles:
     """The files that a result was made from.
 
     Attributes:
@@ -361,7 +214,7 @@ class Source:
     content: str
 
     @classmethod
-    def of(cls, files: ScanFiles, before: Mapping[str, Any]) -> Source:
+    def of(cls, files: ScanFiles, before: Mapping[str, Any]) -> SourceFiles:
         """Describe the files of a scan; they are read only where they may have changed.
 
         Args:
@@ -378,7 +231,7 @@ class Source:
         return cls(stamp, hashlib.sha256(f"{roles}\n{digest}".encode()).hexdigest()[:16])
 
     @classmethod
-    def unreadable(cls) -> Source:
+    def unreadable(cls) -> SourceFiles:
         """Return what equals no other: what is wrong with the files is said when they are used."""
         return cls("", uuid4().hex[:16])
 
@@ -388,11 +241,11 @@ class Source:
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
-def _source(files: ScanFiles, before: Mapping[str, Any]) -> Source:
+def _source(files: ScanFiles, before: Mapping[str, Any]) -> SourceFiles:
     try:
-        return Source.of(files, before)
+        return SourceFiles.of(files, before)
     except OSError:
-        return Source.unreadable()
+        return SourceFiles.unreadable()
 
 
 def _parts(files: ScanFiles) -> Iterator[tuple[str, Path]]:

@@ -24,9 +24,11 @@ from anomri.batch import (
     run_batch,
 )
 from anomri.datasets import Found, converted
-from anomri.detector import Calibration, Detector, JointCalibration, copy_model, load
+from anomri.detector import Detector, load
 from anomri.errors import UsageError
 from anomri.files import private_temporary_files, remove_stale_drafts, replacing_folder
+from anomri.pipeline.model_copies import copy_model
+from anomri.pipeline.threshold_calibration import Calibration
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.reporting import Failure, refusals_shown, write_failures
@@ -119,8 +121,7 @@ def calibrate(
     prepared = PreparedFolder.open(data)
     _check_prepared(detector, prepared)
     _refuse_unclear(prepared)
-    kind = JointCalibration if len(detector.members) > 1 else Calibration
-    calibration = kind(detector, false_positive_ml=false_positive_ml)
+    calibration = Calibration(detector, false_positive_ml=false_positive_ml)
     # Lesion-free slices, also where a network was taught with lesions masked.
     lesion_free = detector.recipe.training.model_copy(update={"lesions": "drop"})
     for label in progress(prepared.labels(), "calibrating"):

@@ -1,5 +1,6 @@
 """From anomaly maps to masks: clean the map, set a threshold, segment, refine the mask."""
 
+from anomri.postprocessing.combination import COMBINATION_STEPS, NAME_REGIONS, Segmentation
 from anomri.postprocessing.components import findings, numbered
 from anomri.postprocessing.false_positive_calibration import (
     FALSE_POSITIVE_RULE,
@@ -13,7 +14,6 @@ from anomri.postprocessing.steps import (
     FITTED_RULES,
     MAP_STEPS,
     MASK_STEPS,
-    REGION_STEPS,
     RULES,
     SCAN_RULES,
     SEGMENTATION_METHODS,
@@ -21,20 +21,20 @@ from anomri.postprocessing.steps import (
     TO_BE_FITTED,
     WITHOUT_THRESHOLD,
     clean,
-    decide,
-    decide_nearby,
     fit_threshold,
+    segment,
     threshold_of_scan,
 )
 from anomri.postprocessing.threads import together
 from anomri.postprocessing.thresholds import Fit, ThresholdFits
 
 __all__ = [
+    "COMBINATION_STEPS",
     "FALSE_POSITIVE_RULE",
     "FITTED_RULES",
     "MAP_STEPS",
     "MASK_STEPS",
-    "REGION_STEPS",
+    "NAME_REGIONS",
     "RULES",
     "SCAN_RULES",
     "SEGMENTATION_METHODS",
@@ -45,17 +45,17 @@ __all__ = [
     "Fit",
     "MixtureFit",
     "Regions",
+    "Segmentation",
     "SegmentationState",
     "ThresholdFits",
     "clean",
-    "decide",
-    "decide_nearby",
     "findings",
     "fit_mixture",
     "fit_threshold",
     "largest_inscribed_radius_mm",
     "nested_labels",
     "numbered",
+    "segment",
     "threshold_of_scan",
     "together",
 ]

@@ -4,7 +4,7 @@
 
     AnomalyMap -- clean --> AnomalyMap -- threshold_of_scan / fit_threshold --> Threshold
                                 |                                                  |
-                                +--------------------- decide ---------------------+--> Mask
+                                +--------------------- segment --------------------+--> Mask
 
 The threshold is always compared with the cleaned map. A step maps one
 :class:`SegmentationState` to the next; its keyword-only parameters are the options that a recipe
@@ -24,7 +24,6 @@ from anomri.postprocessing.components import keep_large, largest, remove_small
 from anomri.postprocessing.false_positive_calibration import FALSE_POSITIVE_RULE
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
-from anomri.postprocessing.regions import Regions, hull
 from anomri.postprocessing.segmentation_methods import above, grow, hysteresis, mixture
 from anomri.postprocessing.state import SegmentationState
 from anomri.postprocessing.thresholds import (
@@ -64,9 +63,6 @@ SEGMENTATION_METHODS: Mapping[str, Callable[..., SegmentationState]] = {
 }
 
 WITHOUT_THRESHOLD = ("mixture",)
-NEARBY = (0.8, 1.2)  # times the threshold
-
-REGION_STEPS: Mapping[str, Callable[..., Regions]] = {"hull": hull}
 
 SCAN_RULES: Mapping[str, Callable[..., Threshold]] = {"fixed": fixed, "robust": robust}
 FITTED_RULES: Mapping[str, Callable[..., Fit]] = {
@@ -115,7 +111,7 @@ def fit_threshold(maps: Iterable[AnomalyMap], rule: Step) -> Threshold:
     return fit_all(call(FITTED_RULES, rule), maps)
 
 
-def decide(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> Mask:
+def segment(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> Mask:
     """Turn a cleaned map into the mask of its lesions.
 
     The contrasts are combined by their maximum. The decision sees the eroded brain; the steps
@@ -131,16 +127,3 @@ def decide(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> M
     for step in detection.refine:
         state = call(MASK_STEPS, step, state)
     return state.lesion
-
-
-def decide_nearby(
-    anomaly: AnomalyMap, threshold: Threshold, detection: Detection
-) -> tuple[Mask, ...]:
-    """Return the masks of a threshold a fifth lower and a fifth higher.
-
-    Nothing where that means nothing: the decision takes no threshold, or it is not above 0.
-    """
-    if detection.decide.name in WITHOUT_THRESHOLD or threshold.value <= 0:
-        return ()
-    moved = (replace(threshold, value=threshold.value * times) for times in NEARBY)
-    return tuple(decide(anomaly, one, detection) for one in moved)

@@ -1,5 +1,6 @@
 """Recipes: everything scientific about a run, as one frozen YAML file."""
 
+from anomri.recipe.combined import CombinedRecipe, MapEntry, SegmentationStep, load_recipe
 from anomri.recipe.definition import (
     Augmentation,
     Detection,
@@ -8,24 +9,58 @@ from anomri.recipe.definition import (
     Preparation,
     Recipe,
     Step,
+    Template,
     Training,
     builtin_names,
 )
+from anomri.recipe.model_layout import (
+    CODES,
+    MAP_THRESHOLDS,
+    RECIPE,
+    THRESHOLDS,
+    WEIGHTS,
+    ByMap,
+    MapSource,
+    ModelLayout,
+    joint_contrasts,
+    model_layout,
+    optional_contrasts,
+)
+from anomri.recipe.overrides import NO_OVERRIDES, Overrides
 from anomri.recipe.registry import Count, Share, Size, bind, call
 
 __all__ = [
+    "CODES",
+    "MAP_THRESHOLDS",
+    "MOVED",
+    "NO_OVERRIDES",
+    "RECIPE",
+    "THRESHOLDS",
+    "WEIGHTS",
     "Augmentation",
+    "ByMap",
+    "CombinedRecipe",
     "Count",
     "Detection",
+    "MapEntry",
+    "MapSource",
+    "ModelLayout",
     "NoiseSquares",
+    "Overrides",
     "Perturbation",
     "Preparation",
     "Recipe",
+    "SegmentationStep",
     "Share",
     "Size",
     "Step",
+    "Template",
     "Training",
     "bind",
     "builtin_names",
     "call",
+    "joint_contrasts",
+    "load_recipe",
+    "model_layout",
+    "optional_contrasts",
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,17 +24,21 @@ from anomri.files import MAX_YAML_BYTES, parse_yaml, read_text
 
 BUILTIN = resources.files("anomri.recipe") / "builtin"
 
+MOVED = ("regions", "mass_mm")  # from `detection` to the steps of a combined recipe
+
 Number = float | int | str | bool | None
 Option = Number | list[Number]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A section of a recipe: frozen, validated, without unknown entries."""
+
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
     )
 
 
-class Step(_Section):
+class Step(Section):
     """A named function and its keyword arguments."""
 
     name: str
@@ -53,7 +58,7 @@ def _as_step(value: object) -> object:
 NamedStep = Annotated[Step, BeforeValidator(_as_step)]
 
 
-class Template(_Section):
+class Template(Section):
     """A registration to the MNI152 template, folded into the scan's affine.
 
     Attributes:
@@ -79,7 +84,7 @@ BrainMethod = Annotated[
 ]
 
 
-class Preparation(_Section):
+class Preparation(Section):
     """How files become a scan.
 
     Attributes:
@@ -132,7 +137,7 @@ class Preparation(_Section):
         return mine == theirs
 
 
-class Augmentation(_Section):
+class Augmentation(Section):
     """Random geometry, drawn anew for each sample (paper A, section 3).
 
     Attributes:
@@ -150,7 +155,7 @@ class Augmentation(_Section):
     rotation_deg: float = Field(10.0, ge=0, le=180)
 
 
-class NoiseSquares(_Section):
+class NoiseSquares(Section):
     """Squares of Gaussian noise that hide a part of the input (paper A, section 3).
 
     Attributes:
@@ -164,7 +169,7 @@ class NoiseSquares(_Section):
     largest: int = Field(50, ge=1)
 
 
-class Perturbation(_Section):
+class Perturbation(Section):
     """Random intensity and mirroring of labelled volumes (paper D, section 3.7).
 
     Attributes:
@@ -178,7 +183,7 @@ class Perturbation(_Section):
     mirror: float = Field(0.5, ge=0, le=1)
 
 
-class Training(_Section):
+class Training(Section):
     """How a family learns.
 
     Attributes:
@@ -221,7 +226,7 @@ class Training(_Section):
     seed: int = 0
 
 
-class Detection(_Section):
+class Detection(Section):
     """How a map becomes a mask.
 
     Attributes:
@@ -236,10 +241,6 @@ class Detection(_Section):
             before regions are named; null keeps every slice.
         slice_deviations: how many standard deviations above the mean of healthy slices that
             threshold lies; null is each score's own number, see :mod:`anomri.scoring`.
-        regions: function of ``REGION_STEPS`` that names regions, where a model that shows the
-            enhancing tumour stands beside this one.
-        mass_mm: a lesion into which no ball of this radius fits is no mass; where a scan has none,
-            a model of small lesions adds its own, if one stands beside this one.
         space: ``native`` writes results on the input's own grid; ``template`` writes them on the
             MNI152 template's grid too.
     """
@@ -252,19 +253,25 @@ class Detection(_Section):
     shows: Literal["whole", "core", "enhancing"] = "whole"
     blank_slices: Literal["mean_residual", "mahalanobis"] | None = None
     slice_deviations: float | None = None
-    regions: NamedStep = Step(name="hull")
-    mass_mm: float = Field(0.0, ge=0)
     space: Literal["native", "template"] = "native"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_steps_of_combined_models(cls, section: object) -> object:
+        """Accept files of version 0.1, which kept here what a combined recipe says now."""
+        if not isinstance(section, dict):
+            return section
+        return {name: value for name, value in section.items() if name not in MOVED}
 
-class Recipe(_Section):
+
+class Recipe(Section):
     """One model, from files to masks.
 
     Attributes:
         contrasts: what the network sees, in order; the first one's grid is the native grid.
-        optional: contrasts that a scan may lack: the network then sees 0 in their place, and a
-            model of such a contrast beside this one is left out.
+        optional: contrasts that a scan may lack: the network then sees 0 in their place.
         axes: 2 where the network sees axial slices, 3 where it sees whole volumes.
+        weights: built-in recipe whose weights this built-in recipe uses; its own where empty.
     """
 
     name: str
@@ -276,6 +283,7 @@ class Recipe(_Section):
     family: NamedStep
     training: Training = Training()
     detection: Detection = Detection()
+    weights: str = ""
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -306,7 +314,7 @@ class Recipe(_Section):
         Raises:
             RecipeError: the file is missing, is not YAML, or does not validate.
         """
-        return cls.parse(_text_of(source), origin=Path(source).name)
+        return cls.parse(text_of(source), origin=Path(source).name)
 
     @classmethod
     def parse(cls, text: str, *, origin: str) -> Recipe:
@@ -316,52 +324,30 @@ class Recipe(_Section):
         except yaml.YAMLError as error:
             raise RecipeError(f"{origin}: not valid YAML: {error}") from error
         except ValidationError as error:
-            raise RecipeError(f"{origin}: {_in_words(error)}") from error
+            raise RecipeError(f"{origin}: {in_words(error)}") from error
 
-    def with_detection(self, **changes: Any) -> Recipe:
-        """Return the same recipe with other entries of its ``detection``.
+    def with_changes(
+        self, *, preparation: Mapping[str, Any] | None = None, **detection: Any
+    ) -> Recipe:
+        """Return the recipe with other entries in its sections.
+
+        Args:
+            preparation: entries of ``preparation``.
+            detection: entries of ``detection``.
 
         Raises:
             RecipeError: an entry does not validate.
         """
         try:
-            section = Detection.model_validate({**dict(self.detection), **changes})
+            sections = {
+                "preparation": Preparation.model_validate(
+                    {**dict(self.preparation), **(preparation or {})}
+                ),
+                "detection": Detection.model_validate({**dict(self.detection), **detection}),
+            }
         except ValidationError as error:
-            raise RecipeError(f"{self.name}: {_in_words(error)}") from error
-        return self.model_copy(update={"detection": section})
-
-    def with_brain(self, method: str) -> Recipe:
-        """Return the same recipe with another way to the brain mask.
-
-        Raises:
-            RecipeError: there is no such way.
-        """
-        try:
-            section = Preparation.model_validate({**dict(self.preparation), "brain": method})
-        except ValidationError as error:
-            raise RecipeError(f"{self.name}: {_in_words(error)}") from error
-        return self.model_copy(update={"preparation": section})
-
-    def with_orientation(self, orientation: str) -> Recipe:
-        """Return the same recipe that takes scans without orientation to lie as is said."""
-        section = self.preparation.model_copy(update={"orientation": orientation})
-        return self.model_copy(update={"preparation": section})
-
-    def with_mask_grid(self, mask_grid: str) -> Recipe:
-        """Return the same recipe that takes masks of the scan's shape to lie as is said."""
-        section = self.preparation.model_copy(update={"mask_grid": mask_grid})
-        return self.model_copy(update={"preparation": section})
-
-    def in_template(self) -> Recipe:
-        """Return the same recipe that writes results in template space too.
-
-        Without a registration of its own it gets an affine one, which moves no voxel that the
-        network sees.
-        """
-        template = self.preparation.template or Template(transform="affine")
-        preparation = self.preparation.model_copy(update={"template": template})
-        recipe = self.with_detection(space="template")
-        return recipe.model_copy(update={"preparation": preparation})
+            raise RecipeError(f"{self.name}: {in_words(error)}") from error
+        return self.model_copy(update=sections)
 
     def learns_like(self, other: Recipe) -> bool:
         """Tell whether both recipes train the same network on the same images.
@@ -384,7 +370,12 @@ def builtin_names() -> list[str]:
     return sorted(Path(str(f)).stem for f in BUILTIN.iterdir() if str(f).endswith(".yaml"))
 
 
-def _text_of(source: str | Path) -> str:
+def text_of(source: str | Path) -> str:
+    """Return the YAML of a recipe file, or of a recipe that ships with anomri.
+
+    Raises:
+        RecipeError: there is none.
+    """
     path = Path(source)
     if path.is_file():
         try:
@@ -399,7 +390,8 @@ def _text_of(source: str | Path) -> str:
     )
 
 
-def _in_words(error: ValidationError) -> str:
+def in_words(error: ValidationError) -> str:
+    """Say what is wrong with a recipe, with the place of each fault."""
     return "; ".join(_problem(dict(item)) for item in error.errors())
 
 

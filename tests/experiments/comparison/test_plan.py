@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.datasets import Found, find
-from anomri.detector import build_family, load
+from anomri.detector import (build_recipe_network, load)
 from anomri.errors import RecipeError, UsageError
 from anomri.experiments.comparison import Definition, Plan, compare
 from anomri.experiments.comparison.entries import (
@@ -88,7 +88,7 @@ def make_run(run_folder: Path, recipe: Recipe) -> None:
     torch.manual_seed(0)
     run_folder.mkdir(parents=True)
     (run_folder / "recipe.yaml").write_text(recipe.to_yaml())
-    save_weights(build_family(recipe), run_folder / "weights.safetensors")
+    save_weights(build_recipe_network(recipe), run_folder / "weights.safetensors")
     write_tsv(run_folder / "metrics.tsv", ["epoch", "val_loss"], [(0, 1.0)])
 
 
@@ -219,7 +219,7 @@ def test_a_network_that_learnt_from_another_split_is_not_taken(
 def test_a_run_that_stopped_by_itself_is_the_same_under_a_limit_it_did_not_reach(
     tmp_path: Path, change: dict[str, float], ended: dict[str, Any], same: bool
 ) -> None:
-    recipe = Recipe.load("demo").with_detection(threshold="robust")
+    recipe = Recipe.load("demo").with_changes(threshold="robust")
     training = recipe.training.model_copy(update=change)
     wanted = recipe.model_copy(update={"training": training})
     assert Run(tmp_path, recipe, ended).is_of(wanted) is same
@@ -230,8 +230,8 @@ def test_a_fingerprint_is_of_what_is_done_to_a_scan() -> None:
     recipe = detector.recipe
     named = recipe.model_copy(update={"name": "other", "about": "other words"})
     trained = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 9})})
-    judged = recipe.with_detection(decide="above")
-    brain = recipe.with_brain("given")
+    judged = recipe.with_changes(decide="above")
+    brain = recipe.with_changes(preparation={"brain": "given"})
     prints = [
         fingerprint(with_recipe(detector, one)) for one in (recipe, named, trained, judged, brain)
     ]
@@ -245,7 +245,7 @@ def test_a_fingerprint_is_of_what_is_done_to_a_scan() -> None:
 
 @pytest.mark.parametrize("rule", ["healthy", "healthy_decision", "labelled"])
 def test_a_fitted_threshold_must_be_there(tmp_path: Path, rule: str) -> None:
-    recipe = Recipe.load("demo").with_detection(threshold=rule)
+    recipe = Recipe.load("demo").with_changes(threshold=rule)
     assert not Run(tmp_path, recipe, {}).is_of(recipe)
     (tmp_path / "thresholds.json").touch()
     assert Run(tmp_path, recipe, {}).is_of(recipe)

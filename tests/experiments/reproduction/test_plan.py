@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.datasets import find
-from anomri.detector import load_thresholds
+from anomri.detector import (load_thresholds)
 from anomri.errors import UsageError
 from anomri.experiments.reproduction import (
     Data,
@@ -152,7 +152,7 @@ def test_a_scan_that_is_judged_now_is_never_left_among_those_learnt_from(
 ) -> None:
     cohort = make_phantoms(tmp_path / "cohort", healthy=3, gliomas=0, lesions=0, spacing_mm=6.0)
     found = find(cohort)
-    fitted = Recipe.load("intensity").with_detection(threshold="healthy_decision")
+    fitted = Recipe.load("intensity").with_changes(threshold="healthy_decision")
     row = Row(fitted, "intensity")
     work = Work(tmp_path / "work", device="cpu")
     train_row(row, found, [], work)

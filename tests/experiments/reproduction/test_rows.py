@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from anomri.detector import build_family
+from anomri.detector import (build_recipe_network)
 from anomri.experiments.reproduction import Protocol
 from anomri.postprocessing import MAP_STEPS, MASK_STEPS, RULES, SEGMENTATION_METHODS
 from anomri.recipe import Recipe
@@ -30,7 +30,7 @@ def test_a_row_builds_from_its_recipe(path: Path) -> None:
     recipe = Recipe.load(path)
     assert recipe.name == path.stem
     with torch.device("meta"):
-        family = build_family(recipe)
+        family = build_recipe_network(recipe)
     assert family.name == recipe.family.name
 
 

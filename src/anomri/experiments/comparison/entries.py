@@ -13,23 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anomri.detector import RECIPE, THRESHOLDS, WEIGHTS, Detector, load
+from anomri.detector import Detector, MapModel, load
 from anomri.errors import UsageError
 from anomri.experiments.comparison.definition import Definition, Group
 from anomri.experiments.reproduction import (
+    PAIR,
     Data,
     Protocol,
     Row,
     Work,
     ending,
     learnt_from,
+    pair_steps,
     rows_of,
     train_row,
 )
 from anomri.files import read_tsv
 from anomri.models import Reconstructor
 from anomri.postprocessing import TO_BE_FITTED
-from anomri.recipe import Recipe
+from anomri.recipe import RECIPE, THRESHOLDS, WEIGHTS, Recipe
 from anomri.scan import bids_label
 
 METRICS = "metrics.tsv"
@@ -149,8 +151,11 @@ class Trainer:
         models = [model for model in parts if model is not None]
         if len(models) < len(parts):
             return None
-        (first, ended), *others = models
-        return (first.with_beside(others[0][0]) if others else first), ended
+        (first, ended), *_ = models
+        if not one.row.parts:
+            return first, ended
+        maps = {name: model.first for name, (model, _) in zip(PAIR, models, strict=True)}
+        return Detector(maps, pair_steps(), name=one.row.recipe.name), ended
 
     def _network(self, row: Row, group: Group) -> tuple[Detector, Mapping[str, Any]] | None:
         run = self._run(row, group)
@@ -183,14 +188,8 @@ def _plain(names: Iterable[str]) -> set[str]:
 
 
 def with_recipe(detector: Detector, recipe: Recipe) -> Detector:
-    """Return the same network under another recipe, without a model beside it."""
-    return Detector(
-        recipe,
-        detector.networks,
-        fitted=detector.fitted,
-        device=detector.device,
-        weights_hash=detector.weights_hash,
-    )
+    """Return the networks of a detector's first map under another recipe, alone."""
+    return Detector({recipe.name: detector.first.with_recipe(recipe)})
 
 
 def under_common_decision(detector: Detector, baseline: Recipe) -> Detector | None:
@@ -201,9 +200,9 @@ def under_common_decision(detector: Detector, baseline: Recipe) -> Detector | No
     Returns:
         None for what has no residual of a network: a segmenter, or nothing trained.
     """
-    network = detector.networks[0]
+    network = detector.first.networks[0]
     learns = any(True for _ in network.parameters())
-    if not learns or not isinstance(network, Reconstructor) or detector.beside is not None:
+    if not learns or not isinstance(network, Reconstructor) or detector.steps:
         return None
     changed = detector.recipe.model_copy(update={"detection": baseline.detection})
     return with_recipe(detector, changed)
@@ -215,20 +214,19 @@ def fingerprint(detector: Detector) -> str:
     Of a recipe only what is not at its default counts, so that a table of many hours survives a
     new option. How the network was trained is in its weights.
     """
-    parts = {"contrasts", "optional", "axes", "preparation", "family", "detection"}
-    section = detector.recipe.model_dump(mode="json", include=parts, exclude_defaults=True)
-    codes = detector.fitted.codes
-    facts = [json.dumps(section, sort_keys=True), detector.weights_hash, repr(detector.thresholds)]
-    facts += [] if codes is None else [codes.digest]
-    facts += [fingerprint(other) for other in (detector.beside, detector.small) if other]
+    facts = [_facts(model) for model in detector.map_models.values()]
+    facts += [step.model_dump_json() for step in detector.steps]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def _facts(model: MapModel) -> str:
+    parts = {"contrasts", "optional", "axes", "preparation", "family", "detection"}
+    section = model.recipe.model_dump(mode="json", include=parts, exclude_defaults=True)
+    facts = [json.dumps(section, sort_keys=True), model.weights_hash, repr(dict(model.thresholds))]
+    facts += [] if model.fitted.codes is None else [model.fitted.codes.digest]
+    return "\n".join(facts)
 
 
 def needed_contrasts(detector: Detector) -> frozenset[str]:
     """Return the contrasts that a scan must have."""
     return frozenset(detector.contrasts) - detector.optional
-
-
-def weights_of(detectors: Iterable[Detector | None]) -> str:
-    """Join the hashes of the weights of models that work together."""
-    return "+".join(one.weights_hash for one in detectors if one is not None and one.weights_hash)

@@ -27,7 +27,6 @@ from anomri.experiments.comparison.entries import (
     fingerprint,
     runs_below,
     under_common_decision,
-    weights_of,
 )
 from anomri.experiments.comparison.measurement import DetectTask, usable
 from anomri.experiments.comparison.score_table import (
@@ -146,7 +145,7 @@ def _origin(one: Entry, detector: Detector) -> dict[str, Any]:
         "paper": one.group.paper,
         "size": one.group.size if network else "",
         "seed": detector.recipe.training.seed if network else "",
-        "weights_sha256": weights_of([detector, detector.beside, detector.small]),
+        "weights_sha256": detector.weights_hash,
         "anomri": version("anomri"),
         "commit": commit(),
     }

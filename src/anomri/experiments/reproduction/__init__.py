@@ -9,7 +9,7 @@ from anomri.experiments.reproduction.page import (
 )
 from anomri.experiments.reproduction.plan import Plan, reproduce, trial
 from anomri.experiments.reproduction.protocol import Protocol, Source
-from anomri.experiments.reproduction.rows import Row, rows_of
+from anomri.experiments.reproduction.rows import PAIR, Row, pair_steps, rows_of
 from anomri.experiments.reproduction.scans import Data, halves
 from anomri.experiments.reproduction.table import commit, setting_of
 from anomri.experiments.reproduction.training import (
@@ -21,6 +21,7 @@ from anomri.experiments.reproduction.training import (
 )
 
 __all__ = [
+    "PAIR",
     "Data",
     "Plan",
     "Protocol",
@@ -34,6 +35,7 @@ __all__ = [
     "keep_curves",
     "learnt_from",
     "made_section",
+    "pair_steps",
     "put_between_markers",
     "reproduce",
     "rows_of",

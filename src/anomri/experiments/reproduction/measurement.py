@@ -9,7 +9,7 @@ from typing import Any
 
 from anomri import pipeline
 from anomri.datasets import Found
-from anomri.detector import Detector
+from anomri.detector import Detector, load
 from anomri.evaluation import summarise
 from anomri.experiments.reproduction.protocol import Setting
 from anomri.experiments.reproduction.rows import Row
@@ -17,7 +17,7 @@ from anomri.experiments.reproduction.scans import halves
 from anomri.experiments.reproduction.training import Work
 from anomri.files import NOTHING, read_tsv
 from anomri.postprocessing import TO_BE_FITTED, fit_threshold
-from anomri.recipe import Step
+from anomri.recipe import Overrides, Step
 from anomri.scan import REGIONS
 
 # setting -> threshold rule, decision, and what the rule was allowed to see
@@ -50,7 +50,7 @@ class Trial:
 
     Attributes:
         row: the row.
-        model: what :func:`anomri.pipeline.load_detector` takes.
+        model: what :func:`anomri.detector.load` takes.
         scans: of the test set.
         out: folder for detections.
         work: device and progress.
@@ -106,8 +106,8 @@ class Trial:
         yield from self._lines(summarise(cases), "whole", named, detector)
 
     def _detector(self, rule: str, decide: str, blank_slices: str = "") -> Detector:
-        instead = pipeline.Instead(threshold=rule, decide=decide, blank_slices=blank_slices)
-        return pipeline.load_detector(self.model, device=self.work.device, instead=instead)
+        overrides = Overrides(threshold=rule, decide=decide, blank_slices=blank_slices)
+        return load(self.model, device=self.work.device, overrides=overrides)
 
     def _evaluate(self, detections: Path, scans: Found, out: Path, region: str) -> list[Line]:
         summary, _ = pipeline.evaluate(
@@ -146,14 +146,12 @@ def fitted_on(detector: Detector, scans: Found, work: Work) -> tuple[Detector, f
     section = detector.recipe.detection
     rule = section.threshold if section.threshold.name == "labelled" else Step(name="labelled")
     tracked = work.progress(scans.scans, "choosing the threshold")
-    maps = (detector.score(detector.prepare(files)) for files in tracked)
+    maps = (detector.first.score(detector.prepare(files)) for files in tracked)
     value = fit_threshold(maps, rule).value
     fixed = Step(name="fixed", options={"value": value})
     chosen = section.model_copy(update={"threshold": fixed, "decide": Step(name="above")})
     recipe = detector.recipe.model_copy(update={"detection": chosen})
-    return Detector(
-        recipe, detector.networks, device=detector.device, weights_hash=detector.weights_hash
-    ), value
+    return Detector({recipe.name: detector.first.with_recipe(recipe)}), value
 
 
 def _seen(row: Row, setting: Setting, sees: str) -> str:

@@ -12,9 +12,10 @@ import yaml
 from anomri.errors import UsageError
 from anomri.experiments.reproduction.protocol import FULL, Protocol, Size
 from anomri.models import SEGMENTERS
-from anomri.recipe import Recipe, builtin_names
+from anomri.recipe import CombinedRecipe, MapEntry, Recipe, SegmentationStep, Step, builtin_names
 
 BASELINE = "intensity"
+PAIR = ("whole", "enhancing")  # maps of a pair of rows, by what they show
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,21 @@ def _pair(name: str, parts: Sequence[Row]) -> Row:
     contrasts = tuple(c for part in parts for c in part.recipe.contrasts)
     named = recipe.model_copy(update={"name": name, "contrasts": contrasts})
     return Row(named, name, parts=tuple(parts))
+
+
+def pair_steps() -> tuple[SegmentationStep, ...]:
+    """Return the segmentation of a pair: the whole tumour, whose regions the other one names."""
+    whole, enhancing = PAIR
+    return (
+        SegmentationStep(step=Step(name="segment"), map=whole),
+        SegmentationStep(step=Step(name="name_regions"), map=enhancing),
+    )
+
+
+def pair_recipe(row: Row) -> CombinedRecipe:
+    """Return the recipe of a pair's run folder, which holds a folder for each of its rows."""
+    entries = {name: MapEntry(recipe=part.run) for name, part in zip(PAIR, row.parts, strict=True)}
+    return CombinedRecipe(name=row.recipe.name, maps=entries, segmentation=pair_steps())
 
 
 def _built_in(name: str) -> Row:

@@ -12,14 +12,14 @@ from pydantic import BaseModel
 
 from anomri import batch, pipeline
 from anomri.datasets import Found
-from anomri.detector import RECIPE, build_family
+from anomri.detector import build_recipe_network
 from anomri.errors import UsageError
 from anomri.experiments.reproduction.protocol import Setting
-from anomri.experiments.reproduction.rows import Row
+from anomri.experiments.reproduction.rows import Row, pair_recipe
 from anomri.files import read_json, read_tsv, write_text, write_tsv
 from anomri.postprocessing import TO_BE_FITTED
 from anomri.preprocessing import PreparedFolder
-from anomri.recipe import Recipe
+from anomri.recipe import RECIPE, Recipe
 
 METRICS, ENVIRONMENT = "metrics.tsv", "environment.json"
 LOSS = "val_loss"
@@ -66,9 +66,10 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
         for part in row.parts:
             train_row(part, scans, settings, work)
             shutil.copytree(work.run(part), run / part.run, dirs_exist_ok=True)
+        write_text(run / RECIPE, pair_recipe(row).to_yaml())
         return str(run)
     recipe, prepared = row.recipe, work.prepared(row.recipe)
-    learns = any(True for _ in build_family(recipe).parameters())
+    learns = any(True for _ in build_recipe_network(recipe).parameters())
     fits = recipe.detection.threshold.name in TO_BE_FITTED or bool(FITTING & set(settings))
     if learns or fits:
         pipeline.prepare(scans, prepared, recipe=recipe, progress=work.progress)

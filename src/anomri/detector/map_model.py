@@ -1,0 +1,261 @@
+"""One anomaly map of a detector: its recipe, its networks and what was fitted to them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anomri.errors import UsageError
+from anomri.models import Network, Reconstructor
+from anomri.postprocessing import (
+    TO_BE_FITTED,
+    WITHOUT_THRESHOLD,
+    clean,
+    nested_labels,
+    segment,
+    threshold_of_scan,
+)
+from anomri.recipe import Recipe, call
+from anomri.scan import AnomalyMap, FalsePositiveVolume, Labels, Mask, Scan, Threshold
+from anomri.scoring import (
+    MAHALANOBIS,
+    MEAN_RESIDUAL,
+    SEGMENTATIONS,
+    CodeStatistics,
+    code_distances,
+    score_scan,
+    slice_scores,
+    tumour_map,
+)
+
+WITH_MEDIUM = ("t1ce",)  # contrasts after contrast medium
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What calibration left in a run folder.
+
+    Attributes:
+        thresholds: by rule; those of slice scores by the score's name.
+        codes: statistics of the latents of healthy slices.
+    """
+
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    codes: CodeStatistics | None = None
+
+    def unmeasured(self) -> Fitted:
+        """Return the same without the measured false positives."""
+        thresholds = {name: replace(t, marked=None) for name, t in self.thresholds.items()}
+        return replace(self, thresholds=thresholds)
+
+
+class MapModel:
+    """A recipe, its networks and its thresholds, on a device.
+
+    Args:
+        recipe: how a scan becomes a map and the map a mask.
+        networks: with their weights; one reconstructor, or segmenters to be averaged.
+        fitted: thresholds and statistics from calibration.
+        device: where the networks run.
+        weights_hash: first 16 hex digits of the weights' SHA-256; empty without weights.
+        optional: whether a detector does without the map where its contrasts are missing.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        networks: Sequence[Network],
+        *,
+        fitted: Fitted | None = None,
+        device: torch.device | None = None,
+        weights_hash: str = "",
+        optional: bool = False,
+    ) -> None:
+        self.recipe = recipe
+        self.device = device or torch.device("cpu")
+        self.networks = [network.to(self.device).eval() for network in networks]
+        self.fitted = fitted or Fitted()
+        self.weights_hash = weights_hash
+        self.optional = optional
+
+    def with_recipe(self, recipe: Recipe) -> MapModel:
+        """Return the same networks under another recipe."""
+        return MapModel(
+            recipe,
+            self.networks,
+            fitted=self.fitted,
+            device=self.device,
+            weights_hash=self.weights_hash,
+            optional=self.optional,
+        )
+
+    @property
+    def thresholds(self) -> Mapping[str, Threshold]:
+        """Fitted thresholds by rule."""
+        return self.fitted.thresholds
+
+    @property
+    def required(self) -> frozenset[str]:
+        """Contrasts without which there is no map."""
+        return frozenset(self.recipe.contrasts) - frozenset(self.recipe.optional)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with recipe, weights and what was fitted."""
+        facts = [self.recipe.to_yaml(), self.weights_hash, repr(dict(self.thresholds))]
+        facts += [] if self.fitted.codes is None else [self.fitted.codes.digest]
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+    # maps
+
+    def score(self, scan: Scan) -> AnomalyMap:
+        """Return the cleaned map: what thresholds are compared with.
+
+        Args:
+            scan: prepared, with the recipe's contrasts and perhaps others.
+        """
+        scan, section = (
+            of_contrasts(scan, self.recipe.contrasts, self.recipe.optional),
+            self._section,
+        )
+        network, probabilities = self.networks[0], None
+        if isinstance(network, Reconstructor):
+            raw = score_scan(network, scan, section.score, device=self.device)
+        else:
+            probabilities = call(SEGMENTATIONS, section.score, self.networks, scan, self.device)
+            raw = tumour_map(scan, probabilities)
+        return replace(
+            clean(raw, section.clean),
+            shows=(section.shows,) * len(raw.values),
+            region_probabilities=probabilities,
+            latent_distances=self._latent_distances(scan),
+        )
+
+    def _latent_distances(self, scan: Scan) -> NDArray[np.float64] | None:
+        network, codes = self.networks[0], self.fitted.codes
+        if codes is None or not isinstance(network, Reconstructor):
+            return None
+        return code_distances(network, scan, codes, device=self.device)
+
+    # thresholds
+
+    def threshold(self, anomaly: AnomalyMap) -> Threshold:
+        """Return the recipe's threshold for a map, fitted before or found in the map itself.
+
+        Raises:
+            UsageError: the rule has to be fitted first and has not been.
+        """
+        rule = self._section.threshold
+        if rule.name in TO_BE_FITTED:
+            return self._fitted_threshold(rule.name)
+        return replace(threshold_of_scan(anomaly, rule), marked=self.expected)
+
+    @property
+    def fixed_value(self) -> float | None:
+        """The threshold's value where it is the same for every scan; else None."""
+        rule = self._section.threshold
+        if rule.name in TO_BE_FITTED:
+            return self.thresholds[rule.name].value if rule.name in self.thresholds else None
+        value = rule.options.get("value")
+        return float(value) if isinstance(value, int | float) else None
+
+    @property
+    def expected(self) -> FalsePositiveVolume | None:
+        """Measured false positives on healthy scans; None where they were not measured."""
+        rule = self._section.threshold
+        known = self.thresholds.get(rule.name)
+        if known is None or rule.options.get("value", known.value) != known.value:
+            return None  # another number was written into the recipe since
+        return known.marked
+
+    def scales(self, anomaly: AnomalyMap) -> bool:
+        """Tell whether a threshold times a factor means another mask."""
+        method = self._section.decide.name
+        return method not in WITHOUT_THRESHOLD and self.threshold(anomaly).value > 0
+
+    # segmentation
+
+    def segment(self, anomaly: AnomalyMap, threshold: Threshold) -> Mask:
+        """Return the mask of a map, with empty slices where the recipe's slice score says so.
+
+        Raises:
+            UsageError: the recipe asks for a slice score that is not there or was not fitted.
+        """
+        mask = segment(anomaly, threshold, self._section)
+        score = self._section.blank_slices
+        if score is None:
+            return mask
+        scores = {MEAN_RESIDUAL: slice_scores(anomaly), MAHALANOBIS: anomaly.latent_distances}
+        return without_healthy_slices(mask, scores[score], self._fitted_threshold(score))
+
+    def regions(self, anomaly: AnomalyMap, mask: Mask, threshold: Threshold) -> Labels | None:
+        """Return the regions that a segmenter names inside a mask; None where it cannot."""
+        probabilities = anomaly.region_probabilities
+        if probabilities is None or lacks_contrast_medium(anomaly.scan):
+            return None
+        return nested_labels(probabilities, threshold.value, mask)
+
+    @property
+    def _section(self) -> Any:
+        return self.recipe.detection
+
+    def _fitted_threshold(self, name: str) -> Threshold:
+        if name in self.thresholds:
+            return self.thresholds[name]
+        raise UsageError(
+            f"{self.recipe.name}: the threshold rule '{name}' has not been fitted. "
+            "Next: run `anomri calibrate` on the run folder, or choose another: "
+            "`--threshold robust` for the map, no slice score for slices."
+        )
+
+
+def of_contrasts(scan: Scan, contrasts: tuple[str, ...], optional: Sequence[str] = ()) -> Scan:
+    """Return the scan with these contrasts, in this order; 0 where an optional one is missing.
+
+    Raises:
+        UsageError: it lacks one that is not optional.
+    """
+    if scan.contrasts == contrasts:
+        return scan
+    if not set(contrasts) <= {*scan.contrasts, *optional}:
+        raise UsageError(
+            f"{scan.subject}: expected the contrasts {', '.join(contrasts)}, got "
+            f"{', '.join(scan.contrasts)}. Next: prepare the scan with the model's recipe."
+        )
+    volumes = dict(zip(scan.contrasts, scan.image, strict=True))
+    nothing = np.zeros(scan.brain.shape, np.float32)
+    image = np.stack([volumes.get(name, nothing) for name in contrasts])
+    return replace(scan, image=image, contrasts=contrasts)
+
+
+def lacks_contrast_medium(scan: Scan) -> bool:
+    """Tell whether the contrast that shows enhancing tumour was asked for and is missing."""
+    volumes = dict(zip(scan.contrasts, scan.image, strict=True))
+    return any(name in volumes and not volumes[name].any() for name in WITH_MEDIUM)
+
+
+def without_healthy_slices(
+    mask: Mask, scores: NDArray[np.float64] | None, threshold: Threshold
+) -> Mask:
+    """Return a copy of the mask, empty in the axial slices whose score is not above the threshold.
+
+    Args:
+        mask: (I, J, K).
+        scores: (K,), NaN where there is none; None where the model has no such score.
+        threshold: fitted to healthy slices.
+
+    Raises:
+        UsageError: the model has no such score.
+    """
+    if scores is None:
+        raise UsageError(
+            f"the slice score '{threshold.rule}' needs a family with codes of slices. "
+            "Next: choose `mean_residual`."
+        )
+    return mask & (scores > threshold.value)

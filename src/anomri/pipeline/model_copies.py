@@ -1,0 +1,77 @@
+"""A model's recipes and weights, copied into a run folder of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from anomri.detector import Detector, load, shipped_weights
+from anomri.errors import UsageError
+from anomri.files import write_bytes, write_text
+from anomri.pipeline.threshold_calibration import write_map_thresholds
+from anomri.recipe import CODES, RECIPE, THRESHOLDS, WEIGHTS, MapEntry, MapSource, model_layout
+
+
+def copy_model(model: str | Path, run: Path) -> None:
+    """Copy what a model is made of into a run folder; nothing where it is that model already.
+
+    Each of several maps gets a folder. The recipe is written last, so that a folder that a kill
+    left half copied is no model.
+
+    Args:
+        model: run folder, recipe file, or a built-in name.
+        run: folder to write.
+
+    Raises:
+        UsageError: the folder holds another model.
+    """
+    layout = model_layout(model)
+    if run != Path(model):
+        if (run / RECIPE).is_file() or any(run.glob(f"*/{RECIPE}")):
+            _check_same(load(model), load(run), run)
+            return
+        for name, source in layout.maps.items():
+            _copy_map(source, run / name if layout.recipe else run)
+        if layout.thresholds:
+            write_map_thresholds(run, layout.thresholds)
+    if layout.recipe and not (run / RECIPE).is_file():
+        entries = {
+            name: MapEntry(
+                recipe=entry.recipe if run == Path(model) else name, optional=entry.optional
+            )
+            for name, entry in layout.recipe.maps.items()
+        }
+        recipe = layout.recipe.model_copy(update={"maps": entries})
+        write_text(run / RECIPE, recipe.to_yaml())
+
+
+def _copy_map(source: MapSource, folder: Path) -> None:
+    for run in source.runs:
+        _copy(run, folder if run == source.home else folder / run.name, [WEIGHTS])
+    if source.home:
+        _copy(source.home, folder, [THRESHOLDS, CODES])
+    for run in source.runs:
+        _copy(run, folder if run == source.home else folder / run.name, [RECIPE])
+    if not source.runs:
+        if shipped_weights(source.recipe).is_file():
+            write_bytes(folder / WEIGHTS, shipped_weights(source.recipe).read_bytes())
+        write_text(folder / RECIPE, source.recipe.to_yaml())
+
+
+def _copy(source: Path, folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if (source / name).is_file():
+            write_bytes(folder / name, (source / name).read_bytes())
+
+
+def _check_same(wanted: Detector, there: Detector, run: Path) -> None:
+    if _facts(wanted) != _facts(there):
+        raise UsageError(
+            f"{run.name}: expected an empty folder or one of the model '{wanted.name}', "
+            f"got one of '{there.name}'. Next: choose another folder with -o."
+        )
+
+
+def _facts(detector: Detector) -> list[tuple[str, str, str]]:
+    models = detector.map_models.items()
+    return [(name, model.recipe.to_yaml(), model.weights_hash) for name, model in models]
