@@ -13,7 +13,7 @@ from pathlib import Path
 
 import anomri
 from anomri.datasets import find
-from anomri.detector import (Detector)
+from anomri.detector import Detector
 from anomri.pipeline import Selection
 from anomri.preprocessing import mask_to_native, read_truth
 from anomri.recipe import Step

@@ -6,14 +6,14 @@
 which the constants were chosen: these are no results, they show what the choices rest on. Each
 line changes one thing. Columns: mean whole-tumour Dice and the lowest; with T1CE also core and
 enhancing; of ``nichart`` mean lesion Dice and the median volume outside its automatic lesion masks.
-Maps are made once, on the prepared grid; masks are measured there.
+Maps are made once for each scan and score, on the prepared grid; masks are measured there.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,70 +21,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.datasets import find
-from anomri.detector import (Detector, load)
-from anomri.detector.beside import of_contrasts
+from anomri.detector import Detector, MapModel, load
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
-from anomri.postprocessing import (
-    MASK_STEPS,
-    REGION_STEPS,
-    SegmentationState,
-    decide,
-    largest_inscribed_radius_mm,
-)
-from anomri.recipe import Recipe, Step, call
-from anomri.scan import AnomalyMap, Mask, Scan, Threshold
-from anomri.scoring.coarse_segmentation import brightness
+from anomri.recipe import SegmentationStep, Step
+from anomri.scan import AnomalyMap, Mask, Scan
 
 WHOLE, CORE, ENHANCING = (1, 2, 4), (1, 4), (4,)
 FIFTH = (0.8, 1.2)
-GROWN = {
-    "fraction": 0.45,
-    "lowest": 1.5,
-    "fallback": 3.0,
-    "smallest_core_ml": 0.675,
-    "heaviness": 0.1,
-}
-REGIONS = {
-    "dims": 2,
-    "reach_mm": 2.0,
-    "smallest_ml": 0.2,
-    "hardly": 0.05,
-    "darker": 0.5,
-    "mass_mm": 7,
-}
-SMALL = {"mass_mm": 7.0, "brighter_than": 2.5, "probability": 0.5, "smallest_ml": 0.03}
+DEFAULT = load("default")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Case:
-    """A scan with the maps of its contrasts, ready to be decided on.
-
-    Attributes:
-        scan: prepared.
-        maps: of each contrast.
-        seen: what the network `lesions` gives each voxel, before brightness is asked.
-    """
+    """A prepared scan, and its maps by name and score."""
 
     scan: Scan
-    maps: Mapping[str, AnomalyMap]
-    seen: AnomalyMap
+    made: dict[tuple[str, str], AnomalyMap] = field(default_factory=dict)
 
     def truth(self, labels: tuple[int, ...]) -> Mask:
         """Return where the reference has one of these labels."""
         return np.isin(self.scan.truth if self.scan.truth is not None else 0, labels)
 
+    def maps(self, detector: Detector) -> dict[str, AnomalyMap]:
+        """Return the maps that the detector would make of the scan."""
+        return {
+            name: self._map(name, detector.map_models[name]) for name in detector.maps(self.scan)
+        }
+
+    def _map(self, name: str, model: MapModel) -> AnomalyMap:
+        section = model.recipe.detection
+        key = name, f"{section.score} {section.clean}"
+        if key not in self.made:
+            self.made[key] = model.score(self.scan)
+        return self.made[key]
+
 
 @dataclass(frozen=True)
 class Variant:
-    """The default with one thing changed."""
+    """The default with one thing changed.
+
+    Attributes:
+        name: of the line.
+        steps: of the segmentation.
+        detection: entries of ``detection``, by map.
+    """
 
     name: str
-    decide: Step
-    threshold: float = 4.0
-    regions: Step | None = None
-    enhancing: float = 1.5
-    small: Mapping[str, float] | None = None
+    steps: tuple[SegmentationStep, ...] = DEFAULT.steps
+    detection: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def detector(self) -> Detector:
+        """Return the default with this change."""
+        models = {
+            name: model.with_recipe(model.recipe.with_changes(**self.detection.get(name, {})))
+            for name, model in DEFAULT.map_models.items()
+            if name in {step.map for step in self.steps}
+        }
+        return Detector(models, self.steps)
 
 
 def main() -> None:
@@ -94,82 +88,80 @@ def main() -> None:
     words = parser.parse_args()
     splits = words.split_file or words.data / "splits.tsv"
     chosen = Selection.of_split(splits, "train")
-    tumours = list(cases(words.data / "brats2018", chosen, ("flair", "t1ce")))
-    elderly = list(cases(words.data / "nichart", chosen, ("flair",)))
+    tumours = list(cases(words.data / "brats2018", chosen))
+    elderly = list(cases(words.data / "nichart", chosen))
     print(f"{len(tumours)} gliomas, {len(elderly)} scans with white-matter lesions")
-    print(f"{'':34}{'whole':>7}{'lowest':>8}{'core':>7}{'enh.':>7}{'WML':>7}{'ml out':>8}")
+    print(f"{'':46}{'whole':>7}{'lowest':>8}{'core':>7}{'enh.':>7}{'WML':>7}{'ml out':>8}")
     for variant in variants():
-        print(f"{variant.name:34}{figures(variant, tumours, elderly)}", flush=True)
+        print(f"{variant.name:46}{figures(variant, tumours, elderly)}", flush=True)
 
 
-def cases(folder: Path, chosen: Selection, contrasts: tuple[str, ...]) -> Iterator[Case]:
-    """Yield the chosen scans of a folder with their cleaned maps."""
-    models = {"flair": load("intensity"), "t1ce": load("intensity_t1ce")}
-    model = load("intensity_regions" if "t1ce" in contrasts else "intensity")
-    network = network_alone()
+def cases(folder: Path, chosen: Selection) -> Iterator[Case]:
+    """Yield the chosen scans of a folder that have a reference."""
     for files in find(folder).scans:
         if files in chosen:
             try:
-                scan = model.prepare(files)
+                scan = DEFAULT.prepare(files)
             except ScanError as error:
                 print(error)
                 continue
             if scan.truth is not None:
-                maps = {c: models[c].score(of_contrasts(scan, (c,))) for c in contrasts}
-                yield Case(scan, maps, network.score(scan))
-
-
-def network_alone() -> Detector:
-    """Return `lesions_bright` without its question for brightness."""
-    model = load("lesions_bright")
-    score = Step(name="segment_coarsely", options={"spacing_mm": 2.0})
-    return Detector(model.recipe.with_detection(score=score), model.networks)
+                yield Case(scan)
 
 
 def variants() -> Iterator[Variant]:
     """Yield the default taken apart, then with each constant a fifth smaller and larger."""
-    hull, whole = Step(name="hull", options=REGIONS), Step(name="grow", options=GROWN)
-    yield Variant("above the threshold", Step(name="above"))
-    yield Variant("grown: `intensity`", whole)
-    papers = Step(name="hull", options={"dims": 3, "smallest_ml": 0.1})
-    yield Variant("+ T1CE: `intensity_regions`", whole, regions=papers)
-    inside = Step(name="hull", options={**REGIONS, "reach_mm": 0.0, "hardly": 0.0})
-    yield Variant("+ hulls of slices", whole, regions=inside)
-    rims = Step(name="hull", options={**REGIONS, "hardly": 0.0})
-    yield Variant("+ what rims enclose", whole, regions=rims)
-    yield Variant("+ a dark core", whole, regions=hull)
-    yield Variant("+ small lesions: `default`", whole, regions=hull, small=SMALL)
-    base = Variant("", whole, regions=hull, small=SMALL)
-    for name, value in SMALL.items():
-        for times in FIFTH:
-            small = {**SMALL, name: value * times}
-            yield replace(base, name=f"small: {name} {small[name]:g}", small=small)
-    for name, value in GROWN.items():
-        for times in FIFTH:
-            grown = Step(name="grow", options={**GROWN, name: value * times})
-            yield replace(base, name=f"{name} {value * times:g}", decide=grown)
-    for times in FIFTH:
-        yield replace(base, name=f"threshold {4 * times:g}", threshold=4 * times)
-        yield replace(base, name=f"T1CE threshold {1.5 * times:g}", enhancing=1.5 * times)
-        for name in ("reach_mm", "smallest_ml", "hardly", "darker", "mass_mm"):
-            options: dict[str, Any] = {**REGIONS, name: REGIONS[name] * times}
-            step = Step(name="hull", options=options)
-            yield replace(base, name=f"{name} {options[name]:g}", regions=step)
+    segment, _, name_regions = DEFAULT.steps
+    above = {"brightness": {"decide": Step(name="above")}}
+    yield Variant("above the threshold", (segment,), above)
+    yield Variant("grown: `intensity`", (segment,))
+    plain = name_regions.model_copy(update={"step": Step(name="name_regions")})
+    yield Variant("+ T1CE: `intensity_regions`", (segment, plain))
+    yield Variant("+ hulls of slices", (segment, changed(name_regions, reach_mm=0.0, hardly=0.0)))
+    yield Variant("+ what rims enclose", (segment, changed(name_regions, hardly=0.0)))
+    yield Variant("+ a dark core", (segment, name_regions))
+    yield Variant("+ small lesions: `default`")
+    for number, step in enumerate(DEFAULT.steps):
+        for option, value in step.step.options.items():
+            if isinstance(value, float | int) and option != "dims":
+                for times in FIFTH:
+                    steps = list(DEFAULT.steps)
+                    steps[number] = changed(step, **{option: value * times})
+                    line = f"{step.step.name}: {option} {value * times:g}"
+                    yield Variant(line, tuple(steps))
+    for name, model in DEFAULT.map_models.items():
+        section = model.recipe.detection
+        for entry in ("score", "threshold", "decide"):
+            yield from moved(name, entry, getattr(section, entry))
+
+
+def moved(name: str, entry: str, step: Step) -> Iterator[Variant]:
+    """Yield variants in which one number of a map's step is a fifth smaller and larger."""
+    for option, value in step.options.items():
+        if isinstance(value, float | int) and option != "spacing_mm":
+            for times in FIFTH:
+                options = {**step.options, option: value * times}
+                change = {name: {entry: Step(name=step.name, options=options)}}
+                yield Variant(f"{name}: {option} {value * times:g}", detection=change)
+
+
+def changed(step: SegmentationStep, **options: Any) -> SegmentationStep:
+    """Return a step with other options."""
+    inner = step.step.model_copy(update={"options": {**step.step.options, **options}})
+    return step.model_copy(update={"step": inner})
 
 
 def figures(variant: Variant, tumours: list[Case], elderly: list[Case]) -> str:
     """Return one line of the table."""
-    found = [detect(variant, case) for case in tumours]
-    whole = [
-        dice(labels > 0, case.truth(WHOLE)) for labels, case in zip(found, tumours, strict=True)
-    ]
+    detector = variant.detector()
+    found = [labels_of(detector, case) for case in tumours]
+    whole = overlaps(found, tumours, WHOLE, found_numbers=range(1, 256))
     line = f"{np.mean(whole):7.3f}{min(whole):8.2f}"
+    named = any(step.step.name == "name_regions" for step in variant.steps)
     for region in (CORE, ENHANCING):
-        each = [
-            dice(np.isin(x, region), c.truth(region)) for x, c in zip(found, tumours, strict=True)
-        ]
-        line += f"{np.mean(each):7.3f}" if variant.regions else f"{'-':>7}"
-    masks = [detect(variant, case) > 0 for case in elderly]
+        mean = np.mean(overlaps(found, tumours, region, found_numbers=region))
+        line += f"{mean:7.3f}" if named else f"{'-':>7}"
+    masks = [labels_of(detector, case) > 0 for case in elderly]
     lesions = [dice(mask, case.truth(WHOLE)) for mask, case in zip(masks, elderly, strict=True)]
     outside = [
         float((mask & ~case.truth(WHOLE)).sum() * case.scan.grid.voxel_ml)
@@ -178,35 +170,29 @@ def figures(variant: Variant, tumours: list[Case], elderly: list[Case]) -> str:
     return line + f"{np.mean(lesions):7.3f}{np.median(outside):8.1f}"
 
 
-def detect(variant: Variant, case: Case) -> NDArray[np.uint8]:
+def labels_of(detector: Detector, case: Case) -> NDArray[np.uint8]:
     """Return label numbers; those of the mask alone where nothing names regions."""
-    flair = case.maps["flair"]
-    section = Recipe.load("default").with_detection(decide=variant.decide).detection
-    mask = decide(flair, Threshold(value=variant.threshold, rule="fixed"), section)
-    if variant.small is not None:
-        mask = mask | small_lesions(case, mask, variant.small)
-    if variant.regions is None or "t1ce" not in case.maps:
-        return mask.astype(np.uint8)
-    whole = SegmentationState.of(flair).with_brain(case.scan.brain).with_mask(mask)
-    bright = SegmentationState.of(case.maps["t1ce"])
-    bright = bright.with_mask(bright.values > variant.enhancing).with_brain(case.scan.brain)
-    return call(REGION_STEPS, variant.regions, whole, bright).labels
+    made = detector.segment(case.maps(detector))
+    return made.mask.astype(np.uint8) if made.regions is None else made.regions
 
 
-def small_lesions(case: Case, mask: Mask, limits: Mapping[str, float]) -> Mask:
-    """Return what the network and brightness agree on, nothing where there is a mass."""
-    if largest_inscribed_radius_mm(mask, case.scan.grid.spacing) >= limits["mass_mm"]:
-        return np.zeros_like(mask)
-    bright = brightness(case.scan.image[0], case.scan.brain) > limits["brighter_than"]
-    seen = SegmentationState.of(case.seen)
-    found = seen.with_mask(bright & (seen.values > limits["probability"]))
-    step = Step(name="remove_small", options={"ml": limits["smallest_ml"]})
-    return call(MASK_STEPS, step, found).lesion
+def overlaps(
+    found: list[NDArray[np.uint8]],
+    cases: list[Case],
+    region: tuple[int, ...],
+    *,
+    found_numbers: range | tuple[int, ...],
+) -> list[float]:
+    """Return the Dice of a region in each case."""
+    return [
+        dice(np.isin(labels, list(found_numbers)), case.truth(region))
+        for labels, case in zip(found, cases, strict=True)
+    ]
 
 
-def dice(one: Mask, other: Mask) -> float:
-    total = float(one.sum() + other.sum())
-    return 2 * float((one & other).sum()) / total if total else 1.0
+def dice(mask: Mask, truth: Mask) -> float:
+    total = float(mask.sum() + truth.sum())
+    return 2 * float((mask & truth).sum()) / total if total else 1.0
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import torch
 from scipy import ndimage
 
 from anomri import pipeline
-from anomri.detector import (Detector, build_recipe_network)
+from anomri.detector import Detector, build_recipe_network
 from anomri.models import Reconstructor
 from anomri.recipe import Preparation, Recipe, Step
 

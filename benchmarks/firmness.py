@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from anomri.datasets import find
-from anomri.detector import (Detector, load)
+from anomri.detector import Detector, load
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.postprocessing.components import Components

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from anomri import pipeline
+from anomri.detector import load
 from anomri.synthesis import make_phantoms
 
 MIB = 1024  # ru_maxrss is in KiB on Linux
@@ -25,7 +26,7 @@ MIB = 1024  # ru_maxrss is in KiB on Linux
 def detect(cohort: Path, out: Path) -> None:
     """Detect on a whole cohort and print seconds and peak MiB."""
     found = pipeline.find_scans(cohort, layout="phantom")
-    model = pipeline.load_detector("intensity", device="cpu")
+    model = load("intensity", device="cpu")
     start = time.perf_counter()
     pipeline.detect(found, model, out)
     pipeline.report(out)

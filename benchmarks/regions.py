@@ -29,13 +29,13 @@ from scipy import ndimage
 from anomri.models import build
 from anomri.postprocessing import (
     MASK_STEPS,
-    REGION_STEPS,
     SEGMENTATION_METHODS,
     Regions,
     SegmentationState,
     fit_mixture,
     together,
 )
+from anomri.postprocessing.regions import hull
 from anomri.recipe import Step, call
 
 SHAPE = (240, 240, 155)
@@ -75,7 +75,7 @@ def masked(state: SegmentationState) -> SegmentationState:
 
 
 def named(whole: SegmentationState, enhancing: SegmentationState) -> Regions:
-    return call(REGION_STEPS, Step(name="hull"), whole, enhancing)
+    return hull(whole, enhancing)
 
 
 def reconstruct(name: str, slices: int) -> Callable[[], object]:

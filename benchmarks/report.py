@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from anomri.datasets import find
-from anomri.detector import (load)
+from anomri.detector import load
 from anomri.pipeline import detect
 from anomri.reporting import write_page
 from anomri.synthesis import make_phantoms

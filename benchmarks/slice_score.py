@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.detector import (Detector, load)
+from anomri.detector import Detector, load
 from anomri.evaluation import RankedSlices, pooled_slice_auroc
-from anomri.postprocessing import decide
 from anomri.preprocessing import PreparedFolder
 from anomri.scan import Mask, Scan
 from anomri.scoring import slice_scores
@@ -46,7 +45,7 @@ class Slices:
     def of(cls, detector: Detector, scan: Scan) -> Slices:
         """Look at a scan with truth."""
         anomaly = detector.first.score(scan)
-        mask = decide(anomaly, detector.threshold(anomaly), detector.recipe.detection)
+        mask = detector.first.segment(anomaly, detector.first.threshold(anomaly))
         truth = (np.asarray(scan.truth) > 0) & scan.brain
         held = np.flatnonzero(scan.brain.any(axis=(0, 1)))
         lesion_free = detector.recipe.training.model_copy(update={"lesions": "drop"})

@@ -48,12 +48,12 @@ def test_a_device_whose_driver_fails_says_so_in_one_line(monkeypatch: pytest.Mon
 
 @pytest.mark.usefixtures("no_accelerator")
 def test_detect_and_train_end_with_exit_code_2(tmp_path: Path) -> None:
-    from anomri.pipeline import load_detector
+    from anomri.detector import load
     from anomri.recipe import Training
     from anomri.training.trainer import Machine, make_trainer
 
     with pytest.raises(UsageError):
-        load_detector("intensity", device="mps")
+        load("intensity", device="mps")
     with pytest.raises(UsageError) as caught:
         make_trainer(Training(), tmp_path, Machine("mps"), progress=False)
     assert caught.value.exit_code == 2

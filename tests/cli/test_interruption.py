@@ -15,6 +15,7 @@ import pytest
 
 from anomri import cli, pipeline
 from anomri.datasets import find
+from anomri.detector import load
 from anomri.files import write_text
 
 
@@ -99,7 +100,7 @@ def test_a_detection_that_was_killed_at_once_is_no_source_of_the_next_one(
     out = tmp_path / "a"
     monkeypatch.setattr("anomri.pipeline.detection.each", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.detect(find(tmp_path), pipeline.load_detector("intensity"), out)
+        pipeline.detect(find(tmp_path), load("intensity"), out)
     (out / "sub-a" / "anat").mkdir(parents=True)
     (out / "sub-a" / "anat" / "sub-a_desc-anomaly_flair.nii.gz").touch()
     (scan,) = find(tmp_path).scans

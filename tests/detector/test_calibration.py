@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from anomri.detector import (Fitted, MapModel, load)
+from anomri.detector import Fitted, MapModel, load
 from anomri.pipeline.model_copies import copy_model
 from anomri.pipeline.threshold_calibration import Calibration
 from anomri.postprocessing import segment

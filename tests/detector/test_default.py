@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from anomri import load
 from anomri.cli.scan_commands import detect
-from anomri.detector import (Detector)
+from anomri.detector import Detector
 from anomri.errors import ScanError
 from anomri.preprocessing import prepare_images
 from anomri.recipe import Overrides, Recipe, Step
@@ -102,7 +102,7 @@ def test_without_a_mass_the_network_adds_small_lesions(
     one, two = (np.asarray(part.detect({"flair": file}).mask.dataobj) > 0 for part in parts)
     assert (one & ~two).any()
     np.testing.assert_array_equal(np.asarray(result.mask.dataobj) > 0, one | two)
-    notes = [note for note in result.detection.anomaly.scan.notes]
+    notes = result.detection.anomaly.scan.notes
     assert any(note.kind is NoteKind.NO_MASS for note in notes)
 
 

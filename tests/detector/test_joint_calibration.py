@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from anomri.detector import (Detector, load, MapModel)
-from anomri.pipeline.model_copies import copy_model
-from anomri.pipeline.threshold_calibration import Calibration
+from anomri.detector import Detector, MapModel, load
 from anomri.errors import UsageError
 from anomri.pipeline import calibrate
+from anomri.pipeline.model_copies import copy_model
+from anomri.pipeline.threshold_calibration import Calibration
 from anomri.postprocessing.false_positive_calibration import SCALES
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Overrides, Recipe, Step

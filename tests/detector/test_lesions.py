@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from anomri.datasets import find
-from anomri.detector import (Detector, load)
-from anomri.detector import of_contrasts
+from anomri.detector import Detector, load, of_contrasts
 from anomri.detector.map_model import lacks_contrast_medium
 from anomri.errors import MissingContrast, RecipeError, UsageError
 from anomri.recipe import Recipe

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from anomri.detector import (Detector, build_recipe_network, builtin_models, load)
-from anomri.pipeline.threshold_calibration import Calibration
+from anomri.detector import Detector, build_recipe_network, load
 from anomri.errors import RecipeError, UsageError
 from anomri.models import save_weights
+from anomri.pipeline.threshold_calibration import Calibration
 from anomri.postprocessing import ThresholdFits
 from anomri.recipe import Overrides, Recipe, builtin_names
 from anomri.scan import REGIONS, AnomalyMap, Scan, ThresholdFacts

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from anomri import pipeline
+from anomri.detector import load
 from anomri.files import read_tsv
 from anomri.preprocessing.template.placement import template
 from anomri.reporting import write_page
@@ -25,7 +26,7 @@ def test_a_t1_given_as_flair_is_told_everywhere(
     nib.save(image, tmp_path / "in" / "case_flair.nii.gz")
     found = pipeline.find_scans(tmp_path / "in")
     with caplog.at_level(logging.WARNING):
-        pipeline.detect(found, pipeline.load_detector("intensity", device="cpu"), tmp_path / "out")
+        pipeline.detect(found, load("intensity", device="cpu"), tmp_path / "out")
     assert "FLAIR looks like T1" in caplog.text
     (row,) = read_tsv(tmp_path / "out" / "summary.tsv")
     assert "FLAIR looks like T1" in row["notes"]

@@ -11,7 +11,7 @@ import pytest
 
 from anomri.batch import replace_all
 from anomri.datasets import Found, LeftOut
-from anomri.detector import (Detector, load)
+from anomri.detector import Detector, load
 from anomri.errors import ScanError
 from anomri.experiments.comparison.measurement import MeasureTask
 from anomri.files import read_tsv
@@ -41,7 +41,9 @@ def detected(ball_scan: Scan, files: ScanFiles, shows: str, out: Path) -> int:
     recipe = Recipe.load("intensity").with_changes(shows=shows)
     recipe = recipe.model_copy(update={"contrasts": ("t1ce",)})
     scan = replace(ball_scan, contrasts=("t1ce",), label=files.label)
-    detection = Detector.of(recipe, load("intensity", device="cpu").first.networks).detect_scan(scan)
+    detection = Detector.of(recipe, load("intensity", device="cpu").first.networks).detect_scan(
+        scan
+    )
     write_detection(detection, out)
     return int(detection.mask.sum())
 

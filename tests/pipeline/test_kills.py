@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from anomri.detector import (load)
-from anomri.pipeline.model_copies import copy_model
+from anomri.detector import load
 from anomri.errors import UsageError
 from anomri.files import write_text
+from anomri.pipeline.model_copies import copy_model
 
 WORKER = "import os, time; from anomri.files.processes import end_with; end_with(os.getppid()); "
 WORKER += "print(os.getpid(), flush=True); time.sleep(60)"

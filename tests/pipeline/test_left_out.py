@@ -10,6 +10,7 @@ import pytest
 from anomri import batch, pipeline
 from anomri.batch import known
 from anomri.datasets import Found, LeftOut, find
+from anomri.detector import load
 from anomri.files import read_tsv
 from anomri.reporting import write_detection, write_tables
 from anomri.scan import AnomalyMap, Detection, Scan, Threshold
@@ -42,7 +43,7 @@ def _looked_at(scan: Scan, out: Path) -> None:
 
 def test_nobody_vanishes(data_set: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    detector = pipeline.load_detector("intensity", device="cpu")
+    detector = load("intensity", device="cpu")
     outcome = pipeline.detect(find(data_set), detector, out)
     assert outcome.exit_code == 3
     rows = {row["label"]: row for row in read_tsv(out / "summary.tsv")}

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from anomri.datasets import Found
-from anomri.detector import (load)
+from anomri.detector import load
 from anomri.errors import GridMismatch, UsageError
-from anomri.pipeline import Instead, evaluate, read_case
+from anomri.pipeline import evaluate, read_case
 from anomri.preprocessing import prepare_scan, read_truth
-from anomri.recipe import Preparation
+from anomri.recipe import Overrides, Preparation
 from anomri.reporting import write_detection
 from anomri.scan import Affine, Grid, Labels, Scan, ScanFiles
 
@@ -67,7 +67,7 @@ def test_codes_of_0_are_a_lost_header_too(tmp_path: Path, labels: Labels) -> Non
 
 def test_unknown_words_are_refused() -> None:
     with pytest.raises(UsageError, match="auto, header, scan"):
-        Instead(mask_grid="voxels").of(load("intensity", device="cpu"))
+        load("intensity", device="cpu", overrides=Overrides(mask_grid="voxels"))
 
 
 def test_evaluation_keeps_it_out_of_the_mean(ball_scan: Scan, tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 import anomri
 from anomri import pipeline
 from anomri.cli import app
+from anomri.detector import load
 from anomri.errors import UsageError
+from anomri.recipe import Overrides
 from anomri.synthesis import make_phantoms
 
 RECIPE = """
@@ -90,9 +92,7 @@ def test_a_second_run_does_nothing(work: Path) -> None:
 
 def test_another_threshold_is_another_result(work: Path) -> None:
     found = pipeline.find_scans(work / "phantoms")
-    detector = pipeline.load_detector(
-        str(work / "run"), device="cpu", instead=pipeline.Instead(threshold="healthy")
-    )
+    detector = load(str(work / "run"), device="cpu", overrides=Overrides(threshold="healthy"))
     outcome = pipeline.detect(found, detector, work / "healthy")
     assert len(outcome.done) == 4
     record = json.loads(next((work / "healthy").glob("sub-*/anat/*lesion_mask.json")).read_text())
@@ -101,7 +101,7 @@ def test_another_threshold_is_another_result(work: Path) -> None:
 
 def test_an_unfitted_rule_says_what_to_do(work: Path) -> None:
     with pytest.raises(UsageError, match="anomri calibrate"):
-        pipeline.load_detector("intensity", instead=pipeline.Instead(threshold="labelled"))
+        load("intensity", overrides=Overrides(threshold="labelled"))
     detector = load("intensity", overrides=Overrides(threshold="labelled"))
     with pytest.raises(UsageError, match="anomri calibrate"):
         pipeline.detect(pipeline.find_scans(work / "phantoms"), detector, work / "none")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from anomri import pipeline
+from anomri.detector import load
 
 
 @pytest.mark.real
@@ -15,7 +16,7 @@ def test_intensity_finds_real_gliomas(real_data: Path, tmp_path: Path) -> None:
     """Three training cases; their mean of 0.89 was measured when the row was built."""
     chosen = frozenset({"Brats18_CBICA_AME_1", "Brats18_CBICA_AQP_1", "Brats18_CBICA_AWG_1"})
     found = pipeline.find_scans(real_data / "brats2018", selection=pipeline.Selection(chosen))
-    detector = pipeline.load_detector("intensity", device="cpu")
+    detector = load("intensity", device="cpu")
     assert pipeline.detect(found, detector, tmp_path).exit_code == 0
     scores = [pipeline.measure_case(tmp_path, files)["dice"] for files in found.scans]
     assert np.mean(scores) > 0.85
@@ -36,6 +37,6 @@ def test_other_data_sets_give_sane_masks(
 ) -> None:
     selection = pipeline.Selection(frozenset({subject}))
     found = pipeline.find_scans(real_data / folder, selection=selection)
-    detector = pipeline.load_detector("intensity", device="cpu")
+    detector = load("intensity", device="cpu")
     assert pipeline.detect(found, detector, tmp_path).exit_code == 0
     assert pipeline.measure_case(tmp_path, found.scans[0])["dice"] > least

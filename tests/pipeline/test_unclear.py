@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from anomri import pipeline
 from anomri.cli import app
 from anomri.datasets import find
+from anomri.detector import load
 from anomri.errors import MissingContrast, ScanError, UsageError
 from anomri.pipeline.evaluation import EvaluateTask
 from anomri.preprocessing import PreparedFolder, with_unclear_noted
@@ -38,7 +39,7 @@ def two_runs(tmp_path: Path) -> Path:
 
 
 def test_a_contrast_that_several_files_claim_says_so_when_it_is_missed(two_runs: Path) -> None:
-    detector = pipeline.load_detector("intensity", device="cpu")
+    detector = load("intensity", device="cpu")
     with pytest.raises(MissingContrast, match=r"run-1_FLAIR.*run-2_FLAIR"):
         detector.prepare(find(two_runs).scans[1])
 

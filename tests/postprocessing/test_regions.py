@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomri.postprocessing import REGION_STEPS, Regions, SegmentationState, nested_labels
-from anomri.recipe import Step, call
+from anomri.postprocessing import Regions, SegmentationState, nested_labels
+from anomri.postprocessing.regions import hull
 from anomri.scan import Labels, Mask
 
 # One axial slice: a frame of enhancing tumour (4) around necrosis (1), open where the hull
@@ -40,7 +40,7 @@ def of_masks(whole: Mask, enhancing: Mask, **options: Any) -> Regions:
         SegmentationState(mask.astype(np.float32), brain, (1.0, 1.0, 1.0), 1e-3, mask)
         for mask in (whole, enhancing)
     ]
-    return call(REGION_STEPS, Step(name="hull", options=options), *maps)
+    return hull(*maps, **options)
 
 
 MOVES = [partial(np.flip, axis=axis) for axis in range(3)]
@@ -158,7 +158,7 @@ def test_faint_enhancement_is_not_credible() -> None:
     height = (float(values[mask].mean()) - centre) / spread
     for least, enhances in ((height - 0.01, True), (height + 0.01, False)):
         options = {"least_contrast": least, "smallest_ml": 0}
-        found = call(REGION_STEPS, Step(name="hull", options=options), bright, bright)
+        found = hull(bright, bright, **options)
         assert (4 in found.labels) == enhances
 
 
@@ -222,7 +222,7 @@ def regions_of(share: float, **options: Any) -> Regions:
         SegmentationState(values, brain, spacing, 1e-3, enhancing),
     ]
     options = {"smallest_ml": 0, "hardly": 0.05, "darker": 10, **options}
-    return call(REGION_STEPS, Step(name="hull", options=options), *maps)
+    return hull(*maps, **options)
 
 
 @pytest.mark.parametrize("share", [0, 0.03])

@@ -9,16 +9,12 @@ import pytest
 
 from anomri.errors import RecipeError
 from anomri.postprocessing import (
-    MAP_STEPS,
-    MASK_STEPS,
-    RULES,
     SEGMENTATION_METHODS,
     clean,
-    decide,
-    decide_nearby,
+    segment,
     threshold_of_scan,
 )
-from anomri.recipe import Detection, Recipe, Step, builtin_names
+from anomri.recipe import Detection, Recipe, Step
 from anomri.scan import AnomalyMap, Mask, Scan, Threshold
 
 ERODE = Step(name="erode_brain", options={"mm": 4})
@@ -37,26 +33,17 @@ def dice(mask: Mask, scan: Scan) -> float:
     return float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
 
 
-@pytest.mark.parametrize("name", builtin_names())
-def test_every_step_of_a_recipe_that_ships_is_in_its_table(name: str) -> None:
-    section = Recipe.load(name).detection
-    assert {step.name for step in section.clean} <= set(MAP_STEPS)
-    assert {step.name for step in section.refine} <= set(MASK_STEPS)
-    assert section.decide.name in SEGMENTATION_METHODS
-    assert section.threshold.name in RULES
-
-
 def test_the_intensity_recipe_finds_the_ball(anomaly: AnomalyMap) -> None:
     section = Recipe.load("intensity").detection
     cleaned = clean(anomaly, section.clean)
-    mask = decide(cleaned, threshold_of_scan(cleaned, section.threshold), section)
+    mask = segment(cleaned, threshold_of_scan(cleaned, section.threshold), section)
     assert dice(mask, anomaly.scan) > 0.85
 
 
 @pytest.mark.parametrize("decision", sorted(set(SEGMENTATION_METHODS) - {"hysteresis"}))
 def test_every_decision_finds_the_ball(anomaly: AnomalyMap, decision: str) -> None:
     section = Detection(decide=Step(name=decision))
-    assert dice(decide(anomaly, TWO, section), anomaly.scan) > 0.95
+    assert dice(segment(anomaly, TWO, section), anomaly.scan) > 0.95
 
 
 def test_clean_keeps_the_scan_and_remembers_the_eroded_brain(anomaly: AnomalyMap) -> None:
@@ -88,7 +75,9 @@ def test_contrasts_are_combined_by_their_maximum(anomaly: AnomalyMap) -> None:
     left, right = anomaly.values.copy(), anomaly.values.copy()
     left[:, :30], right[:, 30:] = 0, 0
     both = replace(anomaly, values=np.concatenate([left, right]))
-    np.testing.assert_array_equal(decide(both, TWO, Detection()), decide(anomaly, TWO, Detection()))
+    np.testing.assert_array_equal(
+        segment(both, TWO, Detection()), segment(anomaly, TWO, Detection())
+    )
 
 
 def test_refining_may_reach_the_rim_that_the_decision_does_not_see(anomaly: AnomalyMap) -> None:
@@ -97,8 +86,8 @@ def test_refining_may_reach_the_rim_that_the_decision_does_not_see(anomaly: Anom
     half = scan.brain.copy()
     half[:, :, 22] = False  # a gap in what the decision sees
     cut = replace(bright, eroded_brain=half, values=bright.values * half)
-    seen = decide(cut, TWO, Detection())
-    refined = decide(cut, TWO, Detection(refine=(Step(name="close", options={"mm": 2}),)))
+    seen = segment(cut, TWO, Detection())
+    refined = segment(cut, TWO, Detection(refine=(Step(name="close", options={"mm": 2}),)))
     assert not seen[:, :, 22].any()
     assert refined[:, :, 22].any()
     assert not (refined & ~scan.brain).any()
@@ -110,8 +99,8 @@ def test_steps_apply_in_their_order(anomaly: AnomalyMap) -> None:
     speckled = replace(
         anomaly, values=anomaly.values + 3 * (rng.random(anomaly.values.shape) > 0.9)
     )
-    one = decide(speckled, TWO, Detection(refine=(close, largest)))
-    other = decide(speckled, TWO, Detection(refine=(largest, close)))
+    one = segment(speckled, TWO, Detection(refine=(close, largest)))
+    other = segment(speckled, TWO, Detection(refine=(largest, close)))
     assert one.sum() > other.sum()
 
 
@@ -119,16 +108,4 @@ def test_a_step_in_the_wrong_section_is_refused(anomaly: AnomalyMap) -> None:
     with pytest.raises(RecipeError, match=r"'close'.*section"):
         clean(anomaly, [Step(name="close", options={"mm": 2})])
     with pytest.raises(RecipeError, match=r"'median'.*section"):
-        decide(anomaly, TWO, Detection(refine=(Step(name="median", options={"size_mm": 2}),)))
-
-
-def test_nearby_masks_have_the_threshold_a_fifth_lower_and_higher(anomaly: AnomalyMap) -> None:
-    lower, higher = decide_nearby(anomaly, TWO, Detection())
-    np.testing.assert_array_equal(lower, (anomaly.values[0] > 1.6) & anomaly.scan.brain)
-    np.testing.assert_array_equal(higher, (anomaly.values[0] > 2.4) & anomaly.scan.brain)
-    assert lower.sum() > higher.sum() > 0
-
-
-def test_no_nearby_masks_where_the_threshold_means_nothing(anomaly: AnomalyMap) -> None:
-    assert decide_nearby(anomaly, TWO, Detection(decide=Step(name="mixture"))) == ()
-    assert decide_nearby(anomaly, replace(TWO, value=0.0), Detection()) == ()
+        segment(anomaly, TWO, Detection(refine=(Step(name="median", options={"size_mm": 2}),)))

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from anomri.errors import RecipeError
 from anomri.models import RECONSTRUCTORS, SEGMENTERS
-from anomri.postprocessing import MAP_STEPS, MASK_STEPS, RULES, SEGMENTATION_METHODS
+from anomri.postprocessing import (
+    COMBINATION_STEPS,
+    MAP_STEPS,
+    MASK_STEPS,
+    RULES,
+    SEGMENTATION_METHODS,
+)
 from anomri.preprocessing import INTENSITIES
-from anomri.recipe import Recipe, Step, builtin_names
+from anomri.recipe import CombinedRecipe, Recipe, Step, builtin_names, load_recipe
 from anomri.scoring import SCORES, SEGMENTATIONS
 
 MINIMAL = "name: one\nfamily: vae\n"
@@ -16,7 +24,12 @@ MINIMAL = "name: one\nfamily: vae\n"
 
 @pytest.mark.parametrize("source", builtin_names())
 def test_every_builtin_recipe_names_what_exists(source: str) -> None:
-    recipe = Recipe.load(source)
+    recipe = load_recipe(source)
+    if isinstance(recipe, CombinedRecipe):
+        steps = {step.step.name for step in recipe.segmentation}
+        assert steps <= {"segment", *COMBINATION_STEPS}
+        assert {entry.recipe for entry in recipe.maps.values()} <= set(builtin_names())
+        return
     detection = recipe.detection
     assert recipe.family.name in RECONSTRUCTORS | SEGMENTERS
     assert recipe.preparation.intensity.name in INTENSITIES
@@ -85,3 +98,15 @@ def test_a_crop_is_what_the_network_sees() -> None:
     assert cropped.size == (160, 48, 64)  # no longer than the image
     with pytest.raises(RecipeError, match=r"crop: expected 3 numbers of voxels, got \(160, 192\)"):
         Recipe.parse(text + "training: {crop: [160, 192]}", origin="x")
+
+
+def test_a_combined_recipe_reads_back_as_itself(tmp_path: Path) -> None:
+    recipe = load_recipe("default")
+    assert isinstance(recipe, CombinedRecipe)
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    assert load_recipe(tmp_path / "recipe.yaml") == recipe
+
+
+def test_entries_that_moved_to_combined_recipes_are_read_over() -> None:
+    old = MINIMAL + "detection: {regions: {hull: {dims: 2}}, mass_mm: 7}"
+    assert Recipe.parse(old, origin="x") == Recipe.parse(MINIMAL, origin="x")

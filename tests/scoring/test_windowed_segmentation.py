@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from anomri.detector import (build_recipe_network, load)
+from anomri.detector import build_recipe_network, load
 from anomri.errors import UsageError
 from anomri.models import Batch, Losses, Segmenter, build_segmenter, save_weights
 from anomri.recipe import Recipe

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from safetensors.torch import load_file
 
-from anomri.detector import (load)
+from anomri.detector import load
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training import train
@@ -60,7 +60,9 @@ def test_a_scan_of_another_depth_is_scored(run: Path, prepared: PreparedFolder) 
         brain=np.pad(scan.brain, ((0, 0),) * 2 + ((2, 3),)),
         grid=replace(scan.grid, shape=(32, 32, 24)),
     )
-    np.testing.assert_allclose(detector.first.score(deeper).values[..., 2:-3], anomaly.values, atol=1e-6)
+    np.testing.assert_allclose(
+        detector.first.score(deeper).values[..., 2:-3], anomaly.values, atol=1e-6
+    )
     assert anomaly.values.shape == (1, 32, 32, 19)
     assert np.abs(anomaly.reconstruction[:, scan.brain]).max() > 0
 

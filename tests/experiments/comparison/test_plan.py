@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.datasets import Found, find
-from anomri.detector import (build_recipe_network, load)
+from anomri.detector import Detector, build_recipe_network, load
 from anomri.errors import RecipeError, UsageError
 from anomri.experiments.comparison import Definition, Plan, compare
 from anomri.experiments.comparison.entries import (
@@ -26,7 +26,7 @@ from anomri.experiments.comparison.entries import (
 )
 from anomri.experiments.comparison.page import BEGIN, section
 from anomri.experiments.comparison.score_table import Scores
-from anomri.experiments.reproduction import Data, Row, Work, made_section
+from anomri.experiments.reproduction import Data, Row, Work, made_section, pair_steps
 from anomri.files import read_tsv, write_tsv
 from anomri.models import save_weights
 from anomri.recipe import Recipe
@@ -237,10 +237,8 @@ def test_a_fingerprint_is_of_what_is_done_to_a_scan() -> None:
     ]
     assert prints[0] == prints[1] == prints[2]
     assert len(set(prints)) == 3
-    beside = with_recipe(detector, recipe).with_beside(detector)
-    small = with_recipe(detector, recipe).with_small(detector)
-    for more in (beside, small):
-        assert fingerprint(more) not in prints
+    maps = {"whole": detector.first, "enhancing": detector.first}
+    assert fingerprint(Detector(maps, pair_steps())) not in prints
 
 
 @pytest.mark.parametrize("rule", ["healthy", "healthy_decision", "labelled"])

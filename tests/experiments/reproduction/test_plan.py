@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.datasets import find
-from anomri.detector import (load_thresholds)
+from anomri.detector import load_thresholds
 from anomri.errors import UsageError
 from anomri.experiments.reproduction import (
     Data,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from anomri.detector import (build_recipe_network)
+from anomri.detector import build_recipe_network
 from anomri.experiments.reproduction import Protocol
 from anomri.postprocessing import MAP_STEPS, MASK_STEPS, RULES, SEGMENTATION_METHODS
 from anomri.recipe import Recipe

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anomri.datasets import find
-from anomri.detector import (load)
+from anomri.detector import load
 from anomri.errors import UsageError
 from anomri.experiments.reproduction import Work
 from anomri.experiments.reproduction.measurement import fitted_on

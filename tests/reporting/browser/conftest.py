@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from anomri.datasets import find
-from anomri.detector import (load)
+from anomri.detector import load
 from anomri.errors import BadIntensities
 from anomri.evaluation import write_table
 from anomri.pipeline import detect, evaluate

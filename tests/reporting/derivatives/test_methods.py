@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from anomri.detector import (load)
+from anomri.detector import load
 from anomri.reporting import Record
 from anomri.reporting.derivatives.citations import citations
 from anomri.reporting.derivatives.methods import methods_text, model_names

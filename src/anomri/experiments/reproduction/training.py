@@ -55,7 +55,7 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     """Prepare, train where there is anything to train, and fit thresholds where they are asked for.
 
     Returns:
-        What :func:`anomri.pipeline.load_detector` takes.
+        What :func:`anomri.detector.load` takes.
 
     Raises:
         UsageError: the folder of the work holds others than these scans, or what was learnt from
