@@ -14,6 +14,7 @@ from anomri.cli.scan_commands import detect
 from anomri.detector import Detector
 from anomri.errors import ScanError
 from anomri.recipe import Recipe, Step
+from anomri.scan import ADD_IF_NO_MASS, NoteKind
 
 SHAPE, SPACING = (80, 96, 60), (2.0, 2.0, 2.0)
 CENTRE, EDEMA, RIM, TWIN = (22, 48, 30), (30, 48, 30), (27, 48, 30), (57, 48, 30)
@@ -90,8 +91,10 @@ def test_without_a_mass_the_model_of_small_lesions_adds_its_own(
     one, two = (np.asarray(part.mask.dataobj) > 0 for part in parts)
     assert (one & ~two).any()
     np.testing.assert_array_equal(np.asarray(result.mask.dataobj) > 0, one | two)
-    assert any("no mass" in note for note in result.detection.anomaly.scan.notes)
-    assert "small" in result.detection.provenance
+    assert NoteKind.NO_MASS in {note.kind for note in result.detection.anomaly.scan.notes}
+    small = result.detection.provenance.map_of(ADD_IF_NO_MASS)
+    assert small is not None
+    assert small.threshold is not None
 
 
 def test_a_chosen_decision_is_the_users(patient: dict[str, Path]) -> None:

@@ -22,7 +22,7 @@ from anomri.errors import RecipeError, UsageError
 from anomri.models import save_weights
 from anomri.postprocessing import ThresholdFits
 from anomri.recipe import Recipe
-from anomri.scan import REGIONS, AnomalyMap, Scan
+from anomri.scan import NAME_REGIONS, REGIONS, AnomalyMap, Scan
 
 SMALL = """
 name: {name}
@@ -86,8 +86,11 @@ def test_a_folder_of_two_contrasts_is_one_model(pair: Path, two_contrasts: Scan)
     assert detection.anomaly.values.shape == (2, *two_contrasts.brain.shape)
     assert detection.regions is not None
     np.testing.assert_array_equal(detection.regions > 0, detection.mask)
-    assert detection.provenance["beside"]["recipe"] == "small_t1ce"
-    assert detection.provenance["beside"]["threshold"] == {"value": 2.0, "rule": "fixed"}
+    enhancing = detection.provenance.map_of(NAME_REGIONS)
+    assert enhancing is not None
+    assert enhancing.recipe == "small_t1ce"
+    assert enhancing.threshold is not None
+    assert (enhancing.threshold.value, enhancing.threshold.rule) == (2.0, "fixed")
 
 
 def test_both_thresholds_move_for_the_range_of_a_tumour(pair: Path, two_contrasts: Scan) -> None:
@@ -126,7 +129,7 @@ def test_no_core_and_a_note_without_enhancement(two_contrasts: Scan) -> None:
     detection = load("intensity_regions", device="cpu").detect_scan(scan)
     assert detection.regions is not None
     assert set(np.unique(detection.regions)) == {0, 2}
-    assert "no credible contrast enhancement" in detection.anomaly.scan.notes[0]
+    assert "no credible contrast enhancement" in detection.anomaly.scan.notes[0].text
 
 
 def test_models_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from anomri.errors import UsageError
 from anomri.postprocessing import REGION_STEPS, Regions, SegmentationState, findings
 from anomri.recipe import Step, call
-from anomri.scan import AnomalyMap, Detection, Mask, Scan, Threshold
+from anomri.scan import AnomalyMap, Detection, Mask, Note, NoteKind, Provenance, Scan, Threshold
 
-NO_MASS = "no mass: lesions that the network and brightness agree on are added"
+NO_MASS = Note(
+    NoteKind.NO_MASS, "no mass: lesions that the network and brightness agree on are added"
+)
 WITH_MEDIUM = ("t1ce",)  # contrasts after contrast medium
 
 
@@ -77,7 +79,7 @@ def name_regions(whole: Detection, enhancing: Detection, scan: Scan, step: Step)
         findings=findings(mask, anomaly, nearby),
         regions=regions.labels,
         nearby=nearby,
-        provenance={**whole.provenance, "beside": _facts(enhancing)},
+        provenance=_with_threshold(whole, "enhancing", enhancing.threshold),
     )
 
 
@@ -115,7 +117,7 @@ def add_small_lesions(whole: Detection, small: Detection, scan: Scan) -> Detecti
         scan_score=float(mask.sum() * scan.grid.voxel_ml),
         findings=findings(mask, anomaly, nearby),
         nearby=tuple(nearby),
-        provenance={**whole.provenance, "small": _facts(small)},
+        provenance=_with_threshold(whole, "small", small.threshold),
     )
 
 
@@ -150,7 +152,6 @@ def _candidate(anomaly: AnomalyMap, mask: Mask) -> SegmentationState:
     return SegmentationState.of(anomaly).with_brain(anomaly.scan.brain).with_mask(mask)
 
 
-def _facts(detection: Detection) -> dict[str, object]:
-    """Return a model's provenance with the threshold that it was used with."""
-    threshold = {"value": detection.threshold.value, "rule": detection.threshold.rule}
-    return {**detection.provenance, "threshold": threshold}
+def _with_threshold(whole: Detection, name: str, threshold: Threshold) -> Provenance:
+    """Return the provenance with the threshold that another map was used with."""
+    return whole.provenance.with_threshold(name, value=threshold.value, rule=threshold.rule)

@@ -26,7 +26,7 @@ from anomri.postprocessing import (
     decide,
     threshold_of_scan,
 )
-from anomri.scan import AnomalyMap, FalsePositiveVolume, Mask, Scan, Threshold
+from anomri.scan import AnomalyMap, FalsePositiveVolume, Scan, Threshold
 from anomri.scoring import SliceFits, encode_slices, slice_scores
 
 Indices = NDArray[np.intp]
@@ -73,8 +73,8 @@ class Calibration:
         What is then marked on its healthy tissue is what a healthy scan has to expect: by the whole
         decision, which may mark more than lies above the threshold, or less.
         """
-        if scan.truth is None and scan.healthy is False:
-            return  # lesions must be, and nobody knows where
+        if scan.lesions_unknown:
+            return
         section = self._detector.recipe.detection
         anomaly = self._detector.score(scan)
         thresholds = self._maps.thresholds_without(scan.subject)
@@ -82,15 +82,14 @@ class Calibration:
             own = threshold_of_scan(anomaly, section.threshold)
             thresholds[own.rule] = own
             self._own[own.rule].append(own.value)
-        lesions = _lesions(scan)
         for rule, threshold in thresholds.items():
             mask = decide(anomaly, threshold, section)
-            self._marked[rule].append(false_positive_ml(mask, lesions, scan.grid.voxel_ml))
+            self._marked[rule].append(false_positive_ml(mask, scan.lesions, scan.grid.voxel_ml))
         if decided := self._decided_fit():
-            decided.add(scan.subject, self._marked_ml(anomaly, lesions))
+            decided.add(scan.subject, self._marked_ml(anomaly))
 
-    def _marked_ml(self, anomaly: AnomalyMap, lesions: Mask | None) -> Callable[[float], float]:
-        section = self._detector.recipe.detection
+    def _marked_ml(self, anomaly: AnomalyMap) -> Callable[[float], float]:
+        section, lesions = self._detector.recipe.detection, anomaly.scan.lesions
 
         def marked_ml(value: float) -> float:
             mask = decide(anomaly, Threshold(value=value, rule=FALSE_POSITIVE_RULE), section)
@@ -136,7 +135,3 @@ class Calibration:
         entries = {rule: asdict(threshold) for rule, threshold in fitted.items()}
         write_text(run / THRESHOLDS, json.dumps(entries, indent=2) + "\n")
         return fitted
-
-
-def _lesions(scan: Scan) -> Mask | None:
-    return None if scan.truth is None else scan.truth > 0

@@ -230,7 +230,7 @@ def _load(run: Path, first: Recipe, *, alone: bool) -> tuple[Network, str]:
 
 
 def _load_weights(network: Network, path: Path) -> str:
-    if not any(True for _ in network.parameters()):
+    if not network.has_parameters:
         return ""
     if not path.is_file():
         raise UsageError(

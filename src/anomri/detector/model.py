@@ -49,12 +49,17 @@ from anomri.preprocessing import (
 )
 from anomri.recipe import Recipe, Step, call
 from anomri.scan import (
+    ADD_IF_NO_MASS,
+    NAME_REGIONS,
     AnomalyMap,
     Detection,
     FalsePositiveVolume,
+    MapProvenance,
     Mask,
+    Provenance,
     Scan,
     ScanFiles,
+    StepFacts,
     Threshold,
 )
 from anomri.scoring import (
@@ -378,7 +383,7 @@ class Detector:
             regions=labels,
             nearby=tuple(nearby),
             code_distances=scores.get(MAHALANOBIS),
-            provenance=self.provenance() | {"reconstruction_mae": self._error(anomaly)},
+            provenance=self.provenance(reconstruction_mae=self._error(anomaly)),
         )
 
     def _error(self, anomaly: AnomalyMap) -> float | None:
@@ -387,8 +392,7 @@ class Detector:
         None where nothing is reconstructed: by a segmenter, without a network, in no brain.
         """
         scan, network = anomaly.scan, self.networks[0]
-        learns = any(True for _ in network.parameters())
-        if not (isinstance(network, Reconstructor) and learns and scan.brain.any()):
+        if not (isinstance(network, Reconstructor) and network.has_parameters and scan.brain.any()):
             return None
         return float(np.abs(scan.image - anomaly.reconstruction)[:, scan.brain].mean())
 
@@ -452,19 +456,34 @@ class Detector:
                     raise
                 yield error
 
-    def provenance(self) -> dict[str, Any]:
-        """Return what a sidecar says about this model."""
-        return {
-            "anomri_version": version("anomri"),
+    def provenance(self, *, reconstruction_mae: float | None = None) -> Provenance:
+        """Return what a sidecar says about this model, and how well it reconstructed a scan."""
+        steps = {
+            SMALL: StepFacts(
+                name=ADD_IF_NO_MASS,
+                options={"map": SMALL, "mass_mm": self.recipe.detection.mass_mm},
+            ),
+            ENHANCING: StepFacts(name=NAME_REGIONS, options={"map": ENHANCING}),
+        }
+        return Provenance(
+            anomri_version=version("anomri"),
+            recipe=self.recipe.name,
+            maps=tuple(member._map_provenance(name) for name, member in self.members.items()),
+            segmentation=tuple(step for name, step in steps.items() if name in self.members),
+            reconstruction_mae=reconstruction_mae,
+        )
+
+    def _map_provenance(self, name: str) -> MapProvenance:
+        facts = {
+            "name": name,
             "recipe": self.recipe.name,
             "family": self.recipe.family.name,
             "weights_sha256": self.weights_hash,
-            "optional": list(self.recipe.optional),
+            "optional": self.recipe.optional,
             "preparation": self.recipe.preparation.model_dump(mode="json"),
             "detection": self.recipe.detection.model_dump(mode="json"),
-            **({"beside": self.beside.provenance()} if self.beside else {}),
-            **({"small": self.small.provenance()} if self.small else {}),
         }
+        return MapProvenance.model_validate(facts)
 
 
 def _name_of(images: Mapping[str, Any], number: int) -> str:

@@ -43,10 +43,10 @@ class JointCalibration:
 
     def add(self, scan: Scan, _healthy: NDArray[np.intp]) -> None:
         """Learn from one scan; nothing where lesions must be and nobody knows where."""
-        if scan.truth is None and scan.healthy is False:
+        if scan.lesions_unknown:
             return
         dial = Dial(self._detector, of_contrasts(scan, self._detector.held(scan.contrasts)))
-        lesions = None if scan.truth is None else scan.truth > 0
+        lesions = scan.lesions
 
         def marked_ml(factor: float) -> float:
             return false_positive_ml(dial.mask(factor), lesions, scan.grid.voxel_ml)

@@ -68,7 +68,7 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
             shutil.copytree(work.run(part), run / part.run, dirs_exist_ok=True)
         return str(run)
     recipe, prepared = row.recipe, work.prepared(row.recipe)
-    learns = any(True for _ in build_family(recipe).parameters())
+    learns = build_family(recipe).has_parameters
     fits = recipe.detection.threshold.name in TO_BE_FITTED or bool(FITTING & set(settings))
     if learns or fits:
         pipeline.prepare(scans, prepared, recipe=recipe, progress=work.progress)
