@@ -17,7 +17,13 @@ from anomri.reporting import Failure
 
 
 def failure(name: str) -> Failure:
-    return Failure(name, f"{name}.nii.gz", "truncated", "copy it again")
+    return Failure(
+        subject=name,
+        label=name,
+        file=f"{name}.nii.gz",
+        reason="truncated",
+        next_step="copy it again",
+    )
 
 
 def bids_app(data: Path, out: Path, level: str, *labels: str) -> int:

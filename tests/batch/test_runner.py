@@ -16,13 +16,13 @@ from anomri.batch.runner import GuardedTask
 from anomri.errors import DiskFull, MissingPiece, UsageError
 from anomri.pipeline import Selection
 from anomri.pipeline.detection import SourceFiles
-from anomri.scan import ScanFiles
+from anomri.scan import Provenance, ScanFiles
 
 MODEL: Any = SimpleNamespace(fingerprint="model")
 
 
-def key_of(files: ScanFiles, before: dict[str, Any] | None = None) -> str:
-    return SourceFiles.of(files, before or {}).key(MODEL)
+def key_of(files: ScanFiles) -> str:
+    return SourceFiles.of(files, Provenance()).key(MODEL)
 
 
 def test_another_choice_of_series_is_looked_at_again(tmp_path: Path) -> None:
@@ -52,10 +52,10 @@ def test_another_scan_of_the_same_name_size_and_time_is_looked_at_again(tmp_path
     scan.write_bytes(b"one")
     held = scan.stat()
     files = ScanFiles(subject="a", contrasts={"flair": scan}, layout="x")
-    before = SourceFiles.of(files, {})
+    before = SourceFiles.of(files, Provenance())
     scan.write_bytes(b"two")
     os.utime(scan, ns=(held.st_atime_ns, held.st_mtime_ns))
-    assert SourceFiles.of(files, asdict(before)).key(MODEL) != before.key(MODEL)
+    assert SourceFiles.of(files, Provenance(**asdict(before))).key(MODEL) != before.key(MODEL)
 
 
 def test_a_scan_that_was_not_touched_is_not_read_again_and_a_copy_is_the_same(
@@ -64,15 +64,15 @@ def test_a_scan_that_was_not_touched_is_not_read_again_and_a_copy_is_the_same(
     scan = tmp_path / "flair.nii"
     scan.write_bytes(b"one")
     files = ScanFiles(subject="a", contrasts={"flair": scan}, layout="x")
-    before = SourceFiles.of(files, {})
+    before = SourceFiles.of(files, Provenance())
     copy = tmp_path / "elsewhere" / "flair.nii"
     copy.parent.mkdir()
     shutil.copy(scan, copy)
-    again = SourceFiles.of(replace(files, contrasts={"flair": copy}), asdict(before))
+    again = SourceFiles.of(replace(files, contrasts={"flair": copy}), Provenance(**asdict(before)))
     assert again.stamp != before.stamp
     assert again.key(MODEL) == before.key(MODEL)
     monkeypatch.delattr("anomri.pipeline.detection.content_digest")
-    assert SourceFiles.of(files, asdict(before)) == before
+    assert SourceFiles.of(files, Provenance(**asdict(before))) == before
 
 
 def test_a_full_disk_ends_the_batch_and_is_no_fault_of_the_scan() -> None:

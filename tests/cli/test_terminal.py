@@ -19,7 +19,7 @@ from anomri.reporting import Failure
 def test_a_failure_is_named_once(
     capsys: pytest.CaptureFixture[str], subject: str, file: str, begins: str
 ) -> None:
-    failure = Failure(subject, file, "bad", "mend it")
+    failure = Failure(subject=subject, label="sub-x", file=file, reason="bad", next_step="mend it")
     with pytest.raises(typer.Exit):
         terminal.finish(Outcome(failures=[failure]), Path("out"))
     assert f"  {begins}. Next: mend it" in "".join(capsys.readouterr())

@@ -23,7 +23,14 @@ def test_a_name_in_latin_1_is_read_as_such(tmp_path: Path) -> None:
 
 
 def test_a_file_of_such_a_name_costs_no_table(tmp_path: Path) -> None:
-    write_tables(tmp_path, [Failure("a", "M\udcfcller.nii", "damaged", "copy it again")])
+    failure = Failure(
+        subject="a",
+        label="sub-a",
+        file="M\udcfcller.nii",
+        reason="damaged",
+        next_step="copy it again",
+    )
+    write_tables(tmp_path, [failure])
     assert read_tsv(tmp_path / "failures.tsv")[0]["subject"] == "a"
     assert len(read_tsv(tmp_path / "summary.tsv")) == 1
 

@@ -15,7 +15,7 @@ from anomri.detector import Detector
 from anomri.errors import ScanError
 from anomri.preprocessing import prepare_images
 from anomri.recipe import Overrides, Recipe, Step
-from anomri.scan import NoteKind
+from anomri.scan import ADD_IF_NO_MASS, NoteKind
 
 SHAPE, SPACING = (80, 96, 60), (2.0, 2.0, 2.0)
 CENTRE, EDEMA, RIM, TWIN = (22, 48, 30), (30, 48, 30), (27, 48, 30), (57, 48, 30)
@@ -102,8 +102,10 @@ def test_without_a_mass_the_network_adds_small_lesions(
     one, two = (np.asarray(part.detect({"flair": file}).mask.dataobj) > 0 for part in parts)
     assert (one & ~two).any()
     np.testing.assert_array_equal(np.asarray(result.mask.dataobj) > 0, one | two)
-    notes = result.detection.anomaly.scan.notes
-    assert any(note.kind is NoteKind.NO_MASS for note in notes)
+    assert NoteKind.NO_MASS in {note.kind for note in result.detection.anomaly.scan.notes}
+    small = result.detection.provenance.map_of(ADD_IF_NO_MASS)
+    assert small is not None
+    assert small.threshold is not None
 
 
 def test_a_chosen_method_is_the_users() -> None:

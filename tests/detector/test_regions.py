@@ -16,7 +16,7 @@ from anomri.models import save_weights
 from anomri.pipeline.threshold_calibration import Calibration
 from anomri.postprocessing import ThresholdFits
 from anomri.recipe import Overrides, Recipe, builtin_names
-from anomri.scan import REGIONS, AnomalyMap, Scan, ThresholdFacts
+from anomri.scan import NAME_REGIONS, REGIONS, AnomalyMap, Scan
 
 SMALL = """
 name: {name}
@@ -91,9 +91,11 @@ def test_a_folder_of_two_contrasts_is_one_model(pair: Path, two_contrasts: Scan)
     assert detection.anomaly.values.shape == (2, *two_contrasts.brain.shape)
     assert detection.regions is not None
     np.testing.assert_array_equal(detection.regions > 0, detection.mask)
-    _, enhancing = detection.provenance.maps
+    enhancing = detection.provenance.map_of(NAME_REGIONS)
+    assert enhancing is not None
     assert enhancing.recipe == "small_t1ce"
-    assert enhancing.threshold == ThresholdFacts(value=2.0, rule="fixed")
+    assert enhancing.threshold is not None
+    assert (enhancing.threshold.value, enhancing.threshold.rule) == (2.0, "fixed")
 
 
 def test_both_thresholds_move_for_the_range_of_a_tumour(pair: Path, two_contrasts: Scan) -> None:

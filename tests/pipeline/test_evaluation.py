@@ -120,7 +120,13 @@ def test_who_is_not_measured_has_a_row(ball_scan: Scan, looked: ScanFiles, tmp_p
         detected(ball_scan, files, "whole", tmp_path)
     sidecar = derivative(tmp_path, bad.label, "label-lesion_mask.json")
     sidecar.write_text("{")
-    refused = Failure("s2", "flair.nii", "expected 3 axes, got 4", "split it", label=failed.label)
+    refused = Failure(
+        subject="s2",
+        label=failed.label,
+        file="flair.nii",
+        reason="expected 3 axes, got 4",
+        next_step="split it",
+    )
     replace_all(tmp_path, {failed.label: refused})
     gone = LeftOut("s4", "sub-s4", "two runs")
     found = Found((good, bad, failed, new), (), "bids", left_out=(gone,))

@@ -18,7 +18,15 @@ from anomri.pipeline.evaluation import EvaluateTask
 from anomri.preprocessing import PreparedFolder, with_unclear_noted
 from anomri.recipe import Recipe
 from anomri.reporting import write_detection
-from anomri.scan import AnomalyMap, Detection, Scan, ScanFiles, Threshold
+from anomri.scan import (
+    AnomalyMap,
+    Detection,
+    Note,
+    NoteKind,
+    Scan,
+    ScanFiles,
+    Threshold,
+)
 
 TABLE = "participants.tsv"
 
@@ -62,7 +70,8 @@ def test_optional_contrasts_and_masks_that_several_files_claim_are_noted() -> No
     unclear = {"t1ce": "two files", "t2": "two files", "truth": "two raters"}
     files = ScanFiles(subject="a", contrasts={"flair": Path("f.nii")}, layout="x", unclear=unclear)
     noted = with_unclear_noted(files, ["flair", "t1ce"]).notes
-    assert noted == ("without t1ce: two files", "without expert labels: two raters")
+    texts = ("without t1ce: two files", "without expert labels: two raters")
+    assert noted == tuple(Note(NoteKind.MISSING_FILE, text) for text in texts)
 
 
 def test_the_masks_of_two_raters_are_not_chosen_between(tmp_path: Path, ball_scan: Scan) -> None:

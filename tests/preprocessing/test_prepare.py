@@ -85,7 +85,7 @@ def test_a_mask_of_half_the_brain_is_used_only_where_it_is_forced(
     for method, brain in (("auto", brain_ball), ("given", half)):
         scan = prepare_scan(case, Preparation(brain=method), ["flair"])
         assert np.count_nonzero(scan.brain) == np.count_nonzero(brain)
-        assert any("given brain mask does not fit the scan" in note for note in scan.notes)
+        assert any("given brain mask does not fit the scan" in note.text for note in scan.notes)
 
 
 def test_a_mask_on_another_grid_is_carried_over(
@@ -138,9 +138,9 @@ def test_truth_lies_on_the_lesion(write: Write, stripped: Volume) -> None:
 
 def test_a_crop_that_loses_brain_is_noted(two: dict[str, Path]) -> None:
     small = prepare_scan(files(two), Preparation(shape=(30, None, None)), ["flair"])
-    assert any("outside the model's field" in note for note in small.notes)
+    assert any("outside the model's field" in note.text for note in small.notes)
     large = prepare_scan(files(two), Preparation(shape=(64, None, None)), ["flair"])
-    assert not any("outside the model's field" in note for note in large.notes)
+    assert not any("outside the model's field" in note.text for note in large.notes)
 
 
 def test_a_brain_the_size_of_a_walnut_is_refused(write: Write, stripped: Volume) -> None:
@@ -163,7 +163,7 @@ def test_slices_without_spacing_are_prepared_and_noted(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / f"P_{k}_mask.tif", (page[..., 0] > 150).astype(np.uint8) * 255)
     case = files({"flair": tmp_path}, truth=tmp_path)
     scan = prepare_scan(case, Preparation(), ["flair"])
-    assert any("voxel size estimated" in note for note in scan.notes)
+    assert any("voxel size estimated" in note.text for note in scan.notes)
     assert np.count_nonzero(scan.brain) == pytest.approx(np.count_nonzero(radius < 1), rel=0.01)
     assert scan.truth is not None
     assert set(np.unique(scan.truth)) == {0, 2}

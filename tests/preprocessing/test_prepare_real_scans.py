@@ -96,7 +96,7 @@ def test_lesions_of_slices_lie_in_the_found_brain_upright(real_data: Path) -> No
         scan = prepare(folder, truth=folder)
         assert scan.truth is not None
         assert WHOLE_HEAD in scan.notes
-        assert any("voxel size estimated" in note for note in scan.notes)
+        assert any("voxel size estimated" in note.text for note in scan.notes)
         assert scan.image[0][(scan.truth > 0) & scan.brain].mean() > 0.6
         # The lesion's mask on the whole field: nearly all of it is brain.
         assert np.mean(scan.brain[scan.truth > 0]) > 0.97
@@ -118,7 +118,7 @@ def test_masks_that_hold_orbits_and_sinuses_are_replaced(real_data: Path) -> Non
         label = flair.name.split("_")[0]
         (mask,) = real_data.glob(f"ms3seg_bids/derivatives/manual/{label}/anat/*brain_mask.nii.gz")
         given = prepare(flair, brain=mask)
-        if any("outside the brain" in note for note in given.notes):
+        if any("outside the brain" in note.text for note in given.notes):
             replaced.append(label)
             np.testing.assert_array_equal(given.brain, prepare(flair).brain)
     assert replaced

@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anomri.scan import AnomalyMap, Detection, Finding, Scan, Threshold, bids_label
+from anomri.scan import (
+    AnomalyMap,
+    Detection,
+    Finding,
+    MapProvenance,
+    Provenance,
+    Scan,
+    Threshold,
+    bids_label,
+)
 
 Detect = Callable[..., Detection]
 
@@ -36,7 +45,11 @@ def detect(ball_scan: Scan) -> Detect:
             slice_scores=values[0].mean(axis=(0, 1)).astype(np.float64),
             scan_score=volume,
             findings=(Finding(number=1, volume_ml=volume, centre_mm=(-60, 52, 44), peak=3.5),),
-            provenance={"anomri_version": "0.1.0", "recipe": "dvae", "family": "dvae"},
+            provenance=Provenance(
+                anomri_version="0.1.0",
+                recipe="dvae",
+                maps=(MapProvenance(name="whole", recipe="dvae", family="dvae"),),
+            ),
         )
 
     return make

@@ -1,9 +1,9 @@
 """Batches of scans: worker processes, clusters, job arrays, and what failed."""
 
 from anomri.batch.executor import ENGINES, PROCESSES, SERIAL, Executor, WorkerLost
-from anomri.batch.failures import Failures, by_label, failures_of, known, replace_all, replace_for
+from anomri.batch.failures import Failures, by_label, known, replace_all, replace_for
 from anomri.batch.runner import Outcome, Progress, left_out, no_progress, run_batch
-from anomri.batch.shards import WHOLE, Note, Shard, all_there, finish, joint, locked
+from anomri.batch.shards import WHOLE, Shard, ShardNote, all_there, finish, joint, locked
 
 __all__ = [
     "ENGINES",
@@ -12,14 +12,13 @@ __all__ = [
     "WHOLE",
     "Executor",
     "Failures",
-    "Note",
     "Outcome",
     "Progress",
     "Shard",
+    "ShardNote",
     "WorkerLost",
     "all_there",
     "by_label",
-    "failures_of",
     "finish",
     "joint",
     "known",

@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 
-from anomri.batch.runner import Outcome
 from anomri.batch.shards import NOTES
 from anomri.errors import DamagedFile
 from anomri.files import read_json, write_text
 from anomri.reporting import Failure
-from anomri.scan import ScanFiles
 
 FOLDER = "failures"
 REMOVE = "delete it; the next run of `anomri detect` writes it again"
@@ -25,16 +24,10 @@ REMOVE = "delete it; the next run of `anomri detect` writes it again"
 Failures = dict[str, Failure]  # by the scan's label
 
 
-def failures_of(scans: Iterable[ScanFiles], outcome: Outcome) -> Failures:
-    """Return the failures of a batch by label; both are in the order of the scans."""
-    well = {*outcome.done, *outcome.unchanged}
-    failed = [files.label for files in scans if files.label not in well]
-    return dict(zip(failed, outcome.failures, strict=True))
-
-
 def by_label(failures: Iterable[Failure]) -> Failures:
-    """Return failures that hold their label, by it, in the order of the labels."""
-    return {failure.label: failure for failure in sorted(failures, key=lambda one: one.label)}
+    """Return failures by the label of their scan, in the order of the labels."""
+    ordered = sorted(failures, key=attrgetter("label"))
+    return {failure.label: failure for failure in ordered}
 
 
 def known(folder: Path) -> Failures:
@@ -53,8 +46,7 @@ def _read(file: Path) -> Failure:
     try:
         return read_json(file, Failure, what="a scan's failure", next_step=REMOVE)
     except DamagedFile as error:
-        damaged = Failure.of_damaged(error)
-        return replace(damaged, subject=file.stem, label=file.stem)
+        return Failure.of(error, subject=file.stem, label=file.stem)
 
 
 def replace_for(folder: Path, labels: Iterable[str], failures: Mapping[str, Failure]) -> None:

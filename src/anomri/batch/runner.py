@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from anomri.batch.executor import SERIAL, Executor
@@ -84,11 +84,9 @@ class GuardedTask:
         """Do the work; return what it returns, or the failure with its exit code."""
         try:
             return self.work(files)
-        except ScanError as error:
-            return replace(Failure.of(files.subject, error), label=files.label), error.exit_code
-        except DamagedFile as error:  # what anomri wrote of this scan before
-            failure = Failure.of_damaged(error)
-            return replace(failure, subject=files.subject, label=files.label), ScanError.exit_code
+        except (ScanError, DamagedFile) as error:  # a damaged file: what anomri wrote before
+            code = error.exit_code if isinstance(error, ScanError) else ScanError.exit_code
+            return Failure.of(error, subject=files.subject, label=files.label), code
         except AnomriError:
             raise  # what holds for all scans, such as a package that is missing
         # A library may raise anything at a scan that nobody has met yet.
@@ -123,18 +121,24 @@ def left_out(subjects: Iterable[LeftOut]) -> list[Failure]:
     """Return the rows of subjects that the data set names and that have no usable scan."""
     step = "mend what is named, or take the subject out of the data set"
     return [
-        Failure(one.subject, "", one.reason, step, status=LEFT_OUT, label=one.label)
-        for one in subjects
+        Failure(
+            subject=item.subject,
+            label=item.label,
+            reason=item.reason,
+            next_step=step,
+            status=LEFT_OUT,
+        )
+        for item in subjects
     ]
 
 
 def _unexpected(files: ScanFiles, error: Exception) -> Failure:
     return Failure(
-        files.subject,
-        "",
-        f"unexpected {type(error).__name__}: {_without_folders(str(error))}",
-        "run `anomri --verbose` with the same command again, and report it with the last lines",
+        subject=files.subject,
         label=files.label,
+        reason=f"unexpected {type(error).__name__}: {_without_folders(str(error))}",
+        next_step="run `anomri --verbose` with the same command again, and report it with the "
+        "last lines",
     )
 
 

@@ -28,7 +28,7 @@ from anomri.scan import ScanFiles
 NOTES = ".parts"
 LOCK = "lock"
 
-Note = dict[str, Any]
+ShardNote = dict[str, Any]
 Labelled = TypeVar("Labelled", ScanFiles, LeftOut)
 
 
@@ -110,8 +110,8 @@ WHOLE = Shard()
 
 @contextmanager
 def joint(
-    folder: Path, work: str, shard: Shard, note: Note, *, chosen: bool = False
-) -> Iterator[list[Note]]:
+    folder: Path, work: str, shard: Shard, note: ShardNote, *, chosen: bool = False
+) -> Iterator[list[ShardNote]]:
     """Leave a part's note and yield all parts' notes, while no other job writes tables.
 
     Args:
@@ -138,7 +138,7 @@ def all_there(folder: Path, work: str, shard: Shard) -> bool:
     return shard.whole or len(notes(folder, work)) == shard.count
 
 
-def notes(folder: Path, work: str) -> list[Note]:
+def notes(folder: Path, work: str) -> list[ShardNote]:
     """Return the notes that parts have left of a work, by number."""
     kind = NOTE_KINDS.get(work, _Anything)
     step = "delete it and run this part again"
@@ -148,7 +148,7 @@ def notes(folder: Path, work: str) -> list[Note]:
     ]
 
 
-def finish(folder: Path, writers: Mapping[str, Callable[[Path, list[Note]], object]]) -> None:
+def finish(folder: Path, writers: Mapping[str, Callable[[Path, list[ShardNote]], object]]) -> None:
     """Write the tables of every work that parts have left notes of; nothing where none did."""
     if not (folder / NOTES).is_dir():
         return

@@ -29,7 +29,6 @@ from anomri.errors import ScanError, UsageError
 from anomri.models import Network
 from anomri.postprocessing import (
     COMBINATION_STEPS,
-    NAME_REGIONS,
     Segmentation,
     SegmentationState,
     findings,
@@ -43,7 +42,18 @@ from anomri.preprocessing import (
     with_unclear_noted,
 )
 from anomri.recipe import Recipe, SegmentationStep, call, joint_contrasts, optional_contrasts
-from anomri.scan import AnomalyMap, Detection, Mask, Scan, ScanFiles, Threshold
+from anomri.scan import (
+    NAME_REGIONS,
+    AnomalyMap,
+    Detection,
+    Mask,
+    Note,
+    Provenance,
+    Scan,
+    ScanFiles,
+    StepFacts,
+    Threshold,
+)
 from anomri.scoring import slice_scores
 
 if TYPE_CHECKING:
@@ -212,12 +222,12 @@ class Detector:
             return Segmentation(mask, model.regions(maps[name], mask, chosen.threshold(name)))
         first, *others = (step for step in self.steps if step.map in maps)
         made = Segmentation(chosen.mask(first.map))
-        notes: tuple[str, ...] = ()
+        notes: tuple[Note, ...] = ()
         for step in others:
             state = state_of(maps[first.map], made.mask)
             made = call(COMBINATION_STEPS, step.step, state, partial(chosen.state, step.map))
             notes = (*notes, *made.notes)
-        return replace(made, notes=notes)
+        return replace(made, notes=notes, maps=chosen.used)
 
     def detect_scan(self, scan: Scan) -> Detection:
         """Detect lesions in a prepared scan."""
@@ -235,7 +245,7 @@ class Detector:
             regions=made.regions,
             nearby=nearby,
             code_distances=first.latent_distances,
-            provenance=self.provenance(maps),
+            provenance=self.provenance(maps, made.maps),
         )
 
     def _nearby(self, maps: Mapping[str, AnomalyMap]) -> tuple[Mask, ...]:
@@ -251,7 +261,7 @@ class Detector:
         return [self.first_name, *(name for name in named if name in maps)]
 
     def _shown(
-        self, maps: Mapping[str, AnomalyMap], scan: Scan, notes: tuple[str, ...]
+        self, maps: Mapping[str, AnomalyMap], scan: Scan, notes: tuple[Note, ...]
     ) -> AnomalyMap:
         """Return the maps that a result shows as one map of several contrasts."""
         shown = [maps[name] for name in self._names(maps)]
@@ -269,12 +279,31 @@ class Detector:
             shows=tuple(chain.from_iterable(one.shows for one in shown)),
         )
 
-    def provenance(self, maps: Mapping[str, AnomalyMap] | None = None) -> dict[str, Any]:
-        """Return what a sidecar says about this model."""
-        return {
-            "anomri_version": version("anomri"),
-            "recipe": self.name,
-        }
+    def provenance(
+        self, maps: Mapping[str, AnomalyMap] | None = None, used: Container[str] = ()
+    ) -> Provenance:
+        """Return what a sidecar says about this model.
+
+        Args:
+            maps: of a scan; None says nothing of one.
+            used: names of the maps that its segmentation was made of.
+        """
+        facts = tuple(
+            model.provenance(name, maps[name] if maps and name in used else None)
+            for name, model in self.map_models.items()
+        )
+        steps = (
+            {"name": one.step.name, "options": {"map": one.map, **one.step.options}}
+            for one in self.steps
+        )
+        first = maps[self.first_name] if maps else None
+        return Provenance(
+            anomri_version=version("anomri"),
+            recipe=self.name,
+            maps=facts,
+            segmentation=tuple(StepFacts.model_validate(step) for step in steps),
+            reconstruction_mae=None if first is None else self.first.reconstruction_error(first),
+        )
 
     def detect(
         self,
@@ -350,12 +379,14 @@ class _Thresholds:
     ) -> None:
         self._models, self._maps = models, maps
         self._scale, self._thresholds = scale, thresholds
+        self.used: tuple[str, ...] = ()
 
     def threshold(self, name: str) -> Threshold:
         own = self._thresholds.get(name) or self._models[name].threshold(self._maps[name])
         return replace(own, value=own.value * self._scale)
 
     def mask(self, name: str) -> Mask:
+        self.used = (*self.used, name)
         return self._models[name].segment(self._maps[name], self.threshold(name))
 
     def state(self, name: str) -> SegmentationState:

@@ -227,7 +227,7 @@ def recipe_to_prepare(model: str) -> Recipe:
 
 
 def _load_weights(network: Network, path: Path) -> str:
-    if not any(True for _ in network.parameters()):
+    if not network.has_parameters:
         return ""
     if not path.is_file():
         raise UsageError(

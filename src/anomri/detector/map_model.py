@@ -21,8 +21,20 @@ from anomri.postprocessing import (
     segment,
     threshold_of_scan,
 )
+from anomri.recipe import Detection as Section
 from anomri.recipe import Recipe, call
-from anomri.scan import AnomalyMap, FalsePositiveVolume, Labels, Mask, Scan, Threshold
+from anomri.scan import (
+    AnomalyMap,
+    DetectionFacts,
+    FalsePositiveVolume,
+    Labels,
+    MapProvenance,
+    Mask,
+    PreparationFacts,
+    Scan,
+    Threshold,
+    ThresholdFacts,
+)
 from anomri.scoring import (
     MAHALANOBIS,
     MEAN_RESIDUAL,
@@ -179,7 +191,7 @@ class MapModel:
         method = self._section.decide.name
         return method not in WITHOUT_THRESHOLD and self.threshold(anomaly).value > 0
 
-    # segmentation
+    # segmentation and provenance
 
     def segment(self, anomaly: AnomalyMap, threshold: Threshold) -> Mask:
         """Return the mask of a map, with empty slices where the recipe's slice score says so.
@@ -201,8 +213,40 @@ class MapModel:
             return None
         return nested_labels(probabilities, threshold.value, mask)
 
+    def provenance(self, name: str, anomaly: AnomalyMap | None = None) -> MapProvenance:
+        """Return what a sidecar says about the map.
+
+        Args:
+            name: of the map.
+            anomaly: of a scan, whose threshold is named; None says nothing of one.
+        """
+        threshold = None if anomaly is None else self.threshold(anomaly)
+        return MapProvenance(
+            name=name,
+            recipe=self.recipe.name,
+            family=self.recipe.family.name,
+            weights_sha256=self.weights_hash,
+            optional=self.recipe.optional,
+            preparation=PreparationFacts.model_validate(self._dumped("preparation")),
+            detection=DetectionFacts.model_validate(self._dumped("detection")),
+            threshold=threshold and ThresholdFacts(value=threshold.value, rule=threshold.rule),
+        )
+
+    def _dumped(self, section: str) -> dict[str, Any]:
+        return dict(getattr(self.recipe, section).model_dump(mode="json"))
+
+    def reconstruction_error(self, anomaly: AnomalyMap) -> float | None:
+        """Return the mean absolute error in the brain, in prepared intensity units.
+
+        None where nothing is reconstructed: by a segmenter, without a network, in no brain.
+        """
+        scan, network = anomaly.scan, self.networks[0]
+        if not (isinstance(network, Reconstructor) and network.has_parameters and scan.brain.any()):
+            return None
+        return float(np.abs(scan.image - anomaly.reconstruction)[:, scan.brain].mean())
+
     @property
-    def _section(self) -> Any:
+    def _section(self) -> Section:
         return self.recipe.detection
 
     def _fitted_threshold(self, name: str) -> Threshold:

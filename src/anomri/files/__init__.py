@@ -15,6 +15,7 @@ from anomri.files.atomic import (
 from anomri.files.documents import (
     CALIBRATE,
     MAX_YAML_BYTES,
+    StoredNote,
     parse_yaml,
     read_json,
     read_text,
@@ -51,6 +52,7 @@ __all__ = [
     "PHANTOMS",
     "SLICE_SHARE",
     "Cell",
+    "StoredNote",
     "content_digest",
     "end_with",
     "guarded",

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from anomri.errors import AnomriError, DamagedFile
-from anomri.scan import FalsePositiveVolume, Threshold
+from anomri.scan import FalsePositiveVolume, Note, NoteKind, Threshold
 
 MAX_JSON_BYTES = 256 << 20  # the viewer's copy of a large scan has some 20 MB
 MAX_TABLE_BYTES = 256 << 20
@@ -159,6 +159,14 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+def _as_note(value: object) -> object:
+    return Note(NoteKind.OTHER, value) if isinstance(value, str) else value
+
+
+StoredNote = Annotated[Note, BeforeValidator(_as_note)]
+"""A note in a JSON file; version 0.1 wrote the text alone."""
 
 
 class _Marked(BaseModel):

@@ -71,6 +71,11 @@ class Network(nn.Module, ABC):
         self.channels = channels
         self.size = size
 
+    @property
+    def has_parameters(self) -> bool:
+        """Whether there is anything to train: brightness alone is a network without weights."""
+        return next(self.parameters(), None) is not None
+
     @abstractmethod
     def losses(self, batch: Batch) -> Losses:
         """Return named scalars; the one called ``loss`` is what training minimises."""

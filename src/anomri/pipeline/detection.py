@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from anomri.batch import (
@@ -17,12 +16,11 @@ from anomri.batch import (
     WHOLE,
     Executor,
     Failures,
-    Note,
     Outcome,
     Progress,
     Shard,
+    ShardNote,
     by_label,
-    failures_of,
     joint,
     known,
     left_out,
@@ -36,7 +34,6 @@ from anomri.datasets import Found, converted
 from anomri.detector import Detector
 from anomri.errors import DamagedFile, ScanError, UsageError
 from anomri.files import content_digest, remove_stale_drafts, unchanged_stamp
-from anomri.preprocessing import DOUBT
 from anomri.reporting import (
     LEFT_OUT,
     Failure,
@@ -50,7 +47,7 @@ from anomri.reporting import (
     write_run,
     write_tables,
 )
-from anomri.scan import Scan, ScanFiles
+from anomri.scan import Note, NoteKind, Provenance, Scan, ScanFiles
 
 log = logging.getLogger(__name__)
 
@@ -81,22 +78,23 @@ class DetectTask:
     def __call__(self, files: ScanFiles) -> bool:
         """Look at a scan and write what was found; False where that was done before."""
         before = _finished_before(self.out, files.label)
-        source = _source(files, {} if before is None else before.provenance)
+        source = _source(files, Provenance() if before is None else before.provenance)
         key = source.key(self.detector)
-        if before is not None and before.provenance.get("key") == key:
+        if before is not None and before.provenance.key == key:
             return False
         refuse_foreign(self.out, files.label)
         start = time.perf_counter()
         with converted(files) as images, refusals_shown(self.out, files.label):
             scan = self._prepared(images)
         for note in scan.notes:
-            if DOUBT in note:
-                log.warning("%s: %s", files.subject, note)
+            if note.kind is NoteKind.IMPLAUSIBLE:
+                log.warning("%s: %s", files.subject, note.text)
         detection = self.detector.detect_scan(scan)
         seconds = round(time.perf_counter() - start, 2)
-        facts = {**detection.provenance, **asdict(source), "key": key, "seconds": seconds}
+        facts = detection.provenance.model_copy(update={**asdict(source), "key": key})
+        detection = replace(detection, provenance=facts)
         slices = files.slices.get(scan.contrasts[0], ())
-        write_detection(replace(detection, provenance=facts), self.out, slices=slices)
+        write_detection(detection, self.out, slices=slices, seconds=seconds)
         return True
 
     def _prepared(self, files: ScanFiles) -> Scan:
@@ -107,8 +105,8 @@ class DetectTask:
             if files.truth is None:
                 raise
             scan = self.detector.prepare(replace(files, truth=None))
-            told = f"without the expert's mask: {error}"
-            return replace(scan, notes=(*scan.notes, told))
+            note = Note(NoteKind.UNUSABLE_TRUTH, f"without the expert's mask: {error}")
+            return replace(scan, notes=(*scan.notes, note))
 
 
 def detect(
@@ -140,12 +138,13 @@ def detect(
         outcome.left_out = left_out(shard.found(found).left_out)
     finally:
         remove_stale_drafts(out)  # of workers that were killed
-    failed = failures_of(scans, outcome) | by_label(outcome.left_out)
+    failed = by_label([*outcome.failures, *outcome.left_out])
     everybody = shard.whole and not found.chosen
     with joint(out, "detect", shard, {}, chosen=found.chosen or bool(failed)):
         replace_for(out, known(out) if everybody else [files.label for files in scans], failed)
         detection_tables(out)
-    write_run(out, command, device=str(detector.device), **detector.provenance())
+    facts = detector.provenance().model_dump(mode="json", exclude_unset=True)
+    write_run(out, command, device=str(detector.device), **facts)
     return outcome
 
 
@@ -181,7 +180,7 @@ def _expected(found: Found, before: Failures) -> Failures:
     return scans | by_label(left_out(found.left_out))
 
 
-def detection_tables(out: Path, _: Sequence[Note] = ()) -> None:
+def detection_tables(out: Path, _: Sequence[ShardNote] = ()) -> None:
     """Write the tables of a folder of results."""
     write_tables(out, list(known(out).values()))
 
@@ -197,7 +196,12 @@ def _finished_before(out: Path, label: str) -> Record | None:
 
 def _not_looked_at(files: ScanFiles) -> Failure:
     step = "look at it, and see what is said"
-    return Failure(files.subject, "", f"no result of {files.label}", step, label=files.label)
+    return Failure(
+        subject=files.subject,
+        label=files.label,
+        reason=f"no result of {files.label}",
+        next_step=step,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,17 +218,17 @@ class SourceFiles:
     content: str
 
     @classmethod
-    def of(cls, files: ScanFiles, before: Mapping[str, Any]) -> SourceFiles:
+    def of(cls, files: ScanFiles, before: Provenance) -> SourceFiles:
         """Describe the files of a scan; they are read only where they may have changed.
 
         Args:
             files: the scan.
-            before: provenance of an earlier result, if there is one.
+            before: provenance of an earlier result; an empty one where there is none.
         """
         parts = list(_parts(files))
         stamp = unchanged_stamp(path for _, path in parts)
-        if stamp and stamp == before.get("stamp") and before.get("content"):
-            return cls(stamp, str(before["content"]))
+        if stamp and stamp == before.stamp and before.content:
+            return cls(stamp, before.content)
         # The names of slices do not say which contrast they are.
         roles = "\n".join(role for role, _ in parts)
         digest = content_digest(path for _, path in parts)
@@ -241,7 +245,7 @@ class SourceFiles:
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
-def _source(files: ScanFiles, before: Mapping[str, Any]) -> SourceFiles:
+def _source(files: ScanFiles, before: Provenance) -> SourceFiles:
     try:
         return SourceFiles.of(files, before)
     except OSError:

@@ -13,10 +13,10 @@ from anomri.batch import (
     SERIAL,
     WHOLE,
     Executor,
-    Note,
     Outcome,
     Progress,
     Shard,
+    ShardNote,
     joint,
     known,
     left_out,
@@ -116,12 +116,12 @@ def evaluate(  # noqa: PLR0913 - options of one command
     entries = zip(outcome.done, outcome.values, strict=True)
     unused = [asdict(one) for one in _unused(outcome)]
     measured = [{"place": place[label], **value} for label, value in entries]
-    note: Note = {"measured": measured, "unused": unused}
+    note: ShardNote = {"measured": measured, "unused": unused}
     with joint(out, "evaluate", shard, note) as notes:
         return evaluation_tables(out, notes), outcome
 
 
-def evaluation_tables(out: Path, notes: Sequence[Note]) -> list[dict[str, Any]]:
+def evaluation_tables(out: Path, notes: Sequence[ShardNote]) -> list[dict[str, Any]]:
     """Write the tables of an evaluation, in the order of the scans; return the summary."""
     measured = sorted(
         (entry for note in notes for entry in note["measured"]), key=lambda entry: entry["place"]
@@ -163,12 +163,11 @@ def _add_unused(outcome: Outcome, found: Found, detections: Path) -> None:
 
 def _not_detected(files: ScanFiles, detections: Path) -> Failure:
     return Failure(
-        files.subject,
-        "",
-        f"expected a result of it in {detections.name}, got none",
-        "run `anomri detect` on it too, or evaluate without it",
-        status=NOT_DETECTED,
+        subject=files.subject,
         label=files.label,
+        reason=f"expected a result of it in {detections.name}, got none",
+        next_step="run `anomri detect` on it too, or evaluate without it",
+        status=NOT_DETECTED,
     )
 
 
@@ -268,8 +267,8 @@ def _slices(detections: Path, files: ScanFiles, case: dict[str, Any]) -> list[di
 
 def _reconstruction_mae(detections: Path, files: ScanFiles) -> float:
     record = read_record(detections, files.label)
-    error = None if record is None else record.provenance.get("reconstruction_mae")
-    return float("nan") if error is None else float(error)
+    error = None if record is None else record.provenance.reconstruction_mae
+    return float("nan") if error is None else error
 
 
 def _truth(files: ScanFiles, grid: Grid, region: str, mask_grid: str) -> Mask | None:

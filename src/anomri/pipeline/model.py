@@ -14,10 +14,10 @@ from anomri.batch import (
     SERIAL,
     WHOLE,
     Executor,
-    Note,
     Outcome,
     Progress,
     Shard,
+    ShardNote,
     joint,
     left_out,
     no_progress,
@@ -78,7 +78,7 @@ def prepare(
     return outcome
 
 
-def preparation_tables(out: Path, notes: Sequence[Note]) -> None:
+def preparation_tables(out: Path, notes: Sequence[ShardNote]) -> None:
     """Write what failed, of all parts."""
     write_failures(out, [Failure(**entry) for note in notes for entry in note["failures"]])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from anomri.batch import Note, finish
+from anomri.batch import ShardNote, finish
 from anomri.datasets import converted, find
 from anomri.errors import DamagedFile, UnreadableScan, UsageError
 from anomri.files import remove_stale_drafts
@@ -13,7 +13,7 @@ from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.evaluation import evaluation_tables
 from anomri.reporting import read_record, read_sound_records, write_page, write_view
 
-TABLES: dict[str, Callable[[Path, list[Note]], object]] = {
+TABLES: dict[str, Callable[[Path, list[ShardNote]], object]] = {
     "detect": detection_tables,
     "evaluate": evaluation_tables,
 }

@@ -105,7 +105,7 @@ def refused(
         try:
             require_contrasts(files.contrasts, required, files.subject, unclear=files.unclear)
         except MissingContrast as error:
-            rows.append(replace(Failure.of(files.subject, error), label=files.label))
+            rows.append(Failure.of(error, subject=files.subject, label=files.label))
     return rows
 
 

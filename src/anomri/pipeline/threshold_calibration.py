@@ -74,11 +74,11 @@ class Calibration:
 
     def _measure(self, scan: Scan) -> None:
         """Measure what is marked on the healthy tissue of a scan, with thresholds of others."""
-        if scan.truth is None and scan.healthy is False:
-            return  # lesions must be, and nobody knows where
+        if scan.lesions_unknown:
+            return
         available = self._detector.available(scan.contrasts)
         maps = self._detector.maps(of_contrasts(scan, available))
-        lesions = None if scan.truth is None else scan.truth > 0
+        lesions = scan.lesions
 
         def marked_ml(scale: float = 1.0, **chosen: Any) -> float:
             mask = self._detector.segment(maps, scale=scale, **chosen).mask

@@ -1,6 +1,6 @@
 """From anomaly maps to masks: clean the map, set a threshold, segment, refine the mask."""
 
-from anomri.postprocessing.combination import COMBINATION_STEPS, NAME_REGIONS, Segmentation
+from anomri.postprocessing.combination import COMBINATION_STEPS, Segmentation
 from anomri.postprocessing.components import findings, numbered
 from anomri.postprocessing.false_positive_calibration import (
     FALSE_POSITIVE_RULE,
@@ -34,7 +34,6 @@ __all__ = [
     "FITTED_RULES",
     "MAP_STEPS",
     "MASK_STEPS",
-    "NAME_REGIONS",
     "RULES",
     "SCAN_RULES",
     "SEGMENTATION_METHODS",

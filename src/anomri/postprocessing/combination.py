@@ -16,9 +16,11 @@ from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.regions import hull
 from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Size
-from anomri.scan import Labels, Mask
+from anomri.scan import ADD_IF_NO_MASS, NAME_REGIONS, Labels, Mask, Note, NoteKind
 
-NO_MASS = "no mass: lesions that the network and brightness agree on are added"
+NO_MASS = Note(
+    NoteKind.NO_MASS, "no mass: lesions that the network and brightness agree on are added"
+)
 
 MakeState = Callable[[], SegmentationState]
 
@@ -31,11 +33,13 @@ class Segmentation:
         mask: (I, J, K) bool, the lesions.
         regions: (I, J, K) BraTS labels where regions were named.
         notes: what a reader must know of how it came about.
+        maps: names of those that it was made of.
     """
 
     mask: Mask
     regions: Labels | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+    maps: tuple[str, ...] = ()
 
 
 def add_if_no_mass(
@@ -60,8 +64,7 @@ def name_regions(first: SegmentationState, second: MakeState, **options: Any) ->
     return Segmentation(regions.labels > 0, regions.labels, (regions.note,) if regions.note else ())
 
 
-NAME_REGIONS = "name_regions"
 COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
-    "add_if_no_mass": add_if_no_mass,
+    ADD_IF_NO_MASS: add_if_no_mass,
     NAME_REGIONS: name_regions,
 }

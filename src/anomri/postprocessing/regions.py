@@ -20,11 +20,14 @@ from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.morphology import crop_around, dilate, fill_holes, opening
 from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Share, Size
-from anomri.scan import Labels, Mask
+from anomri.scan import Labels, Mask, Note, NoteKind
 
 EDEMA, NECROSIS, ENHANCING = 2, 1, 4
 SPECKS_MM = 1.5  # thinner dark parts are noise
-DARK_CORE = "hardly any contrast enhancement: what is dark after contrast medium was named core"
+DARK_CORE = Note(
+    NoteKind.REGIONS,
+    "hardly any contrast enhancement: what is dark after contrast medium was named core",
+)
 
 Box = tuple[slice, ...]
 Tumours = Literal["each", "largest", "together"]
@@ -36,11 +39,11 @@ class Regions:
 
     Attributes:
         labels: (I, J, K) BraTS numbers; 0 outside the tumour.
-        note: what a reader must know of them; empty where there is nothing to tell.
+        note: what a reader must know of them, if anything.
     """
 
     labels: Labels
-    note: str = ""
+    note: Note | None = None
 
 
 def hull(  # noqa: PLR0913 - what may be said of a tumour, each with a default
@@ -187,8 +190,9 @@ def _shifted(inner: Box, outer: Box) -> Box:
     )
 
 
-def _note(without: int, tumours: int) -> str:
+def _note(without: int, tumours: int) -> Note | None:
     if not without:
-        return ""
+        return None
     which = "the tumour" if tumours == without == 1 else f"{without} of {tumours} tumours"
-    return f"no credible contrast enhancement in {which}: no core was named there"
+    text = f"no credible contrast enhancement in {which}: no core was named there"
+    return Note(NoteKind.REGIONS, text)

@@ -220,7 +220,7 @@ def _lesion_free(anomaly: AnomalyMap) -> Mask:
     if scan.truth is not None:
         tissue: Mask = anomaly.brain & (scan.truth == 0)
         return tissue
-    if scan.healthy is False:
+    if scan.lesions_unknown:
         log.warning("%s: not healthy and without labels; left out", scan.subject)
         return np.zeros_like(anomaly.brain)
     if scan.healthy is None:

@@ -21,12 +21,10 @@ from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import check_mask_grid
 from anomri.preprocessing.reading.orientation import check_orientation
 from anomri.preprocessing.reading.subject import read_truth, require_contrasts, with_unclear_noted
-from anomri.preprocessing.template.contrast_check import DOUBT
 from anomri.preprocessing.template.placement import SPACE, template_grid
 from anomri.preprocessing.template.tissues import tissue_at
 
 __all__ = [
-    "DOUBT",
     "INTENSITIES",
     "SPACE",
     "ImageSource",

@@ -17,7 +17,7 @@ from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.resampling import place, same_grid
 from anomri.preprocessing.template.registration import Match, register
 from anomri.preprocessing.template.registration_image import RegistrationImage, coarse
-from anomri.scan import Mask, Volume
+from anomri.scan import Mask, Note, NoteKind, Volume
 
 SIDE_MM = 2.0
 RIM_MM = 8.0  # around the brain: its outline and the skull help
@@ -28,7 +28,7 @@ WORTH_TELLING = (1.0, 1.0)  # mm, degrees
 
 def align(
     image: RawImage, first: RawImage, volume: Volume, brain: Mask
-) -> tuple[RawImage, list[str]]:
+) -> tuple[RawImage, list[Note]]:
     """Return a contrast whose affine lays it onto the first one, and what a reader must know.
 
     A contrast on the first one's grid is returned as it is.
@@ -86,11 +86,12 @@ def _refused(name: str, got: str) -> QualityRefused:
     )
 
 
-def _told(match: Match, fixed: RegistrationImage, image: RawImage, first: RawImage) -> list[str]:
+def _told(match: Match, fixed: RegistrationImage, image: RawImage, first: RawImage) -> list[Note]:
     shift = match.shift_mm(fixed.centre)
     if shift < WORTH_TELLING[0] and match.turn_deg < WORTH_TELLING[1]:
         return []
-    return [
+    text = (
         f"{image.name} was moved by {shift:.1f} mm and {match.turn_deg:.1f} degrees "
         f"to lie on {first.name}"
-    ]
+    )
+    return [Note(NoteKind.REALIGNED, text)]

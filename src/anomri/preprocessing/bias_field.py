@@ -16,7 +16,7 @@ from anomri.errors import BadIntensities
 from anomri.preprocessing.grids import brain_box
 from anomri.preprocessing.resampling import sample
 from anomri.recipe import Step, bind
-from anomri.scan import Mask, Volume
+from anomri.scan import Mask, Note, NoteKind, Volume
 
 Spacing = tuple[float, float, float]
 Correction = Callable[..., Volume]
@@ -25,7 +25,9 @@ MARGIN = 2  # voxels around the brain that take part
 NEGATIVE_SHARE = 0.05  # more of the brain at or below zero has no logarithm worth fitting
 SMALLEST_AXIS = 4  # nodes of a cubic spline
 
-NOT_POSITIVE = "bias field left as it is: the brain holds values at or below zero"
+NOT_POSITIVE = Note(
+    NoteKind.INTENSITIES, "bias field left as it is: the brain holds values at or below zero"
+)
 
 
 def n4(
@@ -79,7 +81,7 @@ CORRECTIONS: dict[str, Correction] = {"n4": n4}
 
 def correct(
     volume: Volume, brain: Mask, spacing: Spacing, step: Step, name: str
-) -> tuple[Volume, list[str]]:
+) -> tuple[Volume, list[Note]]:
     """Correct one contrast; return it and what a reader must know.
 
     Args:

@@ -40,7 +40,7 @@ from anomri.preprocessing.template.placement import Placement, locate, template_
 from anomri.preprocessing.template.registration_image import within
 from anomri.preprocessing.working_frame import Frame
 from anomri.recipe import Preparation
-from anomri.scan import Grid, Labels, Mask, Scan, ScanFiles, Volume, bids_label
+from anomri.scan import Grid, Labels, Mask, Note, NoteKind, Scan, ScanFiles, Volume, bids_label
 
 OUTSIDE_SHARE = 0.01  # of the brain: beyond it the reader is told
 
@@ -133,11 +133,11 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
 
 def _volumes(
     subject: Subject, brain: Mask, preparation: Preparation
-) -> tuple[list[Volume], list[str]]:
+) -> tuple[list[Volume], list[Note]]:
     """Return each contrast on the oriented native grid, aligned and corrected, and notes."""
     first = subject.first
     volumes: list[Volume] = []
-    notes: list[str] = []
+    notes: list[Note] = []
     for image in subject.images.values():
         moved = image
         if preparation.align and volumes:
@@ -192,7 +192,9 @@ def _ras(image: RawImage, native: Grid, *, linear: bool) -> Volume:
     return to_ras(place(image, native, linear=linear).values, native)
 
 
-def _brain_of(subject: Subject, volume: Volume, preparation: Preparation) -> tuple[Mask, list[str]]:
+def _brain_of(
+    subject: Subject, volume: Volume, preparation: Preparation
+) -> tuple[Mask, list[Note]]:
     """Return the brain on the oriented native grid, and the notes of the first image."""
     first, method = subject.first, preparation.brain
     if subject.brain is not None and method in ("auto", "given"):
@@ -221,12 +223,13 @@ def _brain_of(subject: Subject, volume: Volume, preparation: Preparation) -> tup
     return brain, [*first.notes, *notes, *told]
 
 
-def _with_estimated_size(subject: Subject, brain: Mask) -> tuple[Subject, list[str]]:
+def _with_estimated_size(subject: Subject, brain: Mask) -> tuple[Subject, list[Note]]:
     """Return the subject with voxels of the size that its brain tells, and a note of it."""
     scale = estimated_scale(orient(subject.first.grid), brain)
     estimated = subject.resized(scale)
     size = " x ".join(f"{mm:.2f}" for mm in orient(estimated.first.grid).spacing)
-    return estimated, [f"voxel size estimated from the brain: {size} mm; volumes are estimated"]
+    text = f"voxel size estimated from the brain: {size} mm; volumes are estimated"
+    return estimated, [Note(NoteKind.VOXEL_SIZE, text)]
 
 
 def _truth(subject: Subject, frame: Frame, mask_grid: str) -> Labels | None:
@@ -234,7 +237,7 @@ def _truth(subject: Subject, frame: Frame, mask_grid: str) -> Labels | None:
     return None if labels is None else frame.labels(to_ras(labels, subject.first.grid))
 
 
-def _lost(brain: Mask, oriented: Grid, grid: Grid) -> list[str]:
+def _lost(brain: Mask, oriented: Grid, grid: Grid) -> list[Note]:
     """Say how much of the brain lies beyond a working grid of fixed shape."""
     corners = np.array(list(product(*((p.start, p.stop - 1) for p in brain_box(brain)))), float)
     matrix = index_map(grid, oriented)
@@ -244,13 +247,15 @@ def _lost(brain: Mask, oriented: Grid, grid: Grid) -> list[str]:
     share = 1 - np.count_nonzero(brain & within(grid, oriented)) / np.count_nonzero(brain)
     if share <= OUTSIDE_SHARE:
         return []
-    return [f"{share:.0%} of the brain lies outside the model's field of view"]
+    text = f"{share:.0%} of the brain lies outside the model's field of view"
+    return [Note(NoteKind.FIELD_OF_VIEW, text)]
 
 
-def _cut_thin(oriented: Grid, grid: Grid) -> list[str]:
+def _cut_thin(oriented: Grid, grid: Grid) -> list[Note]:
     """Say where thick slices were interpolated to finer ones."""
     thick = max(oriented.spacing)
     finest = grid.spacing[int(np.argmax(oriented.spacing))]
     if thick < THICK_MM or finest > thick * (1 - SAME_SPACING):
         return []
-    return [f"slices of {thick:.1f} mm were interpolated to {finest:.1f} mm"]
+    text = f"slices of {thick:.1f} mm were interpolated to {finest:.1f} mm"
+    return [Note(NoteKind.INTERPOLATED, text)]

@@ -126,7 +126,7 @@ def _untrained(recipe: Recipe) -> Network:
     """
     torch.manual_seed(recipe.training.seed)
     family = build_network(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
-    if not any(True for _ in family.parameters()):
+    if not family.has_parameters:
         raise UsageError(
             f"{recipe.name}: family '{recipe.family.name}' has nothing to train. "
             "Next: use it as it is with `anomri detect`."

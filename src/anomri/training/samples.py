@@ -155,7 +155,7 @@ def labelled_volume(scan: Scan, training: Training) -> list[Part]:
 
 def _may_be_healthy(scan: Scan) -> bool:
     """Say no to a patient without truth; say aloud where health is taken on trust."""
-    if scan.truth is None and scan.healthy is False:
+    if scan.lesions_unknown:
         log.warning("%s: left out: not healthy, and no truth says where", scan.label)
         return False
     if scan.truth is None and scan.healthy is None:

@@ -167,7 +167,7 @@ def test_slices_that_lie_askew_are_placed_and_answered(
     with converted(files) as images:
         image: Any = nib.load(images.contrasts["flair"])
         values = np.asarray(image.dataobj)
-        assert any("askew" in note for note in images.notes)
+        assert any("askew" in note.text for note in images.notes)
     where = (np.argwhere(values == volume()[7, 3, 5])[0].tolist(), askew @ [7, 3, 5, 1])
     np.testing.assert_allclose(image.affine @ [*where[0], 1], where[1] * [-1, -1, 1, 1], atol=1e-3)
     mask = nib.Nifti1Image((values > 4000).astype(np.uint8), image.affine)
@@ -187,7 +187,7 @@ def test_inverted_values_are_turned_back_with_a_note(
     with converted(files) as images:
         image: Any = nib.load(images.contrasts["flair"])
         values = image.get_fdata()
-    assert any("MONOCHROME1" in note for note in images.notes)
+    assert any("MONOCHROME1" in note.text for note in images.notes)
     np.testing.assert_array_equal(np.sort(values, None), np.sort(volume() - 100.0, None))
 
 

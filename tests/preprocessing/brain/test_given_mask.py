@@ -58,7 +58,7 @@ def test_the_found_brain_replaces_a_wrong_mask_unless_it_is_forced(
     wrong = np.roll(brain, 12, axis=1)
     used, notes = check_given(wrong, values, grid, keep=keep, spacing_known=True, name="scan")
     np.testing.assert_array_equal(used, wrong if keep else brain)
-    assert "does not fit the scan" in notes[0]
+    assert "does not fit the scan" in notes[0].text
     right, notes = check_given(brain, values, grid, keep=keep, spacing_known=True, name="scan")
     np.testing.assert_array_equal(right, brain)
     assert notes == ()

@@ -5,7 +5,7 @@ import pytest
 
 from anomri.errors import QualityRefused
 from anomri.preprocessing.brain.shape_check import check_found
-from anomri.scan import Grid, Mask
+from anomri.scan import Grid, Mask, Note
 
 SHAPE = (60, 60, 60)
 GRID = Grid(shape=SHAPE, affine=np.diag([4.0, 4, 4, 1]))
@@ -17,7 +17,7 @@ def box(sides: tuple[int, int, int], start: int = 5) -> Mask:
     return mask
 
 
-def check(mask: Mask) -> list[str]:
+def check(mask: Mask) -> list[Note]:
     return check_found(mask, GRID, mask.astype(np.float32), name="head.nii.gz")
 
 
@@ -50,7 +50,7 @@ def test_nothing_is_refused() -> None:
 
 def test_a_brain_that_the_field_of_view_cuts_may_be_smaller_and_says_so() -> None:
     (note,) = check(box((30, 40, 6), start=0))
-    assert "461 ml" in note
+    assert "461 ml" in note.text
 
 
 def test_where_the_voxel_size_is_a_guess_the_limits_are_wider() -> None:

@@ -53,7 +53,7 @@ def test_where_an_image_ends_inside_the_brain_its_edge_is_left_out(head: Head) -
     values, brain, grid = head
     ended = np.where(np.indices(brain.shape)[2] > 60, np.float32(0), values * brain)
     kept, (note,) = without_cut_edges(brain, ended, grid)
-    assert "ends inside the brain" in note
+    assert "ends inside the brain" in note.text
     assert not kept[:, :, 61:].any()
     assert np.count_nonzero(kept[:, :, 60]) < 0.1 * np.count_nonzero(kept[:, :, 59])
     assert not unseen_part(brain, (values + 1) * brain, grid).any()

@@ -42,7 +42,7 @@ def test_the_user_says_how_it_lies(tmp_path: Path, stripped: Volume, code: str) 
     native = read_image(tmp_path / "a.nii", orientation=code)
     assert "".join(nib.aff2axcodes(native.grid.affine)) == code.upper()
     assert native.grid.spacing == (2, 2, 2)
-    assert f"{code.upper()} was given" in native.notes[0]
+    assert f"{code.upper()} was given" in native.notes[0].text
     np.testing.assert_array_equal(native.values, stripped)
     mask = read_segmentation(tmp_path / "a.nii", orientation=code)
     np.testing.assert_array_equal(mask.grid.affine, native.grid.affine)
@@ -71,7 +71,7 @@ def test_the_right_orientation_gives_the_answer_of_the_whole_header(stripped: Vo
     told = model.detect({"flair": unoriented(values)}, orientation="LPS")
     assert np.asarray(known.mask.dataobj).any()
     np.testing.assert_array_equal(np.asarray(told.mask.dataobj), np.asarray(known.mask.dataobj))
-    assert any("LPS was given" in note for note in told.detection.anomaly.scan.notes)
+    assert any("LPS was given" in note.text for note in told.detection.anomaly.scan.notes)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -88,7 +88,7 @@ def test_voxels_that_begin_within_the_header_are_read_behind_it(
     path.write_bytes(gzip.compress(raw) if packed else raw)
     native = read_image(path)
     np.testing.assert_array_equal(native.values, stripped)
-    assert "vox_offset is 0" in native.notes[0]
+    assert "vox_offset is 0" in native.notes[0].text
     raw[-8:] = b""
     path.write_bytes(gzip.compress(raw) if packed else raw)
     with pytest.raises(UnreadableScan):

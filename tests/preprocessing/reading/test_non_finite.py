@@ -44,7 +44,7 @@ def test_a_background_that_is_no_number_gives_the_same_scan(
     np.testing.assert_array_equal(other.image, plain.image)
     np.testing.assert_array_equal(other.brain, plain.brain)
     outside = int(np.count_nonzero(~brain_ball))
-    assert any(f"{outside} voxels that are NaN or infinite" in note for note in other.notes)
+    assert any(f"{outside} voxels that are NaN or infinite" in note.text for note in other.notes)
 
 
 def test_a_z_score_keeps_its_dark_voxels_beside_nan(stripped: Volume, brain_ball: Mask) -> None:
@@ -68,7 +68,7 @@ def test_inside_the_brain_they_are_refused_and_counted(
 
 def test_a_second_contrast_is_held_to_the_same_rule(stripped: Volume, brain_ball: Mask) -> None:
     outside = np.where(brain_ball, stripped, np.float32(np.nan))
-    assert any("t1ce" in note for note in prepared(stripped, second=outside).notes)
+    assert any("t1ce" in note.text for note in prepared(stripped, second=outside).notes)
     outside[29, 31, 27] = np.nan
     with pytest.raises(BadIntensities, match=r"t1ce in memory.* 1 voxels"):
         prepared(stripped, second=outside)
@@ -91,7 +91,7 @@ def test_an_image_of_nothing_but_nan_is_refused(stripped: Volume) -> None:
 def test_values_beyond_single_precision_count_as_infinite(write: Write, stripped: Volume) -> None:
     huge = stripped.astype(np.float64)
     huge[0, 0, 0] = 1e300
-    assert "1 voxels" in read_image(write(huge)).notes[0]
+    assert "1 voxels" in read_image(write(huge)).notes[0].text
 
 
 def test_a_mask_may_not_hold_any(write: Write, brain_ball: Mask) -> None:

@@ -15,7 +15,7 @@ from anomri.preprocessing.reading.files import read_image
 from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.reading.slice_defects import without_defects
 from anomri.recipe import Preparation
-from anomri.scan import Mask, Volume
+from anomri.scan import Mask, Note, Volume
 
 AFFINE = np.array([[-2.0, 0, 0, 60], [0, -2, 0, 66], [0, 0, 2, -50], [0, 0, 0, 1]])
 
@@ -56,7 +56,7 @@ def spoilt(values: Volume, kind: str, axis: int, places: list[int]) -> Volume:
 @pytest.mark.parametrize("kind", DEFECTS)
 def test_a_defective_slice_is_named_and_interpolated(head: Volume, kind: str, axis: int) -> None:
     mended = without_defects(native(spoilt(head, kind, axis, [27])))
-    assert f"slice 27 (of axis {'IJK'[axis]}" in mended.notes[0]
+    assert f"slice 27 (of axis {'IJK'[axis]}" in mended.notes[0].text
     assert len(mended.notes) == 1
     slices, before = np.moveaxis(mended.values, axis, 0), np.moveaxis(head, axis, 0)
     np.testing.assert_allclose(slices[27], (before[26] + before[28]) / 2, rtol=1e-5, atol=1e-3)
@@ -66,11 +66,11 @@ def test_a_defective_slice_is_named_and_interpolated(head: Volume, kind: str, ax
 @pytest.mark.parametrize("kind", ["blank", "constant"])
 def test_neighbouring_defects_are_named_together(head: Volume, kind: str) -> None:
     mended = without_defects(native(spoilt(head, kind, 2, [20, 21, 30])))
-    assert "slices 20-21, 30 (of axis K" in mended.notes[0]
+    assert "slices 20-21, 30 (of axis K" in mended.notes[0].text
 
 
 def test_the_brain_on_both_sides_of_a_blank_slice_is_looked_at(head: Volume) -> None:
-    def prepared(values: Volume) -> tuple[int, tuple[str, ...]]:
+    def prepared(values: Volume) -> tuple[int, tuple[Note, ...]]:
         images = {"flair": nib.Nifti1Image(values, AFFINE)}
         scan = prepare_images(images, Preparation(), ("flair",))
         return int(scan.brain.sum()), scan.notes
@@ -78,14 +78,14 @@ def test_the_brain_on_both_sides_of_a_blank_slice_is_looked_at(head: Volume) -> 
     whole, _ = prepared(head)
     blank, notes = prepared(spoilt(head, "blank", 2, [27]))
     assert blank > 0.99 * whole
-    assert any("slice 27" in note for note in notes)
+    assert any("slice 27" in note.text for note in notes)
 
 
 def test_repeated_slices_are_named_and_kept(head: Volume) -> None:
     values = head.copy()
     values[:, :, 31:33] = values[:, :, 30:31]
     kept = without_defects(native(values))
-    assert "slices 31-32" in kept.notes[0]
+    assert "slices 31-32" in kept.notes[0].text
     np.testing.assert_array_equal(kept.values, values)
     twice = np.repeat(head[:, :, ::2], 2, axis=2)
     assert not without_defects(native(twice)).notes  # enlarged without interpolation: no defect
@@ -124,4 +124,4 @@ def test_thick_slices_are_judged_too(real_data: Path, kind: str) -> None:
     axis = int(np.argmax(read.grid.spacing))
     middle = read.values.shape[axis] // 2
     mended = without_defects(read.holding(spoilt(read.values, kind, axis, [middle])))
-    assert f"slice {middle} " in mended.notes[-1]
+    assert f"slice {middle} " in mended.notes[-1].text

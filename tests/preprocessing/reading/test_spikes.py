@@ -86,7 +86,7 @@ def test_spikes_are_counted_and_nothing_else_moves(patient: Volume) -> None:
     values = patient.copy()
     values[29, 31, 27], values[5, 5, 5] = 1e9, -1e9
     native = without_spikes(read_image(nib.Nifti1Image(values, AFFINE), "flair"))
-    assert "2 voxels" in native.notes[0]
+    assert "2 voxels" in native.notes[0].text
     changed = np.argwhere(native.values != patient)
     assert changed.tolist() == [[29, 31, 27]]
     near = patient[28:31, 30:33, 26:29].ravel()

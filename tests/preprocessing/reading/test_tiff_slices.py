@@ -45,7 +45,7 @@ def test_rows_run_to_the_back_and_columns_to_the_left(patient: Path) -> None:
 def test_the_unknown_spacing_is_noted(patient: Path) -> None:
     native = read_image(patient, "flair")
     assert not native.spacing_known
-    assert "no voxel size" in native.notes[0]
+    assert "no voxel size" in native.notes[0].text
 
 
 def test_masks_become_label_two(patient: Path) -> None:

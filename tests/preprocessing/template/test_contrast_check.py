@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from anomri.preprocessing import DOUBT, prepare_images
+from anomri.preprocessing import prepare_images
 from anomri.preprocessing.template.appearance import appearance, width_of_peak
-from anomri.preprocessing.template.contrast_check import check_units, doubts
+from anomri.preprocessing.template.contrast_check import DOUBT, check_units, doubts
 from anomri.preprocessing.template.placement import template
 from anomri.preprocessing.template.tissues import tissue_map
 from anomri.recipe import Preparation
-from anomri.scan import Grid, Mask, Volume
+from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
 # brightness of grey matter, white matter and fluid
 LEVELS = {"flair": (105, 100, 20), "t1": (65, 100, 25), "t2": (130, 100, 220)}
@@ -61,14 +61,15 @@ def test_a_contrast_is_known_by_its_tissues(
     images: dict[str, Volume], brain: Mask, grid: Grid, given: str, held: str, told: str
 ) -> None:
     notes = doubts(images[held][None], brain, grid, (given,))
-    assert [note.partition(" (")[0] for note in notes] == ([told] if told else [])
-    assert all(note.endswith(DOUBT) for note in notes)
+    assert [note.text.partition(" (")[0] for note in notes] == ([told] if told else [])
+    assert all(note.text.endswith(DOUBT) for note in notes)
+    assert {note.kind for note in notes} <= {NoteKind.IMPLAUSIBLE}
 
 
 def test_exchanged_files_are_told_once(images: dict[str, Volume], brain: Mask, grid: Grid) -> None:
     both = np.stack([images["t1"], images["flair"]])
     assert doubts(both, brain, grid, ("flair", "t1ce")) == [
-        f"FLAIR and T1CE look exchanged: {DOUBT}"
+        Note(NoteKind.IMPLAUSIBLE, f"FLAIR and T1CE look exchanged: {DOUBT}")
     ]
     assert doubts(both[::-1], brain, grid, ("flair", "t1ce")) == []
 
@@ -114,12 +115,12 @@ def test_another_organ_may_be_no_brain(grid: Grid, brain: Mask) -> None:
     texture = ndimage.gaussian_filter(rng.normal(size=brain.shape), 2)
     organ = np.where(brain, 300 + 40 * texture / texture.std(), 0).astype(np.float32)
     (note,) = doubts(organ[None], brain, grid, ("flair",))
-    assert note.startswith("this may be no brain")
+    assert note.text.startswith("this may be no brain")
 
 
 def test_half_a_turn_is_told(images: dict[str, Volume], brain: Mask, grid: Grid) -> None:
     (note,) = doubts(images["flair"][None, :, :, ::-1], brain[:, :, ::-1], grid, ("flair",))
-    assert "better by half a turn" in note
+    assert "better by half a turn" in note.text
 
 
 def test_an_even_volume_is_left_to_the_scaling(brain: Mask, grid: Grid) -> None:
@@ -130,11 +131,11 @@ def test_hounsfield_units_are_known(images: dict[str, Volume], brain: Mask) -> N
     flair = images["flair"]
     assert check_units(flair, brain) == []
     (note,) = check_units(np.where(brain, flair * 0.3, -1000).astype(np.float32), brain)
-    assert "down to -1000" in note
+    assert "down to -1000" in note.text
     assert check_units(flair - 50 * flair.std(), brain) == []
 
 
 def test_the_note_reaches_the_scan(images: dict[str, Volume], grid: Grid) -> None:
     image = nib.Nifti1Image(images["t1"], grid.affine)
     scan = prepare_images({"flair": image}, Preparation(), ("flair",))
-    assert any("looks like T1" in note for note in scan.notes)
+    assert any("looks like T1" in note.text for note in scan.notes)

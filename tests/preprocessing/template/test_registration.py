@@ -269,7 +269,7 @@ def test_the_papers_grid_is_asked_for_by_its_numbers() -> None:
     middle = scan.template_mm(scan.grid.to_world(np.array([79.5, 95.5, 37.0])).tolist())
     assert middle is not None
     np.testing.assert_allclose(middle, (0, -17, 5), atol=0.6)
-    assert any("outside the model's field of view" in note for note in scan.notes)
+    assert any("outside the model's field of view" in note.text for note in scan.notes)
 
 
 def test_thick_slices_stay_unless_a_number_of_them_is_asked_for() -> None:
@@ -281,7 +281,7 @@ def test_thick_slices_stay_unless_a_number_of_them_is_asked_for() -> None:
     ):
         scan = prepare_images({"flair": image}, asked, ["flair"])
         assert scan.grid.spacing == pytest.approx((1.5, 1.5, spacing))
-        assert any("interpolated" in note for note in scan.notes) == (spacing < 6)
+        assert any("interpolated" in note.text for note in scan.notes) == (spacing < 6)
 
 
 def test_two_equal_brains_overlap_fully() -> None:
@@ -309,7 +309,7 @@ def test_a_contrast_that_moved_is_laid_back() -> None:
     after = nib.affines.apply_affine(np.linalg.inv(t1.affine) @ MOVED, points)
     back = nib.affines.apply_affine(moved.grid.affine, after)
     assert np.linalg.norm(back - points, axis=1).max() < 1.0
-    assert "t1.nii was moved by" in notes[0]
+    assert "t1.nii was moved by" in notes[0].text
 
 
 def test_grids_that_agree_are_left_alone() -> None:

@@ -45,7 +45,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     detect(found, load("intensity", device="cpu"), out)
     evaluate(out, found, out)
     error = BadIntensities("a.nii.gz", expected="numbers", got="NaN", next_step="Export again.")
-    write_failures(out, [Failure.of("<b>broken</b>", error)])
+    write_failures(out, [Failure.of(error, subject="<b>broken</b>", label="sub-broken")])
     write_page(out)
     return out
 

@@ -14,9 +14,10 @@ from anomri.errors import DamagedFile, ScanError, UsageError
 from anomri.reporting import Record, anat_folder, derivative, read_record, write_detection
 from anomri.reporting.derivatives import detection as room
 from anomri.reporting.derivatives.sidecar import unit_from
-from anomri.scan import Detection, Grid
+from anomri.scan import Detection, Grid, MapProvenance, Note, NoteKind
 
 Detect = Callable[..., Detection]
+NEW = Note(NoteKind.BRAIN_MASK, "new")
 
 
 def test_everything_of_a_scan_is_written(detect: Detect, tmp_path: Path) -> None:
@@ -81,18 +82,18 @@ def test_a_crash_keeps_the_earlier_result(
     before = {path.name: path.read_bytes() for path in home.iterdir()}
     monkeypatch.setattr(room, "picture", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        write_detection(detect(notes=("new",)), tmp_path)
+        write_detection(detect(notes=(NEW,)), tmp_path)
     assert {path.name: path.read_bytes() for path in home.iterdir()} == before
 
 
 def test_a_new_result_replaces_the_whole_old_one(detect: Detect, tmp_path: Path) -> None:
     home = write_detection(detect(), tmp_path)
     (home / "sub-ball01_desc-anomaly_t1.nii.gz").write_text("old")
-    assert write_detection(detect(notes=("new",)), tmp_path) == home
+    assert write_detection(detect(notes=(NEW,)), tmp_path) == home
     assert not (home / "sub-ball01_desc-anomaly_t1.nii.gz").exists()
     record = read_record(tmp_path, "sub-ball01")
     assert record is not None
-    assert record.notes == ("new",)
+    assert record.notes == (NEW,)
 
 
 def test_sidecars_say_what_how_and_from_where(detect: Detect, tmp_path: Path) -> None:
@@ -143,8 +144,8 @@ def test_a_damaged_sidecar_is_named(detect: Detect, tmp_path: Path) -> None:
 
 
 def test_a_probability_is_its_own_unit() -> None:
-    assert unit_from({}, "tumour probability") == "tumour probability"
-    assert unit_from({}, "residual") == "residual, prepared intensity units"
+    assert unit_from(MapProvenance(), "tumour probability") == "tumour probability"
+    assert unit_from(MapProvenance(), "residual") == "residual, prepared intensity units"
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_failures_name_file_reason_and_next_step(tmp_path: Path) -> None:
     error = BadIntensities(
         "/home/someone/a.nii.gz", expected="finite values", got="NaN", next_step="Export again."
     )
-    write_tables(tmp_path, [Failure.of("a", error)])
+    write_tables(tmp_path, [Failure.of(error, subject="a", label="sub-a")])
     expected = {
         "subject": "a",
         "file": "a.nii.gz",

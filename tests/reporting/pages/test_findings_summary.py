@@ -3,10 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from anomri.preprocessing import DOUBT
 from anomri.reporting import Record
 from anomri.reporting.pages.findings_summary import lead, trust
-from anomri.scan import Detection, FalsePositiveVolume, Threshold
+from anomri.scan import Detection, FalsePositiveVolume, Note, NoteKind, Threshold
 
 Detect = Callable[..., Detection]
 
@@ -83,12 +82,13 @@ def test_false_alarms_are_measured_expected_or_unknown(detect: Detect) -> None:
 
 
 def test_remarks_are_pointed_at(detect: Detect) -> None:
-    records = [Record.of(detect(notes=("spacing unknown",))), Record.of(detect())]
+    note = Note(NoteKind.VOXEL_SIZE, "spacing unknown")
+    records = [Record.of(detect(notes=(note,))), Record.of(detect())]
     assert trust(records, [], [])[-1] == "Read the remarks: 1 of 2 scans has one."
 
 
 def test_a_scan_that_looks_like_another_is_not_to_be_trusted(detect: Detect) -> None:
-    note = f"FLAIR looks like T1: {DOUBT}"
+    note = Note(NoteKind.IMPLAUSIBLE, "FLAIR looks like T1")
     records = [Record.of(detect(notes=(note,))), Record.of(detect())]
     text = " ".join(trust(records, [], []))
     assert "Do not trust 1 of 2 scans (ball_01)" in text

@@ -31,12 +31,16 @@ from anomri.reporting.pages import results_page as page
 from anomri.reporting.pages.html import environment
 from anomri.reporting.pages.niivue import niivue
 from anomri.reporting.pages.results_contents import Case, contents
-from anomri.scan import Detection
+from anomri.scan import Detection, Note, NoteKind
 
 Detect = Callable[..., Detection]
 
 INERT = (None, "application/json", "text/plain")
 EVIL = "<script>alert('x')</script>\"onload=alert(1)"
+
+
+def failure(subject: str, file: str, reason: str, next_step: str) -> Failure:
+    return Failure(subject=subject, label="sub-x", file=file, reason=reason, next_step=next_step)
 
 
 class Tags(HTMLParser):
@@ -57,9 +61,10 @@ def out(detect: Detect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     stream = io.BytesIO()
     Picture.new("RGB", (60, 40), "navy").save(stream, "png")
     monkeypatch.setattr(derivatives, "picture", lambda _: stream.getvalue())  # drawn elsewhere
-    write_detection(detect(subject="plain", notes=("spacing unknown",)), tmp_path)
-    write_detection(detect(subject=EVIL, label="sub-evil", notes=(EVIL,)), tmp_path)
-    write_tables(tmp_path, [Failure(EVIL, EVIL, EVIL, EVIL)])
+    spacing, evil = Note(NoteKind.VOXEL_SIZE, "spacing unknown"), Note(NoteKind.OTHER, EVIL)
+    write_detection(detect(subject="plain", notes=(spacing,)), tmp_path)
+    write_detection(detect(subject=EVIL, label="sub-evil", notes=(evil,)), tmp_path)
+    write_tables(tmp_path, [failure(EVIL, EVIL, EVIL, EVIL)])
     rows = [("plain", 0.5, 12.0), (EVIL, 0.75, 8.0)]
     write_tsv(tmp_path / "evaluation.tsv", ("subject", "dice", "hd95_mm"), rows)
     summary = [("dice", 0.625, 0.5, 0.75), (EVIL, 0.1, 0.0, 0.2)]
@@ -298,7 +303,7 @@ def test_regions_have_a_legend_with_volumes(detect: Detect, tmp_path: Path) -> N
 
 
 def test_a_run_in_which_all_failed_says_so(tmp_path: Path) -> None:
-    write_failures(tmp_path, [Failure(EVIL, "x" * 300, "expected numbers, got NaN", "Export.")])
+    write_failures(tmp_path, [failure(EVIL, "x" * 300, "expected numbers, got NaN", "Export.")])
     text = words_of(write_page(tmp_path))
     assert "No scan could be used" in text
     assert "All other scans" not in text
@@ -342,8 +347,8 @@ def test_a_refused_scan_is_shown_where_it_failed(tmp_path: Path) -> None:
     Picture.new("RGB", (90, 34), "navy").save(picture)
     step = f"look at {picture.name}, then give a mask"
     failures = [
-        Failure("head", "head.nii.gz", "expected a brain, got 12 ml", step),
-        Failure(EVIL, "x", "expected a brain", f"look at ../sub-gone_{REFUSED}"),
+        failure("head", "head.nii.gz", "expected a brain, got 12 ml", step),
+        failure(EVIL, "x", "expected a brain", f"look at ../sub-gone_{REFUSED}"),
     ]
     write_failures(tmp_path, failures)
     tags = Tags(write_page(tmp_path).read_text("utf-8")).seen
@@ -368,7 +373,7 @@ def test_what_all_rows_share_is_said_once(tmp_path: Path) -> None:
 
 
 def test_a_long_name_may_break_and_a_short_piece_may_not(tmp_path: Path) -> None:
-    failure = Failure("Brats18_" + "x" * 50, "f", "expected numbers, got NaN", "Export.")
-    write_failures(tmp_path, [failure])
+    unread = failure("Brats18_" + "x" * 50, "f", "expected numbers, got NaN", "Export.")
+    write_failures(tmp_path, [unread])
     text = write_page(tmp_path).read_text("utf-8")
     assert "Brats18_<wbr>" + "x" * 20 + "<wbr>" + "x" * 20 + "<wbr>" + "x" * 10 in text

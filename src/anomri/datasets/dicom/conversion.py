@@ -18,7 +18,7 @@ from anomri.datasets.dicom.slice_positions import straighten
 from anomri.datasets.dicom.standard_copies import place_files
 from anomri.errors import MissingPiece, UnreadableScan
 from anomri.files import scratch_folder
-from anomri.scan import ScanFiles
+from anomri.scan import Note, ScanFiles
 
 CORRECTED = ("_Tilt", "_Eq")
 OTHER_KINDS = ("_ph", "_real", "_imaginary")
@@ -42,12 +42,13 @@ def converted(files: ScanFiles) -> Iterator[ScanFiles]:
         images, notes = {}, list(files.notes)
         for contrast, slices in files.slices.items():
             images[contrast] = _convert(slices, contrast, folder)
-            notes += [f"{contrast}: {note}" for note in _mend(images[contrast], slices)]
+            found = _mend(images[contrast], slices)
+            notes += [Note(note.kind, f"{contrast}: {note.text}") for note in found]
         contrasts = {**files.contrasts, **images}
         yield replace(files, contrasts=contrasts, slices={}, notes=tuple(notes))
 
 
-def _mend(image: Path, slices: Sequence[Path]) -> list[str]:
+def _mend(image: Path, slices: Sequence[Path]) -> list[Note]:
     """Put right what dcm2niix leaves as it is; return what was."""
     volumes, _ = read_series(slices)
     images = [image for volume in volumes for image in volume.images]

@@ -18,7 +18,7 @@ import numpy as np
 from anomri.datasets.dicom.geometry import heights_of
 from anomri.datasets.dicom.images import Place
 from anomri.errors import UnreadableScan
-from anomri.scan import Affine
+from anomri.scan import Affine, Note, NoteKind
 
 ASKEW_MM = 0.5  # by which the last slice may lie off before the header is written anew
 LEAST_MM = 0.02  # shift between two slices below which only their distance was wrong
@@ -28,7 +28,7 @@ INVERTED = "the lowest value is white (MONOCHROME1): values were inverted"
 SLANTED = "slices lie askew, shifted by {:.2g} mm from each to the next: placed as they lie"
 
 
-def straighten(path: Path, places: Sequence[Place], photometric: set[str]) -> list[str]:
+def straighten(path: Path, places: Sequence[Place], photometric: set[str]) -> list[Note]:
     """Mend a converted volume in place, and return what was done.
 
     Args:
@@ -51,9 +51,9 @@ def straighten(path: Path, places: Sequence[Place], photometric: set[str]) -> li
     image: Any = nib.load(path)
     affine = slanted(image.affine, image.shape, places)
     if inverted:
-        notes.append(INVERTED)
+        notes.append(Note(NoteKind.INTENSITIES, INVERTED))
     if affine is not None:
-        notes.append(_told(affine))
+        notes.append(Note(NoteKind.GEOMETRY, _told(affine)))
     if notes:
         values = image.get_fdata(dtype=np.float32)
         values = values.max() - values if inverted else values

@@ -201,8 +201,8 @@ def under_common_decision(detector: Detector, baseline: Recipe) -> Detector | No
         None for what has no residual of a network: a segmenter, or nothing trained.
     """
     network = detector.first.networks[0]
-    learns = any(True for _ in network.parameters())
-    if not learns or not isinstance(network, Reconstructor) or detector.steps:
+    trained = network.has_parameters and isinstance(network, Reconstructor)
+    if not trained or detector.steps:
         return None
     changed = detector.recipe.model_copy(update={"detection": baseline.detection})
     return with_recipe(detector, changed)

@@ -54,11 +54,11 @@ class DetectTask:
         outcome = pipeline.detect(
             self.scans, self.detector, self.out, progress=self.progress, executor=self.executor
         )
-        well = {*outcome.done, *outcome.unchanged}
-        lost = (files for files in self.scans.scans if files.label not in well)
-        for files, failure in zip(lost, outcome.failures, strict=True):
-            yield _failed(files.name, failure.reason)
-        seen = [files for files in self.scans.scans if files.label in well]
+        failed = {failure.label: failure.reason for failure in outcome.failures}
+        for files in self.scans.scans:
+            if files.label in failed:
+                yield _failed(files.name, failed[files.label])
+        seen = [files for files in self.scans.scans if files.label not in failed]
         measured = self.executor.run(
             MeasureTask(self.out, self.test.regions, tuple(self.edges_ml)), seen
         )

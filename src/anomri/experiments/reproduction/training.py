@@ -69,7 +69,7 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
         write_text(run / RECIPE, pair_recipe(row).to_yaml())
         return str(run)
     recipe, prepared = row.recipe, work.prepared(row.recipe)
-    learns = any(True for _ in build_recipe_network(recipe).parameters())
+    learns = build_recipe_network(recipe).has_parameters
     fits = recipe.detection.threshold.name in TO_BE_FITTED or bool(FITTING & set(settings))
     if learns or fits:
         pipeline.prepare(scans, prepared, recipe=recipe, progress=work.progress)

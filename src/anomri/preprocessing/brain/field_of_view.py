@@ -12,13 +12,13 @@ from scipy import ndimage
 from anomri.preprocessing.brain.shape_check import CUT_SHARE
 from anomri.preprocessing.brain.stripped import Background
 from anomri.preprocessing.components import largest
-from anomri.scan import Grid, Mask, Volume
+from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
 EDGE_MM = 4.0
 UNSEEN_MM = 4.0  # radius of the smallest region without values that is taken for one
 
 
-def without_cut_edges(brain: Mask, volume: Volume, grid: Grid) -> tuple[Mask, list[str]]:
+def without_cut_edges(brain: Mask, volume: Volume, grid: Grid) -> tuple[Mask, list[Note]]:
     """Return the brain that an image shows, without the edges where it ends inside the brain.
 
     Args:
@@ -31,7 +31,8 @@ def without_cut_edges(brain: Mask, volume: Volume, grid: Grid) -> tuple[Mask, li
         far = ndimage.distance_transform_edt(~unseen, sampling=grid.spacing)
         kept &= far > EDGE_MM
         ml = np.count_nonzero(unseen) * grid.voxel_ml
-        notes.append(f"the image ends inside the brain: {ml:.0f} ml of it hold no values")
+        text = f"the image ends inside the brain: {ml:.0f} ml of it hold no values"
+        notes.append(Note(NoteKind.FIELD_OF_VIEW, text))
     for axis, mm in enumerate(grid.spacing):
         sections = np.count_nonzero(brain, axis=tuple(a for a in range(3) if a != axis))
         layers, view = max(round(EDGE_MM / mm), 1), np.moveaxis(kept, axis, 0)

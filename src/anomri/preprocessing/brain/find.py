@@ -16,12 +16,12 @@ from anomri.preprocessing.brain.shape_check import check_found
 from anomri.preprocessing.brain.stripped import Background, is_stripped
 from anomri.preprocessing.brain.voxel_size import estimated_grid
 from anomri.preprocessing.components import solid
-from anomri.scan import Grid, Mask, Volume
+from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
 ESTIMATE_SLACK = 1.3  # sizes that were estimated from the brain itself may be off by this factor
 
-WHOLE_HEAD = "whole head: brain found by deepbet; look at its outline"
-WHOLE_HEAD_HDBET = "whole head: brain found by HD-BET; look at its outline"
+WHOLE_HEAD = Note(NoteKind.DEEPBET, "whole head: brain found by deepbet; look at its outline")
+WHOLE_HEAD_HDBET = Note(NoteKind.HDBET, "whole head: brain found by HD-BET; look at its outline")
 
 Method = Literal["auto", "given", "deepbet", "hdbet", "stripped"]
 
@@ -33,7 +33,7 @@ def find_brain(
     method: Method = "auto",
     spacing_known: bool = True,
     name: str = "scan",
-) -> tuple[Mask, tuple[str, ...]]:
+) -> tuple[Mask, tuple[Note, ...]]:
     """Return the brain of a scan, and what a reader must know of it.
 
     Args:
@@ -76,20 +76,20 @@ def stripped_brain(volume: Volume, grid: Grid | None) -> Mask | None:
     return mask if is_stripped(volume, mask, background, spacing) else None
 
 
-def _brain_of_head(volume: Volume, grid: Grid, method: Method) -> tuple[Mask, list[str]]:
+def _brain_of_head(volume: Volume, grid: Grid, method: Method) -> tuple[Mask, list[Note]]:
     if method == "hdbet":
         return solid(hdbet_brain(volume, grid)), [WHOLE_HEAD_HDBET]
     found = deepbet_brain(volume)
     if not found.mask.any() or found.agreement >= AGREEMENT:
         return found.mask, [WHOLE_HEAD]
-    return found.mask, [
-        WHOLE_HEAD,
+    text = (
         f"brain uncertain: deepbet's brains in the scan and in its mirror image agree to "
-        f"{found.agreement:.2f} (Dice), usually to {AGREEMENT:g} or more",
-    ]
+        f"{found.agreement:.2f} (Dice), usually to {AGREEMENT:g} or more"
+    )
+    return found.mask, [WHOLE_HEAD, Note(NoteKind.BRAIN_MASK, text)]
 
 
-def _gated(mask: Mask, grid: Grid, volume: Volume, *, name: str, spacing_known: bool) -> list[str]:
+def _gated(mask: Mask, grid: Grid, volume: Volume, *, name: str, spacing_known: bool) -> list[Note]:
     slack = 1.0 if spacing_known else ESTIMATE_SLACK
     where = grid if spacing_known or not mask.any() else estimated_grid(grid, mask)
     notes = check_found(mask, where, volume, name=name, slack=slack)

@@ -12,7 +12,7 @@ from scipy import ndimage
 from anomri.errors import QualityRefused
 from anomri.preprocessing.brain.find import find_brain
 from anomri.preprocessing.grids import brain_box
-from anomri.scan import Grid, Mask, Volume
+from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
 MIN_DICE = 0.85
 EXTRA_MM = 7.0  # radius of the largest ball in what a mask adds to the brain; an eye has 12 mm
@@ -25,7 +25,7 @@ SLICE_SHARE = 1.01  # of the thickest slice: less cannot be told from a border o
 
 def check_given(
     mask: Mask, volume: Volume, grid: Grid, *, keep: bool, spacing_known: bool, name: str
-) -> tuple[Mask, tuple[str, ...]]:
+) -> tuple[Mask, tuple[Note, ...]]:
     """Return the given mask, or the found brain where it does not fit, and what to know of it.
 
     Args:
@@ -39,16 +39,18 @@ def check_given(
     try:
         found, notes = find_brain(volume, grid, spacing_known=spacing_known, name=name)
     except QualityRefused:
-        return mask, ("the given brain mask could not be checked: no brain was found",)
+        text = "the given brain mask could not be checked: no brain was found"
+        return mask, (Note(NoteKind.BRAIN_MASK, text),)
     fault = fault_of_mask(mask, found, grid)
     if not fault:
         return mask, ()
     if keep:
-        return mask, (f"the given brain mask {fault}; it was kept as asked",)
-    told = (
+        text = f"the given brain mask {fault}; it was kept as asked"
+        return mask, (Note(NoteKind.BRAIN_MASK, text),)
+    text = (
         f"the given brain mask {fault}; the brain that was found is used (--brain given keeps it)"
     )
-    return found, (told, *notes)
+    return found, (Note(NoteKind.BRAIN_MASK, text), *notes)
 
 
 def fault_of_mask(given: Mask, found: Mask, grid: Grid) -> str:

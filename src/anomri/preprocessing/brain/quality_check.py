@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anomri.errors import QualityRefused
-from anomri.scan import Grid, Mask
+from anomri.scan import Grid, Mask, Note, NoteKind
 
 BRAIN_ML = (200.0, 2500.0)  # outside it is no brain: children and partial fields are inside
 USUAL_ML = (900.0, 1900.0)  # of adults; voxel sizes a fifth too small or large lie outside
@@ -14,7 +14,7 @@ MIN_VOXELS = 500
 _GIVE_MASK = "look at the scan, and give a brain mask if it is a whole head"
 
 
-def check_brain(brain: Mask, grid: Grid, *, name: str, spacing_known: bool = True) -> list[str]:
+def check_brain(brain: Mask, grid: Grid, *, name: str, spacing_known: bool = True) -> list[Note]:
     """Return what a reader must know of the brain's size.
 
     Args:
@@ -39,10 +39,11 @@ def check_brain(brain: Mask, grid: Grid, *, name: str, spacing_known: bool = Tru
         return []
     if BRAIN_ML[0] <= volume <= BRAIN_ML[1]:
         low, high = USUAL_ML
-        return [
+        text = (
             f"brain volume {volume:.0f} ml is outside the usual {low:.0f}-{high:.0f} ml: "
             "check the voxel sizes in the header, and the brain's outline"
-        ]
+        )
+        return [Note(NoteKind.BRAIN_MASK, text)]
     raise QualityRefused(
         name,
         expected=f"a brain of {BRAIN_ML[0]:.0f} to {BRAIN_ML[1]:.0f} ml",

@@ -6,7 +6,7 @@ import numpy as np
 
 from anomri.errors import Evidence, QualityRefused
 from anomri.preprocessing.grids import brain_box
-from anomri.scan import Grid, Mask, Volume
+from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
 FOUND_ML = (700.0, 2200.0)
 CUT_ML = 200.0  # the least, where the field of view ends inside the brain
@@ -19,7 +19,7 @@ _NEXT = "give a brain mask with --brain-mask, or try --brain hdbet"
 
 def check_found(
     mask: Mask, grid: Grid, volume: Volume, *, name: str, slack: float = 1.0
-) -> list[str]:
+) -> list[Note]:
     """Return what a reader must know of a brain that was found in a whole head.
 
     Args:
@@ -49,7 +49,10 @@ def check_found(
     if not long_enough or not shortest <= sides[0] <= SHORTEST_MM[1] * slack:
         expected = "a brain of 100-230 mm by 50-190 mm"
         raise _refused(name, expected, " x ".join(f"{mm:.0f}" for mm in sides) + " mm", evidence)
-    return [f"the field of view cuts the brain: {ml:.0f} ml of it are seen"] if cut else []
+    if not cut:
+        return []
+    text = f"the field of view cuts the brain: {ml:.0f} ml of it are seen"
+    return [Note(NoteKind.FIELD_OF_VIEW, text)]
 
 
 def _refused(name: str, expected: str, got: str, evidence: Evidence) -> QualityRefused:

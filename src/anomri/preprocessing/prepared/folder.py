@@ -19,6 +19,7 @@ only its name is written down.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,13 @@ from numpy.typing import NDArray
 
 from anomri.errors import ScanError, UsageError
 from anomri.files import replacing_folder
-from anomri.preprocessing.prepared.fingerprints import Fingerprint, fingerprints, refreshed, same_content
 from anomri.preprocessing.prepare import prepare_subject
+from anomri.preprocessing.prepared.fingerprints import (
+    Fingerprint,
+    fingerprints,
+    refreshed,
+    same_content,
+)
 from anomri.preprocessing.prepared.storage import (
     grid_entry,
     grid_of,
@@ -41,7 +47,7 @@ from anomri.preprocessing.prepared.storage import (
 )
 from anomri.preprocessing.reading.subject import read_subject, with_unclear_noted
 from anomri.recipe import Preparation
-from anomri.scan import Affine, Grid, Labels, Mask, Scan, ScanFiles, Volume
+from anomri.scan import Affine, Grid, Labels, Mask, Note, Scan, ScanFiles, Volume
 
 HEADER = "prepared.json"
 SCAN = "scan.json"
@@ -157,7 +163,7 @@ class PreparedFolder:
             native=grid_of(entry["native"]),
             truth=self.truth(label),
             healthy=entry["healthy"],
-            notes=tuple(entry["notes"]),
+            notes=tuple(Note(**note) for note in entry["notes"]),
             to_template=_matrix(entry.get("to_template")),
         )
 
@@ -223,7 +229,7 @@ class PreparedFolder:
             "healthy": scan.healthy,
             "healthy_unclear": _unclear(files),
             "contrasts": list(scan.contrasts),
-            "notes": list(scan.notes),
+            "notes": [asdict(note) for note in scan.notes],
             "grid": grid_entry(scan.grid),
             "native": grid_entry(scan.native),
             "to_template": None if scan.to_template is None else scan.to_template.tolist(),

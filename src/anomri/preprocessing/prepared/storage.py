@@ -12,9 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from anomri.files import documents
-from anomri.files import undamaged
-from anomri.files import write_text
+from anomri.files import StoredNote, documents, undamaged, write_text
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid, Labels, Scan
 
@@ -53,7 +51,7 @@ class _Entry(_Kept):
     session: str | None
     healthy: bool | None
     contrasts: tuple[str, ...] = Field(min_length=1)
-    notes: tuple[str, ...]
+    notes: tuple[StoredNote, ...]
     grid: _Grid
     native: _Grid
     to_template: Matrix | None = None

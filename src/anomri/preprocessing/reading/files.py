@@ -35,7 +35,7 @@ from anomri.preprocessing.reading.raw_image import (
     spatial_shape,
 )
 from anomri.preprocessing.reading.tiff_slices import SPACING_UNKNOWN, read_slice_labels, read_slices
-from anomri.scan import Affine, Grid, Labels
+from anomri.scan import Affine, Grid, Labels, Note, NoteKind
 
 DICOM_MAGIC = slice(128, 132)
 GZIPPED = (".gz", ".mgz")
@@ -169,10 +169,10 @@ def _with_offset(path: Path, image: Any) -> RawImage:
     header.set_data_offset(first)
     whole = image.from_bytes(header.binaryblock + content[header.sizeof_hdr :])
     native = _voxels(whole, path.name)
-    note = (
+    text = (
         f"{path.name}: vox_offset is 0: the voxels were read from byte {first}, behind the header"
     )
-    return replace(native, notes=(*native.notes, note))
+    return replace(native, notes=(*native.notes, Note(NoteKind.GEOMETRY, text)))
 
 
 def _load(path: Path) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from anomri.errors import BadIntensities
 from anomri.preprocessing.components import filled
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.scan import Mask
+from anomri.scan import Mask, Note, NoteKind
 
 MAX_RIM_SHARE = 0.1  # of the brain: masks of two programs differ at the rim by no more
 
@@ -37,7 +37,8 @@ def as_background(native: RawImage) -> RawImage:
     lowest = min(float(values[~undefined].min()), 0.0)
     values = np.where(undefined, np.float32(lowest), values)
     count = int(undefined.sum())
-    note = f"{native.name}: {count} voxels that are NaN or infinite, taken as background"
+    text = f"{native.name}: {count} voxels that are NaN or infinite, taken as background"
+    note = Note(NoteKind.INTENSITIES, text)
     return replace(native, values=values, undefined=undefined, notes=(*native.notes, note))
 
 

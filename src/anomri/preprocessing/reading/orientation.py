@@ -9,7 +9,7 @@ import numpy as np
 
 from anomri.errors import UnreadableScan, UsageError
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.scan import Affine, Grid
+from anomri.scan import Affine, Grid, Note, NoteKind
 
 AXES = ("LR", "PA", "IS")  # the two directions of each axis of the world
 
@@ -54,7 +54,8 @@ def oriented(native: RawImage, orientation: str = "") -> RawImage:
             "or convert the original DICOM files again, for example with dcm2niix",
         )
     grid = Grid(shape=native.grid.shape, affine=_affine(native.grid, code))
-    note = f"{native.name}: the header does not say how the head lies: {code} was given"
+    text = f"{native.name}: the header does not say how the head lies: {code} was given"
+    note = Note(NoteKind.GEOMETRY, text)
     return replace(native, grid=grid, orientation_known=True, notes=(*native.notes, note))
 
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from anomri.errors import WrongShape
 from anomri.files import read_png, refuse_larger
 from anomri.preprocessing.reading.raw_image import RawImage, spatial_shape
-from anomri.scan import Grid
+from anomri.scan import Grid, Note, NoteKind
 
 PICTURE = re.compile(r"(\d+)\.png", re.IGNORECASE)
 SPACING_MM = (0.94, 0.94, 1.0)
 GREY = ("L", "1", "I", "I;16", "P")
-NOTE = "PNG slices hold no voxel size and no orientation: left is a guess"
+NOTE = Note(NoteKind.GEOMETRY, "PNG slices hold no voxel size and no orientation: left is a guess")
 
 
 def picture_files(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import BadIntensities, UnreadableScan, WrongShape
-from anomri.scan import Affine, Grid, Labels, Mask
+from anomri.scan import Affine, Grid, Labels, Mask, Note
 
 MAX_VOXELS = 2**30  # 4 GiB as float32, eight times a 512 x 512 x 512 scan
 MIN_SLICES = 3
@@ -36,7 +36,7 @@ class RawImage:
     values: NDArray[Any]
     grid: Grid
     spacing_known: bool = True
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     orientation_known: bool = True
     undefined: Mask | None = None
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from anomri.errors import QualityRefused
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.scan import Mask, Volume
+from anomri.scan import Mask, Note, NoteKind, Volume
 
 FLAT = 0.01  # standard deviation, of the scan's scale
 SMOOTH = 0.05  # of the scale: neighbours are taken to be as far apart, where they are nearly equal
@@ -128,12 +128,14 @@ def without_defects(native: RawImage) -> RawImage:
         if bad:
             _refuse_many(native, axis, looked, most)
             values = _interpolated(values, axis, looked)
-            notes.append(
+            text = (
                 f"{native.name}: {_named(bad, axis)} replaced by interpolation, "
                 "because the slices on both sides contradict: do not trust what is marked there"
             )
+            notes.append(Note(NoteKind.INTENSITIES, text))
         elif 0 < len(repeated := looked.repeated()) <= most:
-            notes.append(f"{native.name}: {_named(repeated, axis)}: the same as the slice before")
+            text = f"{native.name}: {_named(repeated, axis)}: the same as the slice before"
+            notes.append(Note(NoteKind.INTENSITIES, text))
     return replace(native, values=values, notes=tuple(notes))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.preprocessing.reading.raw_image import RawImage
+from anomri.scan import Note, NoteKind
 
 RANGE = (5, 95)  # percentiles: spikes may be a hundredth of what is not background
 BEYOND = 40.0  # times the range between these percentiles, beyond them
@@ -40,7 +41,8 @@ def without_spikes(native: RawImage) -> RawImage:
     mended = values.copy()
     mended[tuple(index.T)] = _around(values, index, low, high)
     count = f"{len(index)} voxel{'s' if len(index) > 1 else ''}"
-    note = f"{native.name}: {count} far beyond all others, replaced by the median around"
+    text = f"{native.name}: {count} far beyond all others, replaced by the median around"
+    note = Note(NoteKind.INTENSITIES, text)
     return replace(native, values=mended, notes=(*native.notes, note))
 
 

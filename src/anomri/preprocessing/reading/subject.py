@@ -15,7 +15,7 @@ from anomri.preprocessing.reading.mask_placement import place_mask
 from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.reading.slice_defects import without_defects
 from anomri.preprocessing.reading.spikes import without_spikes
-from anomri.scan import Grid, Labels, ScanFiles
+from anomri.scan import Grid, Labels, Note, NoteKind, ScanFiles
 
 NOTHING_UNCLEAR: Mapping[str, str] = MappingProxyType({})
 
@@ -41,7 +41,7 @@ class Subject:
     brain: RawImage | None = None
     truth: RawImage | None = None
     healthy: bool | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     entities: str = ""
 
     @property
@@ -137,7 +137,7 @@ def with_unclear_noted(files: ScanFiles, contrasts: Sequence[str]) -> ScanFiles:
     """
     names = {**{one: one for one in contrasts}, "brain": "a brain mask", "truth": "expert labels"}
     noted = (
-        f"without {name}: {files.unclear[role]}"
+        Note(NoteKind.MISSING_FILE, f"without {name}: {files.unclear[role]}")
         for role, name in names.items()
         if role in files.unclear
     )

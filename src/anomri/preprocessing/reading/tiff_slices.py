@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from anomri.errors import MissingContrast, UnreadableScan, WrongShape
 from anomri.files import read_tiff, refuse_larger
 from anomri.preprocessing.reading.raw_image import RawImage, spatial_shape
-from anomri.scan import Affine, Grid
+from anomri.scan import Affine, Grid, Note, NoteKind
 
 CHANNELS = {"t1": 0, "flair": 1, "t1ce": 2}
 MASK = re.compile(r"_(\d+)_mask\.tiff?$", re.IGNORECASE)
 SLICE = re.compile(r"_(\d+)\.tiff?$", re.IGNORECASE)
 LESION = 2  # the masks outline the FLAIR abnormality, which BraTS numbers as edema
 
-SPACING_UNKNOWN = "the file holds no voxel size"
+SPACING_UNKNOWN = Note(NoteKind.VOXEL_SIZE, "the file holds no voxel size")
 
 
 def slice_files(folder: Path, pattern: re.Pattern[str] = SLICE) -> list[Path]:

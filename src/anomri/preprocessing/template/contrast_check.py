@@ -26,7 +26,7 @@ from anomri.preprocessing.template.appearance import Appearance, appearance
 from anomri.preprocessing.template.placement import template_picture, turned_about
 from anomri.preprocessing.template.registration import quick
 from anomri.preprocessing.template.registration_image import coarse
-from anomri.scan import Grid, Image, Mask, Volume
+from anomri.scan import Grid, Image, Mask, Note, NoteKind, Volume
 
 FLAIR, T2 = "flair", "t2"
 T1_KINDS = ("t1", "t1ce")
@@ -42,7 +42,7 @@ BRAIN_HU = (-50.0, 150.0)
 DOUBT = "check the file; the mask should not be trusted"
 
 
-def doubts(image: Image, brain: Mask, grid: Grid, contrasts: Sequence[str]) -> list[str]:
+def doubts(image: Image, brain: Mask, grid: Grid, contrasts: Sequence[str]) -> list[Note]:
     """Return what a reader must know of a scan that does not look like what it is given as.
 
     Args:
@@ -58,30 +58,31 @@ def doubts(image: Image, brain: Mask, grid: Grid, contrasts: Sequence[str]) -> l
     try:
         match = quick(fixed, moving)
     except RuntimeError:  # no voxel of the one lies in the other
-        return [f"this does not lie like a brain in the template: {DOUBT}"]
+        return [_doubt(f"this does not lie like a brain in the template: {DOUBT}")]
     if fault := fault_of(fixed, moving, match):
         expected, got = fault
-        return [f"this may be no brain: expected {expected}, got {got}; {DOUBT}"]
+        return [_doubt(f"this may be no brain: expected {expected}, got {got}; {DOUBT}")]
     if axis := turned_about(fixed, moving):
-        return [f"this fits the template better by half a turn about the {axis} axis: {DOUBT}"]
+        text = f"this fits the template better by half a turn about the {axis} axis: {DOUBT}"
+        return [_doubt(text)]
     looks = {
         name: appearance(volume, brain, grid, match.matrix)
         for name, volume in zip(contrasts, image, strict=True)
     }
     seen = {name: look for name, look in looks.items() if look is not None}
     return exchanged(seen) or [
-        f"{name.upper()} {told}: {DOUBT}"
+        _doubt(f"{name.upper()} {told}: {DOUBT}")
         for name, look in seen.items()
         if (told := told_of(name, look))
     ]
 
 
-def check_units(volume: Volume, brain: Mask) -> list[str]:
+def check_units(volume: Volume, brain: Mask) -> list[Note]:
     """Say that a file holds the values of a CT: air and brain in Hounsfield units."""
     lowest, middle = float(volume.min()), float(np.median(volume[brain]))
     if lowest > AIR_HU or not BRAIN_HU[0] <= middle <= BRAIN_HU[1]:
         return []
-    return [f"values down to {lowest:.0f} look like the Hounsfield units of a CT: {DOUBT}"]
+    return [_doubt(f"values down to {lowest:.0f} look like the Hounsfield units of a CT: {DOUBT}")]
 
 
 def told_of(name: str, look: Appearance) -> str:
@@ -103,7 +104,7 @@ def told_of(name: str, look: Appearance) -> str:
     return ""
 
 
-def exchanged(seen: Mapping[str, Appearance]) -> list[str]:
+def exchanged(seen: Mapping[str, Appearance]) -> list[Note]:
     """Say that FLAIR and T1 were mistaken for each other.
 
     Args:
@@ -112,10 +113,14 @@ def exchanged(seen: Mapping[str, Appearance]) -> list[str]:
     if FLAIR not in seen:
         return []
     return [
-        f"{FLAIR.upper()} and {name.upper()} look exchanged: {DOUBT}"
+        _doubt(f"{FLAIR.upper()} and {name.upper()} look exchanged: {DOUBT}")
         for name in T1_KINDS
         if name in seen and seen[FLAIR].likeness > seen[name].likeness + EXCHANGED
     ]
+
+
+def _doubt(text: str) -> Note:
+    return Note(NoteKind.IMPLAUSIBLE, text)
 
 
 def _even(values: Volume) -> bool:

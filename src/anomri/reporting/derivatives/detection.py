@@ -35,12 +35,18 @@ from anomri.reporting.derivatives.sidecar import RESEARCH_USE, Record
 from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.reporting.figures.scan_figure import picture
 from anomri.reporting.pages.viewer_volumes import preview_of
-from anomri.scan import Detection, bids_label
+from anomri.scan import Detection, Note, NoteKind, bids_label
 
 log = logging.getLogger(__name__)
 
 
-def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path] = ()) -> Path:
+def write_detection(
+    detection: Detection,
+    folder: Path,
+    *,
+    slices: Sequence[Path] = (),
+    seconds: float | None = None,
+) -> Path:
     """Write the images, sidecars and picture of one scan, replacing an earlier result.
 
     Args:
@@ -49,6 +55,7 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
         slices: the DICOM files that the scan was made from; the lesions become a DICOM
             segmentation that refers to them. Where it cannot be made, as on slices whose geometry
             had to be corrected, the record says so, and the rest is written.
+        seconds: how long the scan took, where that was measured.
 
     Returns:
         The scan's own folder, ``sub-<label>[/ses-<label>]/anat``. The names in it keep entities
@@ -62,12 +69,12 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
     home = anat_folder(folder, scan.label)
     refuse_foreign(folder, scan.label)
     prefix = "_".join(filter(None, (scan.label, scan.entities)))
-    images, record = native_images(detection), Record.of(detection)
+    images, record = native_images(detection), Record.of(detection, seconds=seconds)
     with replacing_folder(home, beside=folder) as draft:
         if slices:
-            key = str(detection.provenance.get("key", ""))
-            told = _answer(images["mask"], slices, draft / f"{prefix}_{SEGMENTATION}", key)
-            record = record.model_copy(update={"notes": (*record.notes, *told)})
+            path, key = draft / f"{prefix}_{SEGMENTATION}", detection.provenance.key
+            notes = _write_dicom(images["mask"], slices, path, key)
+            record = record.model_copy(update={"notes": (*record.notes, *notes)})
         for name, image in images.items():
             path = draft / f"{prefix}_{_file_name(name)}"
             write_image(image, path)
@@ -84,15 +91,16 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
     return home
 
 
-def _answer(
+def _write_dicom(
     mask: nib.Nifti1Image, slices: Sequence[Path], path: Path, identity: str
-) -> tuple[str, ...]:
+) -> tuple[Note, ...]:
     """Write the DICOM segmentation, or return what a reader must know."""
     try:
         write_segmentation(mask, slices, path, identity=identity)
     except ScanError as error:
         log.warning("%s: no DICOM segmentation: %s", path.name, error.reason)
-        return (f"no DICOM segmentation: {error.reason}; the NIfTI mask lies right",)
+        text = f"no DICOM segmentation: {error.reason}; the NIfTI mask lies right"
+        return (Note(NoteKind.NO_DICOM, text),)
     return ()
 
 
@@ -136,7 +144,7 @@ def _sidecar(name: str, record: Record) -> str:
         **about[kind],
         **({"Contrast": contrast} if contrast else {}),
         "SpatialReference": "orig",
-        "Provenance": record.provenance,
+        "Provenance": record.provenance.model_dump(mode="json"),
         "ResearchUse": RESEARCH_USE,
     }
     return json.dumps(sidecar, indent=2) + "\n"

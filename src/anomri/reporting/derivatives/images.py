@@ -63,7 +63,7 @@ def template_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
     registered, or where the recipe does not ask for it.
     """
     scan = detection.anomaly.scan
-    asked = detection.provenance.get("detection", {}).get("space") == "template"
+    asked = detection.provenance.first.detection.space == "template"
     if scan.to_template is None or not asked:
         return {}
     grid = template_grid()

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
 
 from anomri.errors import DamagedFile
-from anomri.files import read_json
-from anomri.preprocessing import DOUBT, slices_to_native, tissue_at
+from anomri.files import StoredNote, read_json
+from anomri.preprocessing import slices_to_native, tissue_at
 from anomri.reporting.derivatives.lesion_position import Places
 from anomri.reporting.derivatives.naming import RECORD, derivative
-from anomri.reporting.derivatives.provenance import checked_provenance
 from anomri.reporting.figures.region_colours import REGION_NAMES
-from anomri.scan import Detection, Finding, Scan
+from anomri.scan import Detection, Finding, MapProvenance, NoteKind, Provenance, Scan
 
 RESEARCH_USE = (
     "Research use only. Not a medical device, not for diagnosis or for decisions about treatment."
@@ -153,20 +152,19 @@ class Record(_Entry):
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
     regions: bool = False
     region_volumes_ml: dict[int, Millilitres] = {}
-    notes: tuple[str, ...] = ()
+    notes: tuple[StoredNote, ...] = ()
     seconds: Number | None = None
-    provenance: Annotated[dict[str, Any], AfterValidator(checked_provenance)] = {}
+    provenance: Provenance = Provenance()
     research_use: str = RESEARCH_USE
     description: str = "lesions"
     type: str = "Lesion"
     spatial_reference: str = "orig"
 
     @classmethod
-    def of(cls, detection: Detection) -> Record:
+    def of(cls, detection: Detection, *, seconds: float | None = None) -> Record:
         """Take from a detection what can be told without voxels."""
         scan = detection.anomaly.scan
         places = Places.of(scan.brain, scan.grid)
-        provenance = dict(detection.provenance)
         return cls(
             subject=scan.subject,
             label=scan.label,
@@ -174,7 +172,7 @@ class Record(_Entry):
             shows=detection.anomaly.shows,
             units=unit_of(detection),
             threshold=_threshold_entry(detection),
-            lesion_volume_ml=float(detection.mask.sum() * scan.grid.voxel_ml),
+            lesion_volume_ml=detection.volume_ml,
             lesion_volume_range_ml=_range_ml(detection),
             scan_score=detection.scan_score,
             highest_slice_score=float(detection.slice_scores.max(initial=0.0)),
@@ -188,14 +186,18 @@ class Record(_Entry):
             regions=detection.regions is not None,
             region_volumes_ml=_region_volumes_ml(detection),
             notes=scan.notes,
-            seconds=provenance.pop("seconds", None),
-            provenance=provenance,
+            seconds=seconds,
+            provenance=detection.provenance,
         )
 
     @property
     def doubted(self) -> bool:
         """Whether the scan does not look like what it was given as."""
-        return any(DOUBT in note for note in self.notes)
+        return self.has_note(NoteKind.IMPLAUSIBLE)
+
+    def has_note(self, kind: NoteKind) -> bool:
+        """Return whether one of the notes is of a kind."""
+        return any(note.kind is kind for note in self.notes)
 
     def to_json(self) -> str:
         """Return the text of the sidecar."""
@@ -223,40 +225,43 @@ def read_records(folder: Path) -> list[Record]:
         DamagedFile: a sidecar is damaged.
     """
     records, damaged = read_sound_records(folder)
-    if damaged:
-        raise damaged[0]
+    for error in damaged.values():
+        raise error
     return records
 
 
-def read_sound_records(folder: Path) -> tuple[list[Record], list[DamagedFile]]:
-    """Read back every finished scan below ``folder``; say which sidecars cannot be read."""
+def read_sound_records(folder: Path) -> tuple[list[Record], dict[str, DamagedFile]]:
+    """Read back every finished scan below ``folder``.
+
+    Returns:
+        The records by label, and the error of each sidecar that cannot be read, by its label.
+    """
     # Hidden folders are scans that are being written.
     paths = [*folder.glob(f"sub-*/anat/*_{RECORD}"), *folder.glob(f"sub-*/ses-*/anat/*_{RECORD}")]
     # The template's images have sidecars of their own, which hold the same.
     records: list[Record] = []
-    damaged: list[DamagedFile] = []
+    damaged: dict[str, DamagedFile] = {}
     for path in sorted(path for path in paths if "_space-" not in path.name):
         try:
             records.append(_parse(path))
         except DamagedFile as error:
-            damaged.append(error)
+            damaged["_".join(path.relative_to(folder).parts[:-2])] = error
     return records, damaged
 
 
 def unit_of(detection: Detection) -> str:
     """Name the unit of the map that the threshold was compared with."""
-    return unit_from(detection.provenance, detection.anomaly.score)
+    return unit_from(detection.provenance.first, detection.anomaly.score)
 
 
-def unit_from(provenance: Mapping[str, Any], score: str) -> str:
+def unit_from(source: MapProvenance, score: str) -> str:
     """Name the unit of a map from the steps that cleaned it.
 
     Args:
-        provenance: may hold the recipe's ``detection`` section.
-        score: function that made the map.
+        source: of the map.
+        score: function that made it.
     """
-    steps = provenance.get("detection", {}).get("clean", [])
-    if any(step.get("name") == STANDARDISE for step in steps):
+    if any(step.name == STANDARDISE for step in source.detection.clean):
         return "robust standard deviations of the scan"
     if score.endswith(PROBABILITY):
         return score
@@ -283,22 +288,20 @@ def scale_top(threshold: float, units: str) -> float | None:
     return TOP * threshold if threshold > 0 else None
 
 
-def cut_through(
-    source: Mapping[str, Any], threshold: float, shows: Sequence[str], channel: int
-) -> float:
-    """Return the threshold through the map of one contrast: a model beside has its own.
+def cut_through(source: Provenance, threshold: float, shows: Sequence[str], channel: int) -> float:
+    """Return the threshold of the map of one contrast; maps of other regions have their own.
 
     Args:
         source: the provenance.
-        threshold: of the first model.
+        threshold: of the first map.
         shows: the region that each contrast's map shows.
         channel: of the contrast.
     """
-    beside = source.get("beside", {})
-    first, second = (s.get("detection", {}).get("shows") for s in (source, beside))
-    if first != second and channel < len(shows) and shows[channel] == second:
-        return float(beside.get("threshold", {}).get("value", threshold))
-    return threshold
+    region = shows[channel] if channel < len(shows) else source.first.detection.shows
+    if region == source.first.detection.shows:
+        return threshold
+    own = (item.threshold for item in source.maps if item.detection.shows == region)
+    return next((item.value for item in own if item is not None), threshold)
 
 
 def _parse(path: Path) -> Record:

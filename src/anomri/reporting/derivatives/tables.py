@@ -43,35 +43,36 @@ NOT_DETECTED = "not detected"
 LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """One scan that could not be used.
 
     Attributes:
         subject: the name the data set gives it.
-        file: name of the file at fault, without its folder.
+        label: BIDS prefix of the scan.
+        file: name of the file at fault, without its folder; empty where there is none.
         reason: what was expected and what was found.
         next_step: one sentence on how to go on.
         status: ``failed``, ``left out`` before anything was computed, or ``not detected``.
-        label: BIDS prefix of the scan, where it is known.
     """
 
     subject: str
-    file: str
+    label: str
+    file: str = ""
     reason: str
     next_step: str
     status: str = FAILED
-    label: str = ""
 
     @classmethod
-    def of(cls, subject: str, error: ScanError) -> Failure:
-        """Turn the error that a scan raised into its row."""
-        return cls(subject, error.file, error.reason, error.next_step)
-
-    @classmethod
-    def of_damaged(cls, error: DamagedFile) -> Failure:
-        """Turn a sidecar that cannot be read back into the row of its scan."""
-        return cls(error.file.partition("_")[0], error.file, error.reason, error.next_step)
+    def of(cls, error: ScanError | DamagedFile, *, subject: str, label: str) -> Failure:
+        """Return the failure of a scan from the error that it raised."""
+        return cls(
+            subject=subject,
+            label=label,
+            file=error.file,
+            reason=error.reason,
+            next_step=error.next_step,
+        )
 
 
 def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> None:
@@ -91,7 +92,10 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
     findings = [row for record in records for row in _finding_rows(record)]
     write_tsv(folder / FINDINGS, FINDING_COLUMNS, findings)
     if failures is not None or not (folder / FAILURES).exists():
-        unread = [Failure.of_damaged(error) for error in damaged]
+        unread = [
+            Failure.of(error, subject=label.partition("_")[0], label=label)
+            for label, error in damaged.items()
+        ]
         write_failures(folder, [*(failures or ()), *unread])
     describe(folder)
 
@@ -196,7 +200,7 @@ def _summary_row(record: Record) -> tuple[Cell, ...]:
         None if record.healthy is None else str(record.healthy).lower(),
         record.truth_volume_ml,
         record.seconds,
-        "; ".join(record.notes),
+        "; ".join(note.text for note in record.notes),
     )
 
 

@@ -21,7 +21,7 @@ from anomri.reporting.derivatives.sidecar import unit_of
 from anomri.reporting.figures.panels import Row, rows_of
 from anomri.reporting.figures.region_colours import REGION_NAMES, paint
 from anomri.reporting.figures.slice_choice import EDGES, Slice, box_around, choose
-from anomri.scan import Detection, Mask
+from anomri.scan import Detection
 
 Extent = tuple[float, float, float, float]
 
@@ -52,7 +52,7 @@ class Mosaic:
         scan = detection.anomaly.scan
         self.detection = detection
         self.scan = scan
-        self.truth: Mask | None = None if scan.truth is None else scan.truth > 0
+        self.truth = scan.lesions
         interest = detection.mask if self.truth is None else detection.mask | self.truth
         self.box = box_around(scan.brain, scan.grid.spacing)
         self.slices = choose(interest, scan.brain, scan.grid)
@@ -145,7 +145,7 @@ class Mosaic:
 
     def _legend(self, axes: Axes) -> None:
         y = self.height - FOOT / 2
-        entries = [(FOUND, f"found: {self.detection.mask.sum() * self.scan.grid.voxel_ml:.1f} ml")]
+        entries = [(FOUND, f"found: {self.detection.volume_ml:.1f} ml")]
         if self.truth is not None:
             volume = self.truth.sum() * self.scan.grid.voxel_ml
             entries.append((TRUTH, f"expert: {volume:.1f} ml"))

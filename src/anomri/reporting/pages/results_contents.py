@@ -13,14 +13,14 @@ from pydantic import BaseModel
 
 from anomri.errors import DamagedFile
 from anomri.files import NOTHING, read_json, read_tsv
-from anomri.reporting.derivatives.citations import citations
 from anomri.reporting.derivatives.lesion_position import GEOMETRIC
-from anomri.reporting.derivatives.methods import methods_text, model_names
+from anomri.reporting.derivatives.methods import citations, methods_text, model_names
 from anomri.reporting.derivatives.sidecar import Record
 from anomri.reporting.derivatives.tables import FAILURES, LEFT_OUT, RUN
 from anomri.reporting.formatting import as_number, capitalise, millilitres, number
 from anomri.reporting.pages.cohort_charts import cohort_charts, curve_charts
 from anomri.reporting.pages.findings_summary import lead, trust
+from anomri.scan import Provenance
 
 EVALUATION = "evaluation.tsv"
 EVALUATION_SUMMARY = "evaluation_summary.tsv"
@@ -182,8 +182,8 @@ def _finished(done: int, failures: Table) -> Tile:
 
 def _facts(run: Mapping[str, Any], records: Sequence[Record]) -> list[tuple[str, str]]:
     """Return name and value of everything that says what was run."""
-    source = records[0].provenance if records else {}
-    versions = {"anomri": source.get("anomri_version"), **run.get("versions", {})}
+    source = records[0].provenance if records else Provenance()
+    versions = {"anomri": source.anomri_version, **run.get("versions", {})}
     versions["Python"] = run.get("python")
     pairs = [
         ("Command", run.get("command")),

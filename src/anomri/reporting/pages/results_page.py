@@ -125,7 +125,7 @@ def _unless_damaged(read: Callable[[], T]) -> T | None:
 
 def _write_results(out: Path, scores: Path) -> Path:
     records, damaged = read_sound_records(out)
-    for error in damaged:
+    for error in damaged.values():
         log.warning("%s", error)
     apart = len(records) > TOGETHER or _weight(out, records) > HEAVY
 
@@ -138,7 +138,7 @@ def _write_results(out: Path, scores: Path) -> Path:
     def refusal(failure: Mapping[str, str]) -> Embedded | None:
         return embed_refusal(out, failure)
 
-    shown = contents(out, scores, records, damaged)
+    shown = contents(out, scores, records, list(damaged.values()))
     shown |= {"embed": embedded, "preview": preview, "refusal": refusal}
     if apart:
         for case in shown["cases"]:

@@ -25,7 +25,7 @@ from anomri.reporting.derivatives.naming import PREVIEW, derivative
 from anomri.reporting.derivatives.sidecar import DETECT_AGAIN, RESEARCH_USE, unit_of
 from anomri.reporting.figures.panels import cut_of, grey_window, scale_of
 from anomri.reporting.figures.slice_choice import Box, box_around
-from anomri.scan import Affine, Detection, Grid, Mask, Volume
+from anomri.scan import Affine, Detection, Grid, Volume
 
 VOXEL_MM = 2.0
 """Voxels on the page are at least this long; 20 brains of such voxels fit one page."""
@@ -152,7 +152,7 @@ def preview_of(detection: Detection, *, voxel_mm: float = VOXEL_MM) -> Preview:
         [*_levels(detection, copy), *_labels(detection, copy)],
         threshold=detection.threshold.value,
         cut=cut,
-        mask_ml=float(detection.mask.sum() * scan.grid.voxel_ml),
+        mask_ml=detection.volume_ml,
     )
 
 
@@ -236,7 +236,7 @@ def _levels(detection: Detection, copy: Copy) -> Iterator[Layer]:
 
 def _labels(detection: Detection, copy: Copy) -> Iterator[Layer]:
     scan = detection.anomaly.scan
-    truth: Mask | None = None if scan.truth is None else scan.truth > 0
+    truth = scan.lesions
     if detection.regions is not None:
         voxels = pack(copy.labels(detection.regions))
         yield Layer(name="Regions", kind="regions", voxels=voxels)

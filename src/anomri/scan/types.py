@@ -11,10 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from anomri.scan.notes import Note
+from anomri.scan.provenance import Provenance
 
 Affine = NDArray[np.float64]  # (4, 4), index -> world mm
 Volume = NDArray[np.float32]  # (I, J, K)
@@ -91,7 +93,7 @@ class ScanFiles:
     truth: Path | None = None
     healthy: bool | None = None
     slices: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     own_label: str = ""
     unclear: Mapping[str, str] = field(default_factory=dict)
     entities: Mapping[str, str] = field(default_factory=dict)
@@ -179,7 +181,7 @@ class Scan:
     native: Grid
     truth: Labels | None = None
     healthy: bool | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     to_template: Affine | None = None
     entities: str = ""
 
@@ -194,6 +196,16 @@ class Scan:
     def affine(self) -> Affine:
         """(4, 4) index to native world mm."""
         return self.grid.affine
+
+    @property
+    def lesions(self) -> Mask | None:
+        """(I, J, K) bool, the expert's lesions; None without expert labels."""
+        return None if self.truth is None else self.truth > 0
+
+    @property
+    def lesions_unknown(self) -> bool:
+        """Whether the subject has lesions, and no expert labels show where."""
+        return self.truth is None and self.healthy is False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +277,7 @@ class FalsePositiveVolume:
         """Sum up the volumes of at least one scan.
 
         >>> FalsePositiveVolume.of([0.0, 1.0, 5.0])
-        HealthyVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3)
+        FalsePositiveVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3)
         """
         return cls(
             mean_ml=float(np.mean(volumes_ml)),
@@ -349,4 +361,9 @@ class Detection:
     regions: Labels | None = None
     nearby: tuple[Mask, ...] = ()
     code_distances: NDArray[np.float64] | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
+
+    @property
+    def volume_ml(self) -> float:
+        """Volume of the mask."""
+        return float(self.mask.sum() * self.anomaly.scan.grid.voxel_ml)
