@@ -142,6 +142,8 @@ class MapModel:
         else:
             probabilities = call(SEGMENTATIONS, section.score, self.networks, scan, self.device)
             raw = tumour_map(scan, probabilities)
+            # Enhancing tumour shows after contrast medium only.
+            probabilities = None if lacks_contrast_medium(scan) else probabilities
         return replace(
             clean(raw, section.clean),
             shows=(section.shows,) * len(raw.values),
@@ -209,7 +211,7 @@ class MapModel:
     def regions(self, anomaly: AnomalyMap, mask: Mask, threshold: Threshold) -> Labels | None:
         """Return the regions that a segmenter names inside a mask; None where it cannot."""
         probabilities = anomaly.region_probabilities
-        if probabilities is None or lacks_contrast_medium(anomaly.scan):
+        if probabilities is None:
             return None
         return nested_labels(probabilities, threshold.value, mask)
 

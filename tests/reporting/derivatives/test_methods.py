@@ -52,7 +52,7 @@ def authors(records: list[Record]) -> set[str]:
 
 def test_every_map_is_named(record: Record) -> None:
     source = load("intensity_regions", device="cpu").provenance()
-    source = source.with_threshold("enhancing", value=1.5, rule="fixed")
+    source = source.with_threshold("enhancement", value=1.5, rule="fixed")
     both = as_made_by(record, source, contrasts=("flair", "t1ce"), shows=("whole", "enhancing"))
     assert model_names(both) == (
         "recipe 'intensity' on FLAIR (brightness, no network) with "
