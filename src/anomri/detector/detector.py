@@ -81,6 +81,10 @@ class AnomalyMaps(Mapping[str, AnomalyMap]):
                 self._made[name] = self._makers[name]()
             return self._made[name]
 
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is such a map, without making it."""
+        return name in self._makers
+
     @property
     def made(self) -> tuple[str, ...]:
         """Names of the maps that were asked for."""
