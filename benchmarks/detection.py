@@ -22,8 +22,8 @@ import torch
 from scipy import ndimage
 
 from anomri import pipeline
-from anomri.detector import Detector, build_recipe_network
-from anomri.models import Reconstructor
+from anomri.detector import Detector
+from anomri.models import Reconstructor, build_recipe_network
 from anomri.recipe import Preparation, Recipe, Step
 
 SHAPE = (240, 240, 155)

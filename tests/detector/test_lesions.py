@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from anomri.datasets import find
-from anomri.detector import Detector, load, of_contrasts
-from anomri.detector.map_model import lacks_contrast_medium
+from anomri.detector import Detector, load
 from anomri.errors import MissingContrast, RecipeError, UsageError
 from anomri.recipe import Recipe
 from anomri.scan import Scan, ScanFiles
@@ -70,14 +69,14 @@ def test_the_contrast_that_is_not_optional_must_be_there(
 
 
 def test_a_missing_contrast_is_zero_in_its_place(ball_scan: Scan) -> None:
-    both = of_contrasts(ball_scan, ("flair", "t1ce"), ("t1ce",))
+    both = ball_scan.select(("flair", "t1ce"), ("t1ce",))
     assert both.contrasts == ("flair", "t1ce")
     np.testing.assert_array_equal(both.image[0], ball_scan.image[0])
     assert not both.image[1].any()
-    assert lacks_contrast_medium(both)
-    assert not lacks_contrast_medium(ball_scan)
+    assert both.lacks_contrast_medium
+    assert not ball_scan.lacks_contrast_medium
     with pytest.raises(UsageError, match="t1ce"):
-        of_contrasts(ball_scan, ("flair", "t1ce"))
+        ball_scan.select(("flair", "t1ce"))
 
 
 def test_the_first_contrast_cannot_be_optional() -> None:

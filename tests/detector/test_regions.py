@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from anomri.detector import Detector, build_recipe_network, load
+from anomri.detector import Detector, load
 from anomri.errors import RecipeError, UsageError
-from anomri.models import save_weights
+from anomri.models import build_recipe_network, save_weights
 from anomri.pipeline.threshold_calibration import Calibration
 from anomri.postprocessing import ThresholdFits
 from anomri.recipe import Overrides, Recipe, builtin_names

@@ -11,9 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from anomri.detector import build_recipe_network, load
+from anomri.detector import load
 from anomri.errors import UsageError
-from anomri.models import Batch, Losses, Segmenter, build_segmenter, save_weights
+from anomri.models import (
+    Batch,
+    Losses,
+    Segmenter,
+    build_recipe_network,
+    build_segmenter,
+    save_weights,
+)
 from anomri.recipe import Recipe
 from anomri.scan import Image, Scan
 from anomri.scoring import segment_scan

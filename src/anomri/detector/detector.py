@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from anomri.detector.map_model import Fitted, MapModel, of_contrasts
+from anomri.detector.map_model import Fitted, MapModel
 from anomri.detector.result import Result
 from anomri.errors import ScanError, UsageError
 from anomri.models import Network
@@ -272,7 +272,7 @@ class Detector:
         first = shown[0]
         if len(shown) > 1:
             contrasts = tuple(chain.from_iterable(one.scan.contrasts for one in shown))
-            scan = of_contrasts(scan, contrasts)
+            scan = scan.select(contrasts)
         else:
             scan = first.scan
         return replace(

@@ -1,12 +1,9 @@
-"""Models by name, recipe file or run folder: loading them, and copying them to a folder."""
+"""Models by name, recipe file or run folder."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import torch
@@ -16,15 +13,13 @@ from anomri.detector.map_model import Fitted, MapModel
 from anomri.devices import choose_device
 from anomri.errors import UsageError
 from anomri.files import read_thresholds
-from anomri.models import SEGMENTERS, Network, Reconstructor, build_network, load_weights
+from anomri.models import SEGMENTERS, trained_networks
 from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS, TO_BE_FITTED
 from anomri.preprocessing import check_mask_grid, check_orientation
 from anomri.recipe import (
     CODES,
     NO_OVERRIDES,
-    RECIPE,
     THRESHOLDS,
-    WEIGHTS,
     MapSource,
     ModelLayout,
     Overrides,
@@ -33,8 +28,6 @@ from anomri.recipe import (
 )
 from anomri.scan import Threshold
 from anomri.scoring import CodeStatistics
-
-SHIPPED = resources.files("anomri.models") / "pretrained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +150,7 @@ def _fitted(source: MapSource, layout: ModelLayout, name: str) -> Fitted:
 def _map_model(
     source: MapSource, fitted: Fitted, overrides: Overrides, *, first: bool, device: torch.device
 ) -> MapModel:
-    networks = _networks(source)
+    networks = trained_networks(source)
     if overrides.decide:  # false positives of another method say nothing of this one
         fitted = fitted.unmeasured()
     return MapModel(
@@ -168,38 +161,6 @@ def _map_model(
         weights_hash="+".join(digest for _, digest in networks),
         optional=source.optional,
     )
-
-
-def _networks(source: MapSource) -> list[tuple[Network, str]]:
-    """Load a map's networks, each with the hash of its weights."""
-    if source.runs:
-        alone = len(source.runs) == 1
-        return [_member(run, source.recipe, alone=alone) for run in source.runs]
-    network = build_recipe_network(source.recipe)
-    with resources.as_file(shipped_weights(source.recipe)) as path:
-        return [(network, _load_weights(network, path))]
-
-
-def _member(run: Path, first: Recipe, *, alone: bool) -> tuple[Network, str]:
-    recipe = Recipe.load(run / RECIPE)
-    network = build_recipe_network(recipe)
-    alike = (recipe.preparation, recipe.contrasts) == (first.preparation, first.contrasts)
-    if not alike or (isinstance(network, Reconstructor) and not alone):
-        raise UsageError(
-            f"{run.name}: cannot be averaged with the runs beside it: expected segmenters with "
-            "one preparation and the same contrasts. Next: name one run folder."
-        )
-    return network, _load_weights(network, run / WEIGHTS)
-
-
-def shipped_weights(recipe: Recipe) -> Traversable:
-    """Return where the weights of a built-in recipe would be."""
-    return SHIPPED / f"{recipe.weights or recipe.name}.safetensors"
-
-
-def build_recipe_network(recipe: Recipe) -> Network:
-    """Build the recipe's network, untrained."""
-    return build_network(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
 
 
 def load_thresholds(run: Path) -> dict[str, Threshold]:
@@ -224,15 +185,3 @@ def recipe_to_prepare(model: str) -> Recipe:
         "optional": tuple(c for c in contrasts if c in layout.optional),
     }
     return next(iter(layout.maps.values())).recipe.model_copy(update=chosen)
-
-
-def _load_weights(network: Network, path: Path) -> str:
-    if not network.has_parameters:
-        return ""
-    if not path.is_file():
-        raise UsageError(
-            f"{path.parent.name}: expected {path.name}, found none. "
-            "Next: finish the training with `anomri train`."
-        )
-    load_weights(network, path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

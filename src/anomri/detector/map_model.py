@@ -41,12 +41,11 @@ from anomri.scoring import (
     SEGMENTATIONS,
     CodeStatistics,
     code_distances,
+    empty_healthy_slices,
     score_scan,
     slice_scores,
     tumour_map,
 )
-
-WITH_MEDIUM = ("t1ce",)  # contrasts after contrast medium
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ class MapModel:
             scan: prepared, with the recipe's contrasts and perhaps others.
         """
         scan, section = (
-            of_contrasts(scan, self.recipe.contrasts, self.recipe.optional),
+            scan.select(self.recipe.contrasts, self.recipe.optional),
             self._section,
         )
         network, probabilities = self.networks[0], None
@@ -143,7 +142,7 @@ class MapModel:
             probabilities = call(SEGMENTATIONS, section.score, self.networks, scan, self.device)
             raw = tumour_map(scan, probabilities)
             # Enhancing tumour shows after contrast medium only.
-            probabilities = None if lacks_contrast_medium(scan) else probabilities
+            probabilities = None if scan.lacks_contrast_medium else probabilities
         return replace(
             clean(raw, section.clean),
             shows=(section.shows,) * len(raw.values),
@@ -206,7 +205,7 @@ class MapModel:
         if score is None:
             return mask
         scores = {MEAN_RESIDUAL: slice_scores(anomaly), MAHALANOBIS: anomaly.latent_distances}
-        return without_healthy_slices(mask, scores[score], self._fitted_threshold(score))
+        return empty_healthy_slices(mask, scores[score], self._fitted_threshold(score))
 
     def regions(self, anomaly: AnomalyMap, mask: Mask, threshold: Threshold) -> Labels | None:
         """Return the regions that a segmenter names inside a mask; None where it cannot."""
@@ -259,49 +258,3 @@ class MapModel:
             "Next: run `anomri calibrate` on the run folder, or choose another: "
             "`--threshold robust` for the map, no slice score for slices."
         )
-
-
-def of_contrasts(scan: Scan, contrasts: tuple[str, ...], optional: Sequence[str] = ()) -> Scan:
-    """Return the scan with these contrasts, in this order; 0 where an optional one is missing.
-
-    Raises:
-        UsageError: it lacks one that is not optional.
-    """
-    if scan.contrasts == contrasts:
-        return scan
-    if not set(contrasts) <= {*scan.contrasts, *optional}:
-        raise UsageError(
-            f"{scan.subject}: expected the contrasts {', '.join(contrasts)}, got "
-            f"{', '.join(scan.contrasts)}. Next: prepare the scan with the model's recipe."
-        )
-    volumes = dict(zip(scan.contrasts, scan.image, strict=True))
-    nothing = np.zeros(scan.brain.shape, np.float32)
-    image = np.stack([volumes.get(name, nothing) for name in contrasts])
-    return replace(scan, image=image, contrasts=contrasts)
-
-
-def lacks_contrast_medium(scan: Scan) -> bool:
-    """Tell whether the contrast that shows enhancing tumour was asked for and is missing."""
-    volumes = dict(zip(scan.contrasts, scan.image, strict=True))
-    return any(name in volumes and not volumes[name].any() for name in WITH_MEDIUM)
-
-
-def without_healthy_slices(
-    mask: Mask, scores: NDArray[np.float64] | None, threshold: Threshold
-) -> Mask:
-    """Return a copy of the mask, empty in the axial slices whose score is not above the threshold.
-
-    Args:
-        mask: (I, J, K).
-        scores: (K,), NaN where there is none; None where the model has no such score.
-        threshold: fitted to healthy slices.
-
-    Raises:
-        UsageError: the model has no such score.
-    """
-    if scores is None:
-        raise UsageError(
-            f"the slice score '{threshold.rule}' needs a family with codes of slices. "
-            "Next: choose `mean_residual`."
-        )
-    return mask & (scores > threshold.value)

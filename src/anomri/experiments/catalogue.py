@@ -14,9 +14,17 @@ from pathlib import Path
 
 import torch
 
-from anomri.detector import build_recipe_network
 from anomri.errors import UsageError
-from anomri.models import RECONSTRUCTORS, Cost, LayerSummary, Network, Reconstructor, cost, summary
+from anomri.models import (
+    RECONSTRUCTORS,
+    Cost,
+    LayerSummary,
+    Network,
+    Reconstructor,
+    build_recipe_network,
+    cost,
+    summary,
+)
 from anomri.recipe import Preparation, Recipe, Step
 
 SIDE = 128  # pixels; one size for all families, so that they can be compared

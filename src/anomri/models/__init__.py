@@ -12,6 +12,7 @@ from anomri.models.factory import (
 from anomri.models.folded_segmenter import FoldedSegmenter, weighted_losses
 from anomri.models.latents import Latent
 from anomri.models.summary import Cost, LayerSummary, cost, summary
+from anomri.models.trained import build_recipe_network, shipped_weights, trained_networks
 from anomri.models.weights import load_weights, save_weights
 
 __all__ = [
@@ -29,11 +30,14 @@ __all__ = [
     "Segmenter",
     "build",
     "build_network",
+    "build_recipe_network",
     "build_segmenter",
     "cost",
     "load_weights",
     "options",
     "save_weights",
+    "shipped_weights",
     "summary",
+    "trained_networks",
     "weighted_losses",
 ]

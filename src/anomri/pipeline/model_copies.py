@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from anomri.detector import Detector, load, shipped_weights
+from anomri.detector import Detector, load
 from anomri.errors import UsageError
 from anomri.files import write_bytes, write_text
+from anomri.models import shipped_weights
 from anomri.pipeline.threshold_calibration import write_map_thresholds
 from anomri.recipe import CODES, RECIPE, THRESHOLDS, WEIGHTS, MapEntry, MapSource, model_layout
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.detector import Detector, MapModel, load_thresholds, of_contrasts
+from anomri.detector import Detector, MapModel, load_thresholds
 from anomri.evaluation import false_positive_ml
 from anomri.files import write_text
 from anomri.models import Reconstructor
@@ -77,7 +77,7 @@ class Calibration:
         if scan.lesions_unknown:
             return
         available = self._detector.available(scan.contrasts)
-        maps = self._detector.maps(of_contrasts(scan, available))
+        maps = self._detector.maps(scan.select(available))
         lesions = scan.lesions
 
         def marked_ml(scale: float = 1.0, **chosen: Any) -> float:
@@ -202,7 +202,7 @@ class _MapFits:
 
     def add(self, scan: Scan, healthy: Indices) -> None:
         recipe = self._model.recipe
-        scan = of_contrasts(scan, recipe.contrasts, recipe.optional)
+        scan = scan.select(recipe.contrasts, recipe.optional)
         anomaly = self._model.score(scan)
         self._maps.add(anomaly)
         codes, network = None, self._model.networks[0]

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anomri.errors import UsageError
 from anomri.scan.notes import Note
 from anomri.scan.provenance import Provenance
 
@@ -32,6 +33,7 @@ REGIONS: Mapping[str, tuple[int, ...]] = {
 }
 
 ML_PER_MM3 = 1e-3
+WITH_MEDIUM = ("t1ce",)  # contrasts after contrast medium
 
 
 def bids_label(text: str) -> str:
@@ -196,6 +198,30 @@ class Scan:
     def affine(self) -> Affine:
         """(4, 4) index to native world mm."""
         return self.grid.affine
+
+    def select(self, contrasts: tuple[str, ...], optional: Sequence[str] = ()) -> Scan:
+        """Return the scan with these contrasts, in this order; 0 where an optional one is missing.
+
+        Raises:
+            UsageError: it lacks one that is not optional.
+        """
+        if self.contrasts == contrasts:
+            return self
+        if not set(contrasts) <= {*self.contrasts, *optional}:
+            raise UsageError(
+                f"{self.subject}: expected the contrasts {', '.join(contrasts)}, got "
+                f"{', '.join(self.contrasts)}. Next: prepare the scan with the model's recipe."
+            )
+        volumes = dict(zip(self.contrasts, self.image, strict=True))
+        nothing = np.zeros(self.brain.shape, np.float32)
+        image = np.stack([volumes.get(name, nothing) for name in contrasts])
+        return replace(self, image=image, contrasts=contrasts)
+
+    @property
+    def lacks_contrast_medium(self) -> bool:
+        """Whether the contrast that shows enhancing tumour is one of the scan's and is empty."""
+        volumes = dict(zip(self.contrasts, self.image, strict=True))
+        return any(name in volumes and not volumes[name].any() for name in WITH_MEDIUM)
 
     @property
     def lesions(self) -> Mask | None:

@@ -3,7 +3,13 @@
 from anomri.scoring.coarse_segmentation import network_input
 from anomri.scoring.latent_distance import CodeStatistics, code_distances, encode_slices
 from anomri.scoring.scores import SCORES, SEGMENTATIONS, score_scan
-from anomri.scoring.slice_scores import MAHALANOBIS, MEAN_RESIDUAL, SliceFits, slice_scores
+from anomri.scoring.slice_scores import (
+    MAHALANOBIS,
+    MEAN_RESIDUAL,
+    SliceFits,
+    empty_healthy_slices,
+    slice_scores,
+)
 from anomri.scoring.windowed_segmentation import segment_scan, tumour_map
 
 __all__ = [
@@ -14,6 +20,7 @@ __all__ = [
     "CodeStatistics",
     "SliceFits",
     "code_distances",
+    "empty_healthy_slices",
     "encode_slices",
     "network_input",
     "score_scan",

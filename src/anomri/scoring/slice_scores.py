@@ -15,7 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.scan import AnomalyMap, Threshold
+from anomri.errors import UsageError
+from anomri.scan import AnomalyMap, Mask, Threshold
 from anomri.scoring.latent_distance import Codes, CodeStatistics
 
 Scores = NDArray[np.float64]
@@ -95,3 +96,24 @@ class SliceFits:
 
     def _names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self._subjects))
+
+
+def empty_healthy_slices(
+    mask: Mask, scores: NDArray[np.float64] | None, threshold: Threshold
+) -> Mask:
+    """Return a copy of the mask, empty in the axial slices whose score is not above the threshold.
+
+    Args:
+        mask: (I, J, K).
+        scores: (K,), NaN where there is none; None where the model has no such score.
+        threshold: fitted to healthy slices.
+
+    Raises:
+        UsageError: the model has no such score.
+    """
+    if scores is None:
+        raise UsageError(
+            f"the slice score '{threshold.rule}' needs a family with codes of slices. "
+            "Next: choose `mean_residual`."
+        )
+    return mask & (scores > threshold.value)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.datasets import Found, find
-from anomri.detector import Detector, build_recipe_network, load
+from anomri.detector import Detector, load
 from anomri.errors import RecipeError, UsageError
 from anomri.experiments.comparison import Definition, Plan, compare
 from anomri.experiments.comparison.entries import (
@@ -28,7 +28,7 @@ from anomri.experiments.comparison.page import BEGIN, section
 from anomri.experiments.comparison.score_table import Scores
 from anomri.experiments.reproduction import Data, Row, Work, made_section, pair_steps
 from anomri.files import read_tsv, write_tsv
-from anomri.models import save_weights
+from anomri.models import build_recipe_network, save_weights
 from anomri.recipe import Recipe
 from anomri.synthesis import make_phantoms
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from anomri.detector import build_recipe_network
 from anomri.experiments.reproduction import Protocol
+from anomri.models import build_recipe_network
 from anomri.postprocessing import MAP_STEPS, MASK_STEPS, RULES, SEGMENTATION_METHODS
 from anomri.recipe import Recipe
 from anomri.scoring import SCORES, SEGMENTATIONS

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 from anomri import batch, pipeline
 from anomri.datasets import Found
-from anomri.detector import build_recipe_network
 from anomri.errors import UsageError
 from anomri.experiments.reproduction.protocol import Setting
 from anomri.experiments.reproduction.rows import Row, pair_recipe
 from anomri.files import read_json, read_tsv, write_text, write_tsv
+from anomri.models import build_recipe_network
 from anomri.postprocessing import TO_BE_FITTED
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import RECIPE, Recipe
