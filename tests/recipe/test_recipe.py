@@ -7,7 +7,7 @@ import pytest
 from anomri.errors import RecipeError
 from anomri.models import RECONSTRUCTORS, SEGMENTERS
 from anomri.postprocessing import MAP_STEPS, MASK_STEPS, RULES, SEGMENTATION_METHODS
-from anomri.preprocessing import INTENSITIES
+from anomri.preprocessing import INTENSITY_SCALINGS
 from anomri.recipe import Recipe, Step, builtin_names
 from anomri.scoring import SCORES, SEGMENTATIONS
 
@@ -19,7 +19,7 @@ def test_every_builtin_recipe_names_what_exists(source: str) -> None:
     recipe = Recipe.load(source)
     detection = recipe.detection
     assert recipe.family.name in RECONSTRUCTORS | SEGMENTERS
-    assert recipe.preparation.intensity.name in INTENSITIES
+    assert recipe.preparation.intensity.name in INTENSITY_SCALINGS
     assert detection.score.name in {*SCORES, *SEGMENTATIONS}
     assert detection.threshold.name in RULES
     assert detection.decide.name in SEGMENTATION_METHODS

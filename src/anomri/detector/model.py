@@ -43,9 +43,9 @@ from anomri.preprocessing import (
     ImageSource,
     check_mask_grid,
     check_orientation,
+    note_ambiguous_files,
     prepare_images,
     prepare_scan,
-    with_unclear_noted,
 )
 from anomri.recipe import Recipe, Step, call
 from anomri.scan import (
@@ -260,7 +260,7 @@ class Detector:
 
     def prepare(self, files: ScanFiles) -> Scan:
         """Read one scan as the recipe wants it."""
-        noted = with_unclear_noted(files, self.contrasts)
+        noted = note_ambiguous_files(files, self.contrasts)
         return prepare_scan(noted, self.recipe.preparation, self.held(files.contrasts))
 
     def held(self, available: Container[str]) -> tuple[str, ...]:
