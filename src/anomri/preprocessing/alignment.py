@@ -60,7 +60,9 @@ def align_contrast(
     try:
         result = register(fixed, moving, "rigid", np.eye(4))
     except RuntimeError as error:  # the images do not overlap
-        raise _refused(image.name, f"one that lies beside the brain of {reference.name}") from error
+        raise _refused(
+            image.name, f"one that lies outside the brain of {reference.name}"
+        ) from error
     _refuse_far(result, fixed, image.name)
     affine = np.linalg.inv(result.matrix) @ image.grid.affine
     # The qform still describes the old position.

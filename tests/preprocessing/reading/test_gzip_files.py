@@ -12,5 +12,5 @@ def test_a_file_of_many_members_is_decompressed_quickly(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"") * 100_000 + gzip.compress(bytes(range(256))))
     began = time.monotonic()
     assert decompress(path, 1 << 20) == bytes(range(256))
-    assert time.monotonic() - began < 8  # 12 to 25 s where the rest was copied for each
+    assert time.monotonic() - began < 8  # 12 to 25 s if the rest is copied for each
     assert decompress(path, 3) == bytes(range(3))

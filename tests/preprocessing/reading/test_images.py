@@ -71,14 +71,14 @@ def test_integers_that_stand_for_zero_to_one_keep_their_fractions(
 
 def test_codes_and_a_second_qform_are_remembered(tmp_path: Path, stripped: Volume) -> None:
     image = nib.Nifti1Image(stripped, AFFINE)
-    other = np.diag([2.0, 2.0, 2.0, 1.0])
+    qform = np.diag([2.0, 2.0, 2.0, 1.0])
     image.set_sform(AFFINE, code=4)
-    image.set_qform(other, code=1)
+    image.set_qform(qform, code=1)
     nib.save(image, tmp_path / "a.nii")
     _, grid = read_volume(tmp_path / "a.nii")
     assert (grid.sform_code, grid.qform_code) == (4, 1)
     assert grid.qform is not None
-    np.testing.assert_allclose(grid.qform, other, atol=1e-4)
+    np.testing.assert_allclose(grid.qform, qform, atol=1e-4)
 
 
 def test_a_header_without_a_voxel_size_is_noted(

@@ -55,18 +55,18 @@ def spoilt(values: Volume, kind: str, axis: int, places: list[int]) -> Volume:
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("kind", DEFECTS)
 def test_a_defective_slice_is_named_and_interpolated(head: Volume, kind: str, axis: int) -> None:
-    mended = repair_defective_slices(native(spoilt(head, kind, axis, [27])))
-    assert f"slice 27 (of axis {'IJK'[axis]}" in mended.notes[0]
-    assert len(mended.notes) == 1
-    slices, before = np.moveaxis(mended.values, axis, 0), np.moveaxis(head, axis, 0)
+    repaired = repair_defective_slices(native(spoilt(head, kind, axis, [27])))
+    assert f"slice 27 (of axis {'IJK'[axis]}" in repaired.notes[0]
+    assert len(repaired.notes) == 1
+    slices, before = np.moveaxis(repaired.values, axis, 0), np.moveaxis(head, axis, 0)
     np.testing.assert_allclose(slices[27], (before[26] + before[28]) / 2, rtol=1e-5, atol=1e-3)
     np.testing.assert_array_equal(np.delete(slices, 27, 0), np.delete(before, 27, 0))
 
 
 @pytest.mark.parametrize("kind", ["blank", "constant"])
 def test_neighbouring_defects_are_named_together(head: Volume, kind: str) -> None:
-    mended = repair_defective_slices(native(spoilt(head, kind, 2, [20, 21, 30])))
-    assert "slices 20-21, 30 (of axis K" in mended.notes[0]
+    repaired = repair_defective_slices(native(spoilt(head, kind, 2, [20, 21, 30])))
+    assert "slices 20-21, 30 (of axis K" in repaired.notes[0]
 
 
 def test_the_brain_on_both_sides_of_a_blank_slice_is_kept(head: Volume) -> None:
@@ -84,9 +84,9 @@ def test_the_brain_on_both_sides_of_a_blank_slice_is_kept(head: Volume) -> None:
 def test_repeated_slices_are_named_and_kept(head: Volume) -> None:
     values = head.copy()
     values[:, :, 31:33] = values[:, :, 30:31]
-    kept = repair_defective_slices(native(values))
-    assert "slices 31-32" in kept.notes[0]
-    np.testing.assert_array_equal(kept.values, values)
+    repaired = repair_defective_slices(native(values))
+    assert "slices 31-32" in repaired.notes[0]
+    np.testing.assert_array_equal(repaired.values, values)
     twice = np.repeat(head[:, :, ::2], 2, axis=2)
     assert not repair_defective_slices(
         native(twice)
@@ -106,9 +106,9 @@ def test_too_many_or_too_wide_is_refused(head: Volume, places: list[int]) -> Non
 def test_good_scans_are_left_alone(head: Volume, brain_ball: Mask, offset: float) -> None:
     values = np.where(brain_ball, head, np.float32(offset))
     values[29, 31, 27] = offset  # a hole in the brain
-    kept = repair_defective_slices(native(values))
-    assert not kept.notes
-    assert kept.values is native(values).values or np.array_equal(kept.values, values)
+    repaired = repair_defective_slices(native(values))
+    assert not repaired.notes
+    assert repaired.values is native(values).values or np.array_equal(repaired.values, values)
 
 
 def test_good_real_scans_have_no_defects(real_data: Path) -> None:
@@ -127,5 +127,5 @@ def test_defects_of_thick_slices_are_found_too(real_data: Path, kind: str) -> No
     read = read_image(path, "flair")
     axis = int(np.argmax(read.grid.spacing))
     middle = read.values.shape[axis] // 2
-    mended = repair_defective_slices(read.with_values(spoilt(read.values, kind, axis, [middle])))
-    assert f"slice {middle} " in mended.notes[-1]
+    repaired = repair_defective_slices(read.with_values(spoilt(read.values, kind, axis, [middle])))
+    assert f"slice {middle} " in repaired.notes[-1]

@@ -322,9 +322,9 @@ def test_grids_that_agree_are_left_alone() -> None:
     affine = np.diag([2.0, 2, 2, 1])
     values = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
     reference = RawImage("flair.nii", values, Grid(shape=(8, 8, 8), affine=affine))
-    other = RawImage("t1.nii", values, Grid(shape=(8, 8, 8), affine=affine + 1e-5))
-    moved, notes = align_contrast(other, reference, values, values > 0)
-    assert moved is other
+    t1 = RawImage("t1.nii", values, Grid(shape=(8, 8, 8), affine=affine + 1e-5))
+    moved, notes = align_contrast(t1, reference, values, values > 0)
+    assert moved is t1
     assert not notes
 
 
@@ -339,13 +339,13 @@ def test_a_match_far_from_the_header_is_refused() -> None:
             _refuse_far(RegistrationResult(lost, 1), fixed, "t1.nii.gz")
 
 
-def test_a_contrast_beside_the_brain_is_refused() -> None:
+def test_a_contrast_outside_the_brain_is_refused() -> None:
     values = np.random.default_rng(0).random((40, 40, 40), dtype=np.float32)
     brain = np.zeros(values.shape, dtype=bool)
     brain[10:22, 10:22, 10:22] = True
     here, beside = np.diag([2.0, 2, 2, 1]), np.diag([2.0, 2, 2, 1])
     beside[:3, 3] = 70  # the two meet in a corner, far from the brain
     first = RawImage("flair.nii", values, Grid(shape=values.shape, affine=here))
-    other = RawImage("t1.nii", values, Grid(shape=values.shape, affine=beside))
-    with pytest.raises(QualityRefused, match=r"t1\.nii.*beside the brain of flair\.nii"):
-        align_contrast(other, first, values, brain)
+    t1 = RawImage("t1.nii", values, Grid(shape=values.shape, affine=beside))
+    with pytest.raises(QualityRefused, match=r"t1\.nii.*outside the brain of flair\.nii"):
+        align_contrast(t1, first, values, brain)

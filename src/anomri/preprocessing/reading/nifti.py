@@ -73,8 +73,8 @@ def _read_behind_header(path: Path, image: Any) -> RawImage:
     if len(content) != first + size or any(content[header.sizeof_hdr : first]):
         raise UnreadableScan(
             path.name,
-            expected="a header that says where the voxels begin",
-            got="vox_offset 0, and other bytes than header and voxels",
+            expected="a header that states where the voxels begin",
+            got="vox_offset 0 in a file with more than header and voxels",
             next_step=COPY_AGAIN,
         )
     header.set_data_offset(first)
@@ -178,7 +178,7 @@ def _refuse_false_size(image: Any, name: str) -> None:
         return
     raise UnreadableScan(
         name,
-        expected=f"{claimed} bytes of voxels, as its header says",
+        expected=f"{claimed} bytes of voxels, as its header states",
         got=f"a file of {size} bytes",
         next_step=COPY_AGAIN,
     )

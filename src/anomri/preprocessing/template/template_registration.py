@@ -117,7 +117,7 @@ def half_turn_axis(fixed: RegistrationImage, moving: RegistrationImage) -> str:
 def orientation_mismatch(axis: str) -> tuple[str, str]:
     """Return the texts for `expected` and `got` of a brain that needs a half turn."""
     got = f"one that fits the template better by half a turn about the {axis} axis"
-    return "a brain that lies as the file's header says", got
+    return "a brain that is oriented as its header states", got
 
 
 def _refuse_wrong_orientation(
