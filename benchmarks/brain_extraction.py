@@ -20,10 +20,11 @@ import numpy as np
 
 from anomri.errors import QualityRefused
 from anomri.files import write_tsv
-from anomri.preprocessing import orient, to_ras
+from anomri.preprocessing import grid_to_ras, volume_to_ras
 from anomri.preprocessing.brain import find_brain
-from anomri.preprocessing.reading.files import read_image, read_segmentation
-from anomri.preprocessing.resampling import place
+from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.segmentations import read_segmentation
+from anomri.preprocessing.resampling import resample_image
 from anomri.scan import Mask
 
 Case = tuple[str, Path, Path]
@@ -62,9 +63,11 @@ def stripped(data: Path) -> Iterator[tuple[str, Path]]:
 def measure(scan: Path, mask: Path, method: str) -> dict[str, float | str]:
     """Return Dice, volume ratio, ml and seconds of one whole head."""
     image, truth = read_image(scan), read_segmentation(mask)
-    held = truth.holding((truth.values > 0).astype(np.float32))
-    expected = to_ras(place(held, image.grid, linear=True).values >= 0.5, image.grid)
-    volume, grid = to_ras(image.values, image.grid), orient(image.grid)
+    held = truth.with_values((truth.values > 0).astype(np.float32))
+    expected = volume_to_ras(
+        resample_image(held, image.grid, linear=True).values >= 0.5, image.grid
+    )
+    volume, grid = volume_to_ras(image.values, image.grid), grid_to_ras(image.grid)
     start = time.perf_counter()
     refused, found = "", np.zeros(volume.shape, bool)
     try:
@@ -122,7 +125,7 @@ def main() -> None:
     kept = defaultdict(list)
     for name, scan in stripped(options.data):
         image = read_image(scan)
-        notes = find_brain(to_ras(image.values, image.grid), orient(image.grid))[1]
+        notes = find_brain(volume_to_ras(image.values, image.grid), grid_to_ras(image.grid))[1]
         kept[name].append(not notes)
     print("\n| stripped | scans | recognised |\n|---|---|---|")
     for name, known in kept.items():

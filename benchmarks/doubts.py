@@ -19,11 +19,12 @@ from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.preprocessing import prepare_images
 from anomri.preprocessing.brain.plausibility import SIDE_MM, fault_of
-from anomri.preprocessing.template.appearance import Appearance, appearance
-from anomri.preprocessing.template.contrast_check import exchanged, told_of
-from anomri.preprocessing.template.placement import template_picture, turned_about
-from anomri.preprocessing.template.registration import quick
-from anomri.preprocessing.template.registration_image import coarse
+from anomri.preprocessing.template.contrast_check import contrast_mismatch, swapped_contrasts
+from anomri.preprocessing.template.contrast_features import ContrastFeatures, contrast_features
+from anomri.preprocessing.template.mni152 import template_registration_image
+from anomri.preprocessing.template.registration import register_coarsely
+from anomri.preprocessing.template.registration_image import make_registration_image
+from anomri.preprocessing.template.template_registration import half_turn_axis
 from anomri.recipe import Preparation, Step
 from anomri.scan import ScanFiles
 
@@ -59,27 +60,27 @@ def show(name: str, scans: list[ScanFiles]) -> None:
         print(f"{name:14}{question:30}{sum(told):3} of {len(told)}", flush=True)
 
 
-def looked_at(files: ScanFiles, held: str, answers: Answers) -> Appearance | None:
+def looked_at(files: ScanFiles, held: str, answers: Answers) -> ContrastFeatures | None:
     """Prepare one contrast alone; say whether its brain was doubted, and how it looks."""
     scan = prepare_images({held: files.contrasts[held]}, PREPARATION, (held,))
-    fixed = template_picture(SIDE_MM)
-    moving = coarse(scan.image[0], scan.brain, scan.grid, side_mm=SIDE_MM, around=False)
-    match = quick(fixed, moving)
-    doubted = fault_of(fixed, moving, match) or turned_about(fixed, moving)
+    fixed = template_registration_image(SIDE_MM)
+    moving = make_registration_image(scan.image[0], scan.brain, scan.grid, SIDE_MM)
+    match = register_coarsely(fixed, moving)
+    doubted = fault_of(fixed, moving, match) or half_turn_axis(fixed, moving)
     answers[f"{held} as no brain"].append(bool(doubted))
-    return appearance(scan.image[0], scan.brain, scan.grid, match.matrix)
+    return contrast_features(scan.image[0], scan.brain, scan.grid, match.matrix)
 
 
-def compare(looks: Mapping[str, Appearance], answers: Answers) -> None:
+def compare(looks: Mapping[str, ContrastFeatures], answers: Answers) -> None:
     """Give each contrast as each, and each pair in both orders."""
     for held, look in looks.items():
         for given in {*GIVEN, held} - ({"t1ce"} if held == "t1" else set()):
-            answers[f"{held} as {given}"].append(bool(told_of(given, look)))
+            answers[f"{held} as {given}"].append(bool(contrast_mismatch(given, look)))
     for name in {"t1", "t1ce"} & set(looks) if "flair" in looks else set():
         right = {"flair": looks["flair"], name: looks[name]}
-        answers[f"flair and {name}, right"].append(bool(exchanged(right)))
+        answers[f"flair and {name}, right"].append(bool(swapped_contrasts(right)))
         wrong = {"flair": looks[name], name: looks["flair"]}
-        answers[f"flair and {name}, exchanged"].append(bool(exchanged(wrong)))
+        answers[f"flair and {name}, exchanged"].append(bool(swapped_contrasts(wrong)))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from PIL import Image
 from anomri.datasets.dicom.series import read_series
 from anomri.errors import AnomriError
 from anomri.files import read_json, read_png, read_thresholds, read_tiff, read_tsv
-from anomri.preprocessing import read_labels, read_raw_image
+from anomri.preprocessing import read_labels, read_volume
 from anomri.recipe import Recipe, builtin_names
 from anomri.recipe.definition import BUILTIN
 from anomri.reporting import Record
@@ -123,12 +123,12 @@ def images() -> tuple[Target, ...]:
     second = nib.Nifti2Image(values.astype(np.int16), np.eye(4)).to_bytes()
     mgh = nib.MGHImage(values.astype(np.float32), np.eye(4)).to_bytes()
     return (
-        Target("plain.nii", (*first, second), read_raw_image),
-        Target("packed.nii.gz", (*first, second), read_raw_image, packed=True),
+        Target("plain.nii", (*first, second), read_volume),
+        Target("packed.nii.gz", (*first, second), read_volume, packed=True),
         Target("labels.nii", (first[2],), read_labels),
-        Target("stream.nii.gz", tuple(gzip.compress(raw) for raw in first), read_raw_image),
-        Target("plain.mgh", (mgh,), read_raw_image),
-        Target("packed.mgz", (mgh,), read_raw_image, packed=True),
+        Target("stream.nii.gz", tuple(gzip.compress(raw) for raw in first), read_volume),
+        Target("plain.mgh", (mgh,), read_volume),
+        Target("packed.mgz", (mgh,), read_volume, packed=True),
     )
 
 

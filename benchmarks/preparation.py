@@ -23,7 +23,7 @@ import SimpleITK
 from scipy import ndimage
 
 from anomri.preprocessing import prepare_scan
-from anomri.preprocessing.template.placement import template
+from anomri.preprocessing.template.mni152 import load_template
 from anomri.recipe import Preparation, Step
 from anomri.recipe.definition import Template
 from anomri.scan import ScanFiles
@@ -41,7 +41,7 @@ PREPARATION = Preparation(
 
 def phantom(path: Path) -> None:
     """Write the template as a patient of 1 mm who lies askew, under a bias field."""
-    values, grid = template()
+    values, grid = load_template()
     turn = np.deg2rad(10)
     affine = np.eye(4)
     affine[1:3, 1:3] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
@@ -137,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    fixed = resampled(itk(template()[0]), (SIDE_MM,) * 3)
+    fixed = resampled(itk(load_template()[0]), (SIDE_MM,) * 3)
     with tempfile.TemporaryDirectory() as root:
         phantom(path := Path(root, "flair.nii.gz"))
         files = ScanFiles(subject="phantom", contrasts={"flair": path}, layout="folder")

@@ -16,10 +16,10 @@ import numpy as np
 
 from anomri.datasets import find
 from anomri.errors import AnomriError, QualityRefused
-from anomri.preprocessing.reading.files import read_image
+from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.outlier_voxels import replace_outlier_voxels
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.reading.slice_defects import without_defects
-from anomri.preprocessing.reading.spikes import without_spikes
+from anomri.preprocessing.reading.slice_defects import repair_defective_slices
 
 DATA_SETS = (
     "brats2018",
@@ -35,7 +35,7 @@ DATA_SETS = (
 def accused(native: RawImage) -> bool:
     """Say whether anything is said of an image that reading it did not say."""
     try:
-        return without_defects(without_spikes(native)).notes != native.notes
+        return repair_defective_slices(replace_outlier_voxels(native)).notes != native.notes
     except QualityRefused:
         return True
 
@@ -54,7 +54,7 @@ def spoilt(native: RawImage, kind: str) -> RawImage:
         "phase": noise * 4096,
     }
     slices[middle] = replacement[kind]
-    return native.holding(values)
+    return native.with_values(values)
 
 
 def main(data: Path) -> None:

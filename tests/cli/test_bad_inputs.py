@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.errors import RecipeError, ScanError, UnreadableScan, UsageError
-from anomri.preprocessing import read_raw_image
+from anomri.preprocessing import read_volume
 from anomri.recipe import Recipe
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
@@ -303,7 +303,7 @@ def test_an_experts_mask_of_each_kind_costs_its_own_evaluation(
 def test_a_slice_that_would_take_too_much_memory_is_refused(tmp_path: Path) -> None:
     _png(tmp_path / "0.png")
     with pytest.raises(UnreadableScan, match="ANOMRI_MAX_IMAGE_GB"):
-        read_raw_image(tmp_path)
+        read_volume(tmp_path)
 
 
 def test_the_limit_can_be_raised_and_lowered(
@@ -312,12 +312,12 @@ def test_the_limit_can_be_raised_and_lowered(
     path = _save(_brain(), tmp_path / "flair.nii.gz")
     monkeypatch.setenv("ANOMRI_MAX_IMAGE_GB", "0.0005")
     with pytest.raises(UnreadableScan, match="at most 1 MB in memory"):
-        read_raw_image(path)
+        read_volume(path)
     monkeypatch.setenv("ANOMRI_MAX_IMAGE_GB", "1")
-    assert read_raw_image(path)[0].shape == _brain().shape
+    assert read_volume(path)[0].shape == _brain().shape
     monkeypatch.setenv("ANOMRI_MAX_IMAGE_GB", "much")
     with pytest.raises(UsageError, match="expected a number of GB"):
-        read_raw_image(path)
+        read_volume(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100000])

@@ -12,14 +12,14 @@ import pytest
 from anomri import pipeline
 from anomri.detector import load
 from anomri.files import read_tsv
-from anomri.preprocessing.template.placement import template
+from anomri.preprocessing.template.mni152 import load_template
 from anomri.reporting import write_page
 
 
 def test_a_t1_given_as_flair_is_told_everywhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    values, grid = template()
+    values, grid = load_template()
     affine = grid.affine @ np.diag([3, 3, 3, 1.0])
     (tmp_path / "in").mkdir()
     image = nib.Nifti1Image(values[::3, ::3, ::3], affine)

@@ -15,14 +15,12 @@ from anomri.datasets import find
 from anomri.detector import load
 from anomri.errors import MissingContrast, ScanError, UsageError
 from anomri.pipeline.evaluation import EvaluateTask
-from anomri.preprocessing import PreparedFolder, with_unclear_noted
+from anomri.preprocessing import PreparedFolder, note_ambiguous_files
 from anomri.recipe import Recipe
 from anomri.reporting import write_detection
 from anomri.scan import (
     AnomalyMap,
     Detection,
-    Note,
-    NoteKind,
     Scan,
     ScanFiles,
     Threshold,
@@ -69,9 +67,11 @@ def test_a_dry_run_lists_what_the_model_refuses(
 def test_optional_contrasts_and_masks_that_several_files_claim_are_noted() -> None:
     unclear = {"t1ce": "two files", "t2": "two files", "truth": "two raters"}
     files = ScanFiles(subject="a", contrasts={"flair": Path("f.nii")}, layout="x", unclear=unclear)
-    noted = with_unclear_noted(files, ["flair", "t1ce"]).notes
-    texts = ("without t1ce: two files", "without expert labels: two raters")
-    assert noted == tuple(Note(NoteKind.MISSING_FILE, text) for text in texts)
+    noted = note_ambiguous_files(files, ["flair", "t1ce"]).notes
+    assert [note.text for note in noted] == [
+        "without t1ce: two files",
+        "without expert labels: two raters",
+    ]
 
 
 def test_the_masks_of_two_raters_are_not_chosen_between(tmp_path: Path, ball_scan: Scan) -> None:

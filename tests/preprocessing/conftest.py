@@ -1,4 +1,4 @@
-"""A head that is small, round and known."""
+"""A small spherical brain with known outline."""
 
 from __future__ import annotations
 

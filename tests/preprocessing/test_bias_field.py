@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anomri.errors import RecipeError
-from anomri.preprocessing.bias_field import CORRECTIONS, NOT_POSITIVE, correct, n4
+from anomri.preprocessing.bias_field import BIAS_CORRECTIONS, NOT_POSITIVE, correct_bias_field, n4
 from anomri.recipe import Step
 from anomri.scan import Mask, Volume
 
@@ -71,12 +71,12 @@ def test_standardised_values_are_left_alone_and_that_is_said(
     tissue: Volume, brain_ball: Mask
 ) -> None:
     standard = tissue - np.float32(360)
-    same, notes = correct(standard, brain_ball, SPACING, Step(name="n4"), "flair.nii.gz")
+    same, notes = correct_bias_field(standard, brain_ball, SPACING, Step(name="n4"), "flair.nii.gz")
     assert same is standard
     assert notes == [NOT_POSITIVE]
 
 
 def test_an_unknown_correction_is_a_recipe_error(tissue: Volume, brain_ball: Mask) -> None:
     with pytest.raises(RecipeError, match="n4"):
-        correct(tissue, brain_ball, SPACING, Step(name="n3"), "flair.nii.gz")
-    assert set(CORRECTIONS) == {"n4"}
+        correct_bias_field(tissue, brain_ball, SPACING, Step(name="n3"), "flair.nii.gz")
+    assert set(BIAS_CORRECTIONS) == {"n4"}

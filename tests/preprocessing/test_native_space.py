@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from anomri.preprocessing import labels_to_native, mask_to_native, prepare_images, to_native
+from anomri.preprocessing import labels_to_native, mask_to_native, prepare_images, volume_to_native
 from anomri.recipe import Preparation, Step
 from anomri.scan import Affine, Scan
 
@@ -37,7 +37,7 @@ def compose(
     shear: float,
     shift: tuple[float, ...],
 ) -> Affine:
-    """Voxels of ``spacing``, sheared, permuted and flipped, turned and moved in the world."""
+    """Return the affine of voxels of ``spacing``, sheared, permuted, flipped, rotated and moved."""
     affine = np.eye(4)
     slanted = np.eye(3)
     slanted[0, 1] = shear
@@ -49,7 +49,7 @@ def compose(
 
 
 def head(affine: Affine) -> tuple[nib.Nifti1Image, np.ndarray, np.ndarray]:
-    """A round brain with a round lesion, round in the world: image, lesion, its centre in mm."""
+    """Return a spherical brain with a spherical lesion: image, lesion mask, its centre in mm."""
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     shape = tuple(int(n) for n in np.ceil(2 * (BRAIN_MM + 25) / lengths))
     world = nib.affines.apply_affine(affine, np.moveaxis(np.indices(shape), 0, -1))
@@ -69,17 +69,17 @@ def centre_of(mask: np.ndarray, affine: Affine) -> np.ndarray:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(affine=affines, spacing=st.sampled_from([None, 2.0, 3.0]))
-def test_a_ball_comes_home_where_it_was(affine: Affine, spacing: float | None) -> None:
+def test_a_ball_returns_to_its_position(affine: Affine, spacing: float | None) -> None:
     image, lesion, centre = head(affine)
     preparation = Preparation(spacing_mm=(spacing, spacing, None), intensity=Step(name="zscore"))
     scan = prepare_images({"flair": image}, preparation, ["flair"])
     world = scan.grid.to_world(np.moveaxis(np.indices(scan.grid.shape), 0, -1).astype(float))
     seen = np.linalg.norm(world - centre, axis=-1) < LESION_MM
-    home = mask_to_native(seen, scan)
-    assert home.shape == image.shape
+    native = mask_to_native(seen, scan)
+    assert native.shape == image.shape
     coarsest = max(*scan.grid.spacing, *scan.native.spacing)
-    assert np.linalg.norm(centre_of(home, affine) - centre) < 0.25 * coarsest
-    overlap = 2 * np.count_nonzero(home & lesion) / (home.sum() + lesion.sum())
+    assert np.linalg.norm(centre_of(native, affine) - centre) < 0.25 * coarsest
+    overlap = 2 * np.count_nonzero(native & lesion) / (native.sum() + lesion.sum())
     assert overlap > (0.999 if spacing is None else 0.8)
 
 
@@ -100,9 +100,9 @@ def test_own_spacing_there_and_back_changes_no_voxel(affine: Affine, seed: int) 
     np.testing.assert_array_equal(mask_to_native(scan.brain, scan), brain)
     raw = np.random.default_rng(seed).normal(size=scan.brain.shape).astype(np.float32)
     values = np.where(scan.brain, raw, 0)
-    home = to_native(values, scan)
-    assert np.count_nonzero(home) == np.count_nonzero(values)
-    np.testing.assert_array_equal(np.sort(home[brain]), np.sort(values[scan.brain]))
+    native = volume_to_native(values, scan)
+    assert np.count_nonzero(native) == np.count_nonzero(values)
+    np.testing.assert_array_equal(np.sort(native[brain]), np.sort(values[scan.brain]))
 
 
 def known_scan(preparation: Preparation) -> tuple[Scan, np.ndarray]:
@@ -118,21 +118,23 @@ def test_linear_values_survive_a_finer_grid() -> None:
     there = nib.affines.apply_affine(np.linalg.inv(scan.affine) @ scan.native.affine, index)
     expected = there @ [0.5, -0.2, 1.0]
     brain = mask_to_native(scan.brain, scan)
-    np.testing.assert_allclose(to_native(ramp, scan)[brain], expected[brain], atol=1e-3)
+    np.testing.assert_allclose(volume_to_native(ramp, scan)[brain], expected[brain], atol=1e-3)
 
 
-def test_labels_come_home_as_the_same_numbers() -> None:
+def test_labels_return_as_the_same_numbers() -> None:
     scan, lesion = known_scan(Preparation(spacing_mm=(1.5, 1.5, 1.5)))
     labels = np.where(scan.brain, 4, 0).astype(np.uint8)
-    home = labels_to_native(labels, scan)
-    assert set(np.unique(home)) == {0, 4}
-    assert home.dtype == np.uint8
-    assert (home[lesion] == 4).all()
+    native = labels_to_native(labels, scan)
+    assert set(np.unique(native)) == {0, 4}
+    assert native.dtype == np.uint8
+    assert (native[lesion] == 4).all()
 
 
 @pytest.mark.parametrize("shape", [(20, 20, 20), (90, 90, 90)])
-def test_a_fixed_shape_crops_or_pads_and_still_leads_home(shape: tuple[int, int, int]) -> None:
+def test_a_fixed_shape_crops_or_pads_and_still_returns_to_native_space(
+    shape: tuple[int, int, int],
+) -> None:
     scan, _ = known_scan(Preparation(shape=shape))
     assert scan.image.shape[1:] == shape
-    home = mask_to_native(scan.brain, scan)
-    assert np.count_nonzero(home) == np.count_nonzero(scan.brain)
+    native = mask_to_native(scan.brain, scan)
+    assert np.count_nonzero(native) == np.count_nonzero(scan.brain)

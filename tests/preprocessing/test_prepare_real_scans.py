@@ -1,4 +1,4 @@
-"""What only real scans can show: backgrounds, whole heads, slices without spacing."""
+"""Preparation of real scans: their backgrounds, whole heads, slices without spacing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anomri.preprocessing import mask_to_native, prepare_scan, read_raw_image
+from anomri.preprocessing import mask_to_native, prepare_scan, read_volume
 from anomri.preprocessing.brain.find import WHOLE_HEAD
 from anomri.recipe import Preparation, Step
 from anomri.scan import Scan, ScanFiles
@@ -41,7 +41,7 @@ def test_the_brain_of_a_stripped_glioma_is_what_is_not_zero(real_data: Path) -> 
     for path in some(real_data, "brats2018/*/*/*_flair.nii.gz", 4):
         scan = prepare(path)
         assert WHOLE_HEAD not in scan.notes
-        assert dice(mask_to_native(scan.brain, scan), read_raw_image(path)[0] != 0) > 0.985
+        assert dice(mask_to_native(scan.brain, scan), read_volume(path)[0] != 0) > 0.985
 
 
 @pytest.mark.parametrize("pattern", ["wmh/*/flair.nii.gz", "open_ms_data/cross*/MNI/*/FLAIR*"])
@@ -105,10 +105,10 @@ def test_lesions_of_slices_lie_in_the_found_brain_upright(real_data: Path) -> No
 def test_two_contrasts_on_two_grids_become_one_scan(real_data: Path) -> None:
     t1 = next(real_data.glob("nichart/t1/*"))
     flair = Path(str(t1).replace("/t1/", "/fl/").replace("_T1", "_FL"))
-    assert read_raw_image(t1)[1].shape != read_raw_image(flair)[1].shape
+    assert read_volume(t1)[1].shape != read_volume(flair)[1].shape
     case = ScanFiles(subject="s", contrasts={"t1": t1, "flair": flair}, layout="folder")
     scan = prepare_scan(case, PREPARATION, ["flair", "t1"])
-    assert scan.native.shape == read_raw_image(flair)[1].shape
+    assert scan.native.shape == read_volume(flair)[1].shape
     assert (scan.image[1] > 0)[scan.brain].mean() > 0.8
 
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from anomri.errors import GridMismatch
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.resampling import masked_sample, place, same_grid, sample
+from anomri.preprocessing.resampling import masked_sample, resample_image, same_grid, sample
 from anomri.scan import Grid
 
 SHAPE = (11, 13, 9)
@@ -76,23 +76,25 @@ def test_grids_are_the_same_within_a_tenth_of_a_voxel() -> None:
 def test_a_volume_on_another_grid_is_carried_over_in_the_world() -> None:
     mask = np.zeros(SHAPE, np.float32)
     mask[4, 5, 6] = 1
-    placed = place(RawImage("m", mask, grid()), grid((15, 15, 15), shift=-4.0), linear=False)
+    placed = resample_image(
+        RawImage("m", mask, grid()), grid((15, 15, 15), shift=-4.0), linear=False
+    )
     np.testing.assert_array_equal(np.argwhere(placed.values), [[6, 7, 8]])
 
 
 def test_a_turned_grid_is_interpolated() -> None:
     smooth = ndimage.gaussian_filter(VOLUME, 2)
-    there = place(RawImage("m", smooth, grid()), grid(turn=0.1), linear=True)
-    back = place(there, grid(), linear=True)
+    there = resample_image(RawImage("m", smooth, grid()), grid(turn=0.1), linear=True)
+    back = resample_image(there, grid(), linear=True)
     inner = (slice(3, -3),) * 3
     assert np.corrcoef(back.values[inner].ravel(), smooth[inner].ravel())[0, 1] > 0.95
 
 
 def test_one_affine_and_two_shapes_do_not_match() -> None:
     with pytest.raises(GridMismatch, match="11 x 13 x 9"):
-        place(RawImage("mask.nii", VOLUME, grid()), grid((11, 13, 10)), linear=False)
+        resample_image(RawImage("mask.nii", VOLUME, grid()), grid((11, 13, 10)), linear=False)
 
 
 def test_volumes_that_do_not_meet_do_not_match() -> None:
     with pytest.raises(GridMismatch, match="elsewhere"):
-        place(RawImage("mask.nii", VOLUME, grid()), grid(shift=500.0), linear=False)
+        resample_image(RawImage("mask.nii", VOLUME, grid()), grid(shift=500.0), linear=False)

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomri.preprocessing import orient, to_ras
+from anomri.preprocessing import grid_to_ras, volume_to_ras
 from anomri.preprocessing.grids import brain_box, working_grid
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid
@@ -32,9 +32,9 @@ def test_orienting_agrees_with_nibabel_and_moves_no_voxel(
     volume = np.arange(4 * 5 * 6, dtype=np.float32).reshape(4, 5, 6)
     native = Grid(shape=(4, 5, 6), affine=affine_of(tuple(order), signs, shear))
     expected = nib.as_closest_canonical(nib.Nifti1Image(volume, native.affine))
-    oriented = orient(native)
+    oriented = grid_to_ras(native)
     np.testing.assert_allclose(oriented.affine, expected.affine, atol=1e-9)
-    np.testing.assert_array_equal(to_ras(volume, native), expected.get_fdata())
+    np.testing.assert_array_equal(volume_to_ras(volume, native), expected.get_fdata())
     assert oriented.shape == expected.shape
 
 

@@ -15,7 +15,7 @@ from anomri.postprocessing import (
     RULES,
     SEGMENTATION_METHODS,
 )
-from anomri.preprocessing import INTENSITIES
+from anomri.preprocessing import INTENSITY_SCALINGS
 from anomri.recipe import CombinedRecipe, Recipe, Step, builtin_names, load_recipe
 from anomri.scoring import SCORES, SEGMENTATIONS
 
@@ -32,7 +32,7 @@ def test_every_builtin_recipe_names_what_exists(source: str) -> None:
         return
     detection = recipe.detection
     assert recipe.family.name in RECONSTRUCTORS | SEGMENTERS
-    assert recipe.preparation.intensity.name in INTENSITIES
+    assert recipe.preparation.intensity.name in INTENSITY_SCALINGS
     assert detection.score.name in {*SCORES, *SEGMENTATIONS}
     assert detection.threshold.name in RULES
     assert detection.decide.name in SEGMENTATION_METHODS

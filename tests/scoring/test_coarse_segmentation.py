@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from anomri.models import Batch, Losses, Segmenter
-from anomri.preprocessing import at_spacing, onto
+from anomri.preprocessing import resample_to_grid, resample_to_isotropic
 from anomri.scan import Grid, Scan
 from anomri.scoring import network_input
 from anomri.scoring.coarse_segmentation import brightness, segment_coarsely
@@ -82,9 +82,9 @@ def test_values_go_to_cubes_and_back(ball_scan: Scan) -> None:
     """A plane through space is the same plane after both ways, inside the brain."""
     scan = thick(ball_scan, (1.5, 1.0, 4.0))
     plane = np.indices(scan.brain.shape).sum(0).astype(np.float32)
-    coarse = at_spacing(replace(scan, image=plane[None]), 2.0)
+    coarse = resample_to_isotropic(replace(scan, image=plane[None]), 2.0)
     assert coarse.grid.spacing == (2.0, 2.0, 2.0)
-    back = onto(coarse.image, coarse.grid, scan.grid)[0]
+    back = resample_to_grid(coarse.image, coarse.grid, scan.grid)[0]
     from scipy.ndimage import binary_erosion
 
     deep = binary_erosion(scan.brain, iterations=5)

@@ -37,9 +37,9 @@ from anomri.postprocessing import (
 from anomri.preprocessing import (
     ImageSource,
     check_orientation,
+    note_ambiguous_files,
     prepare_images,
     prepare_scan,
-    with_unclear_noted,
 )
 from anomri.recipe import Recipe, SegmentationStep, call, joint_contrasts, optional_contrasts
 from anomri.scan import (
@@ -188,7 +188,7 @@ class Detector:
 
     def prepare(self, files: ScanFiles) -> Scan:
         """Read one scan as the recipe wants it."""
-        noted = with_unclear_noted(files, self.contrasts)
+        noted = note_ambiguous_files(files, self.contrasts)
         return prepare_scan(noted, self.recipe.preparation, self.available(files.contrasts))
 
     def available(self, contrasts: Container[str]) -> tuple[str, ...]:

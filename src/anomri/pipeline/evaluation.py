@@ -33,7 +33,7 @@ from anomri.evaluation import (
     write_table,
 )
 from anomri.files import remove_stale_drafts
-from anomri.preprocessing import check_mask_grid, read_labels, read_raw_image, read_truth
+from anomri.preprocessing import check_mask_grid, read_labels, read_truth, read_volume
 from anomri.reporting import (
     NOT_DETECTED,
     NOT_EVALUATED,
@@ -212,7 +212,7 @@ def read_case(
     shows = dict(zip(record.contrasts, record.shows, strict=False))
     showing = [name for name in record.contrasts if shows.get(name) == region] or record.contrasts
     names = [f"desc-anomaly_{name}.nii.gz" for name in showing]
-    maps = [read_raw_image(derivative(detections, files.label, name))[0] for name in names]
+    maps = [read_volume(derivative(detections, files.label, name))[0] for name in names]
     truth = _truth(files, grid, region, mask_grid)
     _refuse_beside(files, truth, brain > 0)
     order = grid.axial_last

@@ -1,54 +1,56 @@
-"""Scans as they lie on disk to scans that a model can look at, and the way home.
+"""Preparation of scans for the models, and the way back to their native space.
 
-Only affine geometry happens here, and all of it stands in ``Scan.grid``: a result returns to the
-input's own voxels with one interpolation.
+Only affine transforms are applied, and ``Scan.grid`` records all of them: results return to the
+input's own voxels with a single interpolation.
 """
 
-from anomri.preprocessing.cube_grid import at_spacing, onto
-from anomri.preprocessing.grids import orient, to_ras
-from anomri.preprocessing.intensities import INTENSITIES, standardised
+from anomri.preprocessing.brain_resampling import resample_to_isotropic
+from anomri.preprocessing.grids import grid_to_ras, volume_to_ras
+from anomri.preprocessing.intensities import INTENSITY_SCALINGS, robust_zscore
 from anomri.preprocessing.native_space import (
     labels_to_native,
+    lesion_numbers_to_native,
     mask_to_native,
-    numbers_to_native,
-    slices_to_native,
-    to_native,
+    slice_scores_to_native,
+    volume_to_native,
 )
 from anomri.preprocessing.prepare import prepare_images, prepare_scan
 from anomri.preprocessing.prepared.folder import PreparedFolder, is_prepared
-from anomri.preprocessing.reading.files import read_labels, read_raw_image
+from anomri.preprocessing.reading.images import read_volume
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import check_mask_grid
 from anomri.preprocessing.reading.orientation import check_orientation
-from anomri.preprocessing.reading.subject import read_truth, require_contrasts, with_unclear_noted
-from anomri.preprocessing.template.placement import SPACE, template_grid
-from anomri.preprocessing.template.tissues import tissue_at
+from anomri.preprocessing.reading.segmentations import read_labels, read_truth
+from anomri.preprocessing.reading.subject import note_ambiguous_files, require_contrasts
+from anomri.preprocessing.resampling import resample_to_grid
+from anomri.preprocessing.template.mni152 import TEMPLATE_SPACE, template_grid
+from anomri.preprocessing.template.tissues import template_tissue_at
 
 __all__ = [
-    "INTENSITIES",
-    "SPACE",
+    "INTENSITY_SCALINGS",
+    "TEMPLATE_SPACE",
     "ImageSource",
     "PreparedFolder",
-    "at_spacing",
     "check_mask_grid",
     "check_orientation",
+    "grid_to_ras",
     "is_prepared",
     "labels_to_native",
+    "lesion_numbers_to_native",
     "mask_to_native",
-    "numbers_to_native",
-    "onto",
-    "orient",
+    "note_ambiguous_files",
     "prepare_images",
     "prepare_scan",
     "read_labels",
-    "read_raw_image",
     "read_truth",
+    "read_volume",
     "require_contrasts",
-    "slices_to_native",
-    "standardised",
+    "resample_to_grid",
+    "resample_to_isotropic",
+    "robust_zscore",
+    "slice_scores_to_native",
     "template_grid",
-    "tissue_at",
-    "to_native",
-    "to_ras",
-    "with_unclear_noted",
+    "template_tissue_at",
+    "volume_to_native",
+    "volume_to_ras",
 ]

@@ -1,7 +1,7 @@
-"""The bias field: slow changes of brightness that coils leave in a scan.
+"""Bias field correction: smooth intensity inhomogeneity caused by the receive coils.
 
-The field is estimated on a shrunken image and divided out of the full one; a field that varies
-over centimetres loses nothing by that.
+The field is estimated on a downsampled image and divided out of the full one. It varies over
+centimetres, so downsampling loses nothing.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from anomri.scan import Mask, Note, NoteKind, Volume
 Spacing = tuple[float, float, float]
 Correction = Callable[..., Volume]
 
-MARGIN = 2  # voxels around the brain that take part
-NEGATIVE_SHARE = 0.05  # more of the brain at or below zero has no logarithm worth fitting
-SMALLEST_AXIS = 4  # nodes of a cubic spline
+MARGIN = 2  # voxels around the brain that are corrected too
+MAX_NON_POSITIVE = 0.05  # fraction of the brain without a logarithm
+MIN_LENGTH = 4  # voxels along an axis of the downsampled image, for a cubic spline
 
 NOT_POSITIVE = Note(
     NoteKind.INTENSITIES, "bias field left as it is: the brain holds values at or below zero"
@@ -40,63 +40,68 @@ def n4(
     levels: int = 4,
     fwhm: float = 0.15,
 ) -> Volume:
-    """Return ``volume`` without its bias field; the brain's median stays what it was.
+    """Return ``volume`` without its bias field; the median of the brain is preserved.
 
-    SimpleITK's N4 (Tustison et al. 2010) fits a cubic B-spline to the logarithm of the field,
-    inside the brain, on a grid of about ``shrink_mm`` along each axis. Axes that are as coarse
-    already are not shrunken.
+    SimpleITK's N4 (Tustison et al. 2010) fits a cubic B-spline to the logarithm of the field
+    within the brain, on voxels of about ``shrink_mm``. Axes with larger voxels are not
+    downsampled.
 
     Args:
         volume: (I, J, K).
-        brain: (I, J, K).
+        brain: (I, J, K) bool.
         spacing: mm along I, J, K.
-        shrink_mm: voxel side of the image that the field is fitted to.
-        iterations: at most, per level.
-        levels: of the spline; each halves the distance of its nodes.
-        fwhm: of the histogram deconvolution, as ITK calls it.
+        shrink_mm: voxel size of the image that the field is fitted to.
+        iterations: maximum per level.
+        levels: levels of the spline; each halves the distance of its control points.
+        fwhm: full width at half maximum of the histogram deconvolution, an ITK parameter.
 
     Raises:
         ValueError: N4 found no finite field.
     """
     box = brain_box(brain, MARGIN)
     inside = brain[box] & (volume[box] > 0)
-    steps = _steps(inside.shape, spacing, shrink_mm)
-    log_field = _n4_field(
-        np.where(inside, volume[box], 0), inside, steps, [iterations] * levels, fwhm
+    factors = _shrink_factors(inside.shape, spacing, shrink_mm)
+    log_field = _n4_log_field(
+        np.where(inside, volume[box], 0), inside, factors, [iterations] * levels, fwhm
     )
-    matrix = np.diag([*(1 / np.array(steps)), 1.0])
-    matrix[:3, 3] = (1 / np.array(steps) - 1) / 2
-    near: Volume = sample(_edged(log_field), _shifted(matrix), inside.shape, linear=True)
-    if not np.isfinite(near).all():
+    # Shifted by one voxel, which is the padding of the field.
+    matrix = np.diag([*(1 / np.array(factors)), 1.0])
+    matrix[:3, 3] = (1 / np.array(factors) - 1) / 2 + 1
+    padded = np.pad(log_field, 1, mode="edge")  # so that interpolation reads no zeros
+    full_log_field: Volume = sample(padded, matrix, inside.shape, linear=True)
+    if not np.isfinite(full_log_field).all():
         raise ValueError("a bias field that is not finite")
     corrected = volume.astype(np.float32, copy=True)
-    corrected[box] = volume[box] * np.exp(-near)
+    corrected[box] = volume[box] * np.exp(-full_log_field)
     ratio = np.median(volume[brain]) / np.median(corrected[brain])
     corrected[box] *= np.float32(ratio)
     return corrected
 
 
-CORRECTIONS: dict[str, Correction] = {"n4": n4}
+BIAS_CORRECTIONS: dict[str, Correction] = {"n4": n4}
 
 
-def correct(
+def correct_bias_field(
     volume: Volume, brain: Mask, spacing: Spacing, step: Step, name: str
 ) -> tuple[Volume, list[Note]]:
-    """Correct one contrast; return it and what a reader must know.
+    """Correct the bias field of one contrast.
 
     Args:
         volume: (I, J, K).
-        brain: (I, J, K).
+        brain: (I, J, K) bool.
         spacing: mm along I, J, K.
-        step: the correction, by name, with its options.
-        name: of the file, for the error.
+        step: name and options of the correction.
+        name: file name, for errors.
+
+    Returns:
+        The corrected volume and notes.
 
     Raises:
-        BadIntensities: no finite field could be found.
-        RecipeError: there is no such correction or option.
+        BadIntensities: no finite field was found.
+        RecipeError: unknown correction or option.
     """
-    correction = bind(CORRECTIONS, step)
-    if np.mean(volume[brain] <= 0) > NEGATIVE_SHARE:
+    correction = bind(BIAS_CORRECTIONS, step)
+    if np.mean(volume[brain] <= 0) > MAX_NON_POSITIVE:
         return volume, [NOT_POSITIVE]
     try:
         return correction(volume, brain, spacing), []
@@ -105,27 +110,28 @@ def correct(
             name,
             expected="a brain whose bias field can be estimated",
             got=str(error).splitlines()[-1],
-            next_step="look at the scan and its brain mask, or leave `bias_field` out",
+            next_step="check the scan and its brain mask, or remove `bias_field` from the recipe",
         ) from error
 
 
-def _steps(shape: tuple[int, ...], spacing: Spacing, shrink_mm: float) -> tuple[int, ...]:
-    """Return how many voxels become one, along each axis."""
-    wanted = (max(int(shrink_mm / mm + 1e-6), 1) for mm in spacing)
+def _shrink_factors(shape: tuple[int, ...], spacing: Spacing, shrink_mm: float) -> tuple[int, ...]:
+    """Return how many voxels along each axis are averaged to one."""
+    factors = (max(int(shrink_mm / mm + 1e-6), 1) for mm in spacing)
     return tuple(
-        max(min(step, count // SMALLEST_AXIS), 1) for step, count in zip(wanted, shape, strict=True)
+        max(min(factor, length // MIN_LENGTH), 1)
+        for factor, length in zip(factors, shape, strict=True)
     )
 
 
-def _n4_field(
-    values: Volume, inside: Mask, steps: tuple[int, ...], iterations: list[int], fwhm: float
+def _n4_log_field(
+    values: Volume, inside: Mask, factors: tuple[int, ...], iterations: list[int], fwhm: float
 ) -> NDArray[np.float32]:
-    """Return the logarithm of the field on the shrunken grid."""
-    held = _blocks(inside, steps).any(axis=(1, 3, 5))
-    image = SimpleITK.GetImageFromArray(_block_mean(values, inside, steps))
-    mask = SimpleITK.GetImageFromArray(np.asarray(held, dtype=np.uint8))
+    """Return the logarithm of the field on the downsampled grid."""
+    occupied = _blocks(inside, factors).any(axis=(1, 3, 5))
+    image = SimpleITK.GetImageFromArray(_block_mean(values, inside, factors))
+    mask = SimpleITK.GetImageFromArray(np.asarray(occupied, dtype=np.uint8))
     n4_filter = SimpleITK.N4BiasFieldCorrectionImageFilter()
-    n4_filter.SetNumberOfThreads(1)  # sums of several threads differ in their last digits
+    n4_filter.SetNumberOfThreads(1)  # multi-threaded sums differ in their last digits
     n4_filter.SetMaximumNumberOfIterations(iterations)
     n4_filter.SetBiasFieldFullWidthAtHalfMaximum(fwhm)
     n4_filter.Execute(image, mask)
@@ -135,27 +141,20 @@ def _n4_field(
     return field.astype(np.float32)
 
 
-def _blocks(values: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.generic]:
-    """Cut an array into blocks, padded at its ends: axes count, inside, count, inside, ..."""
-    padded = np.pad(values, [(0, -n % s) for n, s in zip(values.shape, steps, strict=True)])
-    lengths = [part for n, s in zip(padded.shape, steps, strict=True) for part in (n // s, s)]
+def _blocks(values: NDArray[np.generic], factors: tuple[int, ...]) -> NDArray[np.generic]:
+    """Split an array, padded at its ends, into blocks.
+
+    Returns:
+        (blocks along I, voxels of a block along I, the same for J, the same for K).
+    """
+    padded = np.pad(values, [(0, -n % f) for n, f in zip(values.shape, factors, strict=True)])
+    lengths = [part for n, f in zip(padded.shape, factors, strict=True) for part in (n // f, f)]
     return padded.reshape(lengths)
 
 
-def _block_mean(values: Volume, inside: Mask, steps: tuple[int, ...]) -> NDArray[np.float32]:
-    """Mean over the brain voxels of each block, 0 where there are none."""
-    total = _blocks(values, steps).sum(axis=(1, 3, 5), dtype=np.float64)
-    count = _blocks(inside, steps).sum(axis=(1, 3, 5))
+def _block_mean(values: Volume, inside: Mask, factors: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the mean over the brain voxels of each block, 0 where there are none."""
+    total = _blocks(values, factors).sum(axis=(1, 3, 5), dtype=np.float64)
+    count = _blocks(inside, factors).sum(axis=(1, 3, 5))
     mean: NDArray[np.float32] = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
     return mean.astype(np.float32)
-
-
-def _edged(field: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Repeat the outermost voxels once, so that interpolation has no zeros to look at."""
-    return np.pad(field, 1, mode="edge")
-
-
-def _shifted(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = matrix.copy()
-    shifted[:3, 3] += 1
-    return shifted

@@ -1,4 +1,4 @@
-"""The working grid: the native one turned to RAS+, cropped to the brain, stepped as asked."""
+"""Working grids: RAS+ orientation, cropped to the brain, with the recipe's voxel size."""
 
 from __future__ import annotations
 
@@ -15,63 +15,68 @@ from anomri.scan import Grid, Mask
 
 Kind = TypeVar("Kind", bound=np.generic)
 
-MARGIN = 4  # voxels of the working grid around the brain where no shape is asked for
-THICK_MM = 3.0  # a slice of this thickness and more is not cut into thinner ones
-SAME_SPACING = 1e-3  # relative difference under which a spacing is the scan's own
+MARGIN = 4  # voxels of the working grid around the brain where the recipe fixes no shape
+THICK_MM = 3.0  # slices of this thickness and more are not interpolated to thinner ones
+SAME_SPACING = 1e-3  # relative difference below which two spacings count as equal
 
 
-def orient(native: Grid) -> Grid:
-    """Return the grid whose axes point right, anterior and superior as nearly as flips allow.
+def grid_to_ras(native: Grid) -> Grid:
+    """Return the closest RAS+ grid by permuting and flipping axes.
 
-    No voxel moves: the affine takes up the flips and permutations.
+    No voxel moves: the affine absorbs the permutations and flips.
     """
-    turn = io_orientation(native.affine)
-    affine = native.affine @ inv_ornt_aff(turn, native.shape)
+    orientation = io_orientation(native.affine)
+    affine = native.affine @ inv_ornt_aff(orientation, native.shape)
     shape = [0, 0, 0]
-    for axis, target in enumerate(turn[:, 0].astype(int)):
+    for axis, target in enumerate(orientation[:, 0].astype(int)):
         shape[target] = native.shape[axis]
     return Grid(shape=(shape[0], shape[1], shape[2]), affine=affine)
 
 
-def to_ras(volume: NDArray[Kind], native: Grid) -> NDArray[Kind]:
-    """Return a view of ``volume``, which lies in file order, with RAS+ axes."""
-    turned: NDArray[Kind] = nib.apply_orientation(volume, io_orientation(native.affine))
-    return turned
+def volume_to_ras(volume: NDArray[Kind], native: Grid) -> NDArray[Kind]:
+    """Return a view of ``volume`` with RAS+ axes.
+
+    Args:
+        volume: (I, J, K) in file order.
+        native: its grid.
+    """
+    ras: NDArray[Kind] = nib.apply_orientation(volume, io_orientation(native.affine))
+    return ras
 
 
 def brain_box(brain: Mask, margin: int = 0) -> tuple[slice, slice, slice]:
-    """Return the smallest box that holds the brain, ``margin`` voxels wider, inside the grid."""
+    """Return the bounding box of the brain, ``margin`` voxels wider, clipped to the grid."""
     box = []
     for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        held = np.flatnonzero(brain.any(axis=others))
-        low, high = int(held[0]), int(held[-1])
+        other_axes = tuple(a for a in range(3) if a != axis)
+        occupied = np.flatnonzero(brain.any(axis=other_axes))
+        low, high = int(occupied[0]), int(occupied[-1])
         box.append(slice(max(low - margin, 0), min(high + margin, brain.shape[axis] - 1) + 1))
     return box[0], box[1], box[2]
 
 
 def working_grid(oriented: Grid, box: tuple[slice, ...], preparation: Preparation) -> Grid:
-    """Return the grid that ``preparation`` asks for around a brain.
+    """Return the working grid that a recipe specifies, centred on the brain.
 
-    Along each axis, with own spacing d, the brain from voxel a to b and target spacing t: steps
-    of s = t/d voxels, N as asked or the whole number above (b − a + 1)/s, plus a margin of four
-    on both sides; the middle of the grid is the middle of the brain. A step of one voxel starts
-    on a voxel, so that nothing is interpolated. Slices of 3 mm and more stay as they are where
-    finer ones are asked for in no fixed number, unless the preparation resamples thick slices.
+    Along an axis with own spacing d and target spacing t, where the brain spans voxels a to b: the
+    step is s = t/d voxels, and the length is the recipe's, or (b - a + 1)/s rounded up plus a
+    margin of four on both sides. A step of one voxel starts on a voxel, so that nothing is
+    interpolated. Slices of 3 mm and more keep their spacing where the recipe fixes no number of
+    slices, unless it resamples thick slices.
 
     Args:
         oriented: RAS+ grid of the native voxels.
-        box: of the brain on it.
+        box: bounding box of the brain on it.
         preparation: spacing and shape per axis.
     """
     steps, starts, shape = np.ones(3), np.zeros(3), [0, 0, 0]
     for axis, own in enumerate(oriented.spacing):
         target = preparation.spacing_mm[axis]
-        steps[axis] = 1 if _stays_thick(preparation, axis, own) else _step(target, own)
-        first, past = box[axis].start, box[axis].stop
-        needed = int(np.ceil((past - first) / steps[axis])) + 2 * MARGIN
-        shape[axis] = preparation.shape[axis] or needed
-        start = (first + past - 1) / 2 - steps[axis] * (shape[axis] - 1) / 2
+        steps[axis] = 1 if _keeps_thick_slices(preparation, axis, own) else _step(target, own)
+        first, end = box[axis].start, box[axis].stop
+        minimum = int(np.ceil((end - first) / steps[axis])) + 2 * MARGIN
+        shape[axis] = preparation.shape[axis] or minimum
+        start = (first + end - 1) / 2 - steps[axis] * (shape[axis] - 1) / 2
         starts[axis] = np.floor(start) if steps[axis] == 1 else start
     local = np.diag([*steps, 1.0])
     local[:3, 3] = starts
@@ -81,27 +86,27 @@ def working_grid(oriented: Grid, box: tuple[slice, ...], preparation: Preparatio
 def template_working_grid(
     low: NDArray[np.float64], high: NDArray[np.float64], preparation: Preparation
 ) -> Grid:
-    """Return the grid along the template's axes that ``preparation`` asks for, in template mm.
+    """Return the working grid that a recipe specifies along the template's axes, in template mm.
 
     Args:
-        low: (3,) mm where the template's brain begins.
-        high: (3,) mm where it ends.
-        preparation: spacing (1 mm where it is null), shape and the middle.
+        low: (3,) lowest corner of the template's brain in mm.
+        high: (3,) highest corner in mm.
+        preparation: spacing (1 mm where null), shape and centre.
     """
     spacing = np.array([mm or 1.0 for mm in preparation.spacing_mm])
-    wanted = preparation.template.centre_mm if preparation.template else None
-    centre = (low + high) / 2 if wanted is None else np.array(wanted)
-    needed = np.ceil((high - low) / spacing).astype(int) + 1 + 2 * MARGIN
-    shape = [n or int(m) for n, m in zip(preparation.shape, needed, strict=True)]
+    centre_mm = preparation.template.centre_mm if preparation.template else None
+    centre = (low + high) / 2 if centre_mm is None else np.array(centre_mm)
+    minimum = np.ceil((high - low) / spacing).astype(int) + 1 + 2 * MARGIN
+    shape = [n or int(m) for n, m in zip(preparation.shape, minimum, strict=True)]
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = centre - spacing * (np.array(shape) - 1) / 2
     return Grid(shape=_triple(shape), affine=affine)
 
 
-def _stays_thick(preparation: Preparation, axis: int, own: float) -> bool:
-    target, free = preparation.spacing_mm[axis], preparation.shape[axis] is None
+def _keeps_thick_slices(preparation: Preparation, axis: int, own: float) -> bool:
+    target, any_shape = preparation.spacing_mm[axis], preparation.shape[axis] is None
     keep = preparation.thick_slices == "keep"
-    return keep and free and target is not None and own >= max(THICK_MM, target)
+    return keep and any_shape and target is not None and own >= max(THICK_MM, target)
 
 
 def _step(target: float | None, own: float) -> float:

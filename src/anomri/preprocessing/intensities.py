@@ -1,6 +1,6 @@
-"""Scalings of the brain's values; the background is 0 afterwards.
+"""Intensity scalings within the brain; the background becomes 0.
 
-Each takes the (N,) values of one contrast inside the brain and returns as many.
+Each function maps the (N,) values of one contrast inside the brain to (N,) scaled values.
 """
 
 from __future__ import annotations
@@ -18,43 +18,45 @@ from anomri.scan import Image, Mask
 Values = NDArray[np.float32]  # (N,)
 Scaling = Callable[..., Values]
 
-NORMAL_DECILES = 2.563  # standard deviations between P10 and P90 of a normal distribution
+NORMAL_DECILES = 2.563  # standard deviations from P10 to P90 of a normal distribution
 
 
 def zscore(values: Values) -> Values:
-    """Return (v − mean) / standard deviation.
+    """Return (v - mean) / standard deviation.
 
     Raises:
-        ValueError: all values are the same.
+        ValueError: all values are equal.
     """
-    mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
-    return _scale(values, float(mean), float(mean + deviation))
+    mean, sd = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+    return _scale(values, float(mean), float(mean + sd))
 
 
-def percentile(values: Values, *, low: float = 1, high: float = 99, clip: bool = False) -> Values:
-    """Map percentile ``low`` to 0 and ``high`` to 1; below 0 becomes 0.
+def percentile_range(
+    values: Values, *, low: float = 1, high: float = 99, clip: bool = False
+) -> Values:
+    """Map percentile ``low`` to 0 and ``high`` to 1, clipped at 0.
 
     Args:
         values: (N,) inside the brain.
         low: percentile that becomes 0.
         high: percentile that becomes 1.
-        clip: cut at 1 too. By default what is brighter stays brighter, because lesions are.
+        clip: clip at 1 too. By default brighter values stay above 1, as lesions may be bright.
 
     Raises:
-        ValueError: the two percentiles have the same value.
+        ValueError: the two percentiles are equal.
     """
     bottom, top = np.percentile(values, [low, high])
     return _scale(values, float(bottom), float(top)).clip(0, 1 if clip else None)
 
 
-def equalised(values: Values) -> Values:
-    """Return each value's rank between 0 and 1: the histogram becomes flat.
+def histogram_equalised(values: Values) -> Values:
+    """Return each value's rank between 0 and 1, which equalises the histogram.
 
-    The rank of v is the share of brain voxels below it plus half the share of those equal to
-    it, so that ties stay ties.
+    The rank of v is the fraction of brain voxels below it plus half the fraction equal to it, so
+    that ties stay ties.
 
     Raises:
-        ValueError: all values are the same.
+        ValueError: all values are equal.
     """
     if values.min() == values.max():
         raise ValueError("values that are all the same")
@@ -62,10 +64,10 @@ def equalised(values: Values) -> Values:
     return ranks
 
 
-def standardised(values: Values, *, low: float = -4, high: float = 8) -> Values:
-    """Return (v − median) / s, cut at ``low`` and ``high``; s is (P90 − P10) / 2.563.
+def robust_zscore(values: Values, *, low: float = -4, high: float = 8) -> Values:
+    """Return (v - median) / s, clipped to ``low`` and ``high``, with s = (P90 - P10) / 2.563.
 
-    For a normal distribution s is its standard deviation; a lesion moves it less.
+    For a normal distribution s is the standard deviation, but lesions affect it less.
 
     Args:
         values: (N,) inside the brain.
@@ -73,18 +75,18 @@ def standardised(values: Values, *, low: float = -4, high: float = 8) -> Values:
         high: largest result.
 
     Raises:
-        ValueError: the 10th and the 90th percentile are the same.
+        ValueError: the 10th and the 90th percentile are equal.
     """
-    bottom, middle, top = np.percentile(values, [10, 50, 90])
-    spread = (top - bottom) / NORMAL_DECILES
-    return _scale(values, float(middle), float(middle + spread)).clip(low, high)
+    p10, median, p90 = np.percentile(values, [10, 50, 90])
+    spread = (p90 - p10) / NORMAL_DECILES
+    return _scale(values, float(median), float(median + spread)).clip(low, high)
 
 
-INTENSITIES: dict[str, Scaling] = {
+INTENSITY_SCALINGS: dict[str, Scaling] = {
     "zscore": zscore,
-    "percentile": percentile,
-    "equalised": equalised,
-    "standardised": standardised,
+    "percentile": percentile_range,
+    "equalised": histogram_equalised,
+    "standardised": robust_zscore,
 }
 
 
@@ -93,15 +95,15 @@ def scale_in_brain(image: Image, brain: Mask, step: Step, names: Sequence[str]) 
 
     Args:
         image: (C, I, J, K).
-        brain: (I, J, K).
-        step: the scaling, by name, with its options.
-        names: of the C files, for errors.
+        brain: (I, J, K) bool.
+        step: name and options of the scaling.
+        names: names of the C files, for errors.
 
     Raises:
-        BadIntensities: a contrast does not vary within the brain.
-        RecipeError: there is no such scaling or option.
+        BadIntensities: a contrast is constant within the brain.
+        RecipeError: unknown scaling or option.
     """
-    scaling = bind(INTENSITIES, step)
+    scaling = bind(INTENSITY_SCALINGS, step)
     for channel, name in zip(image, names, strict=True):
         values = channel[brain]
         channel[:] = 0
@@ -116,7 +118,7 @@ def _scaled(values: Values, scaling: Scaling, name: str) -> Values:
             name,
             expected="values that vary within the brain",
             got=str(error),
-            next_step="look at the scan; if its brain mask is wrong, give one",
+            next_step="check the scan; if its brain mask is wrong, provide one",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Files or images of one subject to a :class:`~anomri.scan.Scan`, top to bottom."""
+"""Preparation of one subject: from files or images to a :class:`~anomri.scan.Scan`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from itertools import product
 import numpy as np
 
 from anomri.errors import QualityRefused
-from anomri.preprocessing.alignment import align
-from anomri.preprocessing.bias_field import correct
+from anomri.preprocessing.alignment import align_contrast
+from anomri.preprocessing.bias_field import correct_bias_field
 from anomri.preprocessing.brain import (
     check_given,
     estimated_scale,
@@ -18,44 +18,48 @@ from anomri.preprocessing.brain import (
     without_cut_edges,
 )
 from anomri.preprocessing.brain.quality_check import check_brain
+from anomri.preprocessing.brain_resampling import BrainResampler
 from anomri.preprocessing.grids import (
     SAME_SPACING,
     THICK_MM,
     brain_box,
-    orient,
+    grid_to_ras,
     template_working_grid,
-    to_ras,
+    volume_to_ras,
     working_grid,
 )
 from anomri.preprocessing.intensities import scale_in_brain
-from anomri.preprocessing.reading.files import read_segmentation
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
-from anomri.preprocessing.reading.non_finite import refuse_within
+from anomri.preprocessing.reading.non_finite import refuse_non_finite_in_brain
 from anomri.preprocessing.reading.raw_image import RawImage
+from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.preprocessing.reading.subject import Subject, read_contrasts, read_subject
-from anomri.preprocessing.resampling import index_map, place
-from anomri.preprocessing.template.contrast_check import check_units, doubts
-from anomri.preprocessing.template.placement import Placement, locate, template_box
-from anomri.preprocessing.template.registration_image import within
-from anomri.preprocessing.working_frame import Frame
+from anomri.preprocessing.resampling import index_map, resample_image
+from anomri.preprocessing.template.contrast_check import check_plausibility, check_units
+from anomri.preprocessing.template.mni152 import template_brain_bounds
+from anomri.preprocessing.template.registration_image import inside_field_of_view
+from anomri.preprocessing.template.template_registration import (
+    TemplateRegistration,
+    register_to_template,
+)
 from anomri.recipe import Preparation
 from anomri.scan import Grid, Labels, Mask, Note, NoteKind, Scan, ScanFiles, Volume, bids_label
 
-OUTSIDE_SHARE = 0.01  # of the brain: beyond it the reader is told
+MAX_OUTSIDE = 0.01  # fraction of the brain outside the working grid that needs no note
 
 
 def prepare_scan(files: ScanFiles, preparation: Preparation, contrasts: Sequence[str]) -> Scan:
-    """Read one subject and put it on the grid and scale that a recipe asks for.
+    """Read one subject and prepare it as a recipe specifies.
 
     Args:
-        files: where the subject lies on disk.
-        preparation: spacing, shape and intensities.
+        files: the subject's files.
+        preparation: the recipe's preparation section.
         contrasts: channels of the result, in order; the first one's grid is the native grid.
 
     Raises:
-        ScanError: a file cannot be used; the kind says why.
-        RecipeError: the intensity step is unknown or has a wrong option.
+        ScanError: a file cannot be used; the subclass says why.
+        RecipeError: unknown intensity scaling or option.
     """
     subject = read_subject(files, contrasts, orientation=preparation.orientation)
     return prepare_subject(subject, preparation)
@@ -69,51 +73,55 @@ def prepare_images(
     brain: ImageSource | None = None,
     name: str = "scan",
 ) -> Scan:
-    """Do as :func:`prepare_scan` with paths or images in memory by contrast.
+    """Prepare a scan given as paths or as images in memory; see :func:`prepare_scan`.
 
     Args:
         images: contrast name to a path, a nibabel or SimpleITK image, or (array, affine).
-        preparation: spacing, shape and intensities.
+        preparation: the recipe's preparation section.
         contrasts: channels of the result, in order.
-        brain: brain mask, anything above zero.
-        name: what to call the subject.
+        brain: brain mask, True above zero.
+        name: the subject's name.
     """
     subject = Subject(
         name=name,
         label=f"sub-{bids_label(name)}",
         images=read_contrasts(images, contrasts, name, orientation=preparation.orientation),
-        brain=None if brain is None else _given_mask(brain, preparation),
+        brain=None
+        if brain is None
+        else read_segmentation(brain, orientation=preparation.orientation),
     )
     return prepare_subject(subject, preparation)
 
 
-def _given_mask(brain: ImageSource, preparation: Preparation) -> RawImage:
-    return read_segmentation(brain, orientation=preparation.orientation)
-
-
 def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
-    """Orient, mask, check, align, correct, place, resample and scale what was read."""
-    first = subject.first
-    volume = _ras(first, first.grid, linear=True)
-    brain, notes = _brain_of(subject, volume, preparation)
-    known = first.spacing_known
+    """Orient, mask, check, align, correct, register, resample and scale one subject.
+
+    Raises:
+        ScanError: an image cannot be used; the subclass says why.
+        RecipeError: unknown intensity scaling or option.
+    """
+    reference = subject.reference
+    volume = _ras(reference, reference.grid, linear=True)
+    brain, notes = _find_brain(subject, volume, preparation)
+    known = reference.spacing_known
     if not known:
-        subject, told = _with_estimated_size(subject, brain)
-        first, notes = subject.first, [*notes, *told]
-    oriented = orient(first.grid)
+        subject, size_notes = _with_estimated_size(subject, brain)
+        reference, notes = subject.reference, [*notes, *size_notes]
+    oriented = grid_to_ras(reference.grid)
     notes += check_brain(brain, oriented, name=subject.name, spacing_known=known)
-    volumes, told = _volumes(subject, brain, preparation)
-    told += [note for image in list(subject.images.values())[1:] for note in image.notes]
-    placement = _placement(volumes[0], brain, oriented, preparation, subject)
-    grid = _grid(brain, oriented, preparation, placement)
-    frame = Frame.around(brain, oriented, grid)
-    working_brain = frame.mask(brain)
-    notes += [*subject.notes, *told, *_lost(brain, oriented, grid), *_cut_thin(oriented, grid)]
-    image = np.stack([frame.image(volume, brain) for volume in volumes])
+    volumes, volume_notes = _volumes(subject, brain, preparation)
+    volume_notes += [note for image in list(subject.images.values())[1:] for note in image.notes]
+    registration = _register(volumes[0], brain, oriented, preparation, subject)
+    grid = _working_grid(brain, oriented, preparation, registration)
+    resampler = BrainResampler.between(oriented, grid, brain)
+    working_brain = resampler.mask(brain)
+    notes += [*subject.notes, *volume_notes]
+    notes += [*_outside_notes(brain, oriented, grid), *_thick_slice_notes(oriented, grid)]
+    image = np.stack([resampler.image(volume, brain) for volume in volumes])
     notes += check_units(volume, brain)
     if known:
-        notes += doubts(image, working_brain, grid, tuple(subject.images))
-    names = [native.name for native in subject.images.values()]
+        notes += check_plausibility(image, working_brain, grid, tuple(subject.images))
+    names = [raw.name for raw in subject.images.values()]
     scale_in_brain(image, working_brain, preparation.intensity, names)
     return Scan(
         subject=subject.name,
@@ -122,11 +130,11 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
         contrasts=tuple(subject.images),
         brain=working_brain,
         grid=grid,
-        native=first.grid,
-        truth=_truth(subject, frame, preparation.mask_grid),
+        native=reference.grid,
+        truth=_truth(subject, resampler, preparation.mask_grid),
         healthy=subject.healthy,
         notes=tuple(dict.fromkeys(notes)),
-        to_template=None if placement is None else placement.to_template,
+        to_template=None if registration is None else registration.to_template,
         entities=subject.entities,
     )
 
@@ -134,125 +142,135 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
 def _volumes(
     subject: Subject, brain: Mask, preparation: Preparation
 ) -> tuple[list[Volume], list[Note]]:
-    """Return each contrast on the oriented native grid, aligned and corrected, and notes."""
-    first = subject.first
+    """Return each contrast on the oriented native grid, aligned and bias-corrected, and notes."""
+    native = subject.reference.grid
     volumes: list[Volume] = []
     notes: list[Note] = []
     for image in subject.images.values():
-        moved = image
+        aligned = image
         if preparation.align and volumes:
-            moved, told = align(image, first, volumes[0], brain)
-            notes += told
-        placed = place(moved, first.grid, linear=True)
-        if placed.undefined is not None:
-            refuse_within(image, to_ras(placed.undefined, first.grid), brain)
-        volumes.append(to_ras(placed.values, first.grid))
+            aligned, new_notes = align_contrast(image, subject.reference, volumes[0], brain)
+            notes += new_notes
+        resampled = resample_image(aligned, native, linear=True)
+        if resampled.undefined is not None:
+            refuse_non_finite_in_brain(image, volume_to_ras(resampled.undefined, native), brain)
+        volumes.append(volume_to_ras(resampled.values, native))
     if preparation.bias_field is None:
         return volumes, notes
-    spacing, step = orient(first.grid).spacing, preparation.bias_field
-    for place_of, image in enumerate(subject.images.values()):
-        volumes[place_of], told = correct(volumes[place_of], brain, spacing, step, image.name)
-        notes += told
+    spacing, step = grid_to_ras(native).spacing, preparation.bias_field
+    for channel, image in enumerate(subject.images.values()):
+        volumes[channel], new_notes = correct_bias_field(
+            volumes[channel], brain, spacing, step, image.name
+        )
+        notes += new_notes
     return volumes, notes
 
 
-def _placement(
+def _register(
     volume: Volume, brain: Mask, oriented: Grid, preparation: Preparation, subject: Subject
-) -> Placement | None:
-    """Return where the scan lies in the template; None where no recipe asks for it.
+) -> TemplateRegistration | None:
+    """Register the scan to the template; None where the recipe does not ask for it.
 
     Raises:
-        QualityRefused: the file holds no voxel size, or a gate refuses the registration.
+        QualityRefused: the voxel size is unknown, or the registration is implausible.
     """
     if preparation.template is None:
         return None
-    if not subject.first.spacing_known:
+    if not subject.reference.spacing_known:
         raise QualityRefused(
-            subject.first.name,
+            subject.reference.name,
             expected="a scan whose voxel size is known, to register it to the template",
             got="one without",
-            next_step="give NIfTI or DICOM files, or leave `template` out of the recipe",
+            next_step="use NIfTI or DICOM files, or remove `template` from the recipe",
         )
-    return locate(volume, brain, oriented, preparation.template.transform, subject.first.name)
+    transform, name = preparation.template.transform, subject.reference.name
+    return register_to_template(volume, brain, oriented, transform, name)
 
 
-def _grid(
-    brain: Mask, oriented: Grid, preparation: Preparation, placement: Placement | None
+def _working_grid(
+    brain: Mask,
+    oriented: Grid,
+    preparation: Preparation,
+    registration: TemplateRegistration | None,
 ) -> Grid:
-    """Return the working grid; that on the template lies in native world mm too."""
+    """Return the working grid in native world mm, along the axes of the scan or the template."""
     section = preparation.template
-    if placement is None or section is None or not section.resample:
+    if registration is None or section is None or not section.resample:
         return working_grid(oriented, brain_box(brain), preparation)
-    grid = template_working_grid(*template_box(), preparation)
-    return replace(grid, affine=np.linalg.inv(placement.to_template) @ grid.affine)
+    grid = template_working_grid(*template_brain_bounds(), preparation)
+    return replace(grid, affine=np.linalg.inv(registration.to_template) @ grid.affine)
 
 
 def _ras(image: RawImage, native: Grid, *, linear: bool) -> Volume:
-    """Return an image on the native grid, turned to RAS+."""
-    return to_ras(place(image, native, linear=linear).values, native)
+    """Return the values of an image on the native grid, with RAS+ axes."""
+    return volume_to_ras(resample_image(image, native, linear=linear).values, native)
 
 
-def _brain_of(
+def _find_brain(
     subject: Subject, volume: Volume, preparation: Preparation
 ) -> tuple[Mask, list[Note]]:
-    """Return the brain on the oriented native grid, and the notes of the first image."""
-    first, method = subject.first, preparation.brain
+    """Return the brain on the oriented native grid, and notes on it and the reference image."""
+    reference, method = subject.reference, preparation.brain
+    oriented = grid_to_ras(reference.grid)
     if subject.brain is not None and method in ("auto", "given"):
-        placed = place_mask(
-            subject.brain.holding(subject.brain.mask()), first.grid, preparation.mask_grid
+        given = place_mask(
+            subject.brain.with_values(subject.brain.mask()), reference.grid, preparation.mask_grid
         )
         brain, notes = check_given(
-            to_ras(placed.mask(), first.grid),
+            volume_to_ras(given.mask(), reference.grid),
             volume,
-            orient(first.grid),
+            oriented,
             keep=method == "given",
-            spacing_known=first.spacing_known,
-            name=first.name,
+            spacing_known=reference.spacing_known,
+            name=reference.name,
         )
     else:
         brain, notes = find_brain(
             volume,
-            orient(first.grid),
+            oriented,
             method=method,
-            spacing_known=first.spacing_known,
-            name=first.name,
+            spacing_known=reference.spacing_known,
+            name=reference.name,
         )
     if not notes or method == "given":
-        return brain, [*first.notes, *notes]
-    brain, told = without_cut_edges(brain, volume, orient(first.grid))
-    return brain, [*first.notes, *notes, *told]
+        return brain, [*reference.notes, *notes]
+    brain, edge_notes = without_cut_edges(brain, volume, oriented)
+    return brain, [*reference.notes, *notes, *edge_notes]
 
 
 def _with_estimated_size(subject: Subject, brain: Mask) -> tuple[Subject, list[Note]]:
-    """Return the subject with voxels of the size that its brain tells, and a note of it."""
-    scale = estimated_scale(orient(subject.first.grid), brain)
+    """Return the subject with the voxel size estimated from its brain, and a note."""
+    scale = estimated_scale(grid_to_ras(subject.reference.grid), brain)
     estimated = subject.resized(scale)
-    size = " x ".join(f"{mm:.2f}" for mm in orient(estimated.first.grid).spacing)
+    size = " x ".join(f"{mm:.2f}" for mm in grid_to_ras(estimated.reference.grid).spacing)
     text = f"voxel size estimated from the brain: {size} mm; volumes are estimated"
     return estimated, [Note(NoteKind.VOXEL_SIZE, text)]
 
 
-def _truth(subject: Subject, frame: Frame, mask_grid: str) -> Labels | None:
+def _truth(subject: Subject, resampler: BrainResampler, mask_grid: str) -> Labels | None:
     labels = subject.native_truth(mask_grid)
-    return None if labels is None else frame.labels(to_ras(labels, subject.first.grid))
+    if labels is None:
+        return None
+    return resampler.labels(volume_to_ras(labels, subject.reference.grid))
 
 
-def _lost(brain: Mask, oriented: Grid, grid: Grid) -> list[Note]:
-    """Say how much of the brain lies beyond a working grid of fixed shape."""
+def _outside_notes(brain: Mask, oriented: Grid, grid: Grid) -> list[Note]:
+    """Return a note on the part of the brain outside a working grid of fixed shape."""
     corners = np.array(list(product(*((p.start, p.stop - 1) for p in brain_box(brain)))), float)
     matrix = index_map(grid, oriented)
-    reached = corners @ matrix[:3, :3].T + matrix[:3, 3]
-    if ((reached >= 0) & (reached <= np.array(grid.shape) - 1)).all():
-        return []  # seen without looking at a voxel
-    share = 1 - np.count_nonzero(brain & within(grid, oriented)) / np.count_nonzero(brain)
-    if share <= OUTSIDE_SHARE:
+    index = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    if ((index >= 0) & (index <= np.array(grid.shape) - 1)).all():
+        return []  # the common case, decided without reading voxels
+    inside = np.count_nonzero(brain & inside_field_of_view(grid, oriented))
+    share = 1 - inside / np.count_nonzero(brain)
+    if share <= MAX_OUTSIDE:
         return []
     text = f"{share:.0%} of the brain lies outside the model's field of view"
     return [Note(NoteKind.FIELD_OF_VIEW, text)]
 
 
-def _cut_thin(oriented: Grid, grid: Grid) -> list[Note]:
-    """Say where thick slices were interpolated to finer ones."""
+def _thick_slice_notes(oriented: Grid, grid: Grid) -> list[Note]:
+    """Return a note where thick slices were interpolated to thinner ones."""
     thick = max(oriented.spacing)
     finest = grid.spacing[int(np.argmax(oriented.spacing))]
     if thick < THICK_MM or finest > thick * (1 - SAME_SPACING):

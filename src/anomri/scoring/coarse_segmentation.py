@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomri.models import Segmenter
-from anomri.preprocessing import at_spacing, onto, standardised
+from anomri.preprocessing import resample_to_grid, resample_to_isotropic, robust_zscore
 from anomri.recipe import Size
 from anomri.scan import Image, Mask, Scan, Volume
 
@@ -38,12 +38,12 @@ def segment_coarsely(
         brighter_than: nothing is a lesion where the first contrast, at the scan's own detail, is
             not that bright, see :func:`brightness`; None asks nothing.
     """
-    coarse = at_spacing(scan, spacing_mm)
+    coarse = resample_to_isotropic(scan, spacing_mm)
     image = torch.from_numpy(network_input(coarse.image, coarse.brain))
     both = torch.stack([image, image.flip(1)]).to(device)
     each = [_segment(segmenter.to(device).eval(), both) for segmenter in segmenters]
     found = torch.stack(each).mean(0).cpu().numpy()
-    probabilities = onto(found, coarse.grid, scan.grid) * scan.brain
+    probabilities = resample_to_grid(found, coarse.grid, scan.grid) * scan.brain
     if brighter_than is None:
         return probabilities
     bright = brightness(scan.image[0], scan.brain) > brighter_than
@@ -55,7 +55,7 @@ def network_input(image: Image, brain: Mask) -> Image:
     result = np.zeros_like(image)
     for source, target in zip(image, result, strict=True):
         if source.any():
-            target[brain] = standardised(source[brain])
+            target[brain] = robust_zscore(source[brain])
     return result
 
 

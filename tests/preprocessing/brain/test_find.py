@@ -8,8 +8,8 @@ from anomri.errors import QualityRefused, ScanError
 from anomri.preprocessing.brain import find_brain
 from anomri.preprocessing.brain.find import WHOLE_HEAD
 from anomri.preprocessing.brain.quality_check import check_brain
-from anomri.preprocessing.components import solid
-from anomri.preprocessing.template.placement import template
+from anomri.preprocessing.connected_components import largest_filled_component
+from anomri.preprocessing.template.mni152 import load_template
 from anomri.scan import Grid, Mask, Volume
 
 
@@ -61,9 +61,9 @@ def test_a_scan_that_was_z_scored_before_is_still_stripped(
 @pytest.fixture(scope="module")
 def head() -> tuple[Volume, Mask]:
     """The template's brain in a dark skull in a bright scalp, with noise in the air, at 2 mm."""
-    values, _ = template()
+    values, _ = load_template()
     tissue = np.pad(values[::2, ::2, ::2], 12)
-    brain = solid(tissue > 0)
+    brain = largest_filled_component(tissue > 0)
     away = ndimage.distance_transform_edt(~brain, sampling=2.0)
     shell = np.select([brain, away < 6, away < 14], [tissue * 4, 30.0, 800.0], 0.0)
     shell += np.abs(np.random.default_rng(2).normal(0, 10, shell.shape))
@@ -88,7 +88,7 @@ def test_a_whole_head_without_noise_is_told_by_its_volume(head: tuple[Volume, Ma
 def test_a_head_may_be_called_stripped_and_a_mask_be_demanded(head: tuple[Volume, Mask]) -> None:
     volume = np.where(head[0] > 60, head[0], 0)
     mask, notes = find_brain(volume, grid_of(volume), method="stripped")
-    np.testing.assert_array_equal(mask, solid(volume > 0))
+    np.testing.assert_array_equal(mask, largest_filled_component(volume > 0))
     assert notes == ()
     with pytest.raises(ScanError, match="brain mask"):
         find_brain(volume, grid_of(volume), method="given")
@@ -116,8 +116,8 @@ def test_the_largest_component_is_kept_whole() -> None:
     mask[11, 11, 11] = False
     expected = np.zeros_like(mask)
     expected[8:16, 8:16, 8:16] = True
-    np.testing.assert_array_equal(solid(mask), expected)
-    assert not solid(np.zeros_like(mask)).any()
+    np.testing.assert_array_equal(largest_filled_component(mask), expected)
+    assert not largest_filled_component(np.zeros_like(mask)).any()
 
 
 def block(ml: float) -> tuple[Mask, Grid]:

@@ -12,9 +12,9 @@ from sklearn.metrics import mutual_info_score
 
 from anomri.errors import QualityRefused
 from anomri.preprocessing.brain.plausibility import check_in_template, likeness, told_by_ranks
-from anomri.preprocessing.template.placement import template, template_picture
-from anomri.preprocessing.template.registration import quick
-from anomri.preprocessing.template.registration_image import coarse
+from anomri.preprocessing.template.mni152 import load_template, template_registration_image
+from anomri.preprocessing.template.registration import register_coarsely
+from anomri.preprocessing.template.registration_image import make_registration_image
 from anomri.scan import Grid, Mask, Volume
 
 Contrast = Callable[[Volume], Volume]
@@ -22,7 +22,7 @@ Contrast = Callable[[Volume], Volume]
 
 def patient(turn_deg: float = 0.0, size: float = 1.0) -> tuple[Volume, Mask, Grid]:
     """Return the template's brain on 3 mm voxels of a patient who lies askew."""
-    values, grid = template()
+    values, grid = load_template()
     affine = grid.affine @ np.diag([3, 3, 3, 1.0])
     turn = np.eye(4)
     turn[:3, :3] = size * Rotation.from_euler("xz", [turn_deg, turn_deg], degrees=True).as_matrix()
@@ -76,11 +76,11 @@ def test_another_shape_is_refused() -> None:
 
 def test_the_template_tells_more_of_itself_than_of_noise() -> None:
     values, brain, grid = patient()
-    fixed = template_picture(4.0)
+    fixed = template_registration_image(4.0)
     told = []
     for volume in (values, smooth_noise(brain.shape, 0.0)):
-        moving = coarse(volume, brain, grid, side_mm=4.0, around=False)
-        told.append(likeness(fixed, moving, quick(fixed, moving).matrix))
+        moving = make_registration_image(volume, brain, grid, 4.0)
+        told.append(likeness(fixed, moving, register_coarsely(fixed, moving).matrix))
     assert told[0] > 0.5
     assert told[1] < 0.01
 

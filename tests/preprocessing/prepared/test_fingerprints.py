@@ -1,4 +1,4 @@
-"""A folder of slices is as old as its slices."""
+"""The fingerprint of a folder of slices covers each slice."""
 
 from __future__ import annotations
 

@@ -143,14 +143,14 @@ def test_changed_content_is_prepared_again(
 
 
 @pytest.mark.parametrize("change", [{"truth": None}, {"healthy": True}])
-def test_another_truth_or_word_is_prepared_again(
+def test_other_expert_labels_or_health_are_prepared_again(
     folder: PreparedFolder, files: ScanFiles, change: dict[str, bool | None]
 ) -> None:
     folder.add(files)
     assert folder.add(replace(files, **change))  # type: ignore[arg-type]
 
 
-def test_another_preparation_is_told_apart(folder: PreparedFolder) -> None:
+def test_another_preparation_is_refused(folder: PreparedFolder) -> None:
     with pytest.raises(UsageError, match=r"preparation: .*3\.0.* there, .*1\.5.* now"):
         PreparedFolder(folder.folder, Preparation(spacing_mm=(1.5, 3.0, None)), CONTRASTS)
     with pytest.raises(UsageError, match="contrasts"):
@@ -189,9 +189,7 @@ def test_two_subjects_with_one_label_do_not_overwrite_each_other(
         folder.add(replace(files, subject="case-1"))
 
 
-def test_what_somebody_else_put_in_a_scans_place_is_kept(
-    folder: PreparedFolder, files: ScanFiles
-) -> None:
+def test_files_that_anomri_did_not_write_are_kept(folder: PreparedFolder, files: ScanFiles) -> None:
     target = folder.folder / "sub-case1"
     target.mkdir()
     refused = target / "anat" / "sub-case1_desc-refused_qc.png"

@@ -1,4 +1,4 @@
-"""Files that stand for data that were not fetched, and endings in any case."""
+"""Pointers to data that were not downloaded, and file endings in any case."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from anomri.errors import UnreadableScan
-from anomri.preprocessing import read_labels, read_raw_image
+from anomri.preprocessing import read_labels, read_volume
 from anomri.scan import Volume
 
 Write = Callable[..., Path]
 
 
-@pytest.mark.parametrize("read", [read_raw_image, read_labels])
+@pytest.mark.parametrize("read", [read_volume, read_labels])
 @pytest.mark.parametrize("name", ["flair.nii", "flair.nii.gz"])
 @pytest.mark.parametrize(
     ("content", "step"),
@@ -40,4 +40,4 @@ def test_endings_are_read_in_any_case(write: Write, stripped: Volume, ending: st
     path = write(stripped, f"a{ending}")
     mixed = path.with_name(f"b{ending.title()}")
     shutil.copy(path, mixed)
-    np.testing.assert_array_equal(read_raw_image(mixed)[0], read_raw_image(path)[0])
+    np.testing.assert_array_equal(read_volume(mixed)[0], read_volume(path)[0])

@@ -1,4 +1,4 @@
-"""Headers that say nothing, or something that cannot be."""
+"""Headers without an orientation, or with implausible values."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 
 import anomri
 from anomri.errors import ScanError, UnreadableScan, UsageError
-from anomri.preprocessing import check_orientation, read_raw_image
-from anomri.preprocessing.reading.files import read_image, read_segmentation
+from anomri.preprocessing import check_orientation, read_volume
+from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.scan import Volume
 
 AFFINE = np.array([[-2.0, 0, 0, 60], [0, -2, 0, 66], [0, 0, 2, -50], [0, 0, 0, 1]])
@@ -29,15 +30,15 @@ def unoriented(values: Volume) -> nib.Nifti1Image:
 def test_a_header_without_orientation_is_refused(tmp_path: Path, stripped: Volume) -> None:
     nib.save(unoriented(stripped), tmp_path / "a.nii")
     with pytest.raises(UnreadableScan, match="codes of 0") as caught:
-        read_raw_image(tmp_path / "a.nii")
+        read_volume(tmp_path / "a.nii")
     assert "--orientation" in caught.value.next_step
     nib.save(nib.Nifti1Image(stripped, None), tmp_path / "b.nii")
     with pytest.raises(UnreadableScan, match="codes of 0"):
-        read_raw_image(tmp_path / "b.nii")
+        read_volume(tmp_path / "b.nii")
 
 
 @pytest.mark.parametrize("code", ["RAS", "LPS", "las", "PSR", "AIL"])
-def test_the_user_says_how_it_lies(tmp_path: Path, stripped: Volume, code: str) -> None:
+def test_the_user_states_the_orientation(tmp_path: Path, stripped: Volume, code: str) -> None:
     nib.save(unoriented(stripped), tmp_path / "a.nii")
     native = read_image(tmp_path / "a.nii", orientation=code)
     assert "".join(nib.aff2axcodes(native.grid.affine)) == code.upper()
@@ -48,7 +49,7 @@ def test_the_user_says_how_it_lies(tmp_path: Path, stripped: Volume, code: str) 
     np.testing.assert_array_equal(mask.grid.affine, native.grid.affine)
 
 
-def test_a_header_that_says_it_is_believed(tmp_path: Path, stripped: Volume) -> None:
+def test_an_orientation_in_the_header_is_used(tmp_path: Path, stripped: Volume) -> None:
     nib.save(nib.Nifti1Image(stripped, AFFINE), tmp_path / "a.nii")
     native = read_image(tmp_path / "a.nii", orientation="RAS")
     np.testing.assert_allclose(native.grid.affine, AFFINE)
@@ -56,22 +57,22 @@ def test_a_header_that_says_it_is_believed(tmp_path: Path, stripped: Volume) -> 
 
 
 @pytest.mark.parametrize("code", ["R", "RA", "RRR", "RLS", "XYZ", "RAS+", "R A S"])
-def test_letters_that_name_no_orientation_are_refused(code: str) -> None:
+def test_letters_that_are_not_an_orientation_are_refused(code: str) -> None:
     with pytest.raises(UsageError, match="such as RAS or LPS"):
         check_orientation(code)
 
 
-def test_the_right_orientation_gives_the_answer_of_the_whole_header(stripped: Volume) -> None:
+def test_the_right_orientation_gives_the_result_of_a_complete_header(stripped: Volume) -> None:
     values = stripped.copy()
     values[30:36, 20:26, 24:30] += 400
     model = anomri.load("intensity", device="cpu")
     known = model.detect({"flair": nib.Nifti1Image(values, AFFINE)})
-    with pytest.raises(ScanError, match="how the head lies"):
+    with pytest.raises(ScanError, match="orientation of the head"):
         model.detect({"flair": unoriented(values)})
-    told = model.detect({"flair": unoriented(values)}, orientation="LPS")
+    oriented = model.detect({"flair": unoriented(values)}, orientation="LPS")
     assert np.asarray(known.mask.dataobj).any()
-    np.testing.assert_array_equal(np.asarray(told.mask.dataobj), np.asarray(known.mask.dataobj))
-    assert any("LPS was given" in note.text for note in told.detection.anomaly.scan.notes)
+    np.testing.assert_array_equal(np.asarray(oriented.mask.dataobj), np.asarray(known.mask.dataobj))
+    assert any("LPS was given" in note.text for note in oriented.detection.anomaly.scan.notes)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -97,7 +98,7 @@ def test_voxels_that_begin_within_the_header_are_read_behind_it(
 
 @pytest.mark.parametrize("size", [0.0, -1e38, 1e38, 3e38, 1e-38, 1e-42, np.nan, np.inf])
 @pytest.mark.parametrize("form", ["sform", "qform", "origin"])
-def test_sizes_that_cannot_be_are_refused_clearly(
+def test_implausible_sizes_are_refused_clearly(
     tmp_path: Path, stripped: Volume, size: float, form: str
 ) -> None:
     image = nib.Nifti1Image(stripped, AFFINE)

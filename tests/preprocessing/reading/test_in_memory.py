@@ -1,4 +1,4 @@
-"""What a Python program may give in the place of a file."""
+"""Images in memory, in place of files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import torch
 
 import anomri
 from anomri.errors import AnomriError, UnreadableScan, UsageError, WrongShape
-from anomri.preprocessing.reading.files import read_image, read_segmentation
+from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.scan import Affine, Volume
 
 ROTATION = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
@@ -40,9 +41,7 @@ def affine_of(linear: np.ndarray[Any, Any]) -> Affine:
 
 
 @pytest.mark.parametrize("name", AFFINES)
-def test_simpleitk_reads_a_file_and_we_place_its_voxels_where_nibabel_does(
-    tmp_path: Path, name: str
-) -> None:
+def test_an_image_of_simpleitk_has_the_grid_that_nibabel_reads(tmp_path: Path, name: str) -> None:
     image = nib.Nifti1Image(volume(), affine_of(AFFINES[name]))
     image.set_qform(image.affine, 1)
     nib.save(image, tmp_path / "a.nii")
@@ -52,7 +51,7 @@ def test_simpleitk_reads_a_file_and_we_place_its_voxels_where_nibabel_does(
 
 
 @pytest.mark.parametrize("name", AFFINES)
-def test_a_point_lies_where_simpleitk_says(name: str) -> None:
+def test_a_point_lies_where_simpleitk_places_it(name: str) -> None:
     image = SimpleITK.GetImageFromArray(volume().T)
     linear = np.diag([-1.0, -1, 1]) @ AFFINES[name]
     spacing = np.linalg.norm(linear, axis=0)
@@ -66,7 +65,7 @@ def test_a_point_lies_where_simpleitk_says(name: str) -> None:
 
 @pytest.mark.parametrize("linear", [*AFFINES.values(), SHEAR], ids=[*AFFINES, "sheared"])
 @pytest.mark.parametrize("kind", ["numpy", "torch", "bfloat16", "int64", "bool", "list"])
-def test_an_array_lies_where_its_affine_says(linear: np.ndarray[Any, Any], kind: str) -> None:
+def test_an_array_has_the_grid_of_its_affine(linear: np.ndarray[Any, Any], kind: str) -> None:
     values: Any = volume() > 0 if kind in ("bool", "int64", "bfloat16") else volume()
     affine: Any = affine_of(linear)
     pairs: dict[str, Any] = {
@@ -125,18 +124,20 @@ def test_anything_else_is_refused_with_what_is_expected(given: object) -> None:
         SimpleITK.Image([5, 6, 7], SimpleITK.sitkComplexFloat32),
     ],
 )
-def test_no_volume_of_numbers_is_refused(given: Any) -> None:
+def test_what_is_no_scalar_volume_is_refused(given: Any) -> None:
     with pytest.raises(WrongShape):
         read_image(given, "flair")
 
 
-def test_detect_gives_one_answer_for_every_kind_of_image(stripped: Volume, tmp_path: Path) -> None:
+def test_detect_gives_the_same_result_for_every_kind_of_image(
+    stripped: Volume, tmp_path: Path
+) -> None:
     affine = np.diag([2.0, 2, 2, 1])
     stripped = stripped.copy()
     stripped[30:36, 28:34, 24:30] += 400
     nib.save(nib.Nifti1Image(stripped, affine), tmp_path / "a.nii")
     path = tmp_path / "a.nii"
-    kept, model = stripped.copy(), anomri.load("intensity", device="cpu")
+    original, model = stripped.copy(), anomri.load("intensity", device="cpu")
     given: list[Any] = [
         path,
         str(path),
@@ -150,10 +151,10 @@ def test_detect_gives_one_answer_for_every_kind_of_image(stripped: Volume, tmp_p
     for mask in masks:
         np.testing.assert_array_equal(np.asarray(mask.dataobj), np.asarray(masks[0].dataobj))
         np.testing.assert_allclose(mask.affine, affine, atol=1e-5)
-    np.testing.assert_array_equal(stripped, kept)
+    np.testing.assert_array_equal(stripped, original)
 
 
-def test_detect_says_what_it_expects() -> None:
+def test_detect_states_what_it_expects() -> None:
     model = anomri.load("intensity", device="cpu")
     wrongs: list[Any] = [volume(), "flair.nii.gz", [volume()]]
     for wrong in wrongs:

@@ -1,4 +1,4 @@
-"""NaN and infinite voxels: background outside the brain, a refusal within it."""
+"""NaN and infinite voxels: background outside the brain, refused inside it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 
 from anomri.errors import BadIntensities
 from anomri.preprocessing import prepare_images
-from anomri.preprocessing.reading.files import read_image, read_segmentation
+from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.recipe import Preparation
 from anomri.scan import Mask, Scan, Volume
 
@@ -40,24 +41,24 @@ def test_a_background_that_is_no_number_gives_the_same_scan(
     stripped: Volume, brain_ball: Mask, bad: float
 ) -> None:
     plain = prepared(stripped)
-    other = prepared(np.where(brain_ball, stripped, np.float32(bad)))
-    np.testing.assert_array_equal(other.image, plain.image)
-    np.testing.assert_array_equal(other.brain, plain.brain)
+    broken = prepared(np.where(brain_ball, stripped, np.float32(bad)))
+    np.testing.assert_array_equal(broken.image, plain.image)
+    np.testing.assert_array_equal(broken.brain, plain.brain)
     outside = int(np.count_nonzero(~brain_ball))
-    assert any(f"{outside} voxels that are NaN or infinite" in note.text for note in other.notes)
+    assert any(f"{outside} voxels that are NaN or infinite" in note.text for note in broken.notes)
 
 
 def test_a_z_score_keeps_its_dark_voxels_beside_nan(stripped: Volume, brain_ball: Mask) -> None:
     scores = (stripped - 300) / 40
     plain = prepared(stripped)
-    other = prepared(np.where(brain_ball, scores, np.float32(np.nan)))
-    np.testing.assert_array_equal(other.brain, plain.brain)
-    np.testing.assert_allclose(other.image, plain.image, atol=1e-4)
+    scored = prepared(np.where(brain_ball, scores, np.float32(np.nan)))
+    np.testing.assert_array_equal(scored.brain, plain.brain)
+    np.testing.assert_allclose(scored.image, plain.image, atol=1e-4)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("given", [True, False])
-def test_inside_the_brain_they_are_refused_and_counted(
+def test_non_finite_voxels_inside_the_brain_are_refused_and_counted(
     stripped: Volume, brain_ball: Mask, bad: float, given: bool
 ) -> None:
     broken = stripped.copy()
@@ -94,6 +95,6 @@ def test_values_beyond_single_precision_count_as_infinite(write: Write, stripped
     assert "1 voxels" in read_image(write(huge)).notes[0].text
 
 
-def test_a_mask_may_not_hold_any(write: Write, brain_ball: Mask) -> None:
+def test_a_mask_with_nan_is_refused(write: Write, brain_ball: Mask) -> None:
     with pytest.raises(BadIntensities):
         read_segmentation(write(np.where(brain_ball, 1, np.float32(np.nan))))

@@ -1,4 +1,4 @@
-"""Folders of grey PNG slices, as BrainMetShare has them."""
+"""Folders of greyscale PNG slices, as in BrainMetShare."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from anomri.datasets import find
 from anomri.errors import UnreadableScan, WrongShape
-from anomri.preprocessing import read_labels, read_raw_image
+from anomri.preprocessing import read_labels, read_volume
 
 ROWS, COLUMNS, COUNT = 20, 24, 12
 
@@ -30,7 +30,7 @@ def patient(tmp_path: Path) -> Path:
 
 
 def test_slices_stack_by_number(patient: Path) -> None:
-    values, grid = read_raw_image(patient / "3", "flair")
+    values, grid = read_volume(patient / "3", "flair")
     assert grid.shape == (ROWS, COLUMNS, COUNT)
     np.testing.assert_array_equal(values[5, 7], 10 + np.arange(COUNT))
     assert nib.aff2axcodes(grid.affine) == ("P", "L", "S")
@@ -45,7 +45,7 @@ def test_white_is_lesion(patient: Path) -> None:
 
 def test_what_the_layout_finds_is_what_is_read(patient: Path) -> None:
     (scan,) = find(patient.parent).scans
-    assert read_raw_image(scan.contrasts["t1ce"], "t1ce")[0].max() == 40 + COUNT - 1
+    assert read_volume(scan.contrasts["t1ce"], "t1ce")[0].max() == 40 + COUNT - 1
     assert scan.truth is not None
     assert read_labels(scan.truth)[0].any()
 
@@ -53,13 +53,13 @@ def test_what_the_layout_finds_is_what_is_read(patient: Path) -> None:
 def test_a_broken_slice_is_named(patient: Path) -> None:
     (patient / "3" / "004.png").write_bytes(b"\x89PNG and no more")
     with pytest.raises(UnreadableScan, match=r"004\.png"):
-        read_raw_image(patient / "3", "flair")
+        read_volume(patient / "3", "flair")
 
 
 def test_colours_and_two_sizes_are_refused(patient: Path) -> None:
     Image.new("RGB", (COLUMNS, ROWS)).save(patient / "3" / "004.png")
     with pytest.raises(WrongShape, match="colours"):
-        read_raw_image(patient / "3", "flair")
+        read_volume(patient / "3", "flair")
     Image.new("L", (8, 8)).save(patient / "3" / "004.png")
     with pytest.raises(WrongShape, match="8 x 8"):
-        read_raw_image(patient / "3", "flair")
+        read_volume(patient / "3", "flair")

@@ -1,4 +1,4 @@
-"""Slices that their neighbours contradict are named and interpolated; good scans are left alone."""
+"""Slices that contradict their neighbours are noted and interpolated; good scans stay the same."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from anomri.errors import QualityRefused
 from anomri.preprocessing import prepare_images
-from anomri.preprocessing.reading.files import read_image
+from anomri.preprocessing.reading.images import read_image
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.reading.slice_defects import without_defects
+from anomri.preprocessing.reading.slice_defects import repair_defective_slices
 from anomri.recipe import Preparation
 from anomri.scan import Mask, Note, Volume
 
@@ -55,21 +55,21 @@ def spoilt(values: Volume, kind: str, axis: int, places: list[int]) -> Volume:
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("kind", DEFECTS)
 def test_a_defective_slice_is_named_and_interpolated(head: Volume, kind: str, axis: int) -> None:
-    mended = without_defects(native(spoilt(head, kind, axis, [27])))
-    assert f"slice 27 (of axis {'IJK'[axis]}" in mended.notes[0].text
-    assert len(mended.notes) == 1
-    slices, before = np.moveaxis(mended.values, axis, 0), np.moveaxis(head, axis, 0)
+    repaired = repair_defective_slices(native(spoilt(head, kind, axis, [27])))
+    assert f"slice 27 (of axis {'IJK'[axis]}" in repaired.notes[0].text
+    assert len(repaired.notes) == 1
+    slices, before = np.moveaxis(repaired.values, axis, 0), np.moveaxis(head, axis, 0)
     np.testing.assert_allclose(slices[27], (before[26] + before[28]) / 2, rtol=1e-5, atol=1e-3)
     np.testing.assert_array_equal(np.delete(slices, 27, 0), np.delete(before, 27, 0))
 
 
 @pytest.mark.parametrize("kind", ["blank", "constant"])
 def test_neighbouring_defects_are_named_together(head: Volume, kind: str) -> None:
-    mended = without_defects(native(spoilt(head, kind, 2, [20, 21, 30])))
-    assert "slices 20-21, 30 (of axis K" in mended.notes[0].text
+    repaired = repair_defective_slices(native(spoilt(head, kind, 2, [20, 21, 30])))
+    assert "slices 20-21, 30 (of axis K" in repaired.notes[0].text
 
 
-def test_the_brain_on_both_sides_of_a_blank_slice_is_looked_at(head: Volume) -> None:
+def test_the_brain_on_both_sides_of_a_blank_slice_is_kept(head: Volume) -> None:
     def prepared(values: Volume) -> tuple[int, tuple[Note, ...]]:
         images = {"flair": nib.Nifti1Image(values, AFFINE)}
         scan = prepare_images(images, Preparation(), ("flair",))
@@ -84,17 +84,21 @@ def test_the_brain_on_both_sides_of_a_blank_slice_is_looked_at(head: Volume) -> 
 def test_repeated_slices_are_named_and_kept(head: Volume) -> None:
     values = head.copy()
     values[:, :, 31:33] = values[:, :, 30:31]
-    kept = without_defects(native(values))
-    assert "slices 31-32" in kept.notes[0].text
-    np.testing.assert_array_equal(kept.values, values)
+    repaired = repair_defective_slices(native(values))
+    assert "slices 31-32" in repaired.notes[0].text
+    np.testing.assert_array_equal(repaired.values, values)
     twice = np.repeat(head[:, :, ::2], 2, axis=2)
-    assert not without_defects(native(twice)).notes  # enlarged without interpolation: no defect
+    assert not repair_defective_slices(
+        native(twice)
+    ).notes  # enlarged without interpolation: no defect
 
 
 @pytest.mark.parametrize("places", [list(range(10, 50, 2)), list(range(20, 32))])
 def test_too_many_or_too_wide_is_refused(head: Volume, places: list[int]) -> None:
     with pytest.raises(QualityRefused, match="slices") as caught:
-        without_defects(native(spoilt(head, "dark" if places[1] == 12 else "blank", 2, places)))
+        repair_defective_slices(
+            native(spoilt(head, "dark" if places[1] == 12 else "blank", 2, places))
+        )
     assert caught.value.file == "flair in memory"
 
 
@@ -102,26 +106,26 @@ def test_too_many_or_too_wide_is_refused(head: Volume, places: list[int]) -> Non
 def test_good_scans_are_left_alone(head: Volume, brain_ball: Mask, offset: float) -> None:
     values = np.where(brain_ball, head, np.float32(offset))
     values[29, 31, 27] = offset  # a hole in the brain
-    kept = without_defects(native(values))
-    assert not kept.notes
-    assert kept.values is native(values).values or np.array_equal(kept.values, values)
+    repaired = repair_defective_slices(native(values))
+    assert not repaired.notes
+    assert repaired.values is native(values).values or np.array_equal(repaired.values, values)
 
 
-def test_good_real_scans_are_not_accused(real_data: Path) -> None:
+def test_good_real_scans_have_no_defects(real_data: Path) -> None:
     kinds = ("brats2018/*/*/*_t1ce.nii*", "nichart/fl/*", "ixi_t1/t1/*", "wmh/*/flair*")
     paths = [path for kind in kinds for path in sorted(real_data.glob(kind))[:2]]
     paths += sorted(real_data.glob("ms3seg_bids/sub-*/anat/*.nii.gz"))[:4]
     paths += sorted(real_data.glob("lgg/kaggle_3m/*"))[:2]
     for path in paths:
         read = read_image(path, "flair")
-        assert without_defects(read).notes == read.notes, path.name
+        assert repair_defective_slices(read).notes == read.notes, path.name
 
 
 @pytest.mark.parametrize("kind", ["blank", "dark", "bright", "phase"])
-def test_thick_slices_are_judged_too(real_data: Path, kind: str) -> None:
+def test_defects_of_thick_slices_are_found_too(real_data: Path, kind: str) -> None:
     path = next(real_data.glob("ms3seg_bids/sub-*/anat/*_FLAIR.nii.gz"))
     read = read_image(path, "flair")
     axis = int(np.argmax(read.grid.spacing))
     middle = read.values.shape[axis] // 2
-    mended = without_defects(read.holding(spoilt(read.values, kind, axis, [middle])))
-    assert f"slice {middle} " in mended.notes[-1].text
+    repaired = repair_defective_slices(read.with_values(spoilt(read.values, kind, axis, [middle])))
+    assert f"slice {middle} " in repaired.notes[-1].text

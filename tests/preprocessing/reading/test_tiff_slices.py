@@ -8,8 +8,8 @@ import pytest
 import tifffile
 
 from anomri.errors import MissingContrast, UnreadableScan, WrongShape
-from anomri.preprocessing import read_labels, read_raw_image
-from anomri.preprocessing.reading.files import read_image
+from anomri.preprocessing import read_labels, read_volume
+from anomri.preprocessing.reading.images import read_image
 
 ROWS, COLUMNS, COUNT = 20, 24, 12
 
@@ -31,13 +31,13 @@ def patient(tmp_path: Path) -> Path:
 def test_slices_stack_by_number_and_contrasts_are_colours(
     patient: Path, contrast: str, offset: int
 ) -> None:
-    values, grid = read_raw_image(patient, contrast)
+    values, grid = read_volume(patient, contrast)
     assert grid.shape == (ROWS, COLUMNS, COUNT)
     np.testing.assert_array_equal(values[5, 7], offset + np.arange(1, COUNT + 1))
 
 
 def test_rows_run_to_the_back_and_columns_to_the_left(patient: Path) -> None:
-    _, grid = read_raw_image(patient, "flair")
+    _, grid = read_volume(patient, "flair")
     assert nib.aff2axcodes(grid.affine) == ("P", "L", "S")
     assert grid.spacing == (1, 1, 1)
 
@@ -56,23 +56,23 @@ def test_masks_become_label_two(patient: Path) -> None:
 
 def test_another_contrast_is_missing(patient: Path) -> None:
     with pytest.raises(MissingContrast, match="t2"):
-        read_raw_image(patient, "t2")
+        read_volume(patient, "t2")
 
 
 def test_a_broken_slice_is_named(patient: Path) -> None:
     (patient / "P_1_4.tif").write_bytes(b"II*\x00 and no more")
     with pytest.raises(UnreadableScan, match=r"P_1_4\.tif"):
-        read_raw_image(patient, "flair")
+        read_volume(patient, "flair")
 
 
 def test_slices_of_two_sizes_are_refused(patient: Path) -> None:
     tifffile.imwrite(patient / "P_1_4.tif", np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(WrongShape, match="8 x 8"):
-        read_raw_image(patient, "flair")
+        read_volume(patient, "flair")
 
 
 def test_grey_slices_are_refused(tmp_path: Path) -> None:
     for k in range(4):
         tifffile.imwrite(tmp_path / f"P_{k}.tif", np.zeros((8, 8), np.uint8))
     with pytest.raises(WrongShape, match="three colours"):
-        read_raw_image(tmp_path, "flair")
+        read_volume(tmp_path, "flair")

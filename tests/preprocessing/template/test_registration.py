@@ -1,6 +1,6 @@
 """Registration to the template and of contrasts to each other.
 
-The template itself is the patient: a brain whose place in the template is known exactly.
+The patient is the template itself, so that the true transform is known exactly.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from anomri.errors import QualityRefused
-from anomri.preprocessing import mask_to_native, orient, prepare_images, to_ras
-from anomri.preprocessing.alignment import _refuse_far, align
+from anomri.preprocessing import grid_to_ras, mask_to_native, prepare_images, volume_to_ras
+from anomri.preprocessing.alignment import _refuse_far, align_contrast
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.template.placement import (
-    Placement,
-    locate,
-    overlap_of,
-    template,
-    template_picture,
+from anomri.preprocessing.template.mni152 import load_template, template_registration_image
+from anomri.preprocessing.template.registration import RegistrationResult, TransformType
+from anomri.preprocessing.template.registration_image import make_registration_image
+from anomri.preprocessing.template.template_registration import (
+    TemplateRegistration,
+    brain_overlap,
+    register_to_template,
 )
-from anomri.preprocessing.template.registration import Kind, Match
-from anomri.preprocessing.template.registration_image import coarse
 from anomri.recipe import Preparation, Step
 from anomri.recipe.definition import Template
 from anomri.scan import Affine, Grid, Mask, Scan
@@ -38,7 +37,7 @@ LESION_RADIUS = 9.0
 def patient(
     turn_deg: Sequence[float] = (0, 0, 0), shift: Sequence[float] = (0, 0, 0), size: float = 1.0
 ) -> Affine:
-    """Return the (4, 4) way from template mm to the world mm of a patient who lies askew."""
+    """Return the (4, 4) map from template mm to the world mm of a rotated and moved patient."""
     matrix = np.eye(4)
     matrix[:3, :3] = size * Rotation.from_euler("xyz", turn_deg, degrees=True).as_matrix()
     matrix[:3, 3] = shift
@@ -67,7 +66,7 @@ def voxels(
 @cache
 def atlas() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return tissue, brain and lesion on a 2 mm grid, and its affine: quick to look at."""
-    values, grid = template()
+    values, grid = load_template()
     tissue = ndimage.zoom(values[:-1, :-1, :-1], 0.5, order=1, grid_mode=True, mode="nearest")
     affine = grid.affine @ np.diag([2, 2, 2, 1.0])
     affine[:3, 3] += 0.5
@@ -125,18 +124,22 @@ RIGID = Template()
 ON_TEMPLATE = Template(resample=True)
 
 
-def place_of(image: nib.Nifti1Image, brain: Mask, kind: Kind = "rigid") -> Placement:
+def register(
+    image: nib.Nifti1Image, brain: Mask, transform: TransformType = "rigid"
+) -> TemplateRegistration:
     grid = Grid(shape=brain.shape, affine=image.affine)
-    values = to_ras(image.get_fdata(dtype=np.float32), grid)
-    return locate(values, to_ras(brain, grid), orient(grid), kind, "flair.nii.gz")
+    values = volume_to_ras(image.get_fdata(dtype=np.float32), grid)
+    return register_to_template(
+        values, volume_to_ras(brain, grid), grid_to_ras(grid), transform, "flair.nii.gz"
+    )
 
 
-def apart(placement: Placement, lies: np.ndarray) -> float:
-    """Largest distance in mm between points of the template and where they are said to lie."""
+def registration_error(registration: TemplateRegistration, lies: np.ndarray) -> float:
+    """Return the largest distance in mm between points of the template and their estimates."""
     points = np.array([[-50, -17, 5], [50, -17, 5], [0, -90, 5], [0, 55, 5], [0, -17, 65]], float)
     there = nib.affines.apply_affine(lies, points)
-    said = nib.affines.apply_affine(placement.to_template, there)
-    return float(np.linalg.norm(said - points, axis=1).max())
+    estimated = nib.affines.apply_affine(registration.to_template, there)
+    return float(np.linalg.norm(estimated - points, axis=1).max())
 
 
 @pytest.mark.parametrize(
@@ -147,28 +150,28 @@ def apart(placement: Placement, lies: np.ndarray) -> float:
         ((-15, 5, -10), (-200, 100, 50), (2, 2, 6), (-1, 1, 1)),
     ],
 )
-def test_a_patient_is_found_where_he_lies(
+def test_a_patients_position_is_found(
     turn: Sequence[float], shift: Sequence[float], spacing: Sequence[float], signs: Sequence[int]
 ) -> None:
     lies = patient(turn, shift)
     affine, shape = voxels(spacing, signs, reach=(95, 115, 100))
     affine[:3, 3] += shift
-    placement = place_of(*seen_by(affine, shape, lies))
-    assert apart(placement, lies) < 2.0
-    assert placement.overlap > 0.95
+    registration = register(*seen_by(affine, shape, lies))
+    assert registration_error(registration, lies) < 2.0
+    assert registration.overlap > 0.95
 
 
-def test_an_affine_one_finds_the_size_too() -> None:
+def test_an_affine_registration_finds_the_size_too() -> None:
     lies = patient((8, 0, 5), (10, 5, -5), size=0.9)
-    placement = place_of(*seen_by(*voxels((2, 2, 2)), lies), kind="affine")
-    assert apart(placement, lies) < 2.5
-    scales = np.linalg.svd(placement.to_template[:3, :3], compute_uv=False)
+    registration = register(*seen_by(*voxels((2, 2, 2)), lies), transform="affine")
+    assert registration_error(registration, lies) < 2.5
+    scales = np.linalg.svd(registration.to_template[:3, :3], compute_uv=False)
     np.testing.assert_allclose(scales, 1 / 0.9, atol=0.03)
 
 
 def test_it_is_the_same_each_time() -> None:
     image, brain = seen_by(*voxels((3, 3, 3)), patient((5, 5, 5)))
-    once, again = (place_of(image, brain) for _ in range(2))
+    once, again = (register(image, brain) for _ in range(2))
     np.testing.assert_array_equal(once.to_template, again.to_template)
 
 
@@ -178,14 +181,14 @@ def test_a_header_that_turns_the_head_is_refused(axis: int) -> None:
     turned = tuple(part for part in range(3) if part != axis)
     lying = nib.Nifti1Image(np.flip(image.get_fdata(dtype=np.float32), turned), image.affine)
     with pytest.raises(QualityRefused, match="half a turn") as caught:
-        place_of(lying, np.flip(brain, turned))
+        register(lying, np.flip(brain, turned))
     assert caught.value.exit_code == 5
 
 
 def test_a_head_that_is_too_small_is_refused() -> None:
     image, brain = seen_by(*voxels((3, 3, 3)), patient(size=0.6))
     with pytest.raises(QualityRefused, match=r"times the template's size|overlaps"):
-        place_of(image, brain, kind="affine")
+        register(image, brain, transform="affine")
 
 
 def test_something_round_is_refused() -> None:
@@ -194,17 +197,17 @@ def test_something_round_is_refused() -> None:
     noise = np.random.default_rng(0).normal(100, 10, ball.shape)
     image = nib.Nifti1Image(np.where(ball, noise, 0).astype(np.float32), np.diag([3, 3, 3, 1]))
     with pytest.raises(QualityRefused):
-        place_of(image, ball)
+        register(image, ball)
 
 
 def test_a_brain_beyond_the_field_of_view_does_not_count_against_the_overlap() -> None:
     affine, shape = voxels((2, 2, 4))
     affine[2, 3] += 40
     image, brain = seen_by(affine, (shape[0], shape[1], 20), patient((3, 0, 4)))
-    placement = place_of(image, brain)
-    assert placement.overlap > 0.9
-    assert placement.covered < 0.8
-    assert apart(placement, patient((3, 0, 4))) < 3.0
+    registration = register(image, brain)
+    assert registration.overlap > 0.9
+    assert registration.coverage < 0.8
+    assert registration_error(registration, patient((3, 0, 4))) < 3.0
 
 
 def bright(scan: Scan) -> np.ndarray:
@@ -228,7 +231,7 @@ SCANNERS = [
 @pytest.mark.parametrize(
     ("scanner", "section"), list(zip(SCANNERS, (RIGID, ON_TEMPLATE), strict=True))
 )
-def test_a_lesion_is_found_at_its_millimetre_and_comes_home(
+def test_a_lesion_is_found_at_its_position_and_returns_to_native_space(
     scanner: tuple[np.ndarray, tuple[int, int, int]], section: Template
 ) -> None:
     affine = scanner[0].copy()
@@ -243,12 +246,12 @@ def test_a_lesion_is_found_at_its_millimetre_and_comes_home(
     lesion = bright(scan)
     truth = nib.affines.apply_affine(LIES, LESION_MM)
     assert np.linalg.norm(centre(lesion, scan.affine) - truth) < 2.5
-    home = mask_to_native(lesion, scan)
-    assert home.shape == image.shape
-    assert np.linalg.norm(centre(home, image.affine) - truth) < 2.5
-    said = scan.template_mm(centre(home, image.affine).tolist())
-    assert said is not None
-    assert np.linalg.norm(np.array(said) - LESION_MM) < 4.0
+    native = mask_to_native(lesion, scan)
+    assert native.shape == image.shape
+    assert np.linalg.norm(centre(native, image.affine) - truth) < 2.5
+    found = scan.template_mm(centre(native, image.affine).tolist())
+    assert found is not None
+    assert np.linalg.norm(np.array(found) - LESION_MM) < 4.0
 
 
 def test_a_whole_head_with_a_mask_is_registered_by_its_brain() -> None:
@@ -258,10 +261,11 @@ def test_a_whole_head_with_a_mask_is_registered_by_its_brain() -> None:
     preparation = Preparation(template=RIGID, bias_field=Step(name="n4", options={"levels": 2}))
     scan = prepare_images({"flair": image}, preparation, ["flair"], brain=given)
     assert scan.to_template is not None
-    assert apart(Placement(scan.to_template, 1, 1), patient((10, 0, 8))) < 2.0
+    registration = TemplateRegistration(scan.to_template, 1, 1)
+    assert registration_error(registration, patient((10, 0, 8))) < 2.0
 
 
-def test_the_papers_grid_is_asked_for_by_its_numbers() -> None:
+def test_a_papers_grid_is_specified_by_its_numbers() -> None:
     image, _ = seen_by(*voxels((2, 2, 2)), patient((5, 0, 5), (10, 10, 10)))
     preparation = Preparation(spacing_mm=(1, 1, 1), shape=(160, 192, 75), template=ON_TEMPLATE)
     scan = prepare_images({"flair": image}, preparation, ["flair"])
@@ -285,9 +289,11 @@ def test_thick_slices_stay_unless_a_number_of_them_is_asked_for() -> None:
 
 
 def test_two_equal_brains_overlap_fully() -> None:
-    overlap, covered = overlap_of(template_picture(), template_picture(), np.eye(4))
-    assert overlap > 0.85  # the rim that takes part is no brain
-    assert covered == pytest.approx(1)
+    overlap, coverage = brain_overlap(
+        template_registration_image(), template_registration_image(), np.eye(4)
+    )
+    assert overlap > 0.85  # the rim is registered, but is no brain
+    assert coverage == pytest.approx(1)
 
 
 MOVED = patient((3, -2, 4), (5, -4, 3))  # between the two contrasts, the patient moved
@@ -299,12 +305,12 @@ def raw_image_of(name: str, image: nib.Nifti1Image) -> RawImage:
     return RawImage(name, values, Grid(shape=(i, j, k), affine=image.affine))
 
 
-def test_a_contrast_that_moved_is_laid_back() -> None:
+def test_a_contrast_that_moved_is_moved_back() -> None:
     lies = patient((4, 0, 6))
     flair, brain = seen_by(*voxels((2, 2, 4)), lies)
     t1, _ = seen_by(*voxels((2.5, 2, 2)), MOVED @ lies, inverted=True)
     first = raw_image_of("flair.nii", flair)
-    moved, notes = align(raw_image_of("t1.nii", t1), first, first.values, brain)
+    moved, notes = align_contrast(raw_image_of("t1.nii", t1), first, first.values, brain)
     points = np.array([[-50, -17, 5], [50, -17, 5], [0, -90, 5], [0, 55, 5], [0, -17, 65]], float)
     after = nib.affines.apply_affine(np.linalg.inv(t1.affine) @ MOVED, points)
     back = nib.affines.apply_affine(moved.grid.affine, after)
@@ -315,10 +321,10 @@ def test_a_contrast_that_moved_is_laid_back() -> None:
 def test_grids_that_agree_are_left_alone() -> None:
     affine = np.diag([2.0, 2, 2, 1])
     values = np.random.default_rng(0).normal(size=(8, 8, 8)).astype(np.float32)
-    one = RawImage("flair.nii", values, Grid(shape=(8, 8, 8), affine=affine))
-    other = RawImage("t1.nii", values, Grid(shape=(8, 8, 8), affine=affine + 1e-5))
-    moved, notes = align(other, one, values, values > 0)
-    assert moved is other
+    reference = RawImage("flair.nii", values, Grid(shape=(8, 8, 8), affine=affine))
+    t1 = RawImage("t1.nii", values, Grid(shape=(8, 8, 8), affine=affine + 1e-5))
+    moved, notes = align_contrast(t1, reference, values, values > 0)
+    assert moved is t1
     assert not notes
 
 
@@ -326,20 +332,20 @@ def test_a_match_far_from_the_header_is_refused() -> None:
     mask = np.ones((8, 8, 8), dtype=bool)
     values = np.random.default_rng(0).normal(size=mask.shape).astype(np.float32)
     grid = Grid(shape=(8, 8, 8), affine=np.diag([4.0, 4, 4, 1]))
-    fixed = coarse(values, mask, grid, side_mm=4, around=True)
-    _refuse_far(Match(patient((5, 0, 0), (10, 0, 0)), 1), fixed, "t1.nii.gz")
+    fixed = make_registration_image(values, mask, grid, 4, keep_surroundings=True)
+    _refuse_far(RegistrationResult(patient((5, 0, 0), (10, 0, 0)), 1), fixed, "t1.nii.gz")
     for lost in (patient((60, 0, 0)), patient((0, 0, 0), (90, 0, 0))):
         with pytest.raises(QualityRefused, match=r"t1\.nii\.gz"):
-            _refuse_far(Match(lost, 1), fixed, "t1.nii.gz")
+            _refuse_far(RegistrationResult(lost, 1), fixed, "t1.nii.gz")
 
 
-def test_a_contrast_beside_the_brain_is_refused() -> None:
+def test_a_contrast_outside_the_brain_is_refused() -> None:
     values = np.random.default_rng(0).random((40, 40, 40), dtype=np.float32)
     brain = np.zeros(values.shape, dtype=bool)
     brain[10:22, 10:22, 10:22] = True
     here, beside = np.diag([2.0, 2, 2, 1]), np.diag([2.0, 2, 2, 1])
     beside[:3, 3] = 70  # the two meet in a corner, far from the brain
     first = RawImage("flair.nii", values, Grid(shape=values.shape, affine=here))
-    other = RawImage("t1.nii", values, Grid(shape=values.shape, affine=beside))
-    with pytest.raises(QualityRefused, match=r"t1\.nii.*beside the brain of flair\.nii"):
-        align(other, first, values, brain)
+    t1 = RawImage("t1.nii", values, Grid(shape=values.shape, affine=beside))
+    with pytest.raises(QualityRefused, match=r"t1\.nii.*outside the brain of flair\.nii"):
+        align_contrast(t1, first, values, brain)

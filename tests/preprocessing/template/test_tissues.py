@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from anomri.preprocessing import tissue_at
+from anomri.preprocessing import template_tissue_at
 
 
 @pytest.mark.parametrize(
@@ -19,4 +19,4 @@ from anomri.preprocessing import tissue_at
     ],
 )
 def test_known_places_have_their_tissue(place: tuple[float, float, float], tissue: str) -> None:
-    assert tissue_at(place) == tissue
+    assert template_tissue_at(place) == tissue

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from anomri.errors import UsageError
 from anomri.files import write_text
-from anomri.preprocessing import orient, read_raw_image, read_truth, to_ras
+from anomri.preprocessing import grid_to_ras, read_truth, read_volume, volume_to_ras
 from anomri.scan import Labels, Volume
 
 FWHM_PER_SIGMA = 2.355
@@ -61,9 +61,9 @@ def read_heads(folder: Path) -> Iterator[tuple[str, Labelled]]:
             "dlmuse_seg/X_T1_DLMUSE.nii.gz."
         )
     for name, (path, labels) in whole.items():
-        scan, grid = read_raw_image(path)
-        anatomy = to_ras(read_truth(labels, grid), grid)  # its file may lie otherwise
-        yield name, Labelled(to_ras(scan, grid), anatomy, orient(grid).spacing)
+        scan, grid = read_volume(path)
+        anatomy = volume_to_ras(read_truth(labels, grid), grid)  # its file may lie otherwise
+        yield name, Labelled(volume_to_ras(scan, grid), anatomy, grid_to_ras(grid).spacing)
 
 
 def split(heads: Mapping[str, Head]) -> tuple[dict[str, Head], dict[str, Head]]:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from anomri.errors import MissingPiece
-from anomri.preprocessing.components import solid
+from anomri.preprocessing.connected_components import largest_filled_component
 from anomri.scan import Mask, Volume
 
 MODELS = {
@@ -64,7 +64,7 @@ def deepbet_brain(volume: Volume) -> FoundBrain:
     first, second = (p > LEVEL for p in both)
     total = int(np.count_nonzero(first) + np.count_nonzero(second))
     agreement = 2 * int(np.count_nonzero(first & second)) / total if total else 0.0
-    return FoundBrain(solid((both[0] + both[1]) / 2 > LEVEL), agreement)
+    return FoundBrain(largest_filled_component((both[0] + both[1]) / 2 > LEVEL), agreement)
 
 
 def clean_background(volume: Volume) -> Volume:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from anomri.preprocessing.brain.shape_check import CUT_SHARE
 from anomri.preprocessing.brain.stripped import Background
-from anomri.preprocessing.components import largest
+from anomri.preprocessing.connected_components import largest_component
 from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
 EDGE_MM = 4.0
@@ -40,7 +40,7 @@ def without_cut_edges(brain: Mask, volume: Volume, grid: Grid) -> tuple[Mask, li
             view[:layers] = False
         if sections[-1] > CUT_SHARE * sections.max():
             view[-layers:] = False
-    return (largest(kept), notes) if kept.any() else (brain, notes)
+    return (largest_component(kept), notes) if kept.any() else (brain, notes)
 
 
 def unseen_part(brain: Mask, volume: Volume, grid: Grid) -> Mask:

@@ -15,7 +15,7 @@ from anomri.preprocessing.brain.plausibility import check_in_template
 from anomri.preprocessing.brain.shape_check import check_found
 from anomri.preprocessing.brain.stripped import Background, is_stripped
 from anomri.preprocessing.brain.voxel_size import estimated_grid
-from anomri.preprocessing.components import solid
+from anomri.preprocessing.connected_components import largest_filled_component
 from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
 ESTIMATE_SLACK = 1.3  # sizes that were estimated from the brain itself may be off by this factor
@@ -54,7 +54,7 @@ def find_brain(
             name, expected="a brain mask", got="none", next_step="give one, or use --brain auto"
         )
     if method == "stripped":
-        return solid(Background.of(volume).foreground(volume)), ()
+        return largest_filled_component(Background.of(volume).foreground(volume)), ()
     if method == "auto":
         foreground = stripped_brain(volume, grid if spacing_known else None)
         if foreground is not None:
@@ -71,14 +71,14 @@ def stripped_brain(volume: Volume, grid: Grid | None) -> Mask | None:
         grid: where it lies; None where its voxel size is unknown.
     """
     background = Background.of(volume)
-    mask = solid(background.foreground(volume))
+    mask = largest_filled_component(background.foreground(volume))
     spacing = grid.spacing if grid is not None else None
     return mask if is_stripped(volume, mask, background, spacing) else None
 
 
 def _brain_of_head(volume: Volume, grid: Grid, method: Method) -> tuple[Mask, list[Note]]:
     if method == "hdbet":
-        return solid(hdbet_brain(volume, grid)), [WHOLE_HEAD_HDBET]
+        return largest_filled_component(hdbet_brain(volume, grid)), [WHOLE_HEAD_HDBET]
     found = deepbet_brain(volume)
     if not found.mask.any() or found.agreement >= AGREEMENT:
         return found.mask, [WHOLE_HEAD]

@@ -24,16 +24,19 @@ from scipy import ndimage
 
 from anomri.errors import Evidence, QualityRefused
 from anomri.preprocessing.resampling import index_map, sample
-from anomri.preprocessing.template.placement import (
-    RIM,
-    TURN_BACK,
-    overlap_of,
-    template_picture,
-    told_of_turn,
-    turned_about,
+from anomri.preprocessing.template.mni152 import RIM, template_registration_image
+from anomri.preprocessing.template.registration import RegistrationResult, register_coarsely
+from anomri.preprocessing.template.registration_image import (
+    RegistrationImage,
+    inside_field_of_view,
+    make_registration_image,
 )
-from anomri.preprocessing.template.registration import Match, quick
-from anomri.preprocessing.template.registration_image import RegistrationImage, coarse, within
+from anomri.preprocessing.template.template_registration import (
+    REPAIR_ORIENTATION,
+    brain_overlap,
+    half_turn_axis,
+    orientation_mismatch,
+)
 from anomri.scan import Affine, Grid, Mask, Volume
 
 SIDE_MM = 4.0
@@ -64,11 +67,11 @@ def check_in_template(
             better by half a turn than as the header says.
         MissingPiece: there is no template.
     """
-    fixed = template_picture(SIDE_MM)
-    moving = coarse(volume, mask, grid, side_mm=SIDE_MM, around=False)
-    step, fault = _NEXT, fault_of(fixed, moving, quick(fixed, moving), slack)
-    if not fault and (axis := turned_about(fixed, moving)):
-        step, fault = TURN_BACK, told_of_turn(axis)
+    fixed = template_registration_image(SIDE_MM)
+    moving = make_registration_image(volume, mask, grid, SIDE_MM)
+    step, fault = _NEXT, fault_of(fixed, moving, register_coarsely(fixed, moving), slack)
+    if not fault and (axis := half_turn_axis(fixed, moving)):
+        step, fault = REPAIR_ORIENTATION, orientation_mismatch(axis)
     if fault:
         expected, got = fault
         evidence = Evidence(volume, mask, grid.spacing)
@@ -76,7 +79,10 @@ def check_in_template(
 
 
 def fault_of(
-    fixed: RegistrationImage, moving: RegistrationImage, match: Match, slack: float = 1.0
+    fixed: RegistrationImage,
+    moving: RegistrationImage,
+    match: RegistrationResult,
+    slack: float = 1.0,
 ) -> tuple[str, str] | None:
     """Return what was expected of a brain on the template and what was got; None for a brain.
 
@@ -91,7 +97,7 @@ def fault_of(
     if scales.min() < least or scales.max() > most:
         expected = f"a brain of {least:.2g} to {most:.2g} times the template's size"
         return expected, f"{scales.min():.2f} to {scales.max():.2f}"
-    overlap, _ = overlap_of(fixed, moving, match.matrix)
+    overlap, _ = brain_overlap(fixed, moving, match.matrix)
     if overlap < MIN_OVERLAP / slack:
         expected = f"a brain that overlaps with the template's by {MIN_OVERLAP / slack:g} (Dice)"
         return expected, f"{overlap:.3f}"
@@ -115,7 +121,7 @@ def likeness(fixed: RegistrationImage, moving: RegistrationImage, matrix: Affine
     inner = ndimage.binary_erosion(moving.mask, iterations=INSIDE).astype(np.uint8)
     both = sample(inner, index, target.shape, linear=False) > 0
     both &= ndimage.binary_erosion(fixed.mask, iterations=RIM + INSIDE)
-    both &= within(moving.field, target)
+    both &= inside_field_of_view(moving.scan_grid, target)
     if not both.any():
         return 0.0
     low = np.float32(moving.values.min())

@@ -1,7 +1,7 @@
-"""What the files of a subject were when it was prepared: name, size, time and content.
+"""Fingerprints of a subject's files when it was prepared: name, size, time and content.
 
-Where the stamp of :func:`anomri.files.unchanged_stamp` is that of before, nothing is read. Time and
-size alone would not do: a scan can be replaced by another that has both.
+Files are not read again while the stamp of :func:`anomri.files.unchanged_stamp` is the same. Time
+and size alone do not suffice: a scan can be replaced by another one with the same of both.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from pathlib import Path
 from typing import TypedDict
 
 from anomri.files import unchanged_stamp
-from anomri.preprocessing.reading.png_slices import picture_files
-from anomri.preprocessing.reading.tiff_slices import MASK, SLICE, slice_files
+from anomri.preprocessing.reading.png_slices import png_slice_files
+from anomri.preprocessing.reading.tiff_slices import MASK, SLICE, tiff_slice_files
 from anomri.scan import ScanFiles
 
 CHUNK = 1 << 20
 
 
 class Fingerprint(TypedDict):
-    """One file, or one folder of slices; only the name, never the folder it lies in.
+    """Fingerprint of one file or one folder of slices.
 
     Attributes:
-        name: file name.
+        name: file name, without its folder.
         size: bytes.
-        mtime_ns: last change.
-        stamp: the same again where nothing was touched; empty where that cannot be told.
-        sha256: of the content.
+        mtime_ns: time of the last change.
+        stamp: unchanged as long as the file was not touched; empty where that is unknown.
+        sha256: hash of the content.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Fingerprint(TypedDict):
 
 
 def fingerprints(files: ScanFiles, contrasts: Sequence[str]) -> dict[str, Fingerprint]:
-    """Return the fingerprint of every file that a subject is prepared from, by its role."""
+    """Return the fingerprint of each file that a subject is prepared from, by role."""
     paths = _paths(files, contrasts)
     return {role: _fingerprint(role, path) for role, path in paths.items()}
 
@@ -46,24 +46,24 @@ def fingerprints(files: ScanFiles, contrasts: Sequence[str]) -> dict[str, Finger
 def same_content(
     known: Mapping[str, Fingerprint], files: ScanFiles, contrasts: Sequence[str]
 ) -> bool:
-    """Say whether the files still hold what they held; reads only those that were touched."""
+    """Return whether the files have their known content; reads only those that were touched."""
     paths = _paths(files, contrasts)
     if set(paths) != set(known) or not all(path.exists() for path in paths.values()):
         return False
     return all(
-        _untouched(known[role], role, path) or known[role]["sha256"] == _content(role, path)
+        _untouched(known[role], role, path) or known[role]["sha256"] == _content_hash(role, path)
         for role, path in paths.items()
     )
 
 
-def refreshed(
+def with_current_stamps(
     known: Mapping[str, Fingerprint], files: ScanFiles, contrasts: Sequence[str]
 ) -> dict[str, Fingerprint]:
-    """Return ``known`` with the names, sizes and times of today."""
-    now: dict[str, Fingerprint] = {}
-    for role, path in _paths(files, contrasts).items():
-        now[role] = _fingerprint(role, path, known[role]["sha256"])
-    return now
+    """Return ``known`` with the current names, sizes, times and stamps."""
+    return {
+        role: _fingerprint(role, path, known[role]["sha256"])
+        for role, path in _paths(files, contrasts).items()
+    }
 
 
 def _paths(files: ScanFiles, contrasts: Sequence[str]) -> dict[str, Path]:
@@ -75,30 +75,30 @@ def _paths(files: ScanFiles, contrasts: Sequence[str]) -> dict[str, Path]:
     return paths
 
 
-def _fingerprint(role: str, path: Path, content: str = "") -> Fingerprint:
-    # Before the content is read: what is changed meanwhile has another stamp later.
+def _fingerprint(role: str, path: Path, sha256: str = "") -> Fingerprint:
+    # Stamped before the content is hashed, so that a change in between changes the stamp.
     stamp, (size, mtime_ns) = unchanged_stamp(_parts(role, path)), _stat(role, path)
     return Fingerprint(
         name=path.name,
         size=size,
         mtime_ns=mtime_ns,
         stamp=stamp,
-        sha256=content or _content(role, path),
+        sha256=sha256 or _content_hash(role, path),
     )
 
 
 def _untouched(known: Fingerprint, role: str, path: Path) -> bool:
-    held = known.get("stamp")  # older folders have none
-    return bool(held) and held == unchanged_stamp(_parts(role, path))
+    stamp = known.get("stamp")  # missing in older folders
+    return bool(stamp) and stamp == unchanged_stamp(_parts(role, path))
 
 
 def _parts(role: str, path: Path) -> list[Path]:
-    """Return the file itself, or the slices of a folder that play this role."""
+    """Return the file itself, or the slices of a folder that belong to the role."""
     if not path.is_dir():
         return [path]
-    if pictures := picture_files(path):
-        return pictures
-    return slice_files(path, MASK if role in ("brain", "truth") else SLICE)
+    if slices := png_slice_files(path):
+        return slices
+    return tiff_slice_files(path, MASK if role in ("brain", "truth") else SLICE)
 
 
 def _stat(role: str, path: Path) -> tuple[int, int]:
@@ -106,7 +106,7 @@ def _stat(role: str, path: Path) -> tuple[int, int]:
     return sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)
 
 
-def _content(role: str, path: Path) -> str:
+def _content_hash(role: str, path: Path) -> str:
     digest = hashlib.sha256()
     for part in _parts(role, path):
         if path.is_dir():

@@ -1,19 +1,18 @@
-"""Prepared scans on disk: plain NIfTI that any viewer opens and training maps into memory.
+"""Folders of prepared scans: NIfTI files that any viewer opens and training memory-maps.
 
 ::
 
     prepared/
-      prepared.json                 what was prepared: preparation, contrasts (and which of them
-                                a scan may lack), key, version
+      prepared.json                 preparation, contrasts (and which are optional), key, version
       sub-<label>/<contrast>.nii    float32, scaled, on the working grid
                   brain.nii         uint8
-                  truth.nii         uint8 label numbers, where there are any
+                  truth.nii         uint8 label numbers, if there are any
                   native_truth.nii.gz   the same on the input's own grid and axis order
-                  scan.json         subject, notes, grids, and the files it was made from
+                  scan.json         subject, notes, grids, and fingerprints of the input files
 
-A subject's folder appears at once, by renaming, or not at all. Whether a file has changed is told
-by its content, which is read only where the file system cannot exclude a change; of a file's place
-only its name is written down.
+A subject's folder is written atomically, by renaming. Changes of input files are detected by their
+content, which is read only where the file system cannot rule out a change. Paths of input files are
+not recorded, only their names.
 """
 
 from __future__ import annotations
@@ -33,44 +32,44 @@ from anomri.preprocessing.prepare import prepare_subject
 from anomri.preprocessing.prepared.fingerprints import (
     Fingerprint,
     fingerprints,
-    refreshed,
     same_content,
+    with_current_stamps,
 )
 from anomri.preprocessing.prepared.storage import (
     grid_entry,
     grid_of,
-    mapped,
+    memory_map,
     read_entry,
     read_header,
     write_json,
     write_scan,
 )
-from anomri.preprocessing.reading.subject import read_subject, with_unclear_noted
+from anomri.preprocessing.reading.subject import note_ambiguous_files, read_subject
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid, Labels, Mask, Note, Scan, ScanFiles, Volume
 
 HEADER = "prepared.json"
 SCAN = "scan.json"
-REFUSED = "*_desc-refused_qc.png"  # the picture of a scan that could not be prepared before
-FORMAT = 1  # raised whenever preparation gives other numbers for the same section
+REFUSED = "*_desc-refused_qc.png"  # figure of an earlier attempt at a scan that was refused
+FORMAT = 1  # increased whenever the same preparation section gives different values
 
 
 def is_prepared(folder: Path) -> bool:
-    """Say whether ``folder`` holds prepared scans."""
+    """Return whether ``folder`` is a folder of prepared scans."""
     return (folder / HEADER).is_file()
 
 
 class PreparedFolder:
-    """A folder of prepared scans, all made in the same way.
+    """A folder of scans that were all prepared in the same way.
 
     Args:
-        folder: made where it does not exist.
-        preparation: spacing, shape and intensities.
+        folder: created if it does not exist.
+        preparation: the recipe's preparation section.
         contrasts: channels of each scan, in order.
-        optional: those that a scan may lack.
+        optional: contrasts that a scan may lack.
 
     Raises:
-        UsageError: the folder already holds scans that were prepared in another way.
+        UsageError: the folder holds scans that were prepared differently.
     """
 
     def __init__(
@@ -85,14 +84,14 @@ class PreparedFolder:
         self.contrasts = tuple(contrasts)
         self.optional = tuple(name for name in self.contrasts if name in optional)
         if is_prepared(self.folder):
-            _refuse_other(self.folder, self._header())
+            _refuse_other_preparation(self.folder, self._header())
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / HEADER, self._header())
 
     @classmethod
     def open(cls, folder: Path) -> PreparedFolder:
-        """Open what is there, as it was prepared.
+        """Open an existing folder with the preparation that it was made with.
 
         Raises:
             UsageError: the folder holds no prepared scans.
@@ -107,19 +106,22 @@ class PreparedFolder:
         return cls(folder, preparation, header["contrasts"], header.get("optional", ()))
 
     def add(self, files: ScanFiles) -> bool:
-        """Prepare one subject and keep it; False where it is there already and unchanged.
+        """Prepare and store one subject, unless it is stored already and unchanged.
+
+        Returns:
+            Whether the subject was prepared.
 
         Raises:
-            ScanError: the subject cannot be prepared, another one has its label, or somebody else's
-                files are in its place.
+            ScanError: the subject cannot be prepared, another one has its label, or its folder
+                holds files that anomri did not write.
         """
         if self._is_current(files):
             return False
         target = self.folder / files.label
         _refuse_foreign(target)
-        there = [c for c in self.contrasts if c in files.contrasts or c not in self.optional]
-        noted = with_unclear_noted(files, self.contrasts)
-        subject = read_subject(noted, there, orientation=self.preparation.orientation)
+        contrasts = [c for c in self.contrasts if c in files.contrasts or c not in self.optional]
+        noted = note_ambiguous_files(files, self.contrasts)
+        subject = read_subject(noted, contrasts, orientation=self.preparation.orientation)
         scan = prepare_subject(subject, self.preparation)
         with replacing_folder(target) as draft:
             write_scan(draft, scan, subject.native_truth(self.preparation.mask_grid))
@@ -131,14 +133,14 @@ class PreparedFolder:
         return sorted(path.parent.name for path in self.folder.glob(f"sub-*/{SCAN}"))
 
     def index(self) -> list[tuple[str, str, bool | None]]:
-        """Return label, subject and healthy word of every scan, without reading a voxel."""
+        """Return label, subject and health (None where unknown) of each scan."""
         entries = ((label, self._read_entry(label)) for label in self.labels())
         return [(label, entry["subject"], entry["healthy"]) for label, entry in entries]
 
     def unclear(self) -> dict[str, str]:
-        """Return why nobody knows whether a subject is healthy, by label.
+        """Return why it is unknown whether a subject is healthy, by label.
 
-        Only for scans without expert labels whose data set has a table that should say it.
+        Only for scans without expert labels whose data set has a table that should state it.
         """
         entries = {label: self._read_entry(label) for label in self.labels()}
         return {
@@ -148,7 +150,7 @@ class PreparedFolder:
         }
 
     def load(self, label: str) -> Scan:
-        """Return one scan; with a single contrast its voxels stay on disk until they are used."""
+        """Return one scan; the voxels of a single contrast are memory-mapped."""
         entry = self._read_entry(label)
         contrasts = tuple(entry["contrasts"])
         grid = grid_of(entry["grid"])
@@ -168,16 +170,16 @@ class PreparedFolder:
         )
 
     def volume(self, label: str, contrast: str) -> Volume:
-        """Return (I, J, K) values of one contrast, mapped; a slice reads only itself."""
+        """Return the (I, J, K) values of one contrast, memory-mapped."""
         return self._mapped(label, contrast, "f4")
 
     def brain(self, label: str) -> Mask:
-        """Return the (I, J, K) brain mask, mapped."""
+        """Return the (I, J, K) brain mask, memory-mapped."""
         mask: Mask = self._mapped(label, "brain").view(np.bool_)
         return mask
 
     def truth(self, label: str) -> Labels | None:
-        """Return the (I, J, K) expert labels on the working grid, mapped, if there are any."""
+        """Return the (I, J, K) expert labels on the working grid, memory-mapped, or None."""
         return self._mapped(label, "truth") if self._path(label, "truth").is_file() else None
 
     def native_truth(self, label: str) -> tuple[Labels, Grid] | None:
@@ -186,7 +188,7 @@ class PreparedFolder:
         if not path.is_file():
             return None
         grid = grid_of(self._read_entry(label)["native"])
-        return mapped(path, shape=grid.shape), grid
+        return memory_map(path, shape=grid.shape), grid
 
     def _path(self, label: str, name: str) -> Path:
         return self.folder / label / f"{name}.nii"
@@ -201,7 +203,7 @@ class PreparedFolder:
                 f"Next: choose one of its {len(self.labels())} scans and of the contrasts "
                 f"{', '.join(self.contrasts)}, or prepare again."
             )
-        return mapped(path, kind=kind, shape=shape)
+        return memory_map(path, kind=kind, shape=shape)
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -218,7 +220,7 @@ class PreparedFolder:
         if not path.is_file():
             raise UsageError(
                 f"{label}: expected a scan prepared in {self.folder.name}, found none. "
-                "Next: see `labels()` for those that are there."
+                "Next: `labels()` lists those that exist."
             )
         return read_entry(path)
 
@@ -249,13 +251,13 @@ class PreparedFolder:
         known: Mapping[str, Fingerprint] = entry["files"]
         if not same_content(known, files, self.contrasts):
             return False
-        if (now := refreshed(known, files, self.contrasts)) != known:
-            write_json(path, {**entry, "files": now})
+        if (current := with_current_stamps(known, files, self.contrasts)) != known:
+            write_json(path, {**entry, "files": current})
         return True
 
 
 def _unclear(files: ScanFiles) -> str:
-    """Return why nobody knows whether a subject has lesions, and where; empty where it is known."""
+    """Return why it is unknown whether a subject has lesions; empty where it is known."""
     if files.healthy is not None:
         return ""
     return files.unclear.get("healthy", "") or files.unclear.get("truth", "")
@@ -265,26 +267,25 @@ def _matrix(rows: list[list[float]] | None) -> Affine | None:
     return None if rows is None else np.array(rows)
 
 
-def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
-    held = read_header(folder / HEADER)
-    parts = {name: name for name in ("format", "contrasts", "optional", "preparation")}
-    # Options that did not exist when the folder was made stand at their defaults.
-    section = Preparation(**held["preparation"]).model_dump(mode="json")
-    held = {"optional": [], **held, "preparation": section}
+def _refuse_other_preparation(folder: Path, wanted: Mapping[str, Any]) -> None:
+    stored = read_header(folder / HEADER)
+    # Options that did not exist when the folder was made get their defaults.
+    section = Preparation(**stored["preparation"]).model_dump(mode="json")
+    stored = {"optional": [], **stored, "preparation": section}
     differing = [
-        f"{name}: {held.get(part)} there, {wanted[part]} now"
-        for part, name in parts.items()
-        if held.get(part) != wanted[part]
+        f"{part}: {stored.get(part)} there, {wanted[part]} now"
+        for part in ("format", "contrasts", "optional", "preparation")
+        if stored.get(part) != wanted[part]
     ]
     if differing:
         raise UsageError(
-            f"{folder.name}: expected scans prepared in the same way, found others "
+            f"{folder.name}: expected scans prepared in the same way, found differences "
             f"({'; '.join(differing)}). Next: prepare into another folder."
         )
 
 
 def _refuse_foreign(target: Path) -> None:
-    """Keep what somebody else put where a scan belongs: a scan that is there is replaced whole."""
+    """Refuse a folder with files that anomri did not write, since its content is replaced."""
     if (target / SCAN).is_file():
         return
     for path in sorted(target.rglob("*")):
@@ -292,7 +293,7 @@ def _refuse_foreign(target: Path) -> None:
             raise ScanError(
                 path,
                 expected=f"nothing but a prepared scan in {target.name} of the folder to write to",
-                got="a file that anomri did not write, and keeps",
+                got="a file that anomri did not write and keeps",
                 next_step="write to another folder, or move the file elsewhere",
             )
 
@@ -302,7 +303,7 @@ def _refuse_other_subject(entry: Mapping[str, Any], files: ScanFiles) -> None:
         return
     raise ScanError(
         files.subject,
-        expected=f"a label of its own, got by keeping letters and digits: {files.label}",
+        expected=f"a unique label (the letters and digits of its name): {files.label}",
         got=f"one that {entry['subject']} has already",
         next_step="rename one of the two, or prepare them into different folders",
     )

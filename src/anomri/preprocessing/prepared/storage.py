@@ -1,4 +1,4 @@
-"""How a prepared scan is written: NIfTI and JSON, whole or not at all."""
+"""File formats of prepared scans: NIfTI and validated JSON."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Row = tuple[float, float, float, float]
 Matrix = tuple[Row, Row, Row, Row]
 
 
-class _Kept(BaseModel):
-    """What a newer version adds is kept."""
+class _Document(BaseModel):
+    """Part of a JSON document; fields of newer versions are kept."""
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
 
-class _Grid(_Kept):
+class _Grid(_Document):
     shape: tuple[PositiveInt, PositiveInt, PositiveInt]
     affine: Matrix
     sform_code: int
@@ -36,8 +36,8 @@ class _Grid(_Kept):
     qform: Matrix | None
 
 
-class _File(_Kept):
-    """A fingerprint, as :mod:`anomri.preprocessing.prepared.fingerprints` has it."""
+class _File(_Document):
+    """A fingerprint of :mod:`anomri.preprocessing.prepared.fingerprints`."""
 
     name: str
     size: int
@@ -46,7 +46,7 @@ class _File(_Kept):
     sha256: str
 
 
-class _Entry(_Kept):
+class _Entry(_Document):
     subject: str
     session: str | None
     healthy: bool | None
@@ -58,7 +58,7 @@ class _Entry(_Kept):
     files: dict[str, _File]
 
 
-class _Header(_Kept):
+class _Header(_Document):
     format: int
     preparation: Preparation
     contrasts: list[str] = Field(min_length=1)
@@ -66,7 +66,13 @@ class _Header(_Kept):
 
 
 def write_scan(folder: Path, scan: Scan, native_truth: Labels | None) -> None:
-    """Write contrasts, brain and truth of a scan into an existing folder."""
+    """Write contrasts, brain mask and expert labels of a scan into an existing folder.
+
+    Args:
+        folder: of the scan.
+        scan: on the working grid.
+        native_truth: expert labels on the native grid, if there are any.
+    """
     volumes = dict(zip(scan.contrasts, scan.image, strict=True))
     volumes["brain"] = scan.brain.astype(np.uint8)
     if scan.truth is not None:
@@ -85,18 +91,18 @@ def _save(volume: NDArray[Any], grid: Grid, path: Path) -> None:
     nib.save(image, path)
 
 
-def mapped(path: Path, *, kind: str = "u1", shape: tuple[int, ...] = ()) -> NDArray[Any]:
-    """Return the voxels of an uncompressed image without reading them.
+def memory_map(path: Path, *, kind: str = "u1", shape: tuple[int, ...] = ()) -> NDArray[Any]:
+    """Return the memory-mapped voxels of an uncompressed image.
+
+    The map is copy-on-write, because torch needs writable arrays; the file never changes.
 
     Args:
-        path: of the image.
-        kind: of its numbers, in NumPy's words.
-        shape: that it must have; empty where that is not known.
-
-    Copy on write: torch wants arrays that it could write to, and the file stays as it is.
+        path: path of the image.
+        kind: expected NumPy data type.
+        shape: expected shape; empty for any.
 
     Raises:
-        DamagedFile: it cannot be read, or is another one.
+        DamagedFile: unreadable, or of another data type or shape.
     """
     with undamaged(path, what="a prepared volume", next_step=PREPARE_AGAIN):
         image: Any = nib.load(path, mmap="c")
@@ -111,7 +117,7 @@ def mapped(path: Path, *, kind: str = "u1", shape: tuple[int, ...] = ()) -> NDAr
 
 
 def grid_entry(grid: Grid) -> dict[str, Any]:
-    """Return a grid as JSON; its affine in full, where NIfTI would keep single precision."""
+    """Return a grid as JSON, with the affine in the double precision that NIfTI lacks."""
     return {
         "shape": list(grid.shape),
         "affine": grid.affine.tolist(),
@@ -122,7 +128,7 @@ def grid_entry(grid: Grid) -> dict[str, Any]:
 
 
 def grid_of(entry: Mapping[str, Any]) -> Grid:
-    """Return the grid that :func:`grid_entry` wrote."""
+    """Return the grid of a JSON object that :func:`grid_entry` made."""
     i, j, k = entry["shape"]
     qform: Affine | None = None if entry["qform"] is None else np.array(entry["qform"])
     return Grid(
@@ -140,10 +146,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_entry(path: Path) -> dict[str, Any]:
-    """Read what ``scan.json`` says of a prepared scan; what older versions left out is not there.
+    """Read ``scan.json`` of a prepared scan, without fields that its version did not write.
 
     Raises:
-        DamagedFile: it is damaged, or something that every version wrote is missing.
+        DamagedFile: invalid JSON, or a required field is missing.
     """
     what = "what was prepared of a scan"
     entry = documents.read_json(path, _Entry, what=what, next_step=PREPARE_AGAIN)
@@ -151,10 +157,10 @@ def read_entry(path: Path) -> dict[str, Any]:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Read what ``prepared.json`` says of a folder of prepared scans.
+    """Read ``prepared.json`` of a folder of prepared scans.
 
     Raises:
-        DamagedFile: it is damaged, or something that every version wrote is missing.
+        DamagedFile: invalid JSON, or a required field is missing.
     """
     what = "how scans were prepared"
     header = documents.read_json(path, _Header, what=what, next_step=PREPARE_AGAIN)
@@ -162,5 +168,5 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON object, by renaming; jobs of an array may do so at the same time."""
+    """Write a JSON object atomically, so that jobs of an array may write it concurrently."""
     write_text(path, json.dumps(content, indent=1))

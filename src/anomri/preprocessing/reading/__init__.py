@@ -1,1 +1,1 @@
-"""Files and images in memory to arrays, each still on its own grid."""
+"""Reading of files and images in memory to arrays, each on its own grid."""

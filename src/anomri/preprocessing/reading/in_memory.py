@@ -1,4 +1,4 @@
-"""Images that a Python program holds: nibabel, SimpleITK, or an array with its affine."""
+"""Images in memory: SimpleITK images and arrays with their affine."""
 
 from __future__ import annotations
 
@@ -15,37 +15,40 @@ from anomri.errors import UnreadableScan, WrongShape
 from anomri.preprocessing.reading.raw_image import RawImage, checked_affine, spatial_shape
 from anomri.scan import Affine, Grid
 
-# An array is a NumPy array, a torch tensor, or anything else that NumPy makes an array of.
+# The array of a pair is a NumPy array, a torch tensor, or anything that NumPy can convert.
 ImageSource = str | PathLike[str] | SpatialImage | SimpleITK.Image | tuple[Any, Any]
 
 EXPECTED = "a path, a nibabel image, a SimpleITK image or a pair (array, affine)"
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's axes point left and posterior, ours do not
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK uses LPS+ coordinates
 
 
 def raw_image_of(source: object, name: str) -> RawImage | None:
-    """Return a SimpleITK image or an (array, affine) pair; None for paths and nibabel images.
+    """Convert a SimpleITK image or an (array, affine) pair.
 
     Args:
-        source: what the program gave.
-        name: what to call it in errors.
+        source: the image.
+        name: its name, for errors.
+
+    Returns:
+        The image; None for paths and nibabel images.
 
     Raises:
-        UnreadableScan: it is none of these, such as an array without its affine.
-        WrongShape: it has not three axes, or not one number per voxel.
+        UnreadableScan: none of these types, such as an array without its affine.
+        WrongShape: not one number per voxel on three axes.
     """
     if isinstance(source, str | Path | PathLike | SpatialImage):
         return None
     if isinstance(source, SimpleITK.Image):
-        return _of_simpleitk(source, name)
+        return _raw_image_of_simpleitk(source, name)
     if isinstance(source, tuple | list) and len(source) == 2:
-        return _native(_array(source[0], name), _affine(source[1], name), name)
-    raise _unknown(source, name)
+        return _raw_image(_as_array(source[0], name), _as_affine(source[1], name), name)
+    raise _unknown_type(source, name)
 
 
-def _of_simpleitk(image: SimpleITK.Image, name: str) -> RawImage:
-    """Read (I, J, K) values and the RAS affine; ITK keeps arrays as K, J, I and points in LPS."""
+def _raw_image_of_simpleitk(image: SimpleITK.Image, name: str) -> RawImage:
+    # ITK stores arrays as (K, J, I) and coordinates as LPS+.
     if image.GetNumberOfComponentsPerPixel() != 1:
-        raise _no_numbers(f"{image.GetNumberOfComponentsPerPixel()} numbers per voxel", name)
+        raise _not_scalar(f"{image.GetNumberOfComponentsPerPixel()} numbers per voxel", name)
     dimensions = image.GetDimension()
     values = np.asarray(SimpleITK.GetArrayFromImage(image)).T
     affine = np.eye(4)
@@ -53,41 +56,41 @@ def _of_simpleitk(image: SimpleITK.Image, name: str) -> RawImage:
         direction = np.array(image.GetDirection()).reshape(dimensions, dimensions)[:3, :3]
         affine[:3, :3] = direction * np.array(image.GetSpacing()[:3])
         affine[:3, 3] = image.GetOrigin()[:3]
-    return _native(values, LPS_TO_RAS @ affine, name)
+    return _raw_image(values, LPS_TO_RAS @ affine, name)
 
 
-def _native(values: NDArray[Any], affine: Affine, name: str) -> RawImage:
+def _raw_image(values: NDArray[Any], affine: Affine, name: str) -> RawImage:
     shape = spatial_shape(values.shape, name)
     if values.dtype.kind not in "buif":
-        raise _no_numbers(f"values of type {values.dtype}", name)
+        raise _not_scalar(f"values of type {values.dtype}", name)
     with np.errstate(over="ignore"):
-        numbers = values.reshape(shape).astype(np.float32)  # a copy: the program keeps its own
-    return RawImage(name, numbers, Grid(shape=shape, affine=checked_affine(affine, name)))
+        copy = values.reshape(shape).astype(np.float32)  # the caller's array stays unchanged
+    return RawImage(name, copy, Grid(shape=shape, affine=checked_affine(affine, name)))
 
 
-def _array(held: Any, name: str) -> NDArray[Any]:
-    """Return an array or a tensor of any device as NumPy array."""
-    if hasattr(held, "detach"):  # a torch tensor; NumPy has no bfloat16
-        held = held.detach().cpu()
-        held = held.float() if held.is_floating_point() else held
-        held = held.numpy()
-    if not hasattr(held, "__array__"):
-        raise _unknown(held, name)
-    return np.asarray(held)
+def _as_array(values: Any, name: str) -> NDArray[Any]:
+    """Return an array, or a tensor on any device, as a NumPy array."""
+    if hasattr(values, "detach"):  # a torch tensor; NumPy has no bfloat16
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+        values = values.numpy()
+    if not hasattr(values, "__array__"):
+        raise _unknown_type(values, name)
+    return np.asarray(values)
 
 
-def _affine(held: Any, name: str) -> Affine:
+def _as_affine(values: Any, name: str) -> Affine:
     try:
-        numbers = np.asarray(held.detach().cpu() if hasattr(held, "detach") else held)
+        numbers = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
         matrix: Affine = numbers.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise _no_affine(type(held).__name__, name) from error
+        raise _not_affine(type(values).__name__, name) from error
     if matrix.shape != (4, 4):
-        raise _no_affine(" x ".join(map(str, matrix.shape)) or "one number", name)
+        raise _not_affine(" x ".join(map(str, matrix.shape)) or "one number", name)
     return matrix
 
 
-def _no_affine(got: str, name: str) -> UnreadableScan:
+def _not_affine(got: str, name: str) -> UnreadableScan:
     return UnreadableScan(
         name,
         expected="a pair (array, affine) whose affine has 4 x 4 numbers",
@@ -96,7 +99,7 @@ def _no_affine(got: str, name: str) -> UnreadableScan:
     )
 
 
-def _no_numbers(got: str, name: str) -> WrongShape:
+def _not_scalar(got: str, name: str) -> WrongShape:
     return WrongShape(
         name,
         expected="one number per voxel",
@@ -105,13 +108,13 @@ def _no_numbers(got: str, name: str) -> WrongShape:
     )
 
 
-def _unknown(source: object, name: str) -> UnreadableScan:
+def _unknown_type(source: object, name: str) -> UnreadableScan:
     kind = f"{type(source).__module__}.{type(source).__qualname__}".removeprefix("builtins.")
     shape = getattr(source, "shape", None)
-    held = f" of shape {tuple(shape)}, which does not say where its voxels lie" if shape else ""
+    detail = f" of shape {tuple(shape)}, without the position of its voxels" if shape else ""
     return UnreadableScan(
         name,
         expected=EXPECTED,
-        got=f"{kind}{held}",
+        got=f"{kind}{detail}",
         next_step="give (array, affine), with the 4 x 4 affine from voxel index to RAS+ mm",
     )

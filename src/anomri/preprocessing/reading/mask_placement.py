@@ -1,7 +1,7 @@
-"""Masks onto the scan that they were drawn on, or a refusal where their headers cannot be right.
+"""Resampling of masks to the grid of their scan, with a check of their headers.
 
-Programs that save a mask as a bare array lose its header. Its voxels are then those of the scan,
-and its affine says that they lie elsewhere.
+Programs that save a mask as a bare array lose its header. The mask then has the scan's voxels but
+another affine, which would place it elsewhere.
 """
 
 from __future__ import annotations
@@ -10,33 +10,33 @@ import numpy as np
 
 from anomri.errors import GridMismatch, UsageError
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.resampling import corners, place, same_grid
+from anomri.preprocessing.resampling import corners, resample_image, same_grid
 from anomri.scan import Grid
 
 MASK_GRIDS = ("auto", "header", "scan")
-NEAR = 1.5  # of the longest voxel side: how far corners of one field of view may lie apart
+SAME_FIELD = 1.5  # of the longest voxel side: maximum distance between corners
 
 
-def place_mask(mask: RawImage, onto: Grid, mask_grid: str = "auto") -> RawImage:
-    """Return a mask on the grid of its scan, each voxel from its nearest.
+def place_mask(mask: RawImage, grid: Grid, mask_grid: str = "auto") -> RawImage:
+    """Return a mask on the grid of its scan, by nearest-neighbour interpolation.
 
     Args:
-        mask: as read.
-        onto: the scan's grid.
-        mask_grid: ``header`` believes the mask's header; ``scan`` takes its voxels for those of
-            the scan where it has as many; ``auto`` refuses where the two differ. A file without a
-            voxel size takes the scan's grid in any case.
+        mask: as read from its file.
+        grid: the scan's grid.
+        mask_grid: ``header`` trusts the mask's header; ``scan`` assigns the scan's grid to a mask
+            of the same shape; ``auto`` refuses where the two differ. A file without a voxel size
+            always gets the scan's grid.
 
     Raises:
-        GridMismatch: ``auto``, and a mask of the scan's shape lies elsewhere by its header; or
-            the two do not meet in the world.
-        UsageError: there is no such ``mask_grid``.
+        GridMismatch: with ``auto``, a mask of the scan's shape lies elsewhere according to its
+            header; or mask and scan do not overlap in world space.
+        UsageError: unknown ``mask_grid``.
     """
     check_mask_grid(mask_grid)
-    alike = mask.grid.shape == onto.shape
-    if alike and (mask_grid == "scan" or not mask.spacing_known):
-        return RawImage(mask.name, mask.values, onto, notes=mask.notes)
-    if mask_grid == "auto" and alike and not _same_field(mask.grid, onto):
+    same_shape = mask.grid.shape == grid.shape
+    if same_shape and (mask_grid == "scan" or not mask.spacing_known):
+        return RawImage(mask.name, mask.values, grid, notes=mask.notes)
+    if mask_grid == "auto" and same_shape and not _same_field(mask.grid, grid):
         raise GridMismatch(
             mask.name,
             expected="a mask that lies where its scan lies",
@@ -44,14 +44,14 @@ def place_mask(mask: RawImage, onto: Grid, mask_grid: str = "auto") -> RawImage:
             next_step="use --mask-grid scan if its voxels are those of the scan, --mask-grid "
             "header if its header is right, or copy the scan's header to it",
         )
-    return place(mask, onto, linear=False)
+    return resample_image(mask, grid, linear=False)
 
 
 def check_mask_grid(mask_grid: str) -> None:
-    """Raise unless there is such an option.
+    """Check the value of the option ``mask_grid``.
 
     Raises:
-        UsageError: there is none.
+        UsageError: unknown value.
     """
     if mask_grid not in MASK_GRIDS:
         raise UsageError(
@@ -60,8 +60,8 @@ def check_mask_grid(mask_grid: str) -> None:
 
 
 def _same_field(a: Grid, b: Grid) -> bool:
-    """Say whether two grids cover one field of view, whichever way their axes run."""
+    """Return whether two grids cover the same field of view, with axes in any direction."""
     if same_grid(a, b):
         return True
-    apart = np.linalg.norm(corners(a)[:, None] - corners(b), axis=-1).min(axis=1)
-    return bool(apart.max() <= NEAR * max(*a.spacing, *b.spacing))
+    distances = np.linalg.norm(corners(a)[:, None] - corners(b), axis=-1).min(axis=1)
+    return bool(distances.max() <= SAME_FIELD * max(*a.spacing, *b.spacing))

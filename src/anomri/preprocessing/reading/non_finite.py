@@ -1,7 +1,7 @@
-"""Voxels that are no numbers: background outside the brain, a refusal within it.
+"""NaN and infinite voxels: background outside the brain, refused inside it.
 
-Other programs write NaN where they saw nothing: beyond the field of view after resampling, and
-outside the brain after skull-stripping. A division by an empty background leaves infinite values.
+Other programs write NaN beyond the field of view after resampling, and outside the brain after
+skull-stripping. Dividing by an empty background leaves infinite values.
 """
 
 from __future__ import annotations
@@ -11,72 +11,72 @@ from dataclasses import replace
 import numpy as np
 
 from anomri.errors import BadIntensities
-from anomri.preprocessing.components import filled
+from anomri.preprocessing.connected_components import fill_holes
 from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.scan import Mask, Note, NoteKind
 
-MAX_RIM_SHARE = 0.1  # of the brain: masks of two programs differ at the rim by no more
+MAX_RIM_FRACTION = 0.1  # of the brain: brain masks of two programs differ less at the rim
 
 
-def as_background(native: RawImage) -> RawImage:
-    """Return an image whose NaN and infinite voxels hold the background's value.
+def replace_non_finite(image: RawImage) -> RawImage:
+    """Replace NaN and infinite voxels with the background's value, and note how many.
 
-    That is 0, or the lowest value where there are lower ones. ``undefined`` remembers which they
-    were.
+    The background's value is 0, or the lowest finite value if that is negative. ``undefined`` of
+    the result marks the replaced voxels.
 
     Raises:
-        BadIntensities: no voxel is a finite number.
+        BadIntensities: no voxel is finite.
     """
-    values = native.values
-    # The extremes tell: NaN survives both. Looking at each voxel is left to the rare case.
+    values = image.values
+    # NaN propagates to minimum and maximum, so that most images need no test of each voxel.
     if np.isfinite([values.min(), values.max()]).all():
-        return native
+        return image
     undefined: Mask = ~np.isfinite(values)
     if undefined.all():
-        raise _refusal(native, int(undefined.sum()), "in all of the image")
+        raise _refusal(image, int(undefined.sum()), "in all of the image")
     lowest = min(float(values[~undefined].min()), 0.0)
     values = np.where(undefined, np.float32(lowest), values)
     count = int(undefined.sum())
-    text = f"{native.name}: {count} voxels that are NaN or infinite, taken as background"
+    text = f"{image.name}: {count} voxels that are NaN or infinite, taken as background"
     note = Note(NoteKind.INTENSITIES, text)
-    return replace(native, values=values, undefined=undefined, notes=(*native.notes, note))
+    return replace(image, values=values, undefined=undefined, notes=(*image.notes, note))
 
 
-def refuse_within(native: RawImage, undefined: Mask, brain: Mask) -> None:
-    """Raise where the brain holds voxels that are no numbers; a thin rim of them is background.
+def refuse_non_finite_in_brain(image: RawImage, undefined: Mask, brain: Mask) -> None:
+    """Refuse NaN and infinite voxels inside the brain; a thin rim of them counts as background.
 
     Args:
-        native: the image, for its name.
-        undefined: (I, J, K), which voxels are no numbers.
-        brain: (I, J, K), on the same grid.
+        image: the image, for its name.
+        undefined: (I, J, K) bool, NaN and infinite voxels.
+        brain: (I, J, K) bool, on the same grid.
 
     Raises:
-        BadIntensities: the rest of the brain encloses some, or they are a tenth of it.
+        BadIntensities: the brain encloses such voxels, or they are more than a tenth of it.
     """
-    lost = undefined & brain
-    if not lost.any():
+    undefined_brain = undefined & brain
+    if not undefined_brain.any():
         return
-    enclosed = undefined & filled(brain & ~undefined)
+    enclosed = undefined & fill_holes(brain & ~undefined)
     if enclosed.any():
-        raise _refusal(native, int(enclosed.sum()), "inside the brain")
-    if lost.sum() > MAX_RIM_SHARE * brain.sum():
-        raise _refusal(native, int(lost.sum()), "in the brain")
+        raise _refusal(image, int(enclosed.sum()), "inside the brain")
+    if undefined_brain.sum() > MAX_RIM_FRACTION * brain.sum():
+        raise _refusal(image, int(undefined_brain.sum()), "in the brain")
 
 
-def refuse_not_finite(native: RawImage) -> None:
-    """Raise unless every voxel of a mask or a map is a finite number.
+def refuse_non_finite(image: RawImage) -> None:
+    """Refuse a mask or a map with NaN or infinite voxels.
 
     Raises:
-        BadIntensities: with the count of those that are not.
+        BadIntensities: with their count.
     """
-    values = native.values
+    values = image.values
     if not np.isfinite([values.min(), values.max()]).all():
-        raise _refusal(native, int(values.size - np.count_nonzero(np.isfinite(values))), "")
+        raise _refusal(image, int(values.size - np.count_nonzero(np.isfinite(values))), "")
 
 
-def _refusal(native: RawImage, count: int, where: str) -> BadIntensities:
+def _refusal(image: RawImage, count: int, where: str) -> BadIntensities:
     return BadIntensities(
-        native.name,
+        image.name,
         expected="finite values",
         got=f"{count} voxels that are NaN or infinite {where}".rstrip(),
         next_step="export the scan again; NaN is taken as background outside the brain only",

@@ -1,4 +1,4 @@
-"""Headers that do not say how the head lies, and what the user says in their place."""
+"""Orientation of images whose headers do not state it, as given by the user."""
 
 from __future__ import annotations
 
@@ -8,63 +8,60 @@ import nibabel as nib
 import numpy as np
 
 from anomri.errors import UnreadableScan, UsageError
-from anomri.preprocessing.reading.raw_image import RawImage
+from anomri.preprocessing.reading.raw_image import RawImage, centred_affine
 from anomri.scan import Affine, Grid, Note, NoteKind
 
-AXES = ("LR", "PA", "IS")  # the two directions of each axis of the world
+AXES = ("LR", "PA", "IS")  # the two directions of each anatomical axis
 
 
 def check_orientation(letters: str) -> str:
-    """Return ``letters`` in capitals, such as ``RAS``; empty stays empty.
+    """Return an orientation code in capitals, such as ``RAS``; empty stays empty.
 
     Raises:
-        UsageError: they do not name one direction of each axis.
+        UsageError: the letters are not one direction of each anatomical axis.
     """
     code = letters.upper()
-    named = sorted(next((axis for axis in AXES if one in axis), one) for one in code)
+    named = sorted(next((axis for axis in AXES if letter in axis), letter) for letter in code)
     if code and named != sorted(AXES):
         raise UsageError(
             f"orientation '{letters}': expected three letters, one of L or R, one of P or A and "
-            "one of I or S, such as RAS or LPS: where the axes of the file point. "
-            "Next: look at the scan in a viewer, and name its axes."
+            "one of I or S, such as RAS or LPS: the directions of the file's axes. "
+            "Next: open the scan in a viewer and name the directions of its axes."
         )
     return code
 
 
-def oriented(native: RawImage, orientation: str = "") -> RawImage:
-    """Return an image whose header says how it lies, or lies as the user says.
+def apply_orientation(image: RawImage, orientation: str = "") -> RawImage:
+    """Give an image the user's orientation if its header states none.
 
     Args:
-        native: as read.
-        orientation: where its axes point, such as ``RAS``; used where the header says nothing.
+        image: as read from its file.
+        orientation: direction of its axes, such as ``RAS``.
 
     Raises:
-        UnreadableScan: neither header nor user says it.
-        UsageError: the letters name no orientation.
+        UnreadableScan: neither the header nor the user states the orientation.
+        UsageError: invalid orientation code.
     """
     code = check_orientation(orientation)
-    if native.orientation_known:
-        return native
+    if image.orientation_known:
+        return image
     if not code:
         raise UnreadableScan(
-            native.name,
-            expected="a header that says how the head lies",
+            image.name,
+            expected="a header that states the orientation of the head",
             got="sform and qform codes of 0",
-            next_step="say it with --orientation (in Python: orientation=), such as RAS or LPS, "
+            next_step="state it with --orientation (in Python: orientation=), such as RAS or LPS, "
             "or convert the original DICOM files again, for example with dcm2niix",
         )
-    grid = Grid(shape=native.grid.shape, affine=_affine(native.grid, code))
-    text = f"{native.name}: the header does not say how the head lies: {code} was given"
+    grid = Grid(shape=image.grid.shape, affine=_affine(image.grid, code))
+    text = f"{image.name}: the header does not say how the head lies: {code} was given"
     note = Note(NoteKind.GEOMETRY, text)
-    return replace(native, grid=grid, orientation_known=True, notes=(*native.notes, note))
+    return replace(image, grid=grid, orientation_known=True, notes=(*image.notes, note))
 
 
 def _affine(grid: Grid, code: str) -> Affine:
-    """Return the affine whose axes point as ``code`` says, around the volume's middle."""
-    turn = nib.orientations.axcodes2ornt(tuple(code))
-    affine = np.zeros((4, 4))
-    for axis, (world, sign) in enumerate(turn):
-        affine[int(world), axis] = sign * grid.spacing[axis]
-    affine[:3, 3] = -affine[:3, :3] @ (np.array(grid.shape) - 1) / 2
-    affine[3, 3] = 1
-    return affine
+    """Return the affine with axes along ``code`` and the origin in the volume's centre."""
+    axes = np.zeros((3, 3))
+    for axis, (world, sign) in enumerate(nib.orientations.axcodes2ornt(tuple(code))):
+        axes[int(world), axis] = sign * grid.spacing[axis]
+    return centred_affine(axes, grid.shape)

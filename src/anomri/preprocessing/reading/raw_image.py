@@ -1,4 +1,4 @@
-"""One image as its file stores it, and the checks that its geometry must pass."""
+"""One image in its file's own axis order, and checks of its shape and affine."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import BadIntensities, UnreadableScan, WrongShape
-from anomri.scan import Affine, Grid, Labels, Mask, Note
+from anomri.scan import Affine, Grid, Labels, Mask, Note, NoteKind
 
 MAX_VOXELS = 2**30  # 4 GiB as float32, eight times a 512 x 512 x 512 scan
 MIN_SLICES = 3
-VOXEL_MM = (0.05, 30.0)  # finer and coarser ones are metres, or a damaged header
-FARTHEST_MM = 1e9  # from the world's origin: beyond it a step of one voxel is lost in rounding
+VOXEL_MM = (0.05, 30.0)  # other sizes mean metres, or a damaged header
+MAX_OFFSET_MM = 1e9  # from the world's origin; beyond it rounding loses steps of one voxel
+SPACING_UNKNOWN = Note(NoteKind.VOXEL_SIZE, "the file holds no voxel size")
 SINGULAR = 1e-6  # determinant relative to the product of the axes' lengths
 
 
@@ -25,11 +26,11 @@ class RawImage:
     Attributes:
         name: file name, for errors and notes.
         values: (I, J, K) in the file's order.
-        grid: where they lie.
+        grid: grid of the values.
         spacing_known: False where the file holds no voxel size.
-        notes: what a reader must know of the file.
-        orientation_known: False where the header does not say how the head lies.
-        undefined: (I, J, K) bool, voxels that are NaN or infinite in the file; None for none.
+        notes: remarks on the file, for the user.
+        orientation_known: False where the header does not state the orientation of the head.
+        undefined: (I, J, K) bool, NaN or infinite voxels of the file; None where there are none.
     """
 
     name: str
@@ -40,7 +41,7 @@ class RawImage:
     orientation_known: bool = True
     undefined: Mask | None = None
 
-    def holding(self, values: NDArray[Any]) -> RawImage:
+    def with_values(self, values: NDArray[Any]) -> RawImage:
         """Return the same image with other values."""
         return replace(self, values=values)
 
@@ -48,7 +49,7 @@ class RawImage:
         """Return (I, J, K) bool, True above zero.
 
         Raises:
-            BadIntensities: not one voxel is above zero.
+            BadIntensities: no voxel is above zero.
         """
         mask: Mask = self.values > 0
         if not mask.any():
@@ -56,15 +57,15 @@ class RawImage:
                 self.name,
                 expected="a mask with voxels above zero",
                 got="none",
-                next_step="leave the mask out, or give the right file",
+                next_step="omit the mask, or give the right file",
             )
         return mask
 
     def labels(self) -> Labels:
-        """Return (I, J, K) label numbers as they stand in the file.
+        """Return (I, J, K) label numbers as in the file.
 
         Raises:
-            BadIntensities: a value is no whole number from 0 to 255.
+            BadIntensities: a value is not a whole number from 0 to 255.
         """
         rounded = np.rint(self.values)
         low, high = float(rounded.min()), float(rounded.max())
@@ -81,10 +82,10 @@ class RawImage:
 
 
 def spatial_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:
-    """Return the three spatial axes of ``shape``; trailing axes of length 1 are dropped.
+    """Return the three spatial axes of ``shape``, without trailing axes of length 1.
 
     Raises:
-        WrongShape: there are not three axes, one is too short, or there are too many voxels.
+        WrongShape: not three axes, an axis that is too short, or too many voxels.
     """
     kept = tuple(int(n) for n in shape)
     while len(kept) > 3 and kept[-1] == 1:
@@ -119,11 +120,11 @@ _AXES = "save the volume you mean to a file of its own, for example with nibabel
 
 
 def checked_affine(affine: Affine | None, name: str) -> Affine:
-    """Return ``affine`` as float64 if it can be inverted.
+    """Return ``affine`` as float64 if it is plausible for a scan of a head.
 
     Raises:
-        UnreadableScan: it is missing, not finite, or folds the volume flat; its voxels are none of
-            a head's.
+        UnreadableScan: missing, not finite or singular, with implausible voxel sizes, or too far
+            from the world's origin.
     """
     matrix = np.eye(4) if affine is None else np.asarray(affine, dtype=np.float64)
     finite = bool(np.isfinite(matrix).all())
@@ -143,21 +144,29 @@ def checked_affine(affine: Affine | None, name: str) -> Affine:
             got=" x ".join(f"{mm:.3g}" for mm in lengths) + " mm",
             next_step="check voxel size and units in its header, or convert the scan again",
         )
-    if np.abs(matrix[:3, 3]).max() > FARTHEST_MM:
+    if np.abs(matrix[:3, 3]).max() > MAX_OFFSET_MM:
         raise UnreadableScan(
             name,
-            expected=f"a volume within {FARTHEST_MM:g} mm of the world's origin",
+            expected=f"a volume within {MAX_OFFSET_MM:g} mm of the world's origin",
             got=" x ".join(f"{mm:.3g}" for mm in matrix[:3, 3]) + " mm",
             next_step="check the offsets in its header, or convert the scan again",
         )
     return matrix
 
 
+def centred_affine(axes: NDArray[np.float64], shape: tuple[int, int, int]) -> Affine:
+    """Return the affine of (3, 3) ``axes`` with the origin in the centre of the volume."""
+    affine = np.eye(4)
+    affine[:3, :3] = axes
+    affine[:3, 3] = -affine[:3, :3] @ (np.array(shape) - 1) / 2
+    return affine
+
+
 def refuse_constant(values: NDArray[np.float32], name: str) -> None:
-    """Raise if all voxels are the same.
+    """Refuse an image with the same value in every voxel.
 
     Raises:
-        BadIntensities: they are.
+        BadIntensities: all values are equal.
     """
     low = float(values.min())
     if low < float(values.max()):

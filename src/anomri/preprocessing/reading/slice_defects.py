@@ -1,22 +1,22 @@
-"""Slices that do not belong to their scan: blank, constant, dark, bright, of another image.
+"""Defective slices: blank, constant, dark, bright, or of another image.
 
-Lost packets, interleaves without signal and phase images among magnitude leave single slices that
-their neighbours on both sides contradict. Along each axis of the file a slice is compared with the
-mean m of its nearest good neighbours a and b, where both show the head:
+Lost packets, interleaves without signal and phase images among magnitude images leave single
+slices that contradict their neighbours on both sides. Along each axis of the file a slice v is
+compared with the mean m of its nearest good neighbours a and b, where both show the head. It is
+defective if
 
-* its values are all but the same, standard deviation below 1 % of the scan's scale, and those of
-  m are others;
-* its distance from m, relative to that between a and b, mean |v - m| / mean |a - b|, is above 1.6;
-* its mean brightness is below 0.6 or above 1.7 of that of m.
+* it is nearly constant (standard deviation below 1 % of the scan's scale) where m is not;
+* its distance from m relative to that between a and b, mean |v - m| / mean |a - b|, is above 1.6;
+* its mean brightness relative to that of m is below 0.6 or above 1.7.
 
-The worst one is set aside, then its neighbours are compared again. Measured on 137 real scans
-(1-8 mm slices, stripped and whole heads, FLAIR, T1, T1CE and T2): a relative distance of at most
-1.24 and a brightness between 0.78 and 1.31, so that none of them is accused. Asking the second
-neighbours too would show two phase images in a row, but accuses 5 of the 137. Slices at the ends
-have one neighbour only and are not looked at.
+The worst slice is removed, then its neighbours are compared again. In 137 real scans (slices of
+1-8 mm, stripped and whole heads, FLAIR, T1, T1CE and T2) the relative distance is 1.24 at most and
+the relative brightness 0.78 to 1.31, so that no slice of them counts as defective. Comparing with
+the second neighbours too would find two phase images in a row, but accuses 5 of the 137. Slices at
+the ends have one neighbour only and are not checked.
 
 A defective slice is interpolated from its neighbours, so that the brain on both sides of it is
-looked at; notes name it. A slice that repeats the one before it is named and stays.
+still analysed, and noted. A slice that repeats the previous one is noted and kept.
 """
 
 from __future__ import annotations
@@ -31,71 +31,75 @@ from anomri.errors import QualityRefused
 from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.scan import Mask, Note, NoteKind, Volume
 
-FLAT = 0.01  # standard deviation, of the scan's scale
-SMOOTH = 0.05  # of the scale: neighbours are taken to be as far apart, where they are nearly equal
-FAR = 1.6  # distance from the neighbours' mean, relative to the neighbours' own
+CONSTANT_SD = 0.01  # of the scan's scale
+MIN_DISTANCE = 0.05  # of the scale, assumed between neighbours that are nearly equal
+MAX_RELATIVE_DISTANCE = 1.6  # from the neighbours' mean, relative to that between the neighbours
 BRIGHTNESS = (0.6, 1.7)  # relative to the neighbours
-SHOWN = 0.1  # of the scale above the background: what is brighter is head
-OVERLAP = 0.2  # of the largest slice of the head: both neighbours show so much of it
-MAX_SHARE = 0.1  # of the slices: more are no single defects
-MAX_GAP_MM = 20.0  # between good neighbours: beyond it interpolation is invention
-LOOKED_AT = 80  # voxels along the shorter side of a slice that are enough to judge it
+FOREGROUND = 0.1  # of the foreground's range above the background
+MIN_OVERLAP = 0.2  # of the head's largest slice, shown by both neighbours
+MAX_FRACTION = 0.1  # of the slices; more are not single defects
+MAX_GAP_MM = 20.0  # between good neighbours; interpolation across more would be guesswork
+SAMPLES = 80  # voxels along the shorter side of a slice that suffice to compare it
 
 Slices = NDArray[np.float32]  # (K, N), K slices of N voxels
 
 
 @dataclass(slots=True)
-class _Axis:
-    """The slices along one axis, a part of their voxels.
+class _SliceStack:
+    """The slices along one axis, with some of their voxels.
 
     Attributes:
-        values: (K, N), above the background or the lowest that is shown.
-        shown: (K, N) bool, where the head is.
-        scale: the scan's.
-        bad: slices that were set aside.
+        values: (K, N), above the background or the lowest value of the head.
+        head: (K, N) bool, voxels of the head.
+        scale: the scan's range of intensities.
+        bad: defective slices.
+        min_overlap: voxels of the head that two neighbours must share.
+        shows_head: for each slice, whether it shows any head.
     """
 
     values: Slices
-    shown: Mask
+    head: Mask
     scale: float
     bad: set[int] = field(default_factory=set)
-    enough: float = field(init=False)
-    filled: list[bool] = field(init=False)
+    min_overlap: float = field(init=False)
+    shows_head: list[bool] = field(init=False)
 
     def __post_init__(self) -> None:
-        area = self.shown.sum(axis=1)
-        self.enough = OVERLAP * int(area.max())
-        self.filled = list(area >= 0.01 * area.max())
+        area = self.head.sum(axis=1)
+        self.min_overlap = MIN_OVERLAP * int(area.max())
+        self.shows_head = list(area >= 0.01 * area.max())
 
     def neighbours(self, k: int) -> tuple[int, int] | None:
-        """Return the nearest good slices on both sides."""
-        good = [n for n, filled in enumerate(self.filled) if filled and n not in self.bad]
+        """Return the nearest good slices on both sides; None at the ends."""
+        good = [n for n, shown in enumerate(self.shows_head) if shown and n not in self.bad]
         before, after = [n for n in good if n < k], [n for n in good if n > k]
         return (before[-1], after[0]) if before and after else None
 
     def score(self, k: int) -> float:
-        """Return how far a slice is from what its neighbours let expect; 0 where it fits."""
+        """Return the relative distance of a slice from its neighbours; 0 where it fits."""
         pair = self.neighbours(k)
         if pair is None:
             return 0.0
-        both = self.shown[pair[0]] & self.shown[pair[1]]
-        if np.count_nonzero(both) < self.enough:
+        both = self.head[pair[0]] & self.head[pair[1]]
+        if np.count_nonzero(both) < self.min_overlap:
             return 0.0
         a, v, b = (self.values[n][both] for n in (pair[0], k, pair[1]))
         mean = (a + b) / 2
         distance = float(np.abs(v - mean).mean())
-        if v.std(dtype=np.float64) < FLAT * self.scale and distance > 2 * SMOOTH * self.scale:
+        smallest = MIN_DISTANCE * self.scale
+        if v.std(dtype=np.float64) < CONSTANT_SD * self.scale and distance > 2 * smallest:
             return float("inf")
-        far = distance / max(float(np.abs(a - b).mean()), SMOOTH * self.scale)
-        bright = float(v.mean() / max(float(mean.mean()), 1e-6 * self.scale))
+        relative = distance / max(float(np.abs(a - b).mean()), smallest)
+        brightness = float(v.mean() / max(float(mean.mean()), 1e-6 * self.scale))
         low, high = BRIGHTNESS
-        return far if far > FAR or not low <= bright <= high else 0.0
+        defective = relative > MAX_RELATIVE_DISTANCE or not low <= brightness <= high
+        return relative if defective else 0.0
 
-    def find(self, most: int) -> list[int]:
-        """Return defective slices, the worst first; at most ``most`` + 1 of them."""
+    def find_defects(self, limit: int) -> list[int]:
+        """Find defective slices, at most ``limit`` + 1, the worst first; return them sorted."""
         count = len(self.values)
         scores = [self.score(k) for k in range(count)]
-        while max(scores) > 0 and len(self.bad) <= most:
+        while max(scores) > 0 and len(self.bad) <= limit:
             worst = int(np.argmax(scores))
             self.bad.add(worst)
             scores[worst] = 0.0
@@ -104,100 +108,103 @@ class _Axis:
         return sorted(self.bad)
 
     def repeated(self) -> list[int]:
-        """Return slices of the head that are equal to the one before them."""
-        area = self.shown.sum(axis=1)
+        """Return slices of the head that equal the previous slice."""
+        area = self.head.sum(axis=1)
         return [
             k
             for k in range(1, len(self.values))
-            if area[k] >= max(self.enough, 1) and np.array_equal(self.values[k], self.values[k - 1])
+            if area[k] >= max(self.min_overlap, 1)
+            and np.array_equal(self.values[k], self.values[k - 1])
         ]
 
 
-def without_defects(native: RawImage) -> RawImage:
-    """Return an image whose defective slices are interpolated, with notes that name them.
+def repair_defective_slices(image: RawImage) -> RawImage:
+    """Interpolate the defective slices of an image, and note them.
 
     Raises:
-        QualityRefused: more than a tenth of the slices are defective, or neighbours that could
-            stand in for them are too far apart.
+        QualityRefused: more than a tenth of the slices are defective, or the good slices around
+            them are too far apart.
     """
-    values, notes = native.values, list(native.notes)
+    values, notes = image.values, list(image.notes)
     for axis in range(3):
-        looked = _axis(native.values, axis)
-        most = max(1, int(MAX_SHARE * sum(looked.filled)))
-        bad = looked.find(most)
+        stack = _stack_along(image.values, axis)
+        limit = max(1, int(MAX_FRACTION * sum(stack.shows_head)))
+        bad = stack.find_defects(limit)
         if bad:
-            _refuse_many(native, axis, looked, most)
-            values = _interpolated(values, axis, looked)
+            _refuse_many(image, axis, stack, limit)
+            values = _interpolate(values, axis, stack)
             text = (
-                f"{native.name}: {_named(bad, axis)} replaced by interpolation, "
+                f"{image.name}: {_slice_names(bad, axis)} replaced by interpolation, "
                 "because the slices on both sides contradict: do not trust what is marked there"
             )
             notes.append(Note(NoteKind.INTENSITIES, text))
-        elif 0 < len(repeated := looked.repeated()) <= most:
-            text = f"{native.name}: {_named(repeated, axis)}: the same as the slice before"
+        elif 0 < len(repeated := stack.repeated()) <= limit:
+            text = f"{image.name}: {_slice_names(repeated, axis)}: the same as the slice before"
             notes.append(Note(NoteKind.INTENSITIES, text))
-    return replace(native, values=values, notes=tuple(notes))
+    return replace(image, values=values, notes=tuple(notes))
 
 
-def _axis(values: Volume, axis: int) -> _Axis:
-    level, reach, (low, high) = _ranges(values)
+def _stack_along(values: Volume, axis: int) -> _SliceStack:
+    background, reach, (low, high) = _intensity_ranges(values)
     slices = np.moveaxis(values, axis, 0)
-    step = max(1, min(slices.shape[1:]) // LOOKED_AT)
-    part = slices[:, ::step, ::step].reshape(len(slices), -1)
-    shown = np.abs(part - level) > SHOWN * reach
+    step = max(1, min(slices.shape[1:]) // SAMPLES)
+    samples = slices[:, ::step, ::step].reshape(len(slices), -1)
+    head = np.abs(samples - background) > FOREGROUND * reach
     scale = max(high - low, 1e-6 * reach)
-    # Holes in the brain may hold a background of -32768; they must not outweigh everything else.
-    bottom = max(float(level), low - scale) if level < low else low
-    return _Axis(part.clip(bottom, high + scale) - np.float32(bottom), shown, scale)
+    # Holes in the brain may have a background value of -32768, which must not dominate.
+    bottom = max(float(background), low - scale) if background < low else low
+    return _SliceStack(samples.clip(bottom, high + scale) - np.float32(bottom), head, scale)
 
 
-def _ranges(values: Volume) -> tuple[np.float32, float, tuple[float, float]]:
-    """Return the background's level, how far the rest reaches from it, and the rest's own range.
+def _intensity_ranges(values: Volume) -> tuple[np.float32, float, tuple[float, float]]:
+    """Return the ranges of the intensities; the background may be far off, such as at -32768.
 
-    The background may lie far from all that is shown, such as at -32768.
+    Returns:
+        The background's value, the largest distance of the foreground from it (99th percentile),
+        and the foreground's own range (1st to 99th percentile).
     """
     faces = [np.moveaxis(values, axis, 0)[[0, -1]].ravel() for axis in range(3)]
-    level = np.float32(np.median(np.concatenate(faces)))
-    some = values[::2, ::2, ::2]
-    there = some[some != level]
-    if not there.size:
-        return level, 1.0, (0.0, 1.0)
-    low, high = (float(value) for value in np.percentile(there, [1, 99]))
-    return level, float(np.percentile(np.abs(there - level), 99)), (low, high)
+    background = np.float32(np.median(np.concatenate(faces)))
+    subsample = values[::2, ::2, ::2]
+    foreground = subsample[subsample != background]
+    if not foreground.size:
+        return background, 1.0, (0.0, 1.0)
+    low, high = (float(value) for value in np.percentile(foreground, [1, 99]))
+    return background, float(np.percentile(np.abs(foreground - background), 99)), (low, high)
 
 
-def _refuse_many(native: RawImage, axis: int, looked: _Axis, most: int) -> None:
-    bad = sorted(looked.bad)
-    gaps = [b - a for a, b in filter(None, map(looked.neighbours, bad))]
-    gap_mm = max(gaps) * native.grid.spacing[axis] if native.spacing_known else 0.0
-    if len(bad) <= most and gap_mm <= MAX_GAP_MM:
+def _refuse_many(image: RawImage, axis: int, stack: _SliceStack, limit: int) -> None:
+    bad = sorted(stack.bad)
+    gaps = [b - a for a, b in filter(None, map(stack.neighbours, bad))]
+    gap_mm = max(gaps) * image.grid.spacing[axis] if image.spacing_known else 0.0
+    if len(bad) <= limit and gap_mm <= MAX_GAP_MM:
         return
     raise QualityRefused(
-        native.name,
-        expected="slices that fit together",
-        got=f"{_named(bad, axis)}{' and more' if len(bad) > most else ''}: their "
-        "neighbours contradict (blank, dark, or of another image)",
-        next_step="look at these slices, and export or reconstruct the series again",
+        image.name,
+        expected="slices that are consistent with their neighbours",
+        got=f"{_slice_names(bad, axis)}{' and more' if len(bad) > limit else ''} "
+        "that contradict them (blank, dark, or of another image)",
+        next_step="check these slices, and export or reconstruct the series again",
     )
 
 
-def _interpolated(values: Volume, axis: int, looked: _Axis) -> Volume:
-    """Return the volume with its defective slices made from their neighbours, linearly."""
+def _interpolate(values: Volume, axis: int, stack: _SliceStack) -> Volume:
+    """Return the volume with its defective slices interpolated linearly from their neighbours."""
     result = values.copy()
     slices = np.moveaxis(result, axis, 0)
-    for k in looked.bad:
-        pair = looked.neighbours(k)
+    for k in stack.bad:
+        pair = stack.neighbours(k)
         if pair is not None:
             a, b = pair
-            share = np.float32((k - a) / (b - a))
-            slices[k] = slices[a] * (1 - share) + slices[b] * share
+            weight = np.float32((k - a) / (b - a))
+            slices[k] = slices[a] * (1 - weight) + slices[b] * weight
     return result
 
 
-def _named(slices: Sequence[int], axis: int) -> str:
-    """Name slices by their index along an axis of the file.
+def _slice_names(slices: Sequence[int], axis: int) -> str:
+    """Return the indices of slices along an axis of the file, as text.
 
-    >>> _named([3, 4, 5, 9], 2)
+    >>> _slice_names([3, 4, 5, 9], 2)
     'slices 3-5, 9 (of axis K, counted from 0)'
     """
     runs: list[list[int]] = []
@@ -207,5 +214,5 @@ def _named(slices: Sequence[int], axis: int) -> str:
         else:
             runs.append([k])
     words = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
-    many = "slices" if len(slices) > 1 else "slice"
-    return f"{many} {', '.join(words)} (of axis {'IJK'[axis]}, counted from 0)"
+    noun = "slices" if len(slices) > 1 else "slice"
+    return f"{noun} {', '.join(words)} (of axis {'IJK'[axis]}, counted from 0)"

@@ -1,37 +1,37 @@
-"""One subject, read: its contrasts, mask and truth, each still on its own file's grid."""
+"""All images of one subject: contrasts, brain mask and expert labels, each on its own grid."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 
 from anomri.errors import MissingContrast
 from anomri.preprocessing.brain.voxel_size import resized
-from anomri.preprocessing.reading.files import read_image, read_segmentation
+from anomri.preprocessing.reading.images import read_image
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
+from anomri.preprocessing.reading.outlier_voxels import replace_outlier_voxels
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.reading.slice_defects import without_defects
-from anomri.preprocessing.reading.spikes import without_spikes
-from anomri.scan import Grid, Labels, Note, NoteKind, ScanFiles
+from anomri.preprocessing.reading.segmentations import read_segmentation
+from anomri.preprocessing.reading.slice_defects import repair_defective_slices
+from anomri.scan import Labels, Note, NoteKind, ScanFiles
 
-NOTHING_UNCLEAR: Mapping[str, str] = MappingProxyType({})
+NO_AMBIGUITY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Everything known of one subject, read.
+    """The images of one subject and what the data set states about it.
 
     Attributes:
-        name: as the data set gives it.
-        label: BIDS prefix.
-        images: one per contrast, each on its file's own grid.
-        brain: given mask.
+        name: the data set's name of the subject.
+        label: BIDS prefix of the results.
+        images: contrast to its image, each on its file's own grid.
+        brain: given brain mask.
         truth: expert labels.
-        healthy: what the data set says.
-        notes: what a reader must know of how the files were made.
+        healthy: whether the subject is healthy, if the data set states it.
+        notes: remarks on the files, for the user.
         entities: BIDS entities that the names of results keep.
     """
 
@@ -45,43 +45,46 @@ class Subject:
     entities: str = ""
 
     @property
-    def first(self) -> RawImage:
-        """The contrast whose grid is the native one."""
+    def reference(self) -> RawImage:
+        """The first contrast, whose grid is the native grid."""
         return next(iter(self.images.values()))
 
     def resized(self, scale: tuple[float, float, float]) -> Subject:
-        """Return the subject with its images of unknown voxel size ``scale`` times larger.
+        """Return the subject with images of unknown voxel size scaled.
 
         Args:
-            scale: along right, anterior and superior.
+            scale: factors along right, anterior and superior.
         """
 
-        def larger(image: RawImage | None) -> RawImage | None:
+        def rescale(image: RawImage | None) -> RawImage | None:
             if image is None or image.spacing_known:
                 return image
             return replace(image, grid=resized(image.grid, scale))
 
-        images = {name: larger(image) or image for name, image in self.images.items()}
-        return replace(self, images=images, brain=larger(self.brain), truth=larger(self.truth))
+        images = {name: rescale(image) or image for name, image in self.images.items()}
+        return replace(self, images=images, brain=rescale(self.brain), truth=rescale(self.truth))
 
     def native_truth(self, mask_grid: str = "auto") -> Labels | None:
-        """Return the expert labels on the native grid, in the file's order.
+        """Return the expert labels on the native grid, in the file's axis order.
 
         Raises:
-            ScanError: they cannot be used, or do not lie on the scan; see ``place_mask``.
+            ScanError: they cannot be used, or do not match the scan's grid; see ``place_mask``.
         """
         if self.truth is None:
             return None
-        return place_mask(self.truth, self.first.grid, mask_grid).labels()
+        return place_mask(self.truth, self.reference.grid, mask_grid).labels()
 
 
 def read_subject(files: ScanFiles, contrasts: Sequence[str], *, orientation: str = "") -> Subject:
-    """Read the contrasts asked for, the mask and the truth, each on its own grid.
+    """Read contrasts, brain mask and expert labels of one subject, each on its own grid.
 
     Args:
-        files: where they are.
-        contrasts: names, in order.
-        orientation: where the axes of files point whose headers do not say so, such as ``RAS``.
+        files: the subject's files.
+        contrasts: contrasts to read, in order.
+        orientation: direction of the axes of files whose headers do not state it, such as ``RAS``.
+
+    Raises:
+        ScanError: a file is missing or cannot be used.
     """
     return Subject(
         name=files.subject,
@@ -106,56 +109,54 @@ def require_contrasts(
     contrasts: Sequence[str],
     name: str,
     *,
-    unclear: Mapping[str, str] = NOTHING_UNCLEAR,
+    unclear: Mapping[str, str] = NO_AMBIGUITY,
 ) -> None:
-    """Refuse a subject that lacks a contrast; nothing is read. Arguments as for `read_contrasts`.
+    """Refuse a subject that lacks a contrast, without reading any file.
+
+    Args:
+        available: contrasts that the subject has.
+        contrasts: required contrasts.
+        name: name of the subject.
+        unclear: contrast to the reason why no file was chosen for it.
 
     Raises:
-        MissingContrast: one is not there.
+        MissingContrast: a required contrast is missing.
     """
-    there = list(available)
-    missing = [contrast for contrast in contrasts if contrast not in there]
+    present = list(available)
+    missing = [contrast for contrast in contrasts if contrast not in present]
     if not missing:
         return
-    reasons = "".join(f"; {one}: {unclear[one]}" for one in missing if one in unclear)
+    reasons = "".join(
+        f"; {contrast}: {unclear[contrast]}" for contrast in missing if contrast in unclear
+    )
     raise MissingContrast(
         name,
         expected=f"the contrasts {', '.join(contrasts)}",
-        got=f"{', '.join(there) or 'none'}; {', '.join(missing)} missing{reasons}",
+        got=f"{', '.join(present) or 'none'}; {', '.join(missing)} missing{reasons}",
         next_step="choose between the files that are named"
         if reasons
-        else "add the missing file, or choose a model that does without it",
+        else "add the missing file, or choose a model that does not need it",
     )
 
 
-def with_unclear_noted(files: ScanFiles, contrasts: Sequence[str]) -> ScanFiles:
-    """Return the subject with a note on each role that has no file because several claim it.
+def note_ambiguous_files(files: ScanFiles, contrasts: Sequence[str]) -> ScanFiles:
+    """Return the files with a note on each role for which several files are candidates.
 
     Args:
-        files: the subject.
-        contrasts: what a model would look at, with those that a scan may lack.
+        files: the subject's files.
+        contrasts: contrasts of the model, with the optional ones.
     """
-    names = {**{one: one for one in contrasts}, "brain": "a brain mask", "truth": "expert labels"}
-    noted = (
+    names = {
+        **{name: name for name in contrasts},
+        "brain": "a brain mask",
+        "truth": "expert labels",
+    }
+    notes = (
         Note(NoteKind.MISSING_FILE, f"without {name}: {files.unclear[role]}")
         for role, name in names.items()
         if role in files.unclear
     )
-    return replace(files, notes=(*files.notes, *noted))
-
-
-def read_truth(path: Path, grid: Grid, *, mask_grid: str = "auto") -> Labels:
-    """Read expert labels onto another image's grid, each voxel from its nearest.
-
-    Args:
-        path: their file.
-        grid: of the image.
-        mask_grid: what to do where their header cannot be right, see ``place_mask``.
-
-    Raises:
-        ScanError: the file cannot be used, or does not overlap with the grid.
-    """
-    return place_mask(read_segmentation(path), grid, mask_grid).labels()
+    return replace(files, notes=(*files.notes, *notes))
 
 
 def read_contrasts(
@@ -164,24 +165,25 @@ def read_contrasts(
     name: str,
     *,
     orientation: str = "",
-    unclear: Mapping[str, str] = NOTHING_UNCLEAR,
+    unclear: Mapping[str, str] = NO_AMBIGUITY,
 ) -> dict[str, RawImage]:
-    """Read the contrasts asked for, in order.
+    """Read contrasts in the given order, with outlier voxels and defective slices repaired.
 
     Args:
         sources: contrast to its file or image.
-        contrasts: those asked for.
-        name: of the subject.
-        orientation: where the axes of files point whose headers do not say so, such as ``RAS``.
-        unclear: contrast to the reason why no file was taken for it.
+        contrasts: contrasts to read.
+        name: name of the subject.
+        orientation: direction of the axes of files whose headers do not state it, such as ``RAS``.
+        unclear: contrast to the reason why no file was chosen for it.
 
     Raises:
-        MissingContrast: one is not there.
+        MissingContrast: a contrast is missing.
+        ScanError: a file cannot be used.
     """
     require_contrasts(sources, contrasts, name, unclear=unclear)
     return {
-        contrast: without_defects(
-            without_spikes(read_image(sources[contrast], contrast, orientation=orientation))
+        contrast: repair_defective_slices(
+            replace_outlier_voxels(read_image(sources[contrast], contrast, orientation=orientation))
         )
         for contrast in contrasts
     }

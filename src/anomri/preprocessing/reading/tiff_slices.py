@@ -1,9 +1,9 @@
 """Folders of TIFF slices, as in Kaggle's "LGG segmentation".
 
-A slice ``<name>_<k>.tif`` holds three contrasts as its colours, ``<name>_<k>_mask.tif`` the
-lesion. The files hold no voxel size and no orientation. Rows run from the front of the head to
-its back and columns from the patient's right to the left, as radiologists look at a slice; k
-grows upwards. The affine says just that, at one millimetre.
+A slice ``<name>_<k>.tif`` holds three contrasts as its colour channels, ``<name>_<k>_mask.tif`` the
+lesion. The files hold neither voxel size nor orientation. Rows run from anterior to posterior and
+columns from the patient's right to left, the radiological view; k increases to superior. The affine
+states this with voxels of 1 mm.
 """
 
 from __future__ import annotations
@@ -16,37 +16,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import MissingContrast, UnreadableScan, WrongShape
-from anomri.files import read_tiff, refuse_larger
-from anomri.preprocessing.reading.raw_image import RawImage, spatial_shape
-from anomri.scan import Affine, Grid, Note, NoteKind
+from anomri.files import read_tiff
+from anomri.preprocessing.reading.raw_image import SPACING_UNKNOWN, RawImage
+from anomri.preprocessing.reading.slice_stacks import (
+    numbered_files,
+    radiological_image,
+    stack_slices,
+)
 
 CHANNELS = {"t1": 0, "flair": 1, "t1ce": 2}
 MASK = re.compile(r"_(\d+)_mask\.tiff?$", re.IGNORECASE)
 SLICE = re.compile(r"_(\d+)\.tiff?$", re.IGNORECASE)
 LESION = 2  # the masks outline the FLAIR abnormality, which BraTS numbers as edema
-
-SPACING_UNKNOWN = Note(NoteKind.VOXEL_SIZE, "the file holds no voxel size")
-
-
-def slice_files(folder: Path, pattern: re.Pattern[str] = SLICE) -> list[Path]:
-    """Return the files of ``folder`` that match, by slice number."""
-    found = [(int(m[1]), path) for path in folder.iterdir() if (m := pattern.search(path.name))]
-    return [path for _, path in sorted(found)]
+SPACING_MM = (1.0, 1.0, 1.0)
 
 
-def read_slices(folder: Path, contrast: str) -> RawImage:
-    """Stack one contrast of a folder of slices.
+def tiff_slice_files(folder: Path, pattern: re.Pattern[str] = SLICE) -> list[Path]:
+    """Return the files of ``folder`` that match ``pattern``, sorted by slice number."""
+    return numbered_files(folder, pattern)
+
+
+def read_tiff_slices(folder: Path, contrast: str) -> RawImage:
+    """Stack one contrast of the slices of a folder.
 
     Raises:
-        MissingContrast: the slices hold no such contrast.
+        MissingContrast: the slices do not hold this contrast.
         UnreadableScan: there are no slices, or one is damaged.
-        WrongShape: the slices are not of one size, or not in colour.
+        WrongShape: the slices are of different sizes, or not in colour.
     """
     if contrast not in CHANNELS:
         raise MissingContrast(
             folder.name,
             expected=f"one of {', '.join(CHANNELS)} in TIFF slices",
-            got=f"'{contrast or 'no contrast'}' asked for",
+            got=f"a request for '{contrast or 'no contrast'}'",
             next_step="choose a model for one of these contrasts",
         )
     stack = _stack(folder, SLICE)
@@ -57,22 +59,23 @@ def read_slices(folder: Path, contrast: str) -> RawImage:
             got=" x ".join(map(str, stack.shape[:-1])),
             next_step="give the folder of one patient as downloaded",
         )
-    return _native(folder.name, stack[:, :, CHANNELS[contrast]].astype(np.float32))
+    values = stack[:, :, CHANNELS[contrast]].astype(np.float32)
+    return radiological_image(folder.name, values, SPACING_MM, SPACING_UNKNOWN)
 
 
-def read_slice_labels(folder: Path) -> RawImage:
-    """Stack the lesion masks of a folder of slices; 255 becomes label 2.
+def read_tiff_slice_labels(folder: Path) -> RawImage:
+    """Stack the mask slices of a folder; 255 becomes label 2.
 
     Raises:
         UnreadableScan: there are no masks, or one is damaged.
     """
     stack = _stack(folder, MASK)
-    return _native(folder.name, np.where(stack > 127, LESION, 0).astype(np.float32))
+    values = np.where(stack > 127, LESION, 0).astype(np.float32)
+    return radiological_image(folder.name, values, SPACING_MM, SPACING_UNKNOWN)
 
 
 def _stack(folder: Path, pattern: re.Pattern[str]) -> NDArray[Any]:
-    """Read every matching file; slices lie along the last axis."""
-    files = slice_files(folder, pattern)
+    files = tiff_slice_files(folder, pattern)
     if not files:
         raise UnreadableScan(
             folder.name,
@@ -80,27 +83,4 @@ def _stack(folder: Path, pattern: re.Pattern[str]) -> NDArray[Any]:
             got="a folder without such slices",
             next_step="give the file itself, or convert DICOM with dcm2niix",
         )
-    first = read_tiff(files[0])
-    refuse_larger(folder, 2 * len(files) * first.nbytes)
-    pages = [first, *(read_tiff(path) for path in files[1:])]
-    if len({page.shape for page in pages}) > 1:
-        raise WrongShape(
-            folder.name,
-            expected="slices of one size",
-            got=", ".join(sorted({" x ".join(map(str, page.shape)) for page in pages})),
-            next_step="keep one patient per folder",
-        )
-    return np.stack(pages, axis=-1)
-
-
-def _native(name: str, values: NDArray[Any]) -> RawImage:
-    shape = spatial_shape(values.shape, name)
-    grid = Grid(shape=shape, affine=_upright(shape), sform_code=1)
-    return RawImage(name, values, grid, spacing_known=False, notes=(SPACING_UNKNOWN,))
-
-
-def _upright(shape: tuple[int, int, int]) -> Affine:
-    """Rows to posterior, columns to left, slices to superior; the origin in the middle."""
-    affine = np.array([[0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=float)
-    affine[:3, 3] = -affine[:3, :3] @ (np.array(shape) - 1) / 2
-    return affine
+    return stack_slices(files, read_tiff)

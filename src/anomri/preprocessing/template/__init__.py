@@ -1,1 +1,1 @@
-"""Registration to the MNI152 template, and what it tells about a scan."""
+"""Registration to the MNI152 template, and checks of a scan against it."""

@@ -1,18 +1,19 @@
-"""A scan that does not look like what it is given as says so; it is not refused.
+"""Checks that a scan looks like a brain, and like the contrasts it is labelled as.
 
-The brain is laid on the template, roughly. If that fails it may be no brain; if half a turn fits
-better, its header may be wrong. If neither, each contrast is looked at, see
-:mod:`anomri.preprocessing.template.appearance`:
+A mismatch is noted, not refused. The brain is registered to the template, roughly. A bad match
+suggests that it is no brain, a better match after a half turn that the header is wrong. Otherwise
+the features of each contrast are compared with its label, see
+:mod:`anomri.preprocessing.template.contrast_features`:
 
-* given as FLAIR, T1: likeness to T1 above 0.15 and a main peak wider than 0.6. Both, because each
-  alone errs: FLAIRs of the elderly, whose cortex is thin, are up to 0.35 like T1 but narrow; FLAIRs
-  of large tumours are up to 1.06 wide but unlike T1.
-* given as FLAIR or T1, T2: ventricles brighter than white matter, below -0.5.
-* given as T1, none: likeness below 0. Given as T2, none: ventricles clearly darker than white
-  matter, above 0.4.
-* FLAIR and T1 of one subject, exchanged: the FLAIR is liker T1 than the T1 is, by 0.12.
+* labelled FLAIR, looks like T1: correlation with T1 above 0.15 and a main peak wider than 0.6. Each
+  alone errs: FLAIRs of elderly subjects with thin cortex correlate with T1 up to 0.35 but have a
+  narrow peak; FLAIRs of large tumours have a peak up to 1.06 wide but do not correlate.
+* labelled FLAIR or T1, looks like T2: ventricles brighter than white matter, below -0.5.
+* labelled T1, does not look like it: correlation with T1 below 0.
+* labelled T2, does not look like it: ventricles clearly darker than white matter, above 0.4.
+* FLAIR and T1 of one subject swapped: FLAIR correlates with T1 more than the T1 does, by 0.12.
 
-The limits were chosen on training scans; ``docs/preparation.md`` has what they hit and miss.
+The limits were chosen on training scans; ``docs/preparation.md`` reports their error rates.
 """
 
 from __future__ import annotations
@@ -22,107 +23,111 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from anomri.preprocessing.brain import SIDE_MM, fault_of
-from anomri.preprocessing.template.appearance import Appearance, appearance
-from anomri.preprocessing.template.placement import template_picture, turned_about
-from anomri.preprocessing.template.registration import quick
-from anomri.preprocessing.template.registration_image import coarse
+from anomri.preprocessing.template.contrast_features import ContrastFeatures, contrast_features
+from anomri.preprocessing.template.mni152 import template_registration_image
+from anomri.preprocessing.template.registration import register_coarsely
+from anomri.preprocessing.template.registration_image import make_registration_image
+from anomri.preprocessing.template.template_registration import half_turn_axis
 from anomri.scan import Grid, Image, Mask, Note, NoteKind, Volume
 
 FLAIR, T2 = "flair", "t2"
 T1_KINDS = ("t1", "t1ce")
-LIKE_T1 = 0.15
-WIDE = 0.6
-UNLIKE_T1 = 0.0
+T1_CORRELATION = 0.15  # a FLAIR above it looks like T1, if its peak is wide too
+WIDE_PEAK = 0.6
+MIN_T1_CORRELATION = 0.0  # a T1 below it does not look like T1
 BRIGHT_VENTRICLES = -0.5
-DARK_VENTRICLES = 0.4  # T2 alone lies badly on a T1 template: drawn ones reach 0.3
-EXCHANGED = 0.12
+DARK_VENTRICLES = 0.4  # T2 registers badly to a T1 template: synthetic ones reach 0.3
+SWAPPED_DIFFERENCE = 0.12  # of the correlations with T1
 AIR_HU = -900.0  # nothing below in an MRI
 BRAIN_HU = (-50.0, 150.0)
 
-DOUBT = "check the file; the mask should not be trusted"
+ADVICE = "check the file; the mask should not be trusted"
 
 
-def doubts(image: Image, brain: Mask, grid: Grid, contrasts: Sequence[str]) -> list[Note]:
-    """Return what a reader must know of a scan that does not look like what it is given as.
+def check_plausibility(
+    image: Image, brain: Mask, grid: Grid, contrasts: Sequence[str]
+) -> list[Note]:
+    """Return notes on what makes a scan implausible as a brain of these contrasts.
 
     Args:
         image: (C, I, J, K), before intensities are scaled.
-        brain: (I, J, K).
-        grid: where they lie, in millimetres that mean something.
-        contrasts: names of the C channels.
+        brain: (I, J, K) bool.
+        grid: grid of both, with a known voxel size.
+        contrasts: labels of the C channels.
     """
-    if any(_even(volume[brain]) for volume in image):
-        return []  # the scaling refuses it
-    fixed = template_picture(SIDE_MM)
-    moving = coarse(image[0], brain, grid, side_mm=SIDE_MM, around=False)
+    if any(_is_constant(volume[brain]) for volume in image):
+        return []  # intensity scaling refuses it
+    fixed = template_registration_image(SIDE_MM)
+    moving = make_registration_image(image[0], brain, grid, SIDE_MM)
     try:
-        match = quick(fixed, moving)
-    except RuntimeError:  # no voxel of the one lies in the other
-        return [_doubt(f"this does not lie like a brain in the template: {DOUBT}")]
-    if fault := fault_of(fixed, moving, match):
+        result = register_coarsely(fixed, moving)
+    except RuntimeError:  # the two images do not overlap
+        return [_implausible("this does not lie like a brain in the template")]
+    if fault := fault_of(fixed, moving, result):
         expected, got = fault
-        return [_doubt(f"this may be no brain: expected {expected}, got {got}; {DOUBT}")]
-    if axis := turned_about(fixed, moving):
-        text = f"this fits the template better by half a turn about the {axis} axis: {DOUBT}"
-        return [_doubt(text)]
-    looks = {
-        name: appearance(volume, brain, grid, match.matrix)
+        return [_implausible(f"this may be no brain: expected {expected}, got {got}", ";")]
+    if axis := half_turn_axis(fixed, moving):
+        return [_implausible(f"this fits the template better by half a turn about the {axis} axis")]
+    features = {
+        name: measured
         for name, volume in zip(contrasts, image, strict=True)
+        if (measured := contrast_features(volume, brain, grid, result.matrix)) is not None
     }
-    seen = {name: look for name, look in looks.items() if look is not None}
-    return exchanged(seen) or [
-        _doubt(f"{name.upper()} {told}: {DOUBT}")
-        for name, look in seen.items()
-        if (told := told_of(name, look))
+    return swapped_contrasts(features) or [
+        _implausible(f"{name.upper()} {mismatch}")
+        for name, measured in features.items()
+        if (mismatch := contrast_mismatch(name, measured))
     ]
 
 
 def check_units(volume: Volume, brain: Mask) -> list[Note]:
-    """Say that a file holds the values of a CT: air and brain in Hounsfield units."""
+    """Return a note where air and brain have the values of a CT, in Hounsfield units."""
     lowest, middle = float(volume.min()), float(np.median(volume[brain]))
     if lowest > AIR_HU or not BRAIN_HU[0] <= middle <= BRAIN_HU[1]:
         return []
-    return [_doubt(f"values down to {lowest:.0f} look like the Hounsfield units of a CT: {DOUBT}")]
+    return [_implausible(f"values down to {lowest:.0f} look like the Hounsfield units of a CT")]
 
 
-def told_of(name: str, look: Appearance) -> str:
-    """Say what a contrast looks like, if that is not what it is given as.
+def contrast_mismatch(name: str, features: ContrastFeatures) -> str:
+    """Return how a contrast differs from its label; empty where it agrees.
 
     Args:
-        name: what it is given as.
-        look: how it looks.
+        name: the label.
+        features: of the image.
     """
     if name == T2:
-        darker = look.ventricles > DARK_VENTRICLES
+        darker = features.ventricle_darkness > DARK_VENTRICLES
         return "does not look like T2 (ventricles darker than white matter)" if darker else ""
-    if look.ventricles < BRIGHT_VENTRICLES:
+    if features.ventricle_darkness < BRIGHT_VENTRICLES:
         return "looks like T2 (ventricles brighter than white matter)"
-    if name == FLAIR and look.likeness > LIKE_T1 and look.width > WIDE:
+    like_t1 = features.t1_correlation > T1_CORRELATION and features.peak_width > WIDE_PEAK
+    if name == FLAIR and like_t1:
         return "looks like T1 (white matter stands out from grey matter)"
-    if name in T1_KINDS and look.likeness < UNLIKE_T1:
+    if name in T1_KINDS and features.t1_correlation < MIN_T1_CORRELATION:
         return "does not look like T1 (white matter is no brighter than grey matter)"
     return ""
 
 
-def exchanged(seen: Mapping[str, Appearance]) -> list[Note]:
-    """Say that FLAIR and T1 were mistaken for each other.
+def swapped_contrasts(features: Mapping[str, ContrastFeatures]) -> list[Note]:
+    """Return notes where FLAIR and T1 of one subject seem to be swapped.
 
     Args:
-        seen: how each contrast of one subject looks, by the name that it is given as.
+        features: by the label of each contrast.
     """
-    if FLAIR not in seen:
+    if FLAIR not in features:
         return []
+    flair = features[FLAIR].t1_correlation
     return [
-        _doubt(f"{FLAIR.upper()} and {name.upper()} look exchanged: {DOUBT}")
+        _implausible(f"{FLAIR.upper()} and {name.upper()} look exchanged")
         for name in T1_KINDS
-        if name in seen and seen[FLAIR].likeness > seen[name].likeness + EXCHANGED
+        if name in features and flair > features[name].t1_correlation + SWAPPED_DIFFERENCE
     ]
 
 
-def _doubt(text: str) -> Note:
-    return Note(NoteKind.IMPLAUSIBLE, text)
+def _implausible(fault: str, mark: str = ":") -> Note:
+    return Note(NoteKind.IMPLAUSIBLE, f"{fault}{mark} {ADVICE}")
 
 
-def _even(values: Volume) -> bool:
+def _is_constant(values: Volume) -> bool:
     low, high = np.percentile(values, [1, 99]) if values.size else (0, 0)
     return bool(low == high)

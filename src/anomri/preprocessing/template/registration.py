@@ -1,10 +1,8 @@
-"""Rigid and affine registration by mutual information, the same on every run.
+"""Rigid and affine registration by mutual information, with reproducible results.
 
-Mattes' mutual information (32 bins) over a mask, from coarse to fine, by regular steps down its
-gradient. One thread, and every voxel of the mask: sums of several threads, and drawn samples,
-would differ from run to run.
-
-SimpleITK does the work: it is a dependency already and its wheels exist for every platform.
+SimpleITK maximises Mattes' mutual information (32 bins) within a mask, coarse to fine, by regular
+step gradient descent. It uses one thread and every voxel of the mask, because multi-threaded sums
+and random sampling would differ from run to run.
 """
 
 from __future__ import annotations
@@ -21,112 +19,116 @@ from numpy.typing import NDArray
 from anomri.preprocessing.template.registration_image import RegistrationImage
 from anomri.scan import Affine
 
-Kind = Literal["rigid", "affine"]
+TransformType = Literal["rigid", "affine"]
 
 BINS = 32
-COARSE = (4,)
-MIDDLE = (2,)
+COARSE = (4,)  # shrink factors of each level
+MEDIUM = (2,)
 FINE = (2, 1)
-STEPS = 60  # at most, per level
+MAX_ITERATIONS = 60  # per level
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """How two pictures lie on each other.
+class RegistrationResult:
+    """A transform between two images, and their similarity under it.
 
     Attributes:
-        matrix: (4, 4) world mm of the fixed picture to world mm of the moving one.
-        likeness: mutual information, higher is better; comparable for one pair of pictures at
-            one resolution only.
+        matrix: (4, 4) world mm of the fixed image to world mm of the moving one.
+        mutual_information: higher is better; comparable only for the same pair of images at the
+            same resolution.
     """
 
     matrix: Affine
-    likeness: float
+    mutual_information: float
 
     @property
     def scales(self) -> NDArray[np.float64]:
-        """(3,) singular values: how much larger the moving one is along its main axes."""
+        """(3,) scale factors from the fixed to the moving image: singular values of the matrix."""
         scales = np.linalg.svd(self.matrix[:3, :3], compute_uv=False)
         return np.asarray(scales, dtype=np.float64)
 
     @property
-    def turn_deg(self) -> float:
-        """Angle of the rotation nearest to the matrix."""
+    def rotation_deg(self) -> float:
+        """Angle in degrees of the rotation closest to the matrix."""
         left, _, right = np.linalg.svd(self.matrix[:3, :3])
         cosine = (np.trace(left @ right) - 1) / 2
         return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
-    def shift_mm(self, point: NDArray[np.float64]) -> float:
-        """How far a point of the fixed picture moves."""
+    def displacement_mm(self, point: NDArray[np.float64]) -> float:
+        """Return how far the transform moves a point, (3,) world mm of the fixed image."""
         moved = self.matrix[:3, :3] @ point + self.matrix[:3, 3]
         return float(np.linalg.norm(moved - point))
 
 
-def centred(
-    fixed: RegistrationImage, moving: RegistrationImage, turn: NDArray[np.float64] | None = None
+def centre_of_mass_transform(
+    fixed: RegistrationImage, moving: RegistrationImage, rotation: NDArray[np.float64] | None = None
 ) -> Affine:
-    """Return the start that lays the two centres of mass onto each other.
+    """Return the (4, 4) initial transform that aligns the centres of mass of both masks.
 
     Args:
-        fixed: stays.
-        moving: is laid onto it.
-        turn: (3, 3) rotation about the centre; none by default.
+        fixed: reference image.
+        moving: image to register.
+        rotation: (3, 3) rotation about the centre; none by default.
     """
-    start = np.eye(4)
-    start[:3, :3] = np.eye(3) if turn is None else turn
-    start[:3, 3] = moving.centre - start[:3, :3] @ fixed.centre
-    return start
+    initial = np.eye(4)
+    initial[:3, :3] = np.eye(3) if rotation is None else rotation
+    initial[:3, 3] = moving.centre - initial[:3, :3] @ fixed.centre
+    return initial
 
 
-def best_start(
-    fixed: RegistrationImage, moving: RegistrationImage, starts: Sequence[Affine]
-) -> tuple[int, list[Match]]:
-    """Try each start at the coarsest resolution; return the best one's place, and all of them."""
-    tried = [_descend(fixed, moving, "rigid", start, COARSE) for start in starts]
-    return int(np.argmax([match.likeness for match in tried])), tried
+def best_initial_transform(
+    fixed: RegistrationImage, moving: RegistrationImage, candidates: Sequence[Affine]
+) -> tuple[int, list[RegistrationResult]]:
+    """Refine each initial transform at the coarsest level.
+
+    Returns:
+        The index of the best candidate, and the results of all.
+    """
+    results = [_optimise(fixed, moving, "rigid", initial, COARSE) for initial in candidates]
+    return int(np.argmax([result.mutual_information for result in results])), results
 
 
 def register(
-    fixed: RegistrationImage, moving: RegistrationImage, kind: Kind, start: Affine
-) -> Match:
-    """Return the match found from a start; an affine one is started from the rigid one.
+    fixed: RegistrationImage, moving: RegistrationImage, transform: TransformType, initial: Affine
+) -> RegistrationResult:
+    """Register two images; an affine registration starts from the rigid one.
 
     Args:
-        fixed: stays; its mask says where to look.
-        moving: is laid onto it.
-        kind: rigid or affine.
-        start: (4, 4) rotation and shift, fixed world mm to moving world mm.
+        fixed: reference image; only voxels inside its mask count.
+        moving: image to register.
+        transform: rigid or affine.
+        initial: (4, 4) rotation and translation, fixed world mm to moving world mm.
     """
-    rigid = _descend(fixed, moving, "rigid", start, FINE)
-    if kind == "rigid":
+    rigid = _optimise(fixed, moving, "rigid", initial, FINE)
+    if transform == "rigid":
         return rigid
-    return _descend(fixed, moving, "affine", rigid.matrix, FINE)
+    return _optimise(fixed, moving, "affine", rigid.matrix, FINE)
 
 
-def quick(fixed: RegistrationImage, moving: RegistrationImage) -> Match:
-    """Return a rough affine match from the header's start: a rigid step, then one of all sizes."""
-    rigid = _descend(fixed, moving, "rigid", centred(fixed, moving), COARSE)
-    return _descend(fixed, moving, "affine", rigid.matrix, MIDDLE)
+def register_coarsely(fixed: RegistrationImage, moving: RegistrationImage) -> RegistrationResult:
+    """Return a rough affine registration that starts from the headers' orientation."""
+    rigid = _optimise(fixed, moving, "rigid", centre_of_mass_transform(fixed, moving), COARSE)
+    return _optimise(fixed, moving, "affine", rigid.matrix, MEDIUM)
 
 
-def _descend(
+def _optimise(
     fixed: RegistrationImage,
     moving: RegistrationImage,
-    kind: Kind,
-    start: Affine,
+    transform_type: TransformType,
+    initial: Affine,
     levels: Sequence[int],
-) -> Match:
-    transform = _transform(kind, start, fixed.centre)
+) -> RegistrationResult:
+    transform = _itk_transform(transform_type, initial, fixed.centre)
     method = SimpleITK.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetNumberOfWorkUnits(1)
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetMetricFixedMask(fixed.mask_image)
-    method.SetMetricMovingMask(moving.seen_image)
+    method.SetMetricMovingMask(moving.field_of_view_image)
     method.SetInterpolator(SimpleITK.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2.0, minStep=0.02, numberOfIterations=STEPS, relaxationFactor=0.6
+        learningRate=2.0, minStep=0.02, numberOfIterations=MAX_ITERATIONS, relaxationFactor=0.6
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel(list(levels))
@@ -135,12 +137,12 @@ def _descend(
     method.SetInitialTransform(transform, inPlace=True)
     with _one_thread():
         method.Execute(fixed.image, moving.image)
-    return Match(_matrix(transform), -float(method.GetMetricValue()))
+    return RegistrationResult(_matrix(transform), -float(method.GetMetricValue()))
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let ITK's metric, which asks nobody but the process, use one thread too."""
+    """Limit ITK's metric to one thread; it only obeys the process-wide setting."""
     before = SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()
     SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     try:
@@ -149,18 +151,20 @@ def _one_thread() -> Iterator[None]:
         SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
-def _transform(kind: Kind, start: Affine, centre: NDArray[np.float64]) -> Any:
-    """Return the start as a transform that turns about a centre.
+def _itk_transform(
+    transform_type: TransformType, initial: Affine, centre: NDArray[np.float64]
+) -> Any:
+    """Return an initial matrix as an ITK transform about a centre.
 
-    Euler's angles, because a versor cannot be refined around half a turn.
+    Euler angles, because a versor cannot be optimised near a half turn.
     """
-    rigid = kind == "rigid"
+    rigid = transform_type == "rigid"
     transform: Any = SimpleITK.Euler3DTransform() if rigid else SimpleITK.AffineTransform(3)
     transform.SetCenter([float(mm) for mm in centre])
-    matrix = [float(value) for value in start[:3, :3].ravel()]
-    # A rotation that went through single precision is one only within a tolerance.
+    matrix = [float(value) for value in initial[:3, :3].ravel()]
+    # A matrix that went through single precision is a rotation only within a tolerance.
     transform.SetMatrix(matrix, *([1e-6] if rigid else []))
-    moved = start[:3, :3] @ centre + start[:3, 3] - centre
+    moved = initial[:3, :3] @ centre + initial[:3, 3] - centre
     transform.SetTranslation([float(mm) for mm in moved])
     return transform
 

@@ -1,6 +1,6 @@
-"""What a registration looks at: a part of a scan on a coarse grid along the world's axes.
+"""Registration images: part of a scan, resampled to a coarse grid along the world's axes.
 
-However the scan's own axes turn, flip or shear, the picture does not.
+The world's axes make a registration independent of how the scan's own axes turn, flip or shear.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from anomri.preprocessing.resampling import index_map, sample
 from anomri.scan import Grid, Mask, Volume
 
 BORDER_MM = 15.0
-RANGE = (0.5, 99.5)  # percentiles between which values count
+RANGE = (0.5, 99.5)  # percentiles that values are clipped to
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrationImage:
-    """A part of a scan.
+    """Part of a scan on a grid along the world's axes.
 
     Attributes:
         values: (I, J, K) float32.
-        mask: (I, J, K) bool, what is looked at.
-        grid: along the world's axes.
-        field: the scan's own grid: beyond it nothing was seen.
+        mask: (I, J, K) bool, the voxels to register.
+        grid: grid of both, along the world's axes.
+        scan_grid: the scan's own grid, which bounds the field of view.
     """
 
     values: Volume
     mask: Mask
     grid: Grid
-    field: Grid
+    scan_grid: Grid
 
     @property
     def image(self) -> SimpleITK.Image:
-        """The values where they lie, in millimetres of right, anterior and superior."""
+        """The values as an ITK image in RAS+ mm."""
         return self._as_image(self.values)
 
     @property
     def mask_image(self) -> SimpleITK.Image:
-        """The mask, likewise."""
+        """The mask as an ITK image in RAS+ mm."""
         return self._as_image(self.mask.astype(np.uint8))
 
     @property
     def centre(self) -> NDArray[np.float64]:
-        """(3,) world mm of the mask's centre of mass."""
+        """(3,) centre of mass of the mask in world mm."""
         return self.grid.to_world(np.argwhere(self.mask).mean(axis=0))
 
     @property
-    def seen_image(self) -> SimpleITK.Image:
-        """What the field of view holds, likewise."""
-        return self._as_image(within(self.field, self.grid).astype(np.uint8))
+    def field_of_view_image(self) -> SimpleITK.Image:
+        """The scan's field of view as an ITK mask in RAS+ mm."""
+        return self._as_image(inside_field_of_view(self.scan_grid, self.grid).astype(np.uint8))
 
     def _as_image(self, array: NDArray[np.generic]) -> SimpleITK.Image:
         image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
@@ -64,56 +64,61 @@ class RegistrationImage:
         return image
 
 
-def coarse(
-    volume: Volume, mask: Mask, grid: Grid, *, side_mm: float, around: bool
+def make_registration_image(
+    volume: Volume, mask: Mask, grid: Grid, spacing_mm: float, *, keep_surroundings: bool = False
 ) -> RegistrationImage:
-    """Return the part of a scan that a mask marks.
+    """Resample the masked part of a scan for registration.
 
     Args:
         volume: (I, J, K).
-        mask: (I, J, K).
-        grid: where they lie.
-        side_mm: voxel side of the result.
-        around: keep the values around the mask; else they become the lowest inside it.
+        mask: (I, J, K) bool.
+        grid: grid of both.
+        spacing_mm: isotropic voxel size of the result.
+        keep_surroundings: keep the values around the mask; otherwise they are set to the lowest
+            value inside it.
     """
     low, high = np.percentile(volume[mask], RANGE)
-    values = volume if around else np.where(mask, volume, low)
-    target = _world_grid(mask, grid, side_mm)
-    # Nothing beyond the mask's box is looked at; its border holds what interpolation needs.
-    box = brain_box(mask, int(np.ceil(BORDER_MM / min(grid.spacing))) if around else 1)
+    values = volume if keep_surroundings else np.where(mask, volume, low)
+    target = _world_grid(mask, grid, spacing_mm)
+    # Only the mask's box is resampled, with the border that interpolation needs.
+    margin = int(np.ceil(BORDER_MM / min(grid.spacing))) if keep_surroundings else 1
+    box = brain_box(mask, margin)
     matrix = index_map(grid, target)
     matrix[:3, 3] -= [part.start for part in box]
-    blur = [_sigma(side_mm / mm) for mm in grid.spacing]
-    shape = target.shape
+    sigma = [_anti_alias_sigma(spacing_mm / mm) for mm in grid.spacing]
 
-    def moved(array: NDArray[np.generic], lowest: float) -> Volume:
-        smooth = ndimage.gaussian_filter(array[box].astype(np.float32) - np.float32(lowest), blur)
-        placed: Volume = sample(smooth, matrix, shape, linear=True)
-        return placed + np.float32(lowest)
+    def resample(array: NDArray[np.generic], background: float) -> Volume:
+        shifted = array[box].astype(np.float32) - np.float32(background)
+        smooth = ndimage.gaussian_filter(shifted, sigma)
+        resampled: Volume = sample(smooth, matrix, target.shape, linear=True)
+        return resampled + np.float32(background)
 
-    inside = moved(mask, 0.0) >= 0.5
-    return RegistrationImage(moved(values.clip(low, high), float(low)), inside, target, grid)
+    inside = resample(mask, 0.0) >= 0.5
+    return RegistrationImage(resample(values.clip(low, high), float(low)), inside, target, grid)
 
 
-def _sigma(step: float) -> float:
+def _anti_alias_sigma(step: float) -> float:
     return float(np.sqrt(step * step - 1) / 2.355) if step > 1 else 0.0
 
 
-def _world_grid(mask: Mask, grid: Grid, side_mm: float) -> Grid:
-    """Return the grid that holds a mask with a border."""
+def _world_grid(mask: Mask, grid: Grid, spacing_mm: float) -> Grid:
+    """Return an isotropic grid along the world's axes that encloses a mask with a border."""
     ends = [(part.start, part.stop - 1) for part in brain_box(mask)]
     corners = grid.to_world(np.array(list(product(*ends)), dtype=np.float64))
     low, high = corners.min(axis=0) - BORDER_MM, corners.max(axis=0) + BORDER_MM
-    i, j, k = (int(n) for n in np.ceil((high - low) / side_mm) + 1)
-    affine = np.diag([side_mm, side_mm, side_mm, 1.0])
+    i, j, k = (int(n) for n in np.ceil((high - low) / spacing_mm) + 1)
+    affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
     affine[:3, 3] = low
     return Grid(shape=(i, j, k), affine=affine)
 
 
-def within(field: Grid, target: Grid) -> Mask:
-    """Say which voxels of ``target`` lie in ``field``, up to half a voxel beyond its centres."""
-    matrix = index_map(field, target).astype(np.float32)
+def inside_field_of_view(scan_grid: Grid, target: Grid) -> Mask:
+    """Return which voxels of ``target`` lie within the field of view of ``scan_grid``.
+
+    The field of view ends half a voxel beyond the outermost voxel centres.
+    """
+    matrix = index_map(scan_grid, target).astype(np.float32)
     index = np.moveaxis(np.indices(target.shape, dtype=np.float32), 0, -1)
     source = index @ matrix[:3, :3].T + matrix[:3, 3]
-    inside = (source >= -0.5) & (source <= np.array(field.shape) - 0.5)
+    inside = (source >= -0.5) & (source <= np.array(scan_grid.shape) - 0.5)
     return np.asarray(inside.all(axis=-1))

@@ -17,7 +17,7 @@ import numpy as np
 
 from anomri.errors import ScanError
 from anomri.files import replacing_folder
-from anomri.preprocessing import SPACE
+from anomri.preprocessing import TEMPLATE_SPACE
 from anomri.reporting.derivatives.dicom_segmentation import write_segmentation
 from anomri.reporting.derivatives.images import native_images, template_images, write_image
 from anomri.reporting.derivatives.naming import (
@@ -80,7 +80,7 @@ def write_detection(
             write_image(image, path)
             _sidecar_of(path).write_text(_sidecar(name, record), encoding="utf-8")
         for name, image in template_images(detection).items():
-            path = draft / f"{prefix}_space-{SPACE}_{_file_name(name)}"
+            path = draft / f"{prefix}_space-{TEMPLATE_SPACE}_{_file_name(name)}"
             write_image(image, path)
             _sidecar_of(path).write_text(_in_template(_sidecar(name, record)), encoding="utf-8")
         for name, table in _tables(images).items():
@@ -106,7 +106,7 @@ def _write_dicom(
 
 def _in_template(sidecar: str) -> str:
     """Say that the image beside this sidecar lies on the template's grid."""
-    return json.dumps({**json.loads(sidecar), "SpatialReference": SPACE}, indent=2) + "\n"
+    return json.dumps({**json.loads(sidecar), "SpatialReference": TEMPLATE_SPACE}, indent=2) + "\n"
 
 
 def _sidecar_of(path: Path) -> Path:

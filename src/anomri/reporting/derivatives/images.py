@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from anomri.postprocessing import numbered
 from anomri.preprocessing import (
     labels_to_native,
+    lesion_numbers_to_native,
     mask_to_native,
-    numbers_to_native,
     template_grid,
-    to_native,
+    volume_to_native,
 )
 from anomri.scan import Detection, Grid
 
@@ -44,13 +44,13 @@ def native_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
         "mask": mask.astype(np.uint8),
         "brain": mask_to_native(scan.brain, scan).astype(np.uint8),
     }
-    numbers = numbers_to_native(numbered(detection.mask, detection.anomaly), mask, scan)
+    numbers = lesion_numbers_to_native(numbered(detection.mask, detection.anomaly), mask, scan)
     arrays["lesions"] = numbers.astype(np.min_scalar_type(numbers.max(initial=0)))
     for channel, contrast in enumerate(scan.contrasts):
-        arrays[f"anomaly_{contrast}"] = to_native(detection.anomaly.values[channel], scan)
+        arrays[f"anomaly_{contrast}"] = volume_to_native(detection.anomaly.values[channel], scan)
         if reconstructs(detection, channel):
             drawn = detection.anomaly.reconstruction[channel]
-            arrays[f"reconstruction_{contrast}"] = to_native(drawn, scan)
+            arrays[f"reconstruction_{contrast}"] = volume_to_native(drawn, scan)
     if detection.regions is not None:
         arrays["regions"] = labels_to_native(detection.regions, scan).astype(np.uint8)
     return {name: image_on(array, scan.native) for name, array in arrays.items()}

@@ -19,7 +19,7 @@ from pydantic.alias_generators import to_pascal
 
 from anomri.errors import DamagedFile
 from anomri.files import StoredNote, read_json
-from anomri.preprocessing import slices_to_native, tissue_at
+from anomri.preprocessing import slice_scores_to_native, template_tissue_at
 from anomri.reporting.derivatives.lesion_position import Places
 from anomri.reporting.derivatives.naming import RECORD, derivative
 from anomri.reporting.figures.region_colours import REGION_NAMES
@@ -348,7 +348,7 @@ def _slice_scores(detection: Detection) -> dict[str, tuple[float | None, ...]]:
     return {
         name: tuple(
             None if np.isnan(score) else float(score)
-            for score in slices_to_native(np.where(held, row, np.nan), scan)
+            for score in slice_scores_to_native(np.where(held, row, np.nan), scan)
         )
         for name, row in scores.items()
     }
@@ -382,7 +382,7 @@ def _finding_entry(finding: Finding, places: Places, scan: Scan) -> FindingEntry
         peak=finding.peak,
         position=places.name(finding.centre_mm),
         template_mm=there,
-        template_tissue=tissue_at(there) if there else "",
+        template_tissue=template_tissue_at(there) if there else "",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anomri.errors import ScanError
-from anomri.preprocessing import read_labels, read_raw_image, read_truth
+from anomri.preprocessing import read_labels, read_truth, read_volume
 from anomri.reporting.derivatives.lesion_position import GEOMETRIC
 from anomri.reporting.derivatives.naming import MASK, REGIONS, derivative
 from anomri.reporting.derivatives.sidecar import Record, cut_through, read_record, scale_top
@@ -69,7 +69,7 @@ def _images(files: ScanFiles, orientation: str) -> tuple[dict[str, Volume], Grid
     images: dict[str, Volume] = {}
     grid: Grid | None = None
     for contrast, path in files.contrasts.items():
-        volume, own = read_raw_image(path, contrast, orientation=orientation)
+        volume, own = read_volume(path, contrast, orientation=orientation)
         grid = grid or own
         if own.shape == grid.shape and np.allclose(own.affine, grid.affine, atol=1e-2):
             images[contrast] = volume
@@ -119,7 +119,7 @@ def _found(
     for channel, contrast in enumerate(record.contrasts):
         cut, top = _scale(record, channel)
         path = derivative(result, files.label, f"desc-anomaly_{contrast}.nii.gz")
-        voxels = pack(anomaly_levels(copy.values(read_raw_image(path)[0]), top))
+        voxels = pack(anomaly_levels(copy.values(read_volume(path)[0]), top))
         about: dict[str, Any] = {
             "contrast": contrast,
             "high": top,

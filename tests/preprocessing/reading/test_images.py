@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ import numpy as np
 import pytest
 
 from anomri.errors import BadIntensities, ScanError, UnreadableScan, WrongShape
-from anomri.preprocessing import read_labels, read_raw_image
-from anomri.preprocessing.reading.files import _unpacked, read_image, read_segmentation
-from anomri.preprocessing.reading.tiff_slices import SPACING_UNKNOWN
+from anomri.preprocessing import read_volume
+from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.raw_image import SPACING_UNKNOWN
 from anomri.scan import Volume
 
 Write = Callable[..., Path]
@@ -25,7 +24,7 @@ AFFINE = np.array([[-2.0, 0, 0, 60], [0, -2, 0, 66], [0, 0, 2, -50], [0, 0, 0, 1
 
 def refusal(path: Path) -> ScanError:
     with pytest.raises(ScanError) as caught:
-        read_raw_image(path, "flair")
+        read_volume(path, "flair")
     error = caught.value
     assert error.file == path.name
     assert str(path.parent) not in str(error)
@@ -37,7 +36,7 @@ def refusal(path: Path) -> ScanError:
 def test_values_and_affine_come_as_the_file_has_them(
     write: Write, stripped: Volume, name: str
 ) -> None:
-    values, grid = read_raw_image(write(stripped, name))
+    values, grid = read_volume(write(stripped, name))
     np.testing.assert_array_equal(values, stripped)
     np.testing.assert_allclose(grid.affine, AFFINE)
     assert values.dtype == np.float32
@@ -48,7 +47,7 @@ def test_mgh_and_analyze_pairs_are_read(tmp_path: Path, stripped: Volume) -> Non
     nib.save(nib.MGHImage(stripped, AFFINE.astype(np.float32)), tmp_path / "a.mgz")
     nib.save(nib.Nifti1Pair(stripped, AFFINE), tmp_path / "b.img")
     for name in ("a.mgz", "b.img"):
-        np.testing.assert_array_equal(read_raw_image(tmp_path / name)[0], stripped)
+        np.testing.assert_array_equal(read_volume(tmp_path / name)[0], stripped)
 
 
 def test_big_endian_is_read(tmp_path: Path, stripped: Volume) -> None:
@@ -57,7 +56,7 @@ def test_big_endian_is_read(tmp_path: Path, stripped: Volume) -> None:
     image = nib.Nifti1Image(stripped.astype(np.int16), AFFINE, header)
     nib.save(image, tmp_path / "a.nii")
     assert (tmp_path / "a.nii").read_bytes()[:4] == struct.pack(">i", 348)
-    np.testing.assert_array_equal(read_raw_image(tmp_path / "a.nii")[0], stripped.astype(np.int16))
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii")[0], stripped.astype(np.int16))
 
 
 def test_integers_that_stand_for_zero_to_one_keep_their_fractions(
@@ -66,20 +65,20 @@ def test_integers_that_stand_for_zero_to_one_keep_their_fractions(
     image = nib.Nifti1Image((stripped / stripped.max()).astype(np.float32), AFFINE)
     image.header.set_data_dtype(np.uint8)
     nib.save(image, tmp_path / "a.nii.gz")
-    values, _ = read_raw_image(tmp_path / "a.nii.gz")
+    values, _ = read_volume(tmp_path / "a.nii.gz")
     np.testing.assert_allclose(values, stripped / stripped.max(), atol=0.5 / 255)
 
 
 def test_codes_and_a_second_qform_are_remembered(tmp_path: Path, stripped: Volume) -> None:
     image = nib.Nifti1Image(stripped, AFFINE)
-    other = np.diag([2.0, 2.0, 2.0, 1.0])
+    qform = np.diag([2.0, 2.0, 2.0, 1.0])
     image.set_sform(AFFINE, code=4)
-    image.set_qform(other, code=1)
+    image.set_qform(qform, code=1)
     nib.save(image, tmp_path / "a.nii")
-    _, grid = read_raw_image(tmp_path / "a.nii")
+    _, grid = read_volume(tmp_path / "a.nii")
     assert (grid.sform_code, grid.qform_code) == (4, 1)
     assert grid.qform is not None
-    np.testing.assert_allclose(grid.qform, other, atol=1e-4)
+    np.testing.assert_allclose(grid.qform, qform, atol=1e-4)
 
 
 def test_a_header_without_a_voxel_size_is_noted(
@@ -122,7 +121,7 @@ def test_a_damaged_header_says_what_is_wrong(tmp_path: Path, stripped: Volume) -
 
 
 def test_a_trailing_axis_of_one_is_no_fourth_axis(write: Write, stripped: Volume) -> None:
-    values, _ = read_raw_image(write(stripped[..., None]))
+    values, _ = read_volume(write(stripped[..., None]))
     assert values.shape == SHAPE
 
 
@@ -211,7 +210,7 @@ def test_a_packed_file_with_a_long_extension_is_read(tmp_path: Path, stripped: V
     image = nib.Nifti1Image(stripped, AFFINE)
     image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", bytes(3 << 20)))
     nib.save(image, tmp_path / "a.nii.gz")
-    np.testing.assert_array_equal(read_raw_image(tmp_path / "a.nii.gz")[0], stripped)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii.gz")[0], stripped)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -242,39 +241,3 @@ def test_an_affine_that_cannot_be_inverted_is_refused(
     struct.pack_into("<4f", data, 280, *[value] * 4)
     (tmp_path / "a.nii").write_bytes(data)
     assert "affine" in str(refusal(tmp_path / "a.nii"))
-
-
-def test_labels_keep_their_numbers_and_may_be_all_zero(write: Write) -> None:
-    labels = np.zeros(SHAPE, np.int16)
-    assert not read_labels(write(labels))[0].any()
-    labels[10:20, 10:20, 10:20] = 4
-    labels[12, 12, 12] = 255
-    read, grid = read_labels(write(labels))
-    np.testing.assert_array_equal(read, labels)
-    assert read.dtype == np.uint8
-    assert grid.shape == SHAPE
-
-
-@pytest.mark.parametrize(("value", "word"), [(0.5, "not all whole"), (-1, "-1"), (1000, "1000")])
-def test_values_that_are_no_label_numbers_are_refused(
-    write: Write, value: float, word: str
-) -> None:
-    labels = np.zeros(SHAPE, np.float32)
-    labels[5, 5, 5] = value
-    with pytest.raises(BadIntensities, match=word):
-        read_labels(write(labels))
-
-
-def test_an_empty_brain_mask_is_refused(write: Write) -> None:
-    native = read_segmentation(write(np.zeros(SHAPE, np.uint8)))
-    with pytest.raises(BadIntensities, match="above zero"):
-        native.mask()
-
-
-def test_a_file_of_many_packed_members_is_read_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "many.gz"
-    path.write_bytes(gzip.compress(b"") * 100_000 + gzip.compress(bytes(range(256))))
-    began = time.monotonic()
-    assert _unpacked(path, 1 << 20) == bytes(range(256))
-    assert time.monotonic() - began < 8  # 12 to 25 s where the rest was copied for each
-    assert _unpacked(path, 3) == bytes(range(3))

@@ -1,4 +1,4 @@
-"""The answer does not depend on scale, offset, padding or a few voxels."""
+"""The mask does not depend on scale, offset, padding or a few voxels."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import anomri
-from anomri.preprocessing.reading.files import read_image
-from anomri.preprocessing.reading.spikes import without_spikes
+from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.outlier_voxels import replace_outlier_voxels
 from anomri.scan import Mask, Volume
 
 AFFINE = np.diag([2.0, 2, 2, 1])
@@ -78,14 +78,14 @@ def marked(values: np.ndarray[tuple[int, ...], np.dtype[np.floating]]) -> Mask:
 @pytest.mark.parametrize("name", SAME)
 def test_the_mask_stays_the_same(patient: Volume, found: Mask, name: str) -> None:
     assert found.any()
-    other = marked(SAME[name](patient.copy()))
-    assert 2 * np.sum(other & found) / (np.sum(other) + np.sum(found)) >= 0.99
+    changed = marked(SAME[name](patient.copy()))
+    assert 2 * np.sum(changed & found) / (np.sum(changed) + np.sum(found)) >= 0.99
 
 
-def test_spikes_are_counted_and_nothing_else_moves(patient: Volume) -> None:
+def test_outliers_are_counted_and_nothing_else_changes(patient: Volume) -> None:
     values = patient.copy()
     values[29, 31, 27], values[5, 5, 5] = 1e9, -1e9
-    native = without_spikes(read_image(nib.Nifti1Image(values, AFFINE), "flair"))
+    native = replace_outlier_voxels(read_image(nib.Nifti1Image(values, AFFINE), "flair"))
     assert "2 voxels" in native.notes[0].text
     changed = np.argwhere(native.values != patient)
     assert changed.tolist() == [[29, 31, 27]]
@@ -93,6 +93,6 @@ def test_spikes_are_counted_and_nothing_else_moves(patient: Volume) -> None:
     assert native.values[29, 31, 27] == pytest.approx(np.median(np.delete(near, 13)))
 
 
-def test_a_bright_lesion_is_no_spike(patient: Volume) -> None:
+def test_a_bright_lesion_is_no_outlier(patient: Volume) -> None:
     native = read_image(nib.Nifti1Image(patient, AFFINE), "flair")
-    assert without_spikes(native) is native
+    assert replace_outlier_voxels(native) is native

@@ -1,0 +1,42 @@
+"""Decompression of gzip files, with their checksums verified."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+GZIP_ENDINGS = (".gz", ".mgz")
+GZIP_MAGIC = b"\x1f\x8b"
+PIECE = 1 << 14  # bytes of a file that are decompressed at once
+
+
+def has_gzip_ending(name: str) -> bool:
+    """Return whether a file name promises gzip data."""
+    return name.lower().endswith(GZIP_ENDINGS)
+
+
+def decompress(path: Path, limit: int) -> bytes:
+    """Return the content of a gzip file, at most ``limit`` bytes.
+
+    nibabel stops reading before the checksum, so that it would take a damaged file for a scan.
+
+    Raises:
+        EOFError: the file is truncated.
+        zlib.error: the data are damaged.
+    """
+    packed, at, parts = memoryview(path.read_bytes()), 0, []
+    while bytes(packed[at : at + 2]) == GZIP_MAGIC and limit > 0:
+        member = zlib.decompressobj(wbits=31)
+        end = at
+        # In pieces: each member copies the rest of its piece, and there may be many members.
+        while not member.eof and limit > 0:
+            if end == len(packed):
+                raise EOFError("the file ends before its data do")
+            piece: bytes | memoryview = packed[end : end + PIECE]
+            end += len(piece)
+            while piece and not member.eof and limit > 0:
+                parts.append(member.decompress(piece, limit))
+                limit -= len(parts[-1])
+                piece = member.unconsumed_tail
+        at = end - len(member.unused_data)
+    return b"".join(parts)
