@@ -38,7 +38,7 @@ from anomri.cli.options import (
 from anomri.cli.terminal import console, finish, healthy_volume, progress, show
 from anomri.datasets import Found
 from anomri.errors import ScanError, UsageError
-from anomri.reporting import NOT_EVALUATED
+from anomri.files import EVALUATION_FAILURES
 
 
 def detect(
@@ -184,7 +184,7 @@ def evaluate(
         mean, median = f"{row['mean']:.3f}", f"{row['median']:.3f}"
         table.add_row(row["metric"], mean, interval, median, str(row["n"]), str(row["undefined"]))
     Console().print(table)
-    finish(outcome, out or detections, table=NOT_EVALUATED)
+    finish(outcome, out or detections, table=EVALUATION_FAILURES)
 
 
 def report(

@@ -41,6 +41,7 @@ from anomri.datasets.bids_folders import (
 from anomri.datasets.cases import BRAIN, TRUTH, Case, Cases, Layout
 from anomri.datasets.participants import Participants, read_healthy
 from anomri.datasets.tree import Tree, stem
+from anomri.files import BIDSIGNORE, PARTICIPANTS
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,6 @@ MASKS = {
     ("desc", "lesion"): TRUTH,
 }
 MAGNITUDE = ("mag", "")  # of the entity `part`
-IGNORE = ".bidsignore"
-PARTICIPANTS = "participants.tsv"
 KEPT = ("acq", "ce", "rec", "run")  # entities that the names of results keep, in BIDS's order
 LONGEST_KEPT = 48  # letters; file names end at 255 bytes
 NOT_NAMED = (
@@ -131,7 +130,7 @@ def gather(tree: Tree) -> Cases:
     masks = []
     for path in tree.images():
         if ignored.match_file(path.relative_to(tree.root).as_posix()):
-            gathering.cases.skip(path, f"left out by {IGNORE}")
+            gathering.cases.skip(path, f"left out by {BIDSIGNORE}")
             gathering.used.update(path.parents)
         elif is_derived(tree, path):
             masks.append(path)
@@ -242,7 +241,7 @@ class _Gathering:
 
 def _ignored(tree: Tree) -> GitIgnoreSpec:
     """Return the patterns of the data set's own list of files that are not BIDS."""
-    path = tree.root / IGNORE
+    path = tree.root / BIDSIGNORE
     lines = path.read_text("utf-8-sig", errors="replace").splitlines() if path.is_file() else []
     return GitIgnoreSpec.from_lines(line for line in lines if _is_pattern(line))
 
@@ -252,7 +251,7 @@ def _is_pattern(line: str) -> bool:
     try:
         GitIgnoreSpec.from_lines([line])
     except ValueError as error:
-        log.warning("%s: %r is no pattern (%s)", IGNORE, line, error)
+        log.warning("%s: %r is no pattern (%s)", BIDSIGNORE, line, error)
         return False
     return True
 

@@ -29,6 +29,7 @@ from anomri.datasets.file_names import OTHER, Reading, folder_role, read_name
 from anomri.datasets.nnunet import CHANNEL, NO_CHANNEL, holds_channels, read_channels
 from anomri.datasets.participants import Participants, read_healthy, without_prefix
 from anomri.datasets.tree import NOT_NIFTI, Tree, is_image, stem
+from anomri.files import PARTICIPANTS
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def gather(tree: Tree) -> Cases:
     broken = {path: reason for path, reason in skipped.items() if is_image(path)}
     placed = _placed(tree, broken)
     sessions = _under_several_folders(placed)
-    healthy = read_healthy(tree.root / "participants.tsv")
+    healthy = read_healthy(tree.root / PARTICIPANTS)
     others = [file for file in placed if file.role == OTHER or file.path in broken]
     for file in placed:
         if file not in others:
@@ -96,7 +97,7 @@ def gather(tree: Tree) -> Cases:
         file = _Placed(folder, OTHER, folder.parent, folder.name)
         _case(cases, file, sessions, healthy)
     _settle_unnamed(cases)
-    healthy.warn("participants.tsv")
+    healthy.warn(PARTICIPANTS)
     return cases
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from anomri.datasets.cases import CONTRASTS, TRUTH, Cases, Layout
 from anomri.datasets.participants import read_healthy, without_prefix
 from anomri.datasets.tree import Tree, stem
-from anomri.files import PHANTOMS
+from anomri.files import PARTICIPANTS, PHANTOMS
 
 ROLES = {**{contrast: contrast for contrast in CONTRASTS}, "seg": TRUTH}
 
@@ -22,7 +22,7 @@ def fits(tree: Tree) -> bool:
 def gather(tree: Tree) -> Cases:
     """One case per folder ``sub-XX``."""
     cases = Cases(tree)
-    healthy = read_healthy(tree.root / "participants.tsv")
+    healthy = read_healthy(tree.root / PARTICIPANTS)
     for path in tree.images():
         name, _, word = stem(path).rpartition("_")
         if word in ROLES and name == path.parent.name:
@@ -33,7 +33,7 @@ def gather(tree: Tree) -> Cases:
             case.add(ROLES[word], path)
         else:
             cases.skip(path, "not a file of the phantom cohort")
-    healthy.warn("participants.tsv")
+    healthy.warn(PARTICIPANTS)
     return cases
 
 

@@ -10,14 +10,13 @@ from typing import Any
 
 from anomri.datasets.found import Skipped
 from anomri.errors import DamagedFile, UsageError
-from anomri.files import read_json
+from anomri.files import DATASET_DESCRIPTION, PREPARED, read_json
 
 IMAGE_ENDINGS = (".nii", ".nii.gz")
 NOT_NIFTI = "not NIfTI: expected .nii or .nii.gz; convert it first, DICOM with dcm2niix"
 BROKEN_LINK = "the link leads nowhere; where git-annex or datalad keeps the data, fetch it first"
 LINK_LOOP = "the link leads back to itself or to a folder above it"
 OWN = "what anomri wrote itself; nothing in it is looked at again"
-DESCRIPTION, PREPARED = "dataset_description.json", "prepared.json"
 
 
 def is_image(path: Path) -> bool:
@@ -160,7 +159,8 @@ def _is_own(folder: Path, names: Set[str]) -> bool:
     """Whether anomri wrote a folder: detections say so as BIDS has it, prepared scans by a file."""
     if PREPARED in names and "anomri_version" in _described(folder / PREPARED):
         return True
-    makers = _described(folder / DESCRIPTION).get("GeneratedBy") if DESCRIPTION in names else None
+    described = _described(folder / DATASET_DESCRIPTION) if DATASET_DESCRIPTION in names else {}
+    makers = described.get("GeneratedBy")
     entries = makers if isinstance(makers, list) else []
     return any(isinstance(maker, dict) and maker.get("Name") == "anomri" for maker in entries)
 

@@ -8,10 +8,6 @@ one shows the whole tumour, one the enhancing tumour, and together they name its
 from anomri.detector.calibration import Calibration
 from anomri.detector.copying import copy_model
 from anomri.detector.loading import (
-    CODES,
-    RECIPE,
-    THRESHOLDS,
-    WEIGHTS,
     build_family,
     builtin_models,
     load,
@@ -23,10 +19,6 @@ from anomri.detector.result import Result
 from anomri.detector.together import JointCalibration
 
 __all__ = [
-    "CODES",
-    "RECIPE",
-    "THRESHOLDS",
-    "WEIGHTS",
     "Calibration",
     "Detector",
     "Fitted",

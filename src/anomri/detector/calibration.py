@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.detector.loading import CODES, THRESHOLDS, load_thresholds
+from anomri.detector.loading import load_thresholds
 from anomri.detector.model import Detector
 from anomri.evaluation import false_positive_ml
-from anomri.files import write_text
+from anomri.files import CODES, THRESHOLDS, write_text
 from anomri.models import Reconstructor
 from anomri.postprocessing import (
     FALSE_POSITIVE_RULE,

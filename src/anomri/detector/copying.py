@@ -6,11 +6,6 @@ import json
 from pathlib import Path
 
 from anomri.detector.loading import (
-    CODES,
-    RECIPE,
-    THRESHOLDS,
-    TOGETHER,
-    WEIGHTS,
     builtin_models,
     builtin_parts,
     builtin_weights,
@@ -20,7 +15,7 @@ from anomri.detector.loading import (
 )
 from anomri.detector.model import Detector
 from anomri.errors import UsageError
-from anomri.files import write_bytes, write_text
+from anomri.files import CODES, RECIPE, THRESHOLDS, TOGETHER, WEIGHTS, write_bytes, write_text
 from anomri.recipe import Recipe
 
 

@@ -14,7 +14,15 @@ import torch
 from anomri.detector.model import ENHANCING, SMALL, WHOLE, Detector, Fitted, joint_contrasts
 from anomri.devices import choose_device
 from anomri.errors import UsageError
-from anomri.files import read_thresholds, read_thresholds_by_part
+from anomri.files import (
+    CODES,
+    RECIPE,
+    THRESHOLDS,
+    TOGETHER,
+    WEIGHTS,
+    read_thresholds,
+    read_thresholds_by_part,
+)
 from anomri.models import Network, Reconstructor, build_network, load_weights
 from anomri.recipe import Recipe, builtin_names
 from anomri.scan import Threshold
@@ -22,11 +30,6 @@ from anomri.scoring import CodeStatistics
 
 ByPart = Mapping[str, Mapping[str, Threshold]]  # part -> rule -> threshold
 
-RECIPE = "recipe.yaml"
-WEIGHTS = "weights.safetensors"
-THRESHOLDS = "thresholds.json"
-CODES = "codes.safetensors"
-TOGETHER = "together.json"  # what was fitted to models that work together
 
 SHIPPED = resources.files("anomri.models") / "pretrained"
 

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from anomri.detector.beside import of_contrasts
 from anomri.detector.dial import Dial
-from anomri.detector.loading import TOGETHER
 from anomri.detector.model import WHOLE, Detector
 from anomri.evaluation import false_positive_ml
-from anomri.files import write_text
+from anomri.files import TOGETHER, write_text
 from anomri.postprocessing import TO_BE_FITTED, WITHOUT_THRESHOLD, FalsePositiveCalibration
 from anomri.scan import FalsePositiveVolume, Scan, Threshold
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anomri.detector import RECIPE, THRESHOLDS, WEIGHTS, Detector, load
+from anomri.detector import Detector, load
 from anomri.errors import UsageError
 from anomri.experiments.comparison.definition import Definition, Group
 from anomri.experiments.reproduction import (
@@ -26,13 +26,12 @@ from anomri.experiments.reproduction import (
     rows_of,
     train_row,
 )
-from anomri.files import read_tsv
+from anomri.files import METRICS, RECIPE, THRESHOLDS, WEIGHTS, read_tsv
 from anomri.models import Reconstructor
 from anomri.postprocessing import TO_BE_FITTED
 from anomri.recipe import Recipe
 from anomri.scan import bids_label
 
-METRICS = "metrics.tsv"
 PATIENCE = "patience"
 
 

@@ -27,9 +27,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import ScanError, UsageError
-from anomri.files import replacing_folder
-from anomri.preprocessing.prepared.fingerprints import Fingerprint, fingerprints, refreshed, same_content
+from anomri.files import (
+    NATIVE_TRUTH,
+    PREPARED,
+    PREPARED_SCAN,
+    REFUSAL_PICTURE,
+    replacing_folder,
+)
 from anomri.preprocessing.prepare import prepare_subject
+from anomri.preprocessing.prepared.fingerprints import (
+    Fingerprint,
+    fingerprints,
+    refreshed,
+    same_content,
+)
 from anomri.preprocessing.prepared.storage import (
     grid_entry,
     grid_of,
@@ -43,15 +54,12 @@ from anomri.preprocessing.reading.subject import read_subject, with_unclear_note
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid, Labels, Mask, Scan, ScanFiles, Volume
 
-HEADER = "prepared.json"
-SCAN = "scan.json"
-REFUSED = "*_desc-refused_qc.png"  # the picture of a scan that could not be prepared before
 FORMAT = 1  # raised whenever preparation gives other numbers for the same section
 
 
 def is_prepared(folder: Path) -> bool:
     """Say whether ``folder`` holds prepared scans."""
-    return (folder / HEADER).is_file()
+    return (folder / PREPARED).is_file()
 
 
 class PreparedFolder:
@@ -82,7 +90,7 @@ class PreparedFolder:
             _refuse_other(self.folder, self._header())
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / HEADER, self._header())
+        write_json(self.folder / PREPARED, self._header())
 
     @classmethod
     def open(cls, folder: Path) -> PreparedFolder:
@@ -93,10 +101,10 @@ class PreparedFolder:
         """
         if not is_prepared(Path(folder)):
             raise UsageError(
-                f"{Path(folder).name}: expected a folder of prepared scans, found no {HEADER}. "
+                f"{Path(folder).name}: expected a folder of prepared scans, found no {PREPARED}. "
                 "Next: make one with `anomri prepare`."
             )
-        header = read_header(Path(folder) / HEADER)
+        header = read_header(Path(folder) / PREPARED)
         preparation = Preparation(**header["preparation"])
         return cls(folder, preparation, header["contrasts"], header.get("optional", ()))
 
@@ -117,12 +125,12 @@ class PreparedFolder:
         scan = prepare_subject(subject, self.preparation)
         with replacing_folder(target) as draft:
             write_scan(draft, scan, subject.native_truth(self.preparation.mask_grid))
-            write_json(draft / SCAN, self._entry(files, scan))
+            write_json(draft / PREPARED_SCAN, self._entry(files, scan))
         return True
 
     def labels(self) -> list[str]:
         """Return the labels of all scans, sorted."""
-        return sorted(path.parent.name for path in self.folder.glob(f"sub-*/{SCAN}"))
+        return sorted(path.parent.name for path in self.folder.glob(f"sub-*/{PREPARED_SCAN}"))
 
     def index(self) -> list[tuple[str, str, bool | None]]:
         """Return label, subject and healthy word of every scan, without reading a voxel."""
@@ -176,7 +184,7 @@ class PreparedFolder:
 
     def native_truth(self, label: str) -> tuple[Labels, Grid] | None:
         """Return the expert labels on the input's own grid and axis order, if there are any."""
-        path = self.folder / label / "native_truth.nii.gz"
+        path = self.folder / label / NATIVE_TRUTH
         if not path.is_file():
             return None
         grid = grid_of(self._read_entry(label)["native"])
@@ -208,7 +216,7 @@ class PreparedFolder:
         }
 
     def _read_entry(self, label: str) -> dict[str, Any]:
-        path = self.folder / label / SCAN
+        path = self.folder / label / PREPARED_SCAN
         if not path.is_file():
             raise UsageError(
                 f"{label}: expected a scan prepared in {self.folder.name}, found none. "
@@ -231,7 +239,7 @@ class PreparedFolder:
         }
 
     def _is_current(self, files: ScanFiles) -> bool:
-        path = self.folder / files.label / SCAN
+        path = self.folder / files.label / PREPARED_SCAN
         if not path.is_file():
             return False
         entry = read_entry(path)
@@ -260,7 +268,7 @@ def _matrix(rows: list[list[float]] | None) -> Affine | None:
 
 
 def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
-    held = read_header(folder / HEADER)
+    held = read_header(folder / PREPARED)
     parts = {name: name for name in ("format", "contrasts", "optional", "preparation")}
     # Options that did not exist when the folder was made stand at their defaults.
     section = Preparation(**held["preparation"]).model_dump(mode="json")
@@ -279,10 +287,14 @@ def _refuse_other(folder: Path, wanted: Mapping[str, Any]) -> None:
 
 def _refuse_foreign(target: Path) -> None:
     """Keep what somebody else put where a scan belongs: a scan that is there is replaced whole."""
-    if (target / SCAN).is_file():
+    if (target / PREPARED_SCAN).is_file():
         return
     for path in sorted(target.rglob("*")):
-        if path.is_file() and not path.name.startswith(".") and not path.match(REFUSED):
+        if (
+            path.is_file()
+            and not path.name.startswith(".")
+            and not path.match(f"*_{REFUSAL_PICTURE}")
+        ):
             raise ScanError(
                 path,
                 expected=f"nothing but a prepared scan in {target.name} of the folder to write to",

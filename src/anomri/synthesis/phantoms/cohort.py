@@ -19,6 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from anomri.errors import UsageError
 from anomri.files import (
+    PARTICIPANTS,
     PHANTOMS,
     read_text,
     remove_stale_drafts,
@@ -175,7 +176,7 @@ def _claim(folder: Path, cohort: Cohort) -> None:
         )
     else:
         write_text(marker, text)
-    table = folder / "participants.tsv"
+    table = folder / PARTICIPANTS
     if table.is_file():
         return
     # A kill may have come between the two.
