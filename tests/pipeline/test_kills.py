@@ -14,7 +14,8 @@ from anomri.detector import copy_model, load
 from anomri.errors import UsageError
 from anomri.files import write_text
 
-WORKER = "import os, time; from anomri.files.processes import end_with; end_with(os.getppid()); "
+WORKER = "import os, time; from anomri.files.processes import exit_with_parent; "
+WORKER += "exit_with_parent(os.getppid()); "
 WORKER += "print(os.getpid(), flush=True); time.sleep(60)"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WORKER!r}])"
 # A job in the background ignores SIGINT; its children would, too.

@@ -1,7 +1,7 @@
-"""Files on disk: written whole or not at all, read within limits."""
+"""Files on disk: atomic writing, reading within limits, file names."""
 
 from anomri.files.atomic import (
-    FULL,
+    DISK_FULL,
     content_digest,
     private_temporary_files,
     remove_stale_drafts,
@@ -24,8 +24,8 @@ from anomri.files.documents import (
 )
 from anomri.files.input_files import (
     COPY_AGAIN,
-    DEFAULT_GB,
-    LIMIT,
+    DEFAULT_LIMIT_GB,
+    LIMIT_VARIABLE,
     MAX_DEFLATE_RATIO,
     SLICE_SHARE,
     guarded,
@@ -76,7 +76,12 @@ from anomri.files.names import (
     TOGETHER,
     WEIGHTS,
 )
-from anomri.files.processes import end_with, kill_with_children, let_signals_through, signals_held
+from anomri.files.processes import (
+    exit_with_parent,
+    kill_with_children,
+    signals_blocked,
+    unblock_signals,
+)
 from anomri.files.tsv import NOTHING, Cell, read_tsv, write_tsv
 
 __all__ = [
@@ -89,7 +94,8 @@ __all__ = [
     "COMPARISON_SCANS",
     "COPY_AGAIN",
     "DATASET_DESCRIPTION",
-    "DEFAULT_GB",
+    "DEFAULT_LIMIT_GB",
+    "DISK_FULL",
     "ENVIRONMENT",
     "EVALUATION",
     "EVALUATION_CURVES",
@@ -98,8 +104,7 @@ __all__ = [
     "EVALUATION_SUMMARY",
     "FAILURES",
     "FINDINGS",
-    "FULL",
-    "LIMIT",
+    "LIMIT_VARIABLE",
     "LOGS",
     "MAX_DEFLATE_RATIO",
     "MAX_YAML_BYTES",
@@ -130,11 +135,10 @@ __all__ = [
     "WEIGHTS",
     "Cell",
     "content_digest",
-    "end_with",
+    "exit_with_parent",
     "guarded",
     "inflated_size",
     "kill_with_children",
-    "let_signals_through",
     "limit_bytes",
     "parse_yaml",
     "private_temporary_files",
@@ -150,7 +154,8 @@ __all__ = [
     "replacing_folder",
     "replacing_text",
     "scratch_folder",
-    "signals_held",
+    "signals_blocked",
+    "unblock_signals",
     "unchanged_stamp",
     "undamaged",
     "write_bytes",

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from anomri.devices import choose_device
 from anomri.errors import UsageError
-from anomri.files import LOGS, end_with
+from anomri.files import LOGS, exit_with_parent
 from anomri.recipe import Training
 from anomri.training.launching import QuietLauncher, losses_named
 from anomri.training.loading import Sample
@@ -204,7 +204,7 @@ class QuietDDP(DDPStrategy):
     def setup_environment(self) -> None:
         """Be quiet, then meet the others."""
         hush()
-        end_with(os.getppid())
+        exit_with_parent(os.getppid())
         super().setup_environment()
 
 

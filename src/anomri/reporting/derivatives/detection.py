@@ -64,7 +64,7 @@ def write_detection(detection: Detection, folder: Path, *, slices: Sequence[Path
     refuse_foreign(folder, scan.label)
     prefix = "_".join(filter(None, (scan.label, scan.entities)))
     images, record = native_images(detection), Record.of(detection)
-    with replacing_folder(home, beside=folder) as draft:
+    with replacing_folder(home, draft_parent=folder) as draft:
         if slices:
             key = str(detection.provenance.get("key", ""))
             told = _answer(images["mask"], slices, draft / f"{prefix}_{SEGMENTATION}", key)
