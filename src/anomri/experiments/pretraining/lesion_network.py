@@ -28,7 +28,7 @@ from anomri.models import TOTAL, FoldedSegmenter, weighted_losses
 from anomri.recipe import Recipe
 from anomri.scan import Mask
 from anomri.scoring import network_input
-from anomri.synthesis import SEQUENCES, Anatomy, Scanner, draw_patient, measure
+from anomri.synthesis import SEQUENCES, Anatomy, Scanner, acquire, draw_patient
 
 SCANNER = Scanner(thick=0.4, slice_mm=(2.5, 7.5), bias=0.18, noise=0.07, blur_mm=1.3, cut=0.0)
 PRESENT = {"flair": 1.0, "t1ce": 0.7, "t1": 0.35, "t2": 0.35}  # share of patients that have it
@@ -97,7 +97,7 @@ class Patients(Dataset[tuple[Tensor, Tensor]]):
         for channel, name in enumerate(SEQUENCES):
             if draw.random() < PRESENT[name]:
                 clean = np.maximum(patient.images.values[name], 0)
-                image[channel] = measure(clean, patient.tissue.spacing, SCANNER, draw)[0] * brain
+                image[channel] = acquire(clean, patient.tissue.spacing, SCANNER, draw)[0] * brain
         regions = (patient.regions & brain).astype(np.float32)
         return torch.from_numpy(network_input(image, brain)), torch.from_numpy(regions)
 
