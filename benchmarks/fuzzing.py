@@ -27,7 +27,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from anomri.datasets.dicom.series import read_series
+from anomri.datasets.dicom.headers import read_series
 from anomri.errors import AnomriError
 from anomri.files import read_json, read_png, read_thresholds, read_tiff, read_tsv
 from anomri.preprocessing import read_labels, read_volume

@@ -1,4 +1,4 @@
-"""Devices by name: which are there, and a plain refusal of those that are not."""
+"""Computing devices by name, and which of them this machine has."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ KINDS = ("cpu", "cuda", "mps")
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called ``name``; ``auto`` is the fastest that is there.
+    """Return a device by name; ``auto`` is the fastest available.
 
     Args:
         name: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Raises:
-        UsageError: this machine has no such device.
+        UsageError: the device does not exist or cannot be used.
     """
     available = available_devices()
     if name == "auto":
@@ -27,12 +27,12 @@ def choose_device(name: str) -> torch.device:
         raise _refusal(name, available) from error
     if device.type not in KINDS or (device.index or 0) >= _count(device.type):
         raise _refusal(name, available)
-    _try(device, name)
+    _check_usable(device, name)
     return device
 
 
 def available_devices() -> list[str]:
-    """Return the names of the devices of this machine, the fastest last.
+    """Return the names of this machine's devices, the fastest last.
 
     >>> available_devices()[0]
     'cpu'
@@ -47,19 +47,19 @@ def _count(kind: str) -> int:
     return int(torch.backends.mps.is_available()) if kind == "mps" else 1
 
 
-def _try(device: torch.device, name: str) -> None:
-    """Allocate one number: a driver that does not fit or a full device fails only here."""
+def _check_usable(device: torch.device, name: str) -> None:
+    """Allocate one number: a mismatched driver or a full device fails only here."""
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        first = str(error).strip().partition("\n")[0][:200]
+        first_line = str(error).strip().partition("\n")[0][:200]
         raise UsageError(
-            f"device '{name}': it cannot be used: {first}. Next: use `auto` or `cpu`."
+            f"device '{name}': cannot be used: {first_line}. Next: use `auto` or `cpu`."
         ) from error
 
 
 def _refusal(name: str, available: list[str]) -> UsageError:
     return UsageError(
-        f"device '{name}': expected one that this machine has: {', '.join(available)}. "
+        f"device '{name}': expected a device that this machine has: {', '.join(available)}. "
         "Next: use `auto`."
     )

@@ -154,7 +154,7 @@ def test_a_line_that_is_no_pattern_ignores_nothing(
     root = lay("sub-01/anat/sub-01_FLAIR.nii.gz", "sub-02/anat/sub-02_FLAIR.nii.gz")
     (root / ".bidsignore").write_text("!\nsub-02/**\n", encoding="utf-8")
     assert [scan.label for scan in find(root).scans] == ["sub-01"]
-    assert "is no pattern" in caplog.text
+    assert "is not a pattern" in caplog.text
 
 
 def test_phase_images_are_not_scans(lay: Lay) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from anomri.datasets import Skipped
 from anomri.datasets.cases import BRAIN, TRUTH, Cases
-from anomri.datasets.tree import Tree
+from anomri.datasets.file_tree import Tree
 
 ROOT = Path("source")
 

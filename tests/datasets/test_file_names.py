@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from anomri.datasets.file_names import folder_role, read_name
+from anomri.datasets.file_names import folder_role, parse_name
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ from anomri.datasets.file_names import folder_role, read_name
     ],
 )
 def test_names_are_read_by_the_documented_rules(name: str, role: str | None, subject: str) -> None:
-    reading = read_name(name)
+    reading = parse_name(name)
     assert (reading.role, reading.subject) == (role, subject)
 
 

@@ -18,7 +18,7 @@ LABELS = ["labelsTr/a_1.nii.gz", "labelsTr/b_2.nii.gz"]
 @pytest.mark.parametrize(
     ("names", "reason"),
     [
-        (["p2/dwi.nii"], "none of flair"),
+        (["p2/dwi.nii"], "other than flair"),
         (["p2/flair.nrrd"], "not NIfTI"),
         (["p2/dicom/1.dcm", "p2/dicom/2.dcm"], "not NIfTI"),
         ([], "no scan"),

@@ -27,13 +27,13 @@ from anomri.files import (
     write_text,
 )
 from anomri.files.atomic import DRAFT, draft_name, replacing
-from anomri.files.processes import lives, machine, started
+from anomri.files.processes import is_alive, machine_id, start_time_ms
 
 
 def dead() -> tuple[int, int]:
     """Number and start of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
-    start = started(process.pid)
+    start = start_time_ms(process.pid)
     assert start
     process.communicate(b"\n")
     return process.pid, start
@@ -99,8 +99,8 @@ def test_two_that_write_one_folder_leave_one_of_both(tmp_path: Path) -> None:
 
 def test_only_drafts_of_the_dead_are_removed(tmp_path: Path) -> None:
     process, start = dead()
-    theirs = tmp_path / "sub-01" / f"{DRAFT}{machine()}-{process}-{start}-0"
-    reused = tmp_path / f"{DRAFT}{machine()}-{os.getpid()}-1000-0"  # this number, another start
+    theirs = tmp_path / "sub-01" / f"{DRAFT}{machine_id()}-{process}-{start}-0"
+    reused = tmp_path / f"{DRAFT}{machine_id()}-{os.getpid()}-1000-0"  # this number, another start
     kept = {
         tmp_path / draft_name(),
         tmp_path / f"{DRAFT}notes",  # somebody else's
@@ -128,7 +128,7 @@ def test_a_link_with_the_name_of_a_draft_costs_only_itself(tmp_path: Path) -> No
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "scan").touch()
     process, start = dead()
-    (tmp_path / f"{DRAFT}{machine()}-{process}-{start}-0").symlink_to(tmp_path / "precious")
+    (tmp_path / f"{DRAFT}{machine_id()}-{process}-{start}-0").symlink_to(tmp_path / "precious")
     remove_stale_drafts(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
     assert (tmp_path / "precious" / "scan").is_file()
@@ -136,11 +136,11 @@ def test_a_link_with_the_name_of_a_draft_costs_only_itself(tmp_path: Path) -> No
 
 def test_a_process_is_known_by_its_start() -> None:
     process, start = dead()
-    assert not lives(process, start)
-    mine = started(os.getpid())
-    assert mine
-    assert lives(os.getpid(), mine)
-    assert not lives(os.getpid(), mine - 60_000)
+    assert not is_alive(process, start)
+    own_start = start_time_ms(os.getpid())
+    assert own_start
+    assert is_alive(os.getpid(), own_start)
+    assert not is_alive(os.getpid(), own_start - 60_000)
 
 
 def test_temporary_files_of_the_dead_are_removed(
@@ -148,7 +148,7 @@ def test_temporary_files_of_the_dead_are_removed(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     process, start = dead()
-    (tmp_path / f"anomri-{machine()}-{process}-{start}-0").mkdir()
+    (tmp_path / f"anomri-{machine_id()}-{process}-{start}-0").mkdir()
     with scratch_folder() as folder:
         assert list(tmp_path.iterdir()) == [folder]
     assert list(tmp_path.iterdir()) == []

@@ -219,7 +219,7 @@ LOADER = """
 import sys
 from pathlib import Path
 from anomri.models import build, load_weights
-from anomri.recipe import Step
+from anomri.recipe import (Step)
 
 folder = Path(sys.argv[1])
 for word in sys.argv[2:]:

@@ -15,7 +15,8 @@ from anomri.errors import UsageError
 from anomri.files import write_text
 from anomri.pipeline.model_copies import copy_model
 
-WORKER = "import os, time; from anomri.files.processes import end_with; end_with(os.getppid()); "
+WORKER = "import os, time; from anomri.files.processes import exit_with_parent; "
+WORKER += "exit_with_parent(os.getppid()); "
 WORKER += "print(os.getpid(), flush=True); time.sleep(60)"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WORKER!r}])"
 # A job in the background ignores SIGINT; its children would, too.

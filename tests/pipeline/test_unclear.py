@@ -99,7 +99,7 @@ def test_the_masks_of_two_raters_are_not_chosen_between(tmp_path: Path, ball_sca
         ("participant_id\tage\nsub-01\t5\n", {}),
         ("participant_id\tgroup\nsub-01\tHC\nsub-02\tHC\n", {}),
         ("participant_id\tgroup\nsub-01\tHC\n", {"02": "no row"}),
-        ("participant_id\tgroup\nsub-01\tHC\nsub-02\todd\n", {"02": "unknown words"}),
+        ("participant_id\tgroup\nsub-01\tHC\nsub-02\todd\n", {"02": "unknown values"}),
     ],
 )
 @pytest.mark.parametrize("layout", ["bids", "folder"])

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 from anomri.synthesis import Scanner
-from anomri.synthesis.acquisition import add_noise, cut, thicken
+from anomri.synthesis.acquisition import add_noise, crop_field_of_view, thicken_slices
 
 
 def test_thick_slices_leave_an_even_image_even_and_blur_along_one_axis() -> None:
     scanner = Scanner(slice_mm=(8.0, 8.0), gain=0.0)
     even = np.ones((20, 20, 20), np.float32)
-    np.testing.assert_allclose(thicken(even, 2.0, scanner, np.random.default_rng(5)), 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        thicken_slices(even, 2.0, scanner, np.random.default_rng(5)), 1, rtol=1e-6
+    )
     points = np.zeros((21, 21, 21), np.float32)
     points[10, 10, 10] = 1
-    spread = np.argwhere(thicken(points, 2.0, scanner, np.random.default_rng(5)))
+    spread = np.argwhere(thicken_slices(points, 2.0, scanner, np.random.default_rng(5)))
     assert sorted((np.ptp(spread, axis=0) > 0).tolist()) == [False, False, True]
 
 
@@ -37,7 +39,9 @@ def test_beyond_the_field_of_view_nothing_is_measured() -> None:
     image = np.ones((30, 30, 30), np.float32)
     lost = 0
     for seed in range(10):
-        measured, seen = cut(image, 4.0, Scanner(cut=1.0), np.random.default_rng(seed))
+        measured, seen = crop_field_of_view(
+            image, 4.0, Scanner(cut=1.0), np.random.default_rng(seed)
+        )
         np.testing.assert_array_equal(measured > 0, seen)
         lost += int(not seen.all())
     assert lost >= 5

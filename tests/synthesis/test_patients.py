@@ -8,10 +8,10 @@ from scipy import ndimage
 
 from anomri.errors import UsageError
 from anomri.synthesis import SEQUENCES, Anatomy, draw_patient
-from anomri.synthesis.fields import waves
-from anomri.synthesis.sequences import Images, Tissue, draw_healthy
-from anomri.synthesis.tumours import Seed, draw_tumour, paint_tumour
-from anomri.synthesis.white_matter import draw_white_matter_lesions
+from anomri.synthesis.healthy_contrasts import Images, Tissue, draw_healthy
+from anomri.synthesis.random_fields import smooth_noise
+from anomri.synthesis.tumours import TumourSeed, draw_tumour, paint_tumour
+from anomri.synthesis.white_matter_lesions import draw_white_matter_lesions
 
 SHAPE = (48, 56, 48)
 
@@ -36,8 +36,8 @@ def tissue(anatomy: Anatomy) -> Tissue:
         white=anatomy.white,
         ventricle_mm=anatomy.ventricle_mm,
         edge_mm=ndimage.distance_transform_edt(brain, sampling=3.0).astype(np.float32),
-        lateral=anatomy.where((51,)),
-        lobar=anatomy.where((81,)),
+        lateral=anatomy.mask_of((51,)),
+        lobar=anatomy.mask_of((81,)),
         labels=anatomy.labels,
         spacing=3.0,
     )
@@ -91,7 +91,7 @@ def test_a_tumour_is_bright_in_flair_and_its_rim_in_t1ce(tissue: Tissue) -> None
         draw = np.random.default_rng(seed)
         images: Images = draw_healthy(tissue, draw)
         before = {name: value.copy() for name, value in images.values.items()}
-        tumour = draw_tumour(tissue, Seed(np.array([32, 28, 24], np.float32), 5.0), draw)
+        tumour = draw_tumour(tissue, TumourSeed(np.array([32, 28, 24], np.float32), 5.0), draw)
         assert tumour is not None
         paint_tumour(images, tissue, tumour, draw)
         inner = ndimage.binary_erosion(tumour.edema)
@@ -106,7 +106,7 @@ def test_a_tumour_is_bright_in_flair_and_its_rim_in_t1ce(tissue: Tissue) -> None
 
 
 def test_no_tumour_where_there_is_no_brain(tissue: Tissue) -> None:
-    seed = Seed(np.zeros(3, np.float32), 3.0)
+    seed = TumourSeed(np.zeros(3, np.float32), 3.0)
     assert draw_tumour(tissue, seed, np.random.default_rng(0)) is None
 
 
@@ -119,6 +119,6 @@ def test_white_matter_lesions_lie_in_white_matter(tissue: Tissue) -> None:
 
 
 def test_waves_are_smooth_and_have_unit_spread() -> None:
-    field = waves((40, 40, 40), 8.0, np.random.default_rng(0))
+    field = smooth_noise((40, 40, 40), 8.0, np.random.default_rng(0))
     assert field.std() == pytest.approx(1, abs=1e-3)
     assert np.abs(np.diff(field, axis=0)).max() < 1

@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 from anomri.models import save_weights
 from anomri.preprocessing import PreparedFolder
-from anomri.recipe import Recipe
+from anomri.recipe import (Recipe)
 from anomri.training import train
 from anomri.training.run_record import RunRecord
 

@@ -122,7 +122,7 @@ import os, signal, sys
 from pathlib import Path
 from anomri.models.convolutional import VariationalAutoencoder
 from anomri.preprocessing import PreparedFolder
-from anomri.recipe import Recipe
+from anomri.recipe import (Recipe)
 from anomri.training import train
 
 # A job that a shell started in the background inherits a deaf ear for Ctrl-C.

@@ -21,7 +21,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from anomri.batch.dask import ClusterWorkerLost, on_cluster
 from anomri.errors import AnomriError, UsageError
-from anomri.files import end_with, signals_held
+from anomri.files import exit_with_parent, signals_blocked
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -84,13 +84,13 @@ class Executor:
     ) -> Generator[Value, None, None]:
         threads = fair_share(self.workers)
         # A worker that is idle or starting must notice, too, that its parent is gone.
-        watch: dict[str, Any] = {"initializer": end_with, "initargs": (os.getpid(),)}
+        watch: dict[str, Any] = {"initializer": exit_with_parent, "initargs": (os.getpid(),)}
         with joblib.parallel_config("loky", inner_max_num_threads=threads, **watch):
             # One item at a time and few in advance: memory stays flat, the bar moves.
             parallel = joblib.Parallel(
                 self.workers, batch_size=1, max_nbytes=None, return_as="generator"
             )
-            with signals_held():
+            with signals_blocked():
                 results = parallel(joblib.delayed(_do)(work, item, threads) for item in items)
             try:
                 yield from results

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from anomri.batch.executor import SERIAL, Executor
 from anomri.datasets import LeftOut
 from anomri.errors import AnomriError, DamagedFile, DiskFull, ScanError
-from anomri.files import FULL
+from anomri.files import DISK_FULL
 from anomri.reporting import LEFT_OUT, Failure
 from anomri.scan import ScanFiles
 
@@ -91,7 +91,7 @@ class GuardedTask:
             raise  # what holds for all scans, such as a package that is missing
         # A library may raise anything at a scan that nobody has met yet.
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in FULL:
+            if isinstance(error, OSError) and error.errno in DISK_FULL:
                 raise DiskFull(_place(error), error.strerror or "") from error
             log.exception("%s: unexpected", files.subject)
             return _unexpected(files, error), 3

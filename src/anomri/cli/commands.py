@@ -16,7 +16,7 @@ from anomri.cli import model_commands, scan_commands
 from anomri.cli.signals import INTERRUPTED, STOPPED
 from anomri.cli.terminal import console
 from anomri.errors import AnomriError, DiskFull, NotWritable
-from anomri.files import DEFAULT_GB, FULL, LIMIT, limit_bytes
+from anomri.files import DEFAULT_LIMIT_GB, DISK_FULL, LIMIT_VARIABLE, limit_bytes
 
 # What a path can do wrong, and its user can mend; a full disk is nobody's usage error.
 WRONG_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
@@ -66,8 +66,8 @@ def start(
         float | None,
         typer.Option(
             "--max-image-gb",
-            envvar=LIMIT,
-            help=f"Memory that one image may take, in GB; {DEFAULT_GB:g} if left out.",
+            envvar=LIMIT_VARIABLE,
+            help=f"Memory that one image may take, in GB; {DEFAULT_LIMIT_GB:g} if left out.",
         ),
     ] = None,
 ) -> None:
@@ -77,7 +77,7 @@ def start(
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     logging.getLogger("anomri").setLevel(level)
     if max_image_gb is not None:
-        os.environ[LIMIT] = f"{max_image_gb}"  # worker processes inherit it
+        os.environ[LIMIT_VARIABLE] = f"{max_image_gb}"  # worker processes inherit it
         limit_bytes()
     if show_version:
         typer.echo(version("anomri"))
@@ -94,7 +94,7 @@ def run() -> None:
     except AnomriError as error:
         _fail(error)
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in DISK_FULL:
             _fail(DiskFull(_name(error), error.strerror or ""))
         if error.errno not in WRONG_PLACE or not error.filename:
             raise

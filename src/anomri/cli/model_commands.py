@@ -48,6 +48,7 @@ from anomri.experiments import (
     pretraining,
     reproduction,
 )
+from anomri.files import SPLITS
 from anomri.recipe import Overrides, Recipe, builtin_names
 
 
@@ -194,7 +195,7 @@ def reproduce(
     else:
         plan = reproduction.Plan(
             reproduction.Protocol.load(recipes),
-            reproduction.Data(data, split_file or data / "splits.tsv"),
+            reproduction.Data(data, split_file or data / SPLITS),
             reproduction.Work(out / size),
             size=size,
         )
@@ -229,7 +230,7 @@ def compare(
     """Measure all families and built-in models on the same scans; does only what has changed."""
     plan = comparison.Plan(
         comparison.Definition.load(folder),
-        reproduction.Data(data, split_file or data / "splits.tsv"),
+        reproduction.Data(data, split_file or data / SPLITS),
         reproduction.Work(out, device=device, progress=progress),
         runs=runs,
         rows=words(rows),

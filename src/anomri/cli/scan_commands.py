@@ -39,8 +39,8 @@ from anomri.cli.terminal import console, finish, healthy_volume, progress, show
 from anomri.datasets import Found
 from anomri.detector import load
 from anomri.errors import ScanError, UsageError
+from anomri.files import EVALUATION_FAILURES
 from anomri.recipe import Overrides
-from anomri.reporting import NOT_EVALUATED
 
 
 def detect(
@@ -186,7 +186,7 @@ def evaluate(
         mean, median = f"{row['mean']:.3f}", f"{row['median']:.3f}"
         table.add_row(row["metric"], mean, interval, median, str(row["n"]), str(row["undefined"]))
     Console().print(table)
-    finish(outcome, out or detections, table=NOT_EVALUATED)
+    finish(outcome, out or detections, table=EVALUATION_FAILURES)
 
 
 def report(

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from anomri import batch, pipeline
 from anomri.datasets import Found
-from anomri.reporting import FAILURES
+from anomri.files import FAILURES
 from anomri.scan import FalsePositiveVolume
 
 console = Console(stderr=True)

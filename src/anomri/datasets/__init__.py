@@ -1,9 +1,9 @@
-"""Layouts on disk to scans. Files are listed by name, nothing is computed."""
+"""Data sets on disk: finding scans by layout, and converting DICOM series."""
 
 from anomri.datasets.cases import Layout
 from anomri.datasets.dicom.conversion import converted
-from anomri.datasets.found import Found, LeftOut, Recognised, Skipped
 from anomri.datasets.layouts import AUTO, LAYOUTS, find
+from anomri.datasets.search_results import Found, LeftOut, Recognised, Skipped
 
 __all__ = [
     "AUTO",

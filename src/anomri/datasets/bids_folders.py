@@ -1,4 +1,4 @@
-"""What the folders of a BIDS source say: data set, subject, session, raw or derivative."""
+"""Data set, subject, session and raw or derivative from the folders of a BIDS source."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from anomri.datasets.file_names import folder_role
-from anomri.datasets.tree import Tree
+from anomri.datasets.file_tree import Tree
 
 DERIVATIVES = "derivatives"
 SOURCES = "sourcedata"
@@ -15,14 +15,14 @@ MODALITIES = frozenset({"anat", "data", "images", "mri", "nifti", "scans"})
 
 
 def is_derived(tree: Tree, path: Path) -> bool:
-    """Whether a path lies below a folder ``derivatives``."""
+    """Whether a path is below a folder ``derivatives``."""
     return DERIVATIVES in path.relative_to(tree.root).parts
 
 
-def home_of(tree: Tree, path: Path) -> Path:
-    """Return the data set of a raw file: the folder above its ``sub-`` folder.
+def dataset_of(tree: Tree, path: Path) -> Path:
+    """Return the data set of a raw file: the parent of its ``sub-`` folder.
 
-    A file outside such a folder is of the data set it lies in; ``anat/`` or ``FLAIR/`` are none.
+    Without a ``sub-`` folder it is the closest folder not named ``anat/``, ``FLAIR/`` or the like.
     """
     inside = [folder for folder in path.parents if folder.is_relative_to(tree.root)]
     for folder in reversed(inside):
@@ -39,28 +39,28 @@ def _holds_files_only(name: str) -> bool:
 
 
 def session_of(tree: Tree, path: Path, entities: Mapping[str, str]) -> str | None:
-    """Return the session that the name says, or else the folder ``ses-<label>``."""
+    """Return the session in the file name, or else in the folder ``ses-<label>``."""
     if "ses" in entities:
         return entities["ses"]
     names = path.parent.relative_to(tree.root).parts
     return next((name[len(SESSION) :] for name in names if name.startswith(SESSION)), None)
 
 
-def source_of(tree: Tree, mask: Path, homes: Iterable[Path]) -> list[Path]:
-    """Return the data sets that a derived mask may be of: one where it is clear.
+def source_datasets(tree: Tree, mask: Path, datasets: Iterable[Path]) -> list[Path]:
+    """Return the data sets that a derived mask may belong to; one if it is unambiguous.
 
-    That is the folder above ``derivatives`` where it is a data set, and else those below it.
+    This is the parent folder of ``derivatives`` if it is a data set, or else those below it.
     """
     above = [folder.parent for folder in mask.parents if folder.name == DERIVATIVES]
     origin = next((folder for folder in above[::-1] if folder.is_relative_to(tree.root)), tree.root)
-    below = [home for home in homes if home.is_relative_to(origin)]
+    below = [dataset for dataset in datasets if dataset.is_relative_to(origin)]
     return [origin] if origin in below else below
 
 
-def named_folders(tree: Tree) -> Iterator[tuple[Path, str, str | None]]:
-    """Yield the raw folders that name a subject or a session, with its name; links too.
+def subject_folders(tree: Tree) -> Iterator[tuple[Path, str, str | None]]:
+    """Yield the raw folders of subjects and sessions with their names, including links.
 
-    A subject's own folder is yielded where it holds no sessions.
+    The folder of a subject is yielded if it has no sessions.
     """
     broken = (tree.root / item.name for item in tree.skipped)
     folders = {*tree.folders, *(path for path in broken if "." not in path.name)}

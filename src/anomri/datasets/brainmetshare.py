@@ -1,8 +1,8 @@
 """BrainMetShare (Stanford): one folder ``Mets_<n>`` per patient with brain metastases.
 
-It was published twice, and both are read:
+Two published versions are read:
 
-* PNG slices: ``Mets_005/{0,1,2,3,seg}/<k>.png``; a contrast's path is its folder of slices;
+* PNG slices: ``Mets_005/{0,1,2,3,seg}/<k>.png``; the path of a contrast is its folder of slices;
 * NIfTI: ``Mets_005/{bravo,t1_pre,t1_gd,flair,seg}.nii.gz``.
 
 ========= ===== =============================================== ========
@@ -15,8 +15,8 @@ flair     3     T2 FLAIR, after contrast agent                  flair
 seg       seg   metastases, drawn on the gradient echo, 0/255   truth
 ========= ===== =============================================== ========
 
-The gradient echo is ``t1ce`` where it is there, the spin echo only where it is not. The patients
-of the published test set come without masks. All cases are patients, skull-stripped.
+The gradient echo is used as ``t1ce``, or the spin echo if it is missing. The patients of the
+published test set have no masks. All cases are patients, skull-stripped.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from anomri.datasets.cases import TRUTH, Case, Cases, Layout
-from anomri.datasets.tree import Tree, is_image, stem
+from anomri.datasets.file_tree import Tree, is_image, stem
 
 PATIENT = re.compile(r"mets_\d+", re.IGNORECASE)
 SLICE = re.compile(r"\d+\.png", re.IGNORECASE)
-SPIN_ECHO = "spin echo"  # no contrast of its own
+SPIN_ECHO = "spin echo"  # used as t1ce if there is no gradient echo
 ROLES = {
     **{"bravo": "t1ce", "t1_pre": "t1", "t1_gd": SPIN_ECHO, "flair": "flair", "seg": TRUTH},
     **{"0": "t1ce", "1": "t1", "2": SPIN_ECHO, "3": "flair"},
 }
-SECOND = "a second T1 after contrast agent; the gradient echo is used"
+SECOND = "a second T1 with contrast agent; the gradient echo is used"
 
 
 def fits(tree: Tree) -> bool:
-    """Whether a ``Mets_<n>`` folder holds a file or a folder of slices named as published."""
+    """Whether a ``Mets_<n>`` folder has files or folders of slices with the published names."""
     return any(True for _ in _sequences(tree))
 
 
 def gather(tree: Tree) -> Cases:
-    """One case per folder ``Mets_<n>``."""
+    """Return a case per folder ``Mets_<n>``."""
     cases = Cases(tree)
     for path in tree.files:
         if is_image(path) and not _named(path):
@@ -54,12 +54,12 @@ def gather(tree: Tree) -> Cases:
         case = cases.case(folder, folder.name, where=tree.name(folder), healthy=False)
         case.add(_role(path), path)
     for case in cases:
-        _settle(cases, case)
+        _assign_spin_echo(cases, case)
     return cases
 
 
 def _sequences(tree: Tree) -> Iterator[Path]:
-    """Yield the NIfTI files and the folders of slices that are named as published."""
+    """Yield the NIfTI files and folders of slices with the published names."""
     for path in tree.files:
         sequence = path.parent if SLICE.fullmatch(path.name) else path
         if _named(sequence):
@@ -79,8 +79,8 @@ def _name(sequence: Path) -> str:
     return stem(sequence).lower()
 
 
-def _settle(cases: Cases, case: Case) -> None:
-    """Take the spin echo for ``t1ce`` where there is no gradient echo; leave it out otherwise."""
+def _assign_spin_echo(cases: Cases, case: Case) -> None:
+    """Use the spin echo as ``t1ce`` if there is no gradient echo; skip it otherwise."""
     for path in case.files.pop(SPIN_ECHO, []):
         if "t1ce" in case.files:
             cases.skip(path, SECOND)

@@ -1,12 +1,12 @@
-"""BraTS: one folder per case, every contrast a file that carries the case's name.
+"""BraTS: a file per contrast, named after the case.
 
-Two generations of names are read, in any depth of folders (``HGG/``, ``LGG/`` or none):
+Two generations of names are read, at any folder depth (``HGG/``, ``LGG/`` or none):
 
 * 2018 to 2021: ``<case>_flair``, ``_t1``, ``_t1ce``, ``_t2``, ``_seg``;
 * from 2023: ``<case>-t2f``, ``-t1n``, ``-t1c``, ``-t2w``, ``-seg``.
 
-The numbers in ``seg`` are 1 necrosis, 2 edema, 4 enhancing until 2021, and 3 enhancing from 2023;
-whoever reads them has to know. All cases are patients.
+The labels in ``seg`` are 1 necrosis, 2 edema, 4 enhancing until 2021, and 3 enhancing from 2023;
+they are not converted here. All cases are patients.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 from anomri.datasets.cases import TRUTH, Cases, Layout
-from anomri.datasets.tree import Tree, stem
+from anomri.datasets.file_tree import Tree, stem
 
 ROLES = {
     "_flair": "flair",
@@ -29,12 +29,12 @@ ROLES = {
     "-t2w": "t2",
     "-seg": TRUTH,
 }
-NAME = re.compile(rf"(?P<case>.+)(?P<word>{'|'.join(ROLES)})", re.IGNORECASE)
-NO_WORD = f"no BraTS ending in its name ({', '.join(ROLES)})"
+NAME = re.compile(rf"(?P<case>.+)(?P<suffix>{'|'.join(ROLES)})", re.IGNORECASE)
+NO_SUFFIX = f"no BraTS ending in its name ({', '.join(ROLES)})"
 
 
 def fits(tree: Tree) -> bool:
-    """Whether a file is called ``BraTS...`` and ends as BraTS files do."""
+    """Whether a file is named ``BraTS...`` with the suffix of a BraTS file."""
     return any(
         path.name.lower().startswith("brats") and NAME.fullmatch(stem(path))
         for path in tree.images()
@@ -45,22 +45,22 @@ def gather(tree: Tree) -> Cases:
     """Group the files of each folder by the case in their names."""
     cases = Cases(tree)
     for path in tree.images():
-        read = _read(path)
-        if read is None:
-            cases.skip(path, NO_WORD)
+        parsed = _parse(path)
+        if parsed is None:
+            cases.skip(path, NO_SUFFIX)
             continue
-        name, role = read
+        name, role = parsed
         folder = path.parent
         where = tree.name(folder if folder.name == name else folder / name)
         cases.case((folder, name), name, where=where, healthy=False).add(role, path)
     return cases
 
 
-def _read(path: Path) -> tuple[str, str] | None:
+def _parse(path: Path) -> tuple[str, str] | None:
     match = NAME.fullmatch(stem(path))
     if match:
-        return match["case"], ROLES[match["word"].lower()]
-    # BraTS 2020 was published with one segmentation under its archive's name, ..._Segm.nii.
+        return match["case"], ROLES[match["suffix"].lower()]
+    # One segmentation of BraTS 2020 was published under a name that ends with _Segm.nii.
     if path.name.lower().endswith("_segm.nii"):
         return path.parent.name, TRUTH
     return None

@@ -1,8 +1,8 @@
-"""From single files to scans: gathering by case, and what makes a case unusable.
+"""Grouping of files into scans.
 
-Every layout sorts its files into cases with roles; the rules that hold for all layouts stand
-here: nothing is guessed when two files claim one role, a case needs a contrast and is left out by
-name without one, and cases whose names share their letters and digits get distinct labels.
+Every layout sorts its files into cases, by role. The rules for all layouts are here: two files with
+the same role are ambiguous and neither is used, a case without a contrast is left out, and cases
+whose names have the same letters and digits get distinct labels.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from anomri.datasets.found import Found, LeftOut, Recognised, Skipped
-from anomri.datasets.tree import Tree, readable
+from anomri.datasets.file_tree import Tree, readable
+from anomri.datasets.search_results import Found, LeftOut, Recognised, Skipped
+from anomri.files import BIDSIGNORE
 from anomri.scan import ScanFiles, bids_label, distinct_label, usual_label
 
 CONTRASTS = ("flair", "t1", "t1ce", "t2")
 BRAIN = "brain"
 TRUTH = "truth"
-REASONS_NAMED = 3
+REASONS_SHOWN = 3
 NO_FILES = "no scan among its files"
-CHOOSE = "which one counts is not guessed: keep one of them, or name the other in .bidsignore"
+CHOOSE = f"keep one of them, or list the other in {BIDSIGNORE}"
 CHOOSE_MASK = (
-    "which rater counts is not guessed: join the masks into one, or keep one of them here and "
-    "evaluate each in turn"
+    "if they are of several raters, merge the masks, or keep one of them here and evaluate each "
+    "in turn"
 )
 
 
 @dataclass(slots=True)
 class Case:
-    """One scan while its files are being gathered.
+    """One scan while its files are being collected.
 
     Attributes:
-        subject: the data set's name for it.
+        subject: name of the subject in the data set.
         where: its folder or file, for messages.
-        session: the session's name, if there are several.
-        healthy: what the data set says of the subject.
-        files: role (a contrast, ``brain`` or ``truth``) to the files that claim it.
-        slices: contrast to the DICOM series that claim it, by name, each with its files.
-        unclear: role to the reason why no file is taken for it, or ``healthy`` to the reason why
-            that is not known.
-        entities: file to the BIDS entities that the names of results keep.
+        session: name of the session, if there are several.
+        healthy: whether the subject is healthy, if the data set says so.
+        files: candidate files by role (a contrast, ``brain`` or ``truth``).
+        slices: candidate DICOM series by contrast, each with its name and files.
+        unclear: why no file is used, by role; and under ``healthy`` why that is not known.
+        entities: BIDS entities kept in the names of results, by file.
     """
 
     subject: str
@@ -55,15 +55,15 @@ class Case:
     entities: dict[Path, str] = field(default_factory=dict)
 
     def add(self, role: str, path: Path) -> None:
-        """Let ``path`` claim ``role``."""
+        """Add a candidate file for a role."""
         self.files.setdefault(role, []).append(path)
 
 
 class Cases:
-    """The cases of one source, in the order in which they were met.
+    """The cases of a source, in order of appearance.
 
     Args:
-        tree: the source; what its walk skipped is skipped here too.
+        tree: the source; what was skipped in it is skipped here too.
     """
 
     def __init__(self, tree: Tree) -> None:
@@ -81,7 +81,7 @@ class Cases:
         session: str | None = None,
         healthy: bool | None = None,
     ) -> Case:
-        """Return the case under ``key``, made from the rest when it is the first of its kind."""
+        """Return the case of ``key``; the first call creates it from the other arguments."""
         if key not in self._cases:
             self._cases[key] = Case(
                 readable(subject), where, readable(session or "") or None, healthy
@@ -102,12 +102,12 @@ class Cases:
         return self._cases.items()
 
     def skip(self, what: Path | str, reason: str) -> None:
-        """Leave out a file or a named thing."""
+        """Record that a file, or something with a name, is not used."""
         name = self.tree.name(what) if isinstance(what, Path) else what
         self.skipped.append(Skipped(name, reason))
 
     def found(self, layout: str) -> Found:
-        """Turn every usable case into :class:`ScanFiles`; say why the others are not."""
+        """Return the usable cases as :class:`ScanFiles`, and the reasons for the others."""
         scans: dict[str, ScanFiles] = {}
         places: dict[str, str] = {}
         left_out: list[LeftOut] = []
@@ -119,14 +119,14 @@ class Cases:
             if scan.label in places:
                 reason = _taken(scan.label, places[scan.label])
                 self.skip(case.where, reason)
-                alone = replace(scan, own_label=distinct_label(case.where))
-                left_out.append(LeftOut(scan.name, alone.label, reason))
+                relabelled = replace(scan, own_label=distinct_label(case.where))
+                left_out.append(LeftOut(scan.name, relabelled.label, reason))
                 continue
             places[scan.label] = case.where
             if scan.contrasts:
                 scans[scan.label] = scan
             else:
-                left_out.append(LeftOut(scan.name, scan.label, self._left_out(case, scan)))
+                left_out.append(LeftOut(scan.name, scan.label, self._why_left_out(case, scan)))
         return Found(
             tuple(scans.values()),
             tuple(self.skipped),
@@ -136,16 +136,16 @@ class Cases:
         )
 
     def _shared_labels(self) -> set[str]:
-        """Return the labels that several subjects' names would make."""
+        """Return the labels that several subjects would get from their names."""
         names = {case.subject for case in self}
         counts = Counter(usual_label(name) for name in names)
         return {label for label, count in counts.items() if count > 1}
 
     def _scan(self, case: Case, layout: str) -> ScanFiles:
-        """Return what a case holds; a contrast that several files claim is not among it."""
+        """Return the files of a case, without ambiguous roles."""
         roles, unclear = self._unambiguous(case)
         contrasts = {name: roles[name] for name in CONTRASTS if name in roles}
-        kept = {name: case.entities.get(path, "") for name, path in contrasts.items()}
+        entities = {name: case.entities.get(path, "") for name, path in contrasts.items()}
         return ScanFiles(
             subject=case.subject,
             session=case.session,
@@ -154,34 +154,34 @@ class Cases:
             brain=roles.get(BRAIN),
             truth=roles.get(TRUTH),
             healthy=case.healthy,
-            slices={name: claims[0][1] for name, claims in case.slices.items()},
+            slices={name: series[0][1] for name, series in case.slices.items()},
             unclear=unclear,
-            entities={name: text for name, text in kept.items() if text},
+            entities={name: text for name, text in entities.items() if text},
         )
 
-    def _left_out(self, case: Case, scan: ScanFiles) -> str:
-        """Say why a case has no scan: what was said of its files, or that there are none."""
-        begins = (f"{case.where} ", f"{case.where}/", f"{case.where}:")
-        said = [
+    def _why_left_out(self, case: Case, scan: ScanFiles) -> str:
+        """Return why a case has no scan: the reasons for its files, or that there are none."""
+        prefixes = (f"{case.where} ", f"{case.where}/", f"{case.where}:")
+        reasons = [
             f"{item.name.removeprefix(case.where).strip(' /:')}: {item.reason}"
             for item in self.skipped
-            if item.name.startswith(begins)
+            if item.name.startswith(prefixes)
         ]
-        said += [item.reason for item in self.skipped if item.name == case.where]
-        said += [
+        reasons += [item.reason for item in self.skipped if item.name == case.where]
+        reasons += [
             reason
             for role, reason in case.unclear.items()
-            if reason and role != "healthy" and not any(reason in other for other in said)
+            if reason and role != "healthy" and not any(reason in earlier for earlier in reasons)
         ]
         listed = _listed({BRAIN: scan.brain, TRUTH: scan.truth})
-        if listed or not said:
+        if listed or not reasons:
             self.skip(case.where, f"no scan beside {listed or 'what was skipped'}")
-            said = [f"no scan beside {listed}" if listed else NO_FILES, *said]
-        more = len(said) - REASONS_NAMED
-        return "; ".join(said[:REASONS_NAMED]) + (f"; and {more} more" if more > 0 else "")
+            reasons = [f"no scan beside {listed}" if listed else NO_FILES, *reasons]
+        more = len(reasons) - REASONS_SHOWN
+        return "; ".join(reasons[:REASONS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
     def _unambiguous(self, case: Case) -> tuple[dict[str, Path], dict[str, str]]:
-        """Return the one file of each role, and why a role has none."""
+        """Return the file of each role, and why a role has none."""
         unclear = {role: reason for role, reason in case.unclear.items() if reason}
         for role, paths in case.files.items():
             if len(paths) > 1:
@@ -195,13 +195,13 @@ class Cases:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One way in which scans lie on disk; call it with a source to list them.
+    """A layout of scans on disk; call it with a source to find them.
 
     Attributes:
-        name: what ``--layout`` calls it.
-        looks_for: its signature in words, for the message when nothing fits.
-        fits: cheap test on names alone, used by ``auto``.
-        gather: sorts the files of a tree into cases.
+        name: its name for ``--layout``.
+        looks_for: the files that identify it, for error messages.
+        fits: fast test on names alone, used by ``auto``.
+        gather: sorts the files of a source into cases.
     """
 
     name: str
@@ -210,27 +210,27 @@ class Layout:
     gather: Callable[[Tree], Cases]
 
     def __call__(self, source: Path) -> Found:
-        """List the scans of ``source``; nothing is computed.
+        """Find the scans of ``source``.
 
         Raises:
-            UsageError: there is no such file or folder.
+            UsageError: the file or folder does not exist.
         """
         return self.read(Tree.of(source))
 
     def read(self, tree: Tree) -> Found:
-        """List the scans of a tree that has been walked already."""
+        """Find the scans in a listed source."""
         return self.gather(tree).found(self.name)
 
 
 def _taken(label: str, place: str) -> str:
     return (
-        f"its label {label} is taken by {place} (letters and digits count); "
-        "rename one of them or look through them one at a time"
+        f"its label {label} is taken by {place} (labels keep letters and digits only); "
+        "rename one of them, or process them separately"
     )
 
 
 def _is_label(name: str) -> bool:
-    """Whether a name is a label as it stands, and so keeps it beside names that would share it."""
+    """Whether a name is itself a label, which it keeps if other names would get it too."""
     return usual_label(name) == name == bids_label(name)
 
 

@@ -1,22 +1,21 @@
-"""What a file name says about its contents: contrast, brain mask, lesion truth, or nothing.
+"""Contrasts, brain masks and lesion masks recognised by file name.
 
-A name is cut into words of letters and digits, in any case; two neighbours also count as one word
-(``t1_post``, ``T2-FLAIR``, ``brain_mask``). The rules, in order:
+A name is split into words of letters and digits, ignoring case; two adjacent words also count as
+one (``t1_post``, ``T2-FLAIR``, ``brain_mask``). The rules, in order:
 
-1. A mask word counts when it follows the first contrast word, stands right before it
-   (``seg_flair``), or when the name has no contrast word. Elsewhere it is taken for a part of the
-   subject's name (``WMH_001_flair``).
-2. ``brainmask`` or ``DLMUSE`` (anatomy labels, above zero is brain) makes a brain mask.
-3. ``seg``, ``mask``, ``lesion``, ``label``, ``wmh``, ``DLWMLS``, ``gt``, ``gold``, ``roi`` make
-   lesion truth.
+1. A mask word counts after the first contrast word, directly before it (``seg_flair``), or in a
+   name without a contrast word. Elsewhere it is part of the subject's name (``WMH_001_flair``).
+2. ``brainmask`` or ``DLMUSE`` (anatomical labels, above zero is brain) is a brain mask.
+3. ``seg``, ``mask``, ``lesion``, ``label``, ``wmh``, ``DLWMLS``, ``gt``, ``gold`` and ``roi`` are
+   lesion masks.
 4. The first contrast word: ``flair``, ``fl``, ``t2f``; ``t1ce``, ``t1gd``, ``t1c``, ``t1post``;
-   ``t1``, ``t1w``, ``t1n``, ``mprage``; ``t2``, ``t2w``. A word ``brain`` after it means that the
-   scan is stripped.
-5. The bare word ``brain`` makes a brain mask.
-6. A contrast agent named behind a T1 word, or right before it (``post_contrast``, ``gd``, ``km``),
-   makes it ``t1ce``, unless the name holds a word such as ``pre`` or ``without``; the
-   words "dark fluid" make a T2 a FLAIR.
-7. A word of another sequence (``dwi``, ``swi``, ``pd``, ...) makes it neither.
+   ``t1``, ``t1w``, ``t1n``, ``mprage``; ``t2``, ``t2w``. The word ``brain`` after it means that the
+   scan is skull-stripped.
+5. The word ``brain`` alone is a brain mask.
+6. A contrast agent after a T1 word, or directly before it (``post_contrast``, ``gd``, ``km``),
+   makes it ``t1ce``, unless the name has a word such as ``pre`` or ``without``; "dark fluid" makes
+   a T2 a FLAIR.
+7. A word for another sequence (``dwi``, ``swi``, ``pd``, ...) is none of these.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ OTHER = "other"
 SEPARATORS = "_-. "
 _STRIPPED = "stripped"
 _AGENT, _NO_AGENT, _DARK_FLUID = "agent", "no agent", "dark fluid"
-_ASIDE = frozenset({_AGENT, _NO_AGENT, _DARK_FLUID})  # words that only change what others say
+_MODIFIERS = frozenset({_AGENT, _NO_AGENT, _DARK_FLUID})  # change the meaning of other words
 _WORD = re.compile(r"[0-9A-Za-z]+")
-# Each word is tried against these in order, whole.
+# Each word is matched in full, in this order.
 _MEANINGS = {
     "flair": re.compile(r"fl|t2f|(t2w?|2d|3d)?flair(2d|3d)?"),
     "t1ce": re.compile(r"t1w?(ce|c|gd|gado?|post|contrast|ks|km)|(ce|gd|post)t1w?"),
@@ -53,13 +52,13 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a name says.
+class ParsedName:
+    """The role in a file name, and the text around it.
 
     Attributes:
-        role: a contrast, ``brain``, ``truth``, ``other``, or None when it says nothing.
-        before: the text before the words that decided; the whole name when none did.
-        after: the text behind them.
+        role: a contrast, ``brain``, ``truth``, ``other``, or None if the name has none.
+        before: the text before the words of the role; the whole name if it has none.
+        after: the text after them.
     """
 
     role: str | None
@@ -68,55 +67,57 @@ class Reading:
 
     @property
     def subject(self) -> str:
-        """What names the subject; empty when the name holds nothing but its role."""
+        """Name of the subject; empty if the file name has nothing but its role."""
         return self.before or self.after
 
 
 @dataclass(frozen=True, slots=True)
-class _Meant:
+class _Keyword:
     meaning: str
     first: int  # index of its first word
-    start: int  # of its characters
-    stop: int
+    start: int  # position of its first character
+    stop: int  # position after its last character
 
 
-def read_name(text: str) -> Reading:
-    """Read a file name without its ending.
+def parse_name(text: str) -> ParsedName:
+    """Parse a file name without its ending.
 
-    >>> read_name("Subj16_FL_DLWMLS")
-    Reading(role='truth', before='Subj16', after='')
-    >>> read_name("WMH_001-T2_FLAIR")
-    Reading(role='flair', before='WMH_001', after='')
-    >>> read_name("t1_007").subject
+    >>> parse_name("Subj16_FL_DLWMLS")
+    ParsedName(role='truth', before='Subj16', after='')
+    >>> parse_name("WMH_001-T2_FLAIR")
+    ParsedName(role='flair', before='WMH_001', after='')
+    >>> parse_name("t1_007").subject
     '007'
     """
-    meant = list(_meanings(text))
-    contrast = _with_agent(text, meant, _contrast(text, meant))
-    meant = [item for item in meant if item.meaning not in _ASIDE]
-    masks = [item for item in meant if item.meaning in {BRAIN, TRUTH} and _counts(item, contrast)]
+    keywords = list(_keywords(text))
+    contrast = _with_agent(text, keywords, _contrast(text, keywords))
+    keywords = [item for item in keywords if item.meaning not in _MODIFIERS]
+    masks = [
+        item for item in keywords if item.meaning in {BRAIN, TRUTH} and _counts(item, contrast)
+    ]
     for meaning in (BRAIN, TRUTH):
-        found = next((item for item in masks if item.meaning == meaning), None)
-        if found:
-            return _reading(meaning, text, [item for item in (found, contrast) if item])
+        mask = next((item for item in masks if item.meaning == meaning), None)
+        if mask:
+            return _parsed(meaning, text, [item for item in (mask, contrast) if item])
     if contrast:
-        return _reading(contrast.meaning, text, [contrast])
-    for item in meant:
+        return _parsed(contrast.meaning, text, [contrast])
+    for item in keywords:
         role = BRAIN if item.meaning == _STRIPPED else item.meaning
-        return _reading(role, text, [item])
-    return Reading(None, text)
+        return _parsed(role, text, [item])
+    return ParsedName(None, text)
 
 
 def folder_role(name: str) -> str | None:
-    """Role that a folder's name gives the files in it, as ``t1``, ``wmh_auto``, ``masks`` do.
+    """Return the role of all files in a folder named ``t1``, ``wmh_auto``, ``masks`` or the like.
 
-    A name that numbers something (``lesion_07``) is a subject's and gives no role.
+    A numbered name (``lesion_07``) is that of a subject and has no role.
     """
-    reading = read_name(name)
-    numbered = any(character.isdigit() for character in reading.subject)
-    return None if numbered or reading.role == OTHER else reading.role
+    parsed = parse_name(name)
+    numbered = any(character.isdigit() for character in parsed.subject)
+    return None if numbered or parsed.role == OTHER else parsed.role
 
 
-def _meanings(text: str) -> Iterator[_Meant]:
+def _keywords(text: str) -> Iterator[_Keyword]:
     words = list(_WORD.finditer(text))
     index = 0
     while index < len(words):
@@ -124,29 +125,29 @@ def _meanings(text: str) -> Iterator[_Meant]:
             run = words[index : index + count]
             meaning = _meaning("".join(word[0] for word in run))
             if meaning and len(run) == count:
-                yield _Meant(meaning, index, run[0].start(), run[-1].end())
+                yield _Keyword(meaning, index, run[0].start(), run[-1].end())
                 index += count - 1
                 break
         index += 1
 
 
-def _contrast(text: str, meant: list[_Meant]) -> _Meant | None:
-    """Return the first contrast; a dark fluid alone, or behind a T2 word, is a FLAIR."""
-    contrast = next((item for item in meant if item.meaning in CONTRASTS), None)
-    dark = next((item for item in meant if item.meaning == _DARK_FLUID), None)
+def _contrast(text: str, keywords: list[_Keyword]) -> _Keyword | None:
+    """Return the first contrast; "dark fluid" alone, or after a T2 word, is a FLAIR."""
+    contrast = next((item for item in keywords if item.meaning in CONTRASTS), None)
+    dark = next((item for item in keywords if item.meaning == _DARK_FLUID), None)
     if dark is None or (contrast is not None and contrast.meaning != "t2"):
         return contrast
     first = dark if contrast is None or contrast.first > dark.first else contrast
     return replace(first, meaning="flair", stop=_stop(text, first, dark))
 
 
-def _with_agent(text: str, meant: list[_Meant], contrast: _Meant | None) -> _Meant | None:
-    """Make a T1 with a contrast agent named behind it, or right before it, a ``t1ce``."""
+def _with_agent(text: str, keywords: list[_Keyword], contrast: _Keyword | None) -> _Keyword | None:
+    """Turn a T1 with a contrast agent named after it, or directly before it, into ``t1ce``."""
     if contrast is None or contrast.meaning != "t1":
         return contrast
-    if any(item.meaning == _NO_AGENT for item in meant):
+    if any(item.meaning == _NO_AGENT for item in keywords):
         return contrast
-    for agent in (item for item in meant if item.meaning == _AGENT):
+    for agent in (item for item in keywords if item.meaning == _AGENT):
         if agent.first > contrast.first:
             return replace(contrast, meaning="t1ce", stop=_stop(text, contrast, agent))
         if not text[agent.stop : contrast.start].strip(SEPARATORS):
@@ -154,8 +155,8 @@ def _with_agent(text: str, meant: list[_Meant], contrast: _Meant | None) -> _Mea
     return contrast
 
 
-def _stop(text: str, contrast: _Meant, later: _Meant) -> int:
-    """Return where the deciding words end; a subject between them, ``t1_007_km``, is kept."""
+def _stop(text: str, contrast: _Keyword, later: _Keyword) -> int:
+    """Return where the words of the role end; a subject between them (``t1_007_km``) is kept."""
     between = text[contrast.stop : later.start].strip(SEPARATORS)
     return max(contrast.stop, later.stop) if contrast.start > 0 or not between else contrast.stop
 
@@ -165,11 +166,11 @@ def _meaning(word: str) -> str | None:
     return next((name for name, form in _MEANINGS.items() if form.fullmatch(word)), None)
 
 
-def _counts(mask: _Meant, contrast: _Meant | None) -> bool:
+def _counts(mask: _Keyword, contrast: _Keyword | None) -> bool:
     return contrast is None or mask.first >= contrast.first - 1
 
 
-def _reading(role: str, text: str, deciding: list[_Meant]) -> Reading:
+def _parsed(role: str, text: str, deciding: list[_Keyword]) -> ParsedName:
     before = text[: min(item.start for item in deciding)]
     after = text[max(item.stop for item in deciding) :]
-    return Reading(role, before.strip(SEPARATORS), after.strip(SEPARATORS))
+    return ParsedName(role, before.strip(SEPARATORS), after.strip(SEPARATORS))

@@ -1,9 +1,9 @@
 """Kaggle "LGG segmentation": a folder of RGB TIFF slices per patient.
 
-``TCGA_*/TCGA_*_<k>.tif`` holds slice ``k``; red is T1, green FLAIR, blue T1 with contrast agent.
-``TCGA_*_<k>_mask.tif`` is the FLAIR abnormality. Each contrast's path, and the truth's, is the
-patient's folder. Where a sequence was not acquired, its channel repeats the FLAIR exactly; that
-contrast is left out. All cases are patients.
+``TCGA_*/TCGA_*_<k>.tif`` is slice ``k``; red is T1, green FLAIR, blue T1 with contrast agent.
+``TCGA_*_<k>_mask.tif`` is the FLAIR abnormality. The path of all contrasts and of the truth is the
+patient's folder. The channel of a sequence that was not acquired repeats the FLAIR exactly; such
+contrasts are left out. All cases are patients.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.datasets.cases import TRUTH, Cases, Layout
-from anomri.datasets.tree import Tree
+from anomri.datasets.file_tree import Tree
 from anomri.errors import ScanError
 from anomri.files import read_tiff
 
@@ -26,12 +26,12 @@ NAME = re.compile(r"(?P<case>TCGA_.+)_(?P<number>\d+)(?P<mask>_mask)?\.tiff?", r
 
 
 def fits(tree: Tree) -> bool:
-    """Whether a TIFF slice is named as Kaggle names them."""
+    """Whether there is a TIFF slice with a name of the Kaggle data set."""
     return any(NAME.fullmatch(path.name) for path in tree.files)
 
 
 def gather(tree: Tree) -> Cases:
-    """One case per folder of slices."""
+    """Return a case per folder of slices."""
     cases = Cases(tree)
     folders: dict[Path, list[Path]] = {}
     for path in tree.files:
@@ -51,9 +51,9 @@ def _add(cases: Cases, folder: Path, paths: list[Path]) -> None:
         return
     name = _match(slices[0])["case"]
     case = cases.case(folder, name, where=cases.tree.name(folder), healthy=False)
-    repeated = _repeated(slices)
+    repeating = _repeating_flair(slices)
     for contrast in CHANNELS:
-        if contrast in repeated:
+        if contrast in repeating:
             cases.skip(f"{name} {contrast}", "not acquired: its channel repeats the FLAIR")
         else:
             case.add(contrast, folder)
@@ -67,18 +67,18 @@ def _in_order(paths: Iterable[Path]) -> list[Path]:
 
 def _match(path: Path) -> re.Match[str]:
     match = NAME.fullmatch(path.name)
-    if match is None:  # the callers pass matching names only
+    if match is None:  # callers pass matching names only
         raise ValueError(path.name)
     return match
 
 
-def _repeated(slices: list[Path]) -> set[str]:
-    """Contrasts whose channel equals the FLAIR in the middle slices."""
+def _repeating_flair(slices: list[Path]) -> set[str]:
+    """Return the contrasts whose channel equals the FLAIR in the middle slices."""
     start = max(0, (len(slices) - SLICES_COMPARED) // 2)
     try:
         middle = [read_tiff(path) for path in slices[start : start + SLICES_COMPARED]]
     except ScanError:
-        return set()  # reading the scan will say what is wrong with the file
+        return set()  # reported when the scan is read
     if any(image.ndim != len(CHANNELS) or image.shape[-1] < len(CHANNELS) for image in middle):
         return set()
     return {name for name in CHANNELS if name != "flair" and _repeats_flair(middle, name)}

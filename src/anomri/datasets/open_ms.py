@@ -1,12 +1,12 @@
 """The open MS data of the University of Ljubljana, as published on GitHub.
 
-``cross_sectional/<stage>/patientXX/`` holds one scan, ``longitudinal/<stage>/patientXX/`` holds
-``study<k>_*``, one session each. The two cohorts number their patients independently, so the
-longitudinal ones are called ``longitudinal/patientXX``. When several stages of one patient are
-there, the most processed one is used: MNI, then coregistered, then raw.
+``cross_sectional/<stage>/patientXX/`` is one scan, ``longitudinal/<stage>/patientXX/`` has files
+``study<k>_*`` of one session each. The two cohorts number their patients independently, so the
+longitudinal ones are named ``longitudinal/patientXX``. Of several processing stages of a patient,
+the last one is used: MNI, then coregistered, then raw.
 
-The longitudinal ``gt`` marks what changed between two studies, which is not the lesions of
-either; it is skipped. All cases are patients.
+The longitudinal ``gt`` marks changes between two studies, not the lesions of either; it is skipped.
+All cases are patients.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anomri.datasets.cases import BRAIN, TRUTH, Case, Cases, Layout
-from anomri.datasets.tree import Tree, stem
+from anomri.datasets.file_tree import Tree, stem
 
 STAGES = ("MNI", "coregistered_resampled", "coregistered", "raw")
 PATIENT = re.compile(r"patient\d+")
 NAME = re.compile(r"(?:patient\d+_)?(?:(?P<study>study\d+)_)?(?P<word>.+)")
-# Tried in this order on the beginning of what follows patient and study.
+# Compared in this order with the name after patient and study.
 ROLES = {
     "FLAIR": "flair",
     "T1POST": "t1ce",
@@ -43,12 +43,12 @@ class _File(NamedTuple):
 
 
 def fits(tree: Tree) -> bool:
-    """Whether a ``patientXX`` folder holds files named as published."""
+    """Whether a ``patientXX`` folder has files with the published names."""
     return any(_role(path) for path in tree.images() if PATIENT.fullmatch(path.parent.name))
 
 
 def gather(tree: Tree) -> Cases:
-    """One case per patient, or per study of a patient."""
+    """Return a case per patient, or per study of a patient."""
     cases = Cases(tree)
     folders: dict[Path, list[_File]] = {}
     for path in tree.images():
@@ -70,7 +70,7 @@ def _add(cases: Cases, folder: Path, files: list[_File]) -> None:
     for study in sessions:
         case = _case(cases, folder, study)
         for file in files:
-            # What names no study, such as a brain mask, holds for all of them.
+            # Files without a study, such as a brain mask, are shared by all studies.
             if file.study in {None, study}:
                 case.add(file.role, file.path)
 
@@ -91,7 +91,7 @@ def _rank(folder: Path) -> tuple[int, Path]:
 
 def _name(path: Path) -> re.Match[str]:
     match = NAME.fullmatch(stem(path))
-    if match is None:  # the pattern takes any name that is not empty
+    if match is None:  # the pattern matches any name that is not empty
         raise ValueError(path.name)
     return match
 

@@ -1,4 +1,4 @@
-"""``participants.tsv``: who is healthy, where the data set says so."""
+"""Health status of participants from ``participants.tsv``."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from anomri.files import PARTICIPANTS
+
 log = logging.getLogger(__name__)
 
-# Columns that are looked at, in this order.
+# Columns with the health status, in order of preference.
 COLUMNS = ("healthy", "group", "diagnosis")
 IDENTIFIERS = ("participant_id", "participant", "subject_id", "subject")
 SEPARATORS = ("\t", ";", ",")
-NAMED = 5
+NAMES_SHOWN = 5
 YES = frozenset({"true", "yes", "1", "control", "controls", "hc", "cn", "healthy", "con"})
 NO = frozenset({"false", "no", "0", "patient", "patients", "glioma", "tumor", "tumour", "ms"})
 
 
 def without_prefix(name: str) -> str:
-    """Subject name without BIDS's ``sub-``.
+    """Return a subject's name without ``sub-``.
 
     >>> without_prefix("sub-01")
     '01'
@@ -30,87 +32,87 @@ def without_prefix(name: str) -> str:
 
 
 def read_healthy(table: Path) -> Participants:
-    """Read what the table says of its participants; nobody where there is no such table.
+    """Read the health status of participants; none if the file is missing.
 
-    Tables that other programs saved are read too: UTF-16 and Latin-1, commas and semicolons in
-    place of tabs, spaces around cells, column names in any case.
+    Files saved by other programs are read too: UTF-16 and Latin-1, commas or semicolons instead of
+    tabs, spaces around cells, column names in upper or lower case.
 
     Args:
-        table: a ``participants.tsv``; columns ``healthy``, ``group`` or ``diagnosis`` are read.
+        table: a ``participants.tsv`` with a column ``healthy``, ``group`` or ``diagnosis``.
     """
     if not table.is_file():
         return Participants({})
     header, *lines = _decoded(table.read_bytes()).splitlines() or [""]
-    mark = next((mark for mark in SEPARATORS if mark in header), "\t")
-    columns = [name.strip().lower() for name in _cells(header, mark)]
-    rows = [dict(zip(columns, _cells(line, mark), strict=False)) for line in lines if line.strip()]
+    separator = next((separator for separator in SEPARATORS if separator in header), "\t")
+    columns = [name.strip().lower() for name in _cells(header, separator)]
+    cells = (_cells(line, separator) for line in lines if line.strip())
+    rows = [dict(zip(columns, row, strict=False)) for row in cells]
     if not any(column in columns for column in COLUMNS):
         return Participants({})
-    said: dict[str, set[bool | None]] = {}
+    values: dict[str, set[bool | None]] = {}
     for row in rows:
-        said.setdefault(_name(row), set()).add(_healthy(row))
-    said.pop("", None)
-    # Rows that contradict each other say nothing.
-    entries = {name: words.pop() if len(words) == 1 else None for name, words in said.items()}
+        values.setdefault(_name(row), set()).add(_healthy(row))
+    values.pop("", None)
+    # Contradictory rows count as unknown.
+    entries = {name: found.pop() if len(found) == 1 else None for name, found in values.items()}
     return Participants(entries)
 
 
 class Participants:
-    """What a table says of its participants.
+    """Health status of participants.
 
     Args:
-        entries: name without ``sub-`` to whether the participant is healthy; None where the
-            table's word is not known.
+        entries: whether a participant is healthy, by name without ``sub-``; None if unknown.
     """
 
     def __init__(self, entries: Mapping[str, bool | None]) -> None:
         self._entries = dict(entries)
-        self._loosely: dict[str, list[str]] = {}
+        self._by_loose_name: dict[str, list[str]] = {}
         for name in entries:
-            self._loosely.setdefault(_loose(name), []).append(name)
-        self._met: set[str] = set()
+            self._by_loose_name.setdefault(_loose(name), []).append(name)
+        self._matched: set[str] = set()
         self._unknown: dict[str, None] = {}
 
     def get(self, subject: str) -> bool | None:
-        """Return what is said of a subject; a table may have lost zeros, as spreadsheets do."""
+        """Return whether a subject is healthy; leading zeros lost by spreadsheets are tolerated."""
         name = subject if subject in self._entries else None
-        alike = self._loosely.get(_loose(subject), [])
-        if name is None and len(alike) == 1:
-            name = alike[0]
+        similar = self._by_loose_name.get(_loose(subject), [])
+        if name is None and len(similar) == 1:
+            name = similar[0]
         if name is None:
             self._unknown[subject] = None
             return None
-        self._met.add(name)
+        self._matched.add(name)
         return self._entries[name]
 
     def unclear(self, subject: str) -> str:
-        """Say why a table that says who is healthy does not say it of a subject; empty if it does.
+        """Return why the health status of a subject is unknown; empty if it is known.
 
-        Empty too where there is no such table.
+        Empty too without a table.
         """
         if not self._entries or self.get(subject) is not None:
             return ""
         if subject in self._unknown:
-            return "participants.tsv has no row for the subject"
-        return "its rows in participants.tsv contradict each other, or hold unknown words"
+            return f"{PARTICIPANTS} has no row for the subject"
+        return f"its rows in {PARTICIPANTS} contradict each other or have unknown values"
 
     def warn(self, table: str) -> None:
-        """Name the rows that match nobody and the subjects without a row, once all were asked."""
+        """Log rows without a subject and subjects without a row, after all were looked up."""
         if not self._entries:
             return
-        if rows := [name for name in self._entries if name not in self._met]:
+        if rows := [name for name in self._entries if name not in self._matched]:
             log.warning("%s: rows that match no subject: %s", table, _some(rows))
         if self._unknown:
             log.warning("%s: no row for the subjects %s", table, _some(list(self._unknown)))
 
 
 def _some(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _decoded(content: bytes) -> str:
-    """Decode a table by its byte order mark, as UTF-8, or as what is left: Windows' Latin."""
+    """Decode a table by its byte order mark, as UTF-8, or as Windows-1252."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
     try:
@@ -120,33 +122,32 @@ def _decoded(content: bytes) -> str:
 
 
 def _name(row: Mapping[str, str]) -> str:
-    """Return whose row it is, without ``sub-``."""
-    said = next((row[column] for column in IDENTIFIERS if row.get(column)), "")
-    name = said.strip()
+    """Return the participant of a row, without ``sub-``."""
+    name = next((row[column] for column in IDENTIFIERS if row.get(column)), "").strip()
     return name[4:] if name.lower().startswith("sub-") else name
 
 
 def _loose(name: str) -> str:
-    """Return a name without what programs lose: case, signs, and zeros before numbers."""
+    """Return a name in lower case, without punctuation and leading zeros."""
     return re.sub(r"(?<!\d)0+(?=\d)", "", re.sub(r"[\W_]+", "", name.casefold()))
 
 
-def _cells(line: str, mark: str = "\t") -> list[str]:
-    r"""Part one line at its tabs, but for those in double quotes; a lone quote is a letter.
+def _cells(line: str, separator: str = "\t") -> list[str]:
+    r"""Split a line at separators outside double quotes; an unpaired quote is literal.
 
     >>> _cells('01\t"a\tb"\tcontrol'), _cells('02\t5" tall\tms')
     (['01', 'a\tb', 'control'], ['02', '5" tall', 'ms'])
     """
     if line.count('"') % 2 or len(line) > csv.field_size_limit():  # csv refuses longer cells
-        return line.split(mark)
-    return next(csv.reader([line], delimiter=mark), [])
+        return line.split(separator)
+    return next(csv.reader([line], delimiter=separator), [])
 
 
 def _healthy(row: dict[str, str]) -> bool | None:
     for column in COLUMNS:
-        word = (row.get(column) or "").strip().lower()
-        if word in YES:
+        value = (row.get(column) or "").strip().lower()
+        if value in YES:
             return True
-        if word in NO:
+        if value in NO:
             return False
     return None

@@ -12,20 +12,11 @@ from anomri.detector.detector import Detector
 from anomri.detector.map_model import Fitted, MapModel
 from anomri.devices import choose_device
 from anomri.errors import UsageError
-from anomri.files import read_thresholds
+from anomri.files import CODES, THRESHOLDS, read_thresholds
 from anomri.models import SEGMENTERS, trained_networks
 from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS, TO_BE_FITTED
 from anomri.preprocessing import check_mask_grid, check_orientation
-from anomri.recipe import (
-    CODES,
-    NO_OVERRIDES,
-    THRESHOLDS,
-    MapSource,
-    ModelLayout,
-    Overrides,
-    Recipe,
-    model_layout,
-)
+from anomri.recipe import NO_OVERRIDES, MapSource, ModelLayout, Overrides, Recipe, model_layout
 from anomri.scan import Threshold
 from anomri.scoring import CodeStatistics
 

@@ -1,13 +1,13 @@
-"""Files and folders that appear on disk complete or not at all.
+"""Atomic writing of files and folders.
 
 Everything that anomri keeps is written through :func:`replacing` or :func:`replacing_folder`: first
-as a draft in the same folder (a rename is atomic within one file system only), then moved to its
-place. A killed process leaves the old file or the new one, and perhaps a draft. The name of a draft
-tells whose it is::
+as a draft in the same folder (a rename is atomic within one file system only), then renamed. A
+killed process leaves the old file or the new one, and perhaps a draft. The name of a draft
+identifies the process that wrote it::
 
     .writing-<machine>-<process>-<start>-<random>
 
-so that :func:`remove_stale_drafts` removes drafts of processes that no longer run, and no others.
+so that :func:`remove_stale_drafts` removes only drafts of processes that no longer run.
 """
 
 from __future__ import annotations
@@ -28,35 +28,35 @@ from typing import TextIO
 from uuid import uuid4
 
 from anomri.errors import DiskFull, NotWritable, OutputGone
-from anomri.files.processes import lives, machine, started
+from anomri.files.processes import is_alive, machine_id, start_time_ms
 
 DRAFT = ".writing-"
 SCRATCH = "anomri-"  # prefix of folders for temporary files
-TEMPORARY = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR")  # torch sets the second after the first
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+TEMPORARY_VARIABLES = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR")  # torch derives the second
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 DAY_SECONDS = 24 * 3600
-ATTEMPTS = 20
-CHUNK = 1 << 20
+RENAME_ATTEMPTS = 20
+CHUNK_BYTES = 1 << 20
 
 
 def draft_name(prefix: str = DRAFT) -> str:
     """Return a new name for a draft of this process."""
     process = os.getpid()
-    return f"{prefix}{machine()}-{process}-{started(process) or 0}-{uuid4().hex[:12]}"
+    return f"{prefix}{machine_id()}-{process}-{start_time_ms(process) or 0}-{uuid4().hex[:12]}"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of a draft that replaces ``path`` when the block ends well.
+    """Yield the path of a draft that replaces ``path`` when the block succeeds.
 
-    Folders above it are made. The draft vanishes when the block raises. Permissions follow the
-    user's umask.
+    Missing parent folders are created. The draft is removed when the block raises. Permissions
+    follow the user's umask.
 
     Raises:
-        DiskFull: there is no space, or no quota, left.
-        NotWritable: the place is read-only or belongs to somebody else.
-        OutputGone: somebody has removed the folder meanwhile.
+        DiskFull: no space or quota is left.
+        NotWritable: the folder is read-only or owned by another user.
+        OutputGone: the folder was removed in the meantime.
     """
     draft = path.with_name(draft_name())
     with storage_errors(path):
@@ -72,9 +72,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_text(path: Path) -> Iterator[TextIO]:
-    """Yield a UTF-8 stream into a draft that replaces ``path``; see :func:`replacing`.
+    """Yield a UTF-8 stream to a draft that replaces ``path``; see :func:`replacing`.
 
-    A file name that is not UTF-8 is escaped, so that one such name does not cost a whole table.
+    File names that are not valid UTF-8 are escaped, so that one of them does not lose a table.
     """
     with (
         replacing(path) as draft,
@@ -96,70 +96,70 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacing_folder(home: Path, *, beside: Path | None = None) -> Iterator[Path]:
-    """Yield an empty folder that replaces ``home``, with all it holds, when the block ends well.
+def replacing_folder(folder: Path, *, draft_parent: Path | None = None) -> Iterator[Path]:
+    """Yield an empty folder that replaces ``folder`` and its contents when the block succeeds.
 
-    Of several processes that replace one folder at the same time the last one wins. A kill between
-    the two renames of a replacement leaves no folder, never a mixture.
+    If several processes replace the same folder, the last one wins. A process killed between the
+    two renames of a replacement leaves no folder, never a mixture.
 
     Args:
-        home: the folder to write.
-        beside: an existing or new folder on the same file system, where the draft is kept; the
-            parent of ``home`` where None.
+        folder: the folder to write.
+        draft_parent: an existing or new folder on the same file system that holds the draft;
+            default: the parent of ``folder``.
 
     Raises:
-        DiskFull: there is no space, or no quota, left.
-        NotWritable: the place is read-only or belongs to somebody else.
-        OutputGone: somebody has removed the folder meanwhile.
+        DiskFull: no space or quota is left.
+        NotWritable: the folder is read-only or owned by another user.
+        OutputGone: the folder was removed in the meantime.
     """
-    around = (beside or home.parent) / draft_name()
+    scratch = (draft_parent or folder.parent) / draft_name()
     try:
-        with storage_errors(home, draft=around):
-            (draft := around / "new").mkdir(parents=True)
-        # What the block reads may be forbidden to it, which says nothing of the place.
-        with storage_errors(home, draft=around, writing=False):
+        with storage_errors(folder, draft=scratch):
+            (draft := scratch / "new").mkdir(parents=True)
+        # A denied access in the block may concern a file that it reads.
+        with storage_errors(folder, draft=scratch, writing=False):
             yield draft
-        with storage_errors(home, draft=around):
-            home.parent.mkdir(parents=True, exist_ok=True)
-            _put(draft, home, around)
+        with storage_errors(folder, draft=scratch):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _move(draft, folder, scratch)
     finally:
-        shutil.rmtree(around, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _put(draft: Path, home: Path, around: Path) -> None:
-    """Rename the draft to its place, moving away what is there, whoever put it there meanwhile."""
-    for _ in range(ATTEMPTS):
+def _move(draft: Path, folder: Path, scratch: Path) -> None:
+    """Rename the draft, moving away an existing folder even if another process recreates it."""
+    for _ in range(RENAME_ATTEMPTS):
         try:
-            draft.rename(home)
+            draft.rename(folder)
             return
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) and os.name != "nt":
                 raise
         with suppress(FileNotFoundError):
-            home.rename(around / uuid4().hex)
-    draft.rename(home)
+            folder.rename(scratch / uuid4().hex)
+    draft.rename(folder)
 
 
 @contextmanager
 def storage_errors(
     path: Path, *, draft: Path | None = None, writing: bool = True
 ) -> Iterator[None]:
-    """Name ``path`` in errors that concern the place and not what is written there.
+    """Turn operating system errors about the output folder into errors that name ``path``.
 
     Args:
-        path: what is being written.
-        draft: folder of the draft; the parent of ``path`` where None.
-        writing: whether a denied access must be to the place.
+        path: the file or folder being written.
+        draft: folder of the draft; default: the parent of ``path``.
+        writing: whether a denied access must concern the output folder.
 
     Raises:
-        DiskFull: there is no space, or no quota, left.
-        NotWritable: the place is read-only or belongs to somebody else.
-        OutputGone: somebody has removed the folder meanwhile.
+        DiskFull: no space or quota is left.
+        NotWritable: the folder is read-only or owned by another user.
+        OutputGone: the folder was removed in the meantime.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in DISK_FULL:
             raise DiskFull(str(path), error.strerror or "") from error
         if error.errno in READ_ONLY and writing:
             raise NotWritable(str(path), error.strerror or "") from error
@@ -172,10 +172,10 @@ def storage_errors(
 def scratch_folder() -> Iterator[Path]:
     """Yield a private folder for temporary files, removed at the end.
 
-    What killed processes have left of theirs is removed first: it may be the scan of a patient.
+    Folders left by killed processes are removed first: they may hold a patient's scan.
     """
     top = Path(tempfile.gettempdir())
-    remove_stale_drafts(top, prefix=SCRATCH, below=False)
+    remove_stale_drafts(top, prefix=SCRATCH, recursive=False)
     folder = top / draft_name(SCRATCH)
     with storage_errors(folder):
         folder.mkdir(mode=0o700)
@@ -188,19 +188,19 @@ def scratch_folder() -> Iterator[Path]:
 
 @contextmanager
 def private_temporary_files() -> Iterator[None]:
-    """Keep temporary files of this process and of those it starts in a folder removed at the end.
+    """Keep temporary files of this process and its children in a folder removed at the end.
 
-    Killed processes leave theirs behind, and torch makes a folder for its compiler as soon as some
-    of its modules are imported. Those must therefore be imported in this block.
+    Killed processes leave theirs behind, and torch creates a folder for its compiler as soon as
+    some of its modules are imported. Import those in this block.
     """
-    before = {name: os.environ.get(name) for name in TEMPORARY}
-    folder_before, own = tempfile.tempdir, _multiprocessing_folder()
+    before = {name: os.environ.get(name) for name in TEMPORARY_VARIABLES}
+    folder_before, existing = tempfile.tempdir, _multiprocessing_folder()
     with scratch_folder() as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
         try:
             yield
         finally:
-            if not own:  # or its removal at the end of the process would find nothing, and say so
+            if not existing:  # else its removal at exit would warn of a missing folder
                 _forget_multiprocessing_folder()
             tempfile.tempdir = folder_before
             for name, value in before.items():
@@ -209,7 +209,7 @@ def private_temporary_files() -> Iterator[None]:
 
 
 def _multiprocessing_folder() -> object:
-    """Return the folder that multiprocessing has made for its sockets; it has no public name."""
+    """Return the folder of multiprocessing's sockets, for which there is no public function."""
     return getattr(multiprocessing.current_process(), "_config", {}).get("tempdir")
 
 
@@ -221,42 +221,42 @@ def _forget_multiprocessing_folder() -> None:
             finalizer()
 
 
-def remove_stale_drafts(folder: Path, *, prefix: str = DRAFT, below: bool = True) -> None:
-    """Remove drafts whose process no longer runs; never those of a living one.
+def remove_stale_drafts(folder: Path, *, prefix: str = DRAFT, recursive: bool = True) -> None:
+    """Remove drafts whose process no longer runs.
 
-    Whether a process of another machine lives cannot be known: its drafts go a day after their last
+    Processes of other machines cannot be checked: their drafts are removed a day after their last
     change. Symbolic links are not followed.
 
     Args:
-        folder: nothing happens where it is missing.
-        prefix: with which the drafts' names begin.
-        below: look into the folders in it too.
+        folder: where to look; may be missing.
+        prefix: first letters of the drafts' names.
+        recursive: also look into subfolders.
     """
-    for draft in list(_drafts(folder, prefix, below)):
-        if not _may_live(draft, prefix):
+    for draft in list(_drafts(folder, prefix, recursive)):
+        if not _may_be_in_use(draft, prefix):
             _remove(draft)
 
 
-def _drafts(folder: Path, prefix: str, below: bool) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        found = [name for name in (*folders, *files) if name.startswith(prefix)]
-        yield from (Path(place) / name for name in found)
-        folders[:] = [name for name in folders if name not in found] if below else []
+def _drafts(folder: Path, prefix: str, recursive: bool) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder):
+        drafts = [name for name in (*folders, *files) if name.startswith(prefix)]
+        yield from (Path(parent) / name for name in drafts)
+        folders[:] = [name for name in folders if name not in drafts] if recursive else []
 
 
-def _may_live(draft: Path, prefix: str) -> bool:
-    where, _, owner = draft.name.removeprefix(prefix).partition("-")
+def _may_be_in_use(draft: Path, prefix: str) -> bool:
+    machine, _, owner = draft.name.removeprefix(prefix).partition("-")
     process, _, rest = owner.partition("-")
     start = rest.partition("-")[0]
     if not (process.isdigit() and start.isdigit()):
-        return True  # a file of somebody else with such a name
-    if where == machine():
-        return lives(int(process), int(start))
+        return True  # a foreign file with such a name
+    if machine == machine_id():
+        return is_alive(int(process), int(start))
     return _age_seconds(draft) < DAY_SECONDS
 
 
 def _age_seconds(draft: Path) -> float:
-    """Return the time since the last change of a draft or of anything in it."""
+    """Return the time since the last change of a draft or its contents."""
     newest = 0.0
     for path in (draft, *draft.rglob("*")):
         with suppress(OSError):
@@ -273,34 +273,33 @@ def _remove(draft: Path) -> None:
 
 
 def content_digest(paths: Iterable[Path]) -> str:
-    """Return the SHA-256 of the names and bytes of files, as 64 hex digits.
+    """Return the SHA-256 of file names and contents, as 64 hex digits.
 
-    Every byte is read. A digest of samples would be faster and would miss a lesion that was painted
-    into an otherwise equal scan.
+    Every byte is read. A digest of samples would be faster and would miss a lesion painted into an
+    otherwise equal scan.
     """
     digest = hashlib.sha256()
     for path in paths:
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode(errors="surrogateescape"))
         with path.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
+            while chunk := stream.read(CHUNK_BYTES):
                 digest.update(chunk)
     return digest.hexdigest()
 
 
 def unchanged_stamp(paths: Iterable[Path]) -> str:
-    """Return a stamp of files; where it is the same as before, none of them has changed since.
+    """Return a stamp that stays the same as long as none of the files changes.
 
-    It costs one look at the file system for each file and reads none. Size and time of change can
-    both be the same in another file (`cp -p`, `rsync -t`, `touch -r`), but the time of the last
-    change of status (ctime) cannot be set, and a replaced file has another inode. Windows has no
-    such time: there, and for an unlikely file without an inode, the stamp is empty, which must
-    count as changed.
+    It costs one `stat` per file. Size and modification time can be equal in another file (`cp -p`,
+    `rsync -t`, `touch -r`), but the time of the last status change (ctime) cannot be set, and a
+    replaced file has another inode. Windows has no ctime: there, and for files without an inode,
+    the stamp is empty, which must count as changed.
     """
     digest = hashlib.sha256()
     for path in paths:
-        found = path.stat()
-        if os.name == "nt" or not found.st_ino or not stat.S_ISREG(found.st_mode):
+        status = path.stat()
+        if os.name == "nt" or not status.st_ino or not stat.S_ISREG(status.st_mode):
             return ""
-        facts = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        facts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         digest.update(f"{path.name}\0{facts}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

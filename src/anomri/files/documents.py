@@ -1,7 +1,7 @@
-"""Text, JSON and YAML of anomri's own: read whole, within limits, and validated by a model.
+"""Reading anomri's own text, JSON and YAML files within limits, validated by a model.
 
-A file on disk may be cut, edited by hand or written by somebody else. Whatever is wrong with it
-becomes a :class:`~anomri.errors.DamagedFile` that names it; no error of a parser passes.
+A file on disk may be truncated, edited by hand or written by another program. Whatever is wrong
+with it becomes a :class:`~anomri.errors.DamagedFile` that names it; no parser error escapes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from anomri.errors import AnomriError, DamagedFile
 from anomri.scan import FalsePositiveVolume, Note, NoteKind, Threshold
 
-MAX_JSON_BYTES = 256 << 20  # the viewer's copy of a large scan has some 20 MB
+MAX_JSON_BYTES = 256 << 20  # the viewer's copy of a large scan takes about 20 MB
 MAX_TABLE_BYTES = 256 << 20
-MAX_YAML_BYTES = 1 << 20  # the largest recipe of ours has 6 kB
+MAX_YAML_BYTES = 1 << 20  # our largest recipe takes 6 kB
 MAX_YAML_NODES = 20_000
 MAX_YAML_DEPTH = 20
-MAX_DIGITS = 32  # of a whole number; Python refuses to write numbers of more than 4300
+MAX_DIGITS = 32  # of an integer; Python refuses to format more than 4300
 
 RUN_AGAIN = "delete it and run the command that wrote it again"
 
@@ -34,7 +34,7 @@ def read_bytes(path: Path, *, limit: int, next_step: str = RUN_AGAIN) -> bytes:
     """Read a file of at most ``limit`` bytes.
 
     Raises:
-        DamagedFile: it is larger.
+        DamagedFile: the file is larger.
     """
     with path.open("rb") as stream:
         content = stream.read(limit + 1)
@@ -49,10 +49,10 @@ def read_bytes(path: Path, *, limit: int, next_step: str = RUN_AGAIN) -> bytes:
 
 
 def read_text(path: Path, *, limit: int = MAX_TABLE_BYTES, next_step: str = RUN_AGAIN) -> str:
-    """Read text in UTF-8, with or without the mark that spreadsheets begin with.
+    """Read UTF-8 text, with or without a byte order mark.
 
     Raises:
-        DamagedFile: it is too large, or in another encoding.
+        DamagedFile: the file is too large, or in another encoding.
     """
     content = read_bytes(path, limit=limit, next_step=next_step)
     try:
@@ -71,31 +71,31 @@ def read_json(path: Path, kind: type[T], *, what: str, next_step: str = RUN_AGAI
 
     Args:
         path: the file.
-        kind: what it must hold, such as ``dict[str, Any]`` or a model.
-        what: the same in words, for the error.
-        next_step: one sentence on how to go on where it does not.
+        kind: the expected type, such as ``dict[str, Any]`` or a model.
+        what: the expected content in words, for the error.
+        next_step: what to do if it is damaged, for the error.
 
     Raises:
-        DamagedFile: it is too large, is not JSON, or does not validate.
+        DamagedFile: the file is too large, is not JSON, or does not validate.
     """
     content = read_bytes(path, limit=MAX_JSON_BYTES, next_step=next_step)
     try:
         read: T = _adapter(kind).validate_json(content.removeprefix(b"\xef\xbb\xbf"))
     except (ValidationError, RecursionError, MemoryError) as error:
-        raise DamagedFile(path, expected=what, got=_in_words(error), next_step=next_step) from error
+        raise DamagedFile(path, expected=what, got=_describe(error), next_step=next_step) from error
     return read
 
 
 @contextmanager
 def undamaged(path: Path, *, what: str, next_step: str = RUN_AGAIN) -> Iterator[None]:
-    """Turn whatever a library raises at a file of anomri's own into :class:`DamagedFile`.
+    """Turn any error raised while reading anomri's own file into :class:`DamagedFile`.
 
-    For what is neither text nor JSON, such as tensors and prepared volumes.
+    For files that are neither text nor JSON, such as tensors and prepared volumes.
 
     Args:
-        path: at fault where something is raised.
-        what: it should hold.
-        next_step: one sentence on how to go on.
+        path: the file being read.
+        what: its expected content, for the error.
+        next_step: what to do if it is damaged, for the error.
     """
     try:
         yield
@@ -110,24 +110,24 @@ def undamaged(path: Path, *, what: str, next_step: str = RUN_AGAIN) -> Iterator[
 
 
 def parse_yaml(text: str) -> Any:
-    """Read one YAML document within limits; no alias, no tag that names code.
+    """Parse one YAML document within limits, without aliases or tags that run code.
 
     Raises:
-        YAMLError: it is no YAML, or passes a limit; the message says where.
+        YAMLError: the text is not YAML, or exceeds a limit; the message says where.
     """
     if len(text) > MAX_YAML_BYTES:
-        raise yaml.YAMLError(f"expected at most {MAX_YAML_BYTES} letters, got {len(text)}")
+        raise yaml.YAMLError(f"expected at most {MAX_YAML_BYTES} characters, got {len(text)}")
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader with limits
     except (ValueError, TypeError, OverflowError, AttributeError, KeyError, IndexError) as error:
-        # Such as a date without such a day: PyYAML lets what Python says of it pass.
+        # PyYAML passes on errors of Python's constructors, for example for February 30.
         raise yaml.YAMLError(f"a value that cannot be read ({str(error)[:80]})") from error
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader: small documents of numbers, words, lists and mappings.
+    """PyYAML's safe loader for small documents of numbers, strings, lists and mappings.
 
-    An alias lets a document of 1 kB stand for gigabytes, and recipes have no use for one.
+    Aliases let a document of 1 kB expand to gigabytes, and recipes do not need them.
     """
 
     def __init__(self, stream: str) -> None:
@@ -135,7 +135,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = self._nodes = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        """Compose a node unless it is an alias, too deep, or one too many."""
+        """Compose a node; refuse aliases, deep nesting and too many nodes."""
         if self.check_event(yaml.AliasEvent):
             self._refuse("expected no aliases (*name): write the value out")
         self._depth, self._nodes = self._depth + 1, self._nodes + 1
@@ -149,7 +149,7 @@ class _Loader(yaml.SafeLoader):
             self._depth -= 1
 
     def construct_yaml_int(self, node: Any) -> int:
-        """Return a whole number of at most :data:`MAX_DIGITS` digits."""
+        """Return an integer of at most :data:`MAX_DIGITS` digits."""
         if len(node.value) > MAX_DIGITS:
             self._refuse(f"expected a number of at most {MAX_DIGITS} digits")
         return int(super().construct_yaml_int(node))
@@ -169,7 +169,7 @@ StoredNote = Annotated[Note, BeforeValidator(_as_note)]
 """A note in a JSON file; version 0.1 wrote the text alone."""
 
 
-class _Marked(BaseModel):
+class _FalsePositiveVolumeEntry(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
     mean_ml: float
     median_ml: float
@@ -177,15 +177,15 @@ class _Marked(BaseModel):
     scans: int = Field(ge=0)
 
 
-class _Fitted(BaseModel):
-    """A threshold as calibration writes it; the newer versions' entries are left out."""
+class _ThresholdEntry(BaseModel):
+    """A threshold as written by calibration; unknown keys of newer versions are ignored."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
     value: float
     rule: str
     fitted_on: tuple[str, ...]
     false_positive_ml: float | None
-    marked: _Marked | None = None
+    marked: _FalsePositiveVolumeEntry | None = None
 
     def threshold(self) -> Threshold:
         marked = FalsePositiveVolume(**dict(self.marked)) if self.marked else None
@@ -196,30 +196,32 @@ CALIBRATE = "delete it and run `anomri calibrate` again"
 
 
 def read_thresholds(path: Path) -> dict[str, Threshold]:
-    """Read what was fitted to a model, by rule; nothing where there is no file.
+    """Read the fitted thresholds of a model, by rule; empty if the file is missing.
 
     Raises:
-        DamagedFile: it does not hold fitted thresholds.
+        DamagedFile: the file does not hold fitted thresholds.
     """
     if not path.is_file():
         return {}
-    held = read_json(path, dict[str, _Fitted], what="fitted thresholds", next_step=CALIBRATE)
-    return {rule: entry.threshold() for rule, entry in held.items()}
+    entries = read_json(
+        path, dict[str, _ThresholdEntry], what="fitted thresholds", next_step=CALIBRATE
+    )
+    return {rule: entry.threshold() for rule, entry in entries.items()}
 
 
 def read_thresholds_by_part(path: Path) -> dict[str, dict[str, Threshold]]:
-    """Read what was fitted to models that work together, by part and rule.
+    """Read the fitted thresholds of models that work together, by part and rule.
 
     Raises:
-        DamagedFile: it does not hold fitted thresholds of several models.
+        DamagedFile: the file does not hold fitted thresholds of several models.
     """
     if not path.is_file():
         return {}
-    kind, what = dict[str, dict[str, _Fitted]], "fitted thresholds of several models"
-    held = read_json(path, kind, what=what, next_step=CALIBRATE)
+    kind, what = dict[str, dict[str, _ThresholdEntry]], "fitted thresholds of several models"
+    entries = read_json(path, kind, what=what, next_step=CALIBRATE)
     return {
         part: {rule: entry.threshold() for rule, entry in by_rule.items()}
-        for part, by_rule in held.items()
+        for part, by_rule in entries.items()
     }
 
 
@@ -232,10 +234,10 @@ def _cached_adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _in_words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if not isinstance(error, ValidationError):
-        return "values that are nested too deep"
+        return "values that are nested too deeply"
     first: Mapping[str, Any] = dict(error.errors(include_url=False, include_input=False)[0])
     where = ".".join(str(part)[:40] for part in first["loc"][:6])
-    more = f" and {error.error_count() - 1} other faults" if error.error_count() > 1 else ""
+    more = f" and {error.error_count() - 1} other errors" if error.error_count() > 1 else ""
     return f"{where + ': ' if where else ''}{str(first['msg'])[:160]}{more}"

@@ -1,9 +1,9 @@
-"""Files of others: opened behind one guard, and never larger in memory than a stated limit.
+"""Reading the user's files: errors that name the file, and a limit on memory.
 
 Every reader of scans, slices and headers works inside :func:`guarded`: whatever a library raises
-at damaged data becomes an :class:`~anomri.errors.UnreadableScan` that names the file, so that the
-other scans of a data set are finished. What a header promises is compared with the file and with
-the limit before memory is asked for.
+for damaged data becomes an :class:`~anomri.errors.UnreadableScan` that names the file, so that the
+other scans of a data set are processed. The size declared in a header is compared with the file
+and the limit before memory is allocated.
 """
 
 from __future__ import annotations
@@ -25,47 +25,48 @@ from PIL import Image
 
 from anomri.errors import AnomriError, UnreadableScan, UsageError
 
-LIMIT = "ANOMRI_MAX_IMAGE_GB"
-DEFAULT_GB = 2.0  # a scan of 512 x 512 x 512 voxels takes 0.8
-SLICE_SHARE = 16  # one slice, or the header of a DICOM file, gets this part of the limit
+LIMIT_VARIABLE = "ANOMRI_MAX_IMAGE_GB"
+DEFAULT_LIMIT_GB = 2.0  # a scan of 512 x 512 x 512 voxels takes 0.8
+SLICE_SHARE = 16  # a slice, or the header of a DICOM file, may take a 16th of the limit
 COPY_AGAIN = "copy or download the file again and check that it opens in a viewer"
-MAX_DEFLATE_RATIO = 1040  # DEFLATE cannot do better than 1032 : 1
-CHUNK = 1 << 20
-DEFLATE_TIFF = (8, 32946)  # both numbers of the compression
+MAX_DEFLATE_RATIO = 1040  # DEFLATE reaches 1032:1 at most
+CHUNK_BYTES = 1 << 20
+DEFLATE_TIFF = (8, 32946)  # the compression has two numbers
 UNCOMPRESSED_TIFF = 1
 
 log = logging.getLogger(__name__)
 
 
 def limit_bytes() -> int:
-    """Return how many bytes one image may take: :data:`LIMIT` in the environment, or the default.
+    """Return the memory limit of one image, from the environment or the default.
 
     Raises:
-        UsageError: the environment holds no number above 0.
+        UsageError: :data:`LIMIT_VARIABLE` is not a number above 0.
     """
-    text = os.environ.get(LIMIT, "")
+    text = os.environ.get(LIMIT_VARIABLE, "")
     try:
-        gigabytes = float(text) if text else DEFAULT_GB
+        gigabytes = float(text) if text else DEFAULT_LIMIT_GB
         valid = 0 < gigabytes < float(1 << 20)
     except ValueError:
         valid = False
     if not valid:
         raise UsageError(
-            f"{LIMIT}='{text}': expected a number of GB above 0. Next: set it to {DEFAULT_GB:g}."
+            f"{LIMIT_VARIABLE}='{text}': expected a number of GB above 0. "
+            f"Next: set it to {DEFAULT_LIMIT_GB:g}."
         )
     return int(gigabytes * (1 << 30))
 
 
 def refuse_larger(name: str | Path, size: int, *, share: int = 1) -> None:
-    """Raise where an image would take more memory than the limit.
+    """Refuse an image that would take more memory than the limit.
 
     Args:
-        name: of its file.
-        size: bytes, as its header declares them.
-        share: the part of the limit that is allowed.
+        name: name of the file, for the error.
+        size: bytes in memory, as declared in its header.
+        share: divisor of the limit.
 
     Raises:
-        UnreadableScan: it is larger.
+        UnreadableScan: the image is larger.
     """
     limit = limit_bytes() // share
     if size <= limit:
@@ -73,10 +74,10 @@ def refuse_larger(name: str | Path, size: int, *, share: int = 1) -> None:
     needed = math.ceil(size * share / (1 << 30))
     raise UnreadableScan(
         name,
-        expected=f"an image of at most {_spelt(limit)} in memory",
-        got=f"one of {_spelt(size)}, as its header says",
-        next_step=f"check the file; if it is right, set {LIMIT}={needed} in the environment "
-        f"or say `anomri --max-image-gb {needed} ...`",
+        expected=f"an image of at most {_formatted(limit)} in memory",
+        got=f"one of {_formatted(size)} according to its header",
+        next_step=f"check the file; if it is right, set {LIMIT_VARIABLE}={needed} in the "
+        f"environment or run `anomri --max-image-gb {needed} ...`",
     )
 
 
@@ -84,15 +85,15 @@ def refuse_larger(name: str | Path, size: int, *, share: int = 1) -> None:
 def guarded(
     file: str | Path, *, expected: str = "a whole image", next_step: str = COPY_AGAIN
 ) -> Iterator[None]:
-    """Turn whatever a library raises at somebody's file into :class:`UnreadableScan`.
+    """Turn any error raised while reading a user's file into :class:`UnreadableScan`.
 
-    A damaged header makes readers fail in any way there is, of which few are documented. Their
-    warnings do not name the file and are not shown.
+    Readers fail at damaged headers in many undocumented ways. Their warnings do not name the file
+    and are suppressed.
 
     Args:
-        file: at fault where something is raised.
-        expected: what it should be.
-        next_step: what to do where it is not.
+        file: the file being read.
+        expected: what it should be, for the error.
+        next_step: what to do if it cannot be read.
     """
     try:
         with warnings.catch_warnings():
@@ -114,7 +115,7 @@ def guarded(
 
 
 def describe_failure(error: Exception) -> str:
-    """Say what went wrong without the folders that library messages mention."""
+    """Describe an error without the paths in the library's message."""
     if isinstance(error, EOFError | zlib.error):
         return "a truncated or damaged file"
     if isinstance(error, MemoryError):
@@ -123,10 +124,10 @@ def describe_failure(error: Exception) -> str:
 
 
 def read_tiff(path: Path) -> NDArray[Any]:
-    """Read one TIFF slice of (rows, columns) or (rows, columns, colours).
+    """Read a TIFF slice of (rows, columns) or (rows, columns, colours).
 
     Raises:
-        UnreadableScan: it is damaged, holds no pixels, or would take too much memory.
+        UnreadableScan: the file is damaged, has no pixels, or would take too much memory.
     """
     expected = "a whole TIFF slice"
     with guarded(path, expected=expected), _quiet(), tifffile.TiffFile(path) as file:
@@ -140,10 +141,10 @@ def read_tiff(path: Path) -> NDArray[Any]:
 
 
 def read_png(path: Path) -> tuple[NDArray[Any], str]:
-    """Read one PNG slice; return its pixels and Pillow's word for their kind.
+    """Read a PNG slice; return its pixels and Pillow's mode, such as ``L``.
 
     Raises:
-        UnreadableScan: it is damaged or would take too much memory.
+        UnreadableScan: the file is damaged or would take too much memory.
     """
     guard = guarded(path, expected="a whole PNG slice")
     with guard, _without_pillows_limit(), Image.open(path, formats=["PNG"]) as picture:
@@ -153,58 +154,58 @@ def read_png(path: Path) -> tuple[NDArray[Any], str]:
 
 
 def inflated_size(packed: bytes, *, limit: int, wbits: int = zlib.MAX_WBITS) -> int:
-    """Return how many bytes DEFLATE data hold, counting no further than just above ``limit``."""
-    packer, size = zlib.decompressobj(wbits), 0
-    while packed and not packer.eof and size <= limit:
-        size += len(packer.decompress(packed, CHUNK))
-        packed = packer.unconsumed_tail
+    """Return the uncompressed size of DEFLATE data, counting to just above ``limit`` bytes."""
+    decompressor, size = zlib.decompressobj(wbits), 0
+    while packed and not decompressor.eof and size <= limit:
+        size += len(decompressor.decompress(packed, CHUNK_BYTES))
+        packed = decompressor.unconsumed_tail
     return size
 
 
 def _check_tiff(path: Path, file: tifffile.TiffFile) -> None:
-    """Compare what the tags declare with the file and the limit, before pixels are read."""
+    """Compare the size declared in the tags with the file and the limit, before reading pixels."""
     series = file.series[0]
     size = int(np.prod(series.shape, dtype=object)) * series.dtype.itemsize
     refuse_larger(path, size, share=SLICE_SHARE)
     pages: list[Any] = [page for page in series.pages if page is not None]
     for page in pages:
-        piece = int(np.prod(page.chunks, dtype=object)) * page.dtype.itemsize
-        refuse_larger(path, piece, share=SLICE_SHARE)
+        strip_bytes = int(np.prod(page.chunks, dtype=object)) * page.dtype.itemsize
+        refuse_larger(path, strip_bytes, share=SLICE_SHARE)
         if page.compression in DEFLATE_TIFF:
-            _check_pieces(path, file, page, piece)
+            _check_strips(path, file, page, strip_bytes)
     packed = any(page.compression != UNCOMPRESSED_TIFF for page in pages)
-    held = file.filehandle.size * (MAX_DEFLATE_RATIO if packed else 1)
-    if size > held:
+    largest = file.filehandle.size * (MAX_DEFLATE_RATIO if packed else 1)
+    if size > largest:
         raise UnreadableScan(
             path,
-            expected=f"{size} bytes of pixels, as its header says",
+            expected=f"{size} bytes of pixels, as its header declares",
             got=f"a file of {file.filehandle.size} bytes",
             next_step=COPY_AGAIN,
         )
 
 
-def _check_pieces(path: Path, file: tifffile.TiffFile, page: Any, piece: int) -> None:
-    """Raise where a strip or tile unpacks to far more than its tags say: tifffile unpacks it all.
+def _check_strips(path: Path, file: tifffile.TiffFile, page: Any, strip_bytes: int) -> None:
+    """Refuse strips or tiles that decompress to far more than declared: tifffile reads them whole.
 
-    Only strips that can be that large are unpacked here.
+    Only strips that can be that large are decompressed here.
     """
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
         if count * MAX_DEFLATE_RATIO <= limit_bytes() // SLICE_SHARE:
             continue
         file.filehandle.seek(offset)
         packed = file.filehandle.read(min(count, file.filehandle.size))
-        if inflated_size(packed, limit=2 * piece) > 2 * piece:
+        if inflated_size(packed, limit=2 * strip_bytes) > 2 * strip_bytes:
             raise UnreadableScan(
                 path,
-                expected=f"strips of {piece} bytes, as its header says",
-                got="one that unpacks to more",
+                expected=f"strips of {strip_bytes} bytes, as its header declares",
+                got="a strip that decompresses to more",
                 next_step=COPY_AGAIN,
             )
 
 
 @contextmanager
 def _without_pillows_limit() -> Iterator[None]:
-    """Lift Pillow's own limit, which cannot be raised for one file; ours is stricter."""
+    """Lift Pillow's own limit, which is global; ours is stricter."""
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
@@ -214,7 +215,7 @@ def _without_pillows_limit() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what tifffile logs of a damaged tag from the terminal: it does not name the file."""
+    """Suppress tifffile's messages about damaged tags, which do not name the file."""
     logger = logging.getLogger("tifffile")
     before, logger.disabled = logger.disabled, True
     try:
@@ -223,5 +224,5 @@ def _quiet() -> Iterator[None]:
         logger.disabled = before
 
 
-def _spelt(size: int) -> str:
+def _formatted(size: int) -> str:
     return f"{size / (1 << 30):.3g} GB" if size >= 1 << 30 else f"{size / (1 << 20):.0f} MB"

@@ -1,5 +1,60 @@
-"""Names of the files that anomri writes and reads again."""
+"""Names of the files that anomri writes and reads again, by the folder that holds them.
+
+The names of one scan's results are composed in :mod:`anomri.reporting.derivatives.naming`.
+"""
 
 from __future__ import annotations
 
+# Run folder: a trained or calibrated model
+RECIPE = "recipe.yaml"
+WEIGHTS = "weights.safetensors"
+THRESHOLDS = "thresholds.json"
+CODES = "codes.safetensors"  # statistics of the latents of healthy scans
+MAP_THRESHOLDS = "map_thresholds.json"  # fitted to several maps together
+TOGETHER = "together.json"  # the same in version 0.1
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.tsv"
+LOGS = "logs"
+RESUME_STATE = "resume/state.safetensors"
+RESUME_BEST = "resume/best.safetensors"
+
+# Result folder of `detect`
+FINDINGS = "findings.tsv"
+SUMMARY = "summary.tsv"
+FAILURES = "failures.tsv"
+RUN = "run.json"
+REPORT = "report.html"
+REPORT_FOLDER = "report"  # pages of single subjects
+REFUSAL_PICTURE = "desc-refused_qc.png"  # of a scan that could not be prepared
+
+# Result folder of `evaluate`
+EVALUATION = "evaluation.tsv"
+EVALUATION_SUMMARY = "evaluation_summary.tsv"
+EVALUATION_CURVES = "evaluation_curves.tsv"
+EVALUATION_SLICES = "evaluation_slices.tsv"
+EVALUATION_FAILURES = "evaluation_failures.tsv"
+
+# Data sets
+DATASET_DESCRIPTION = "dataset_description.json"
+BIDSIGNORE = ".bidsignore"
+PARTICIPANTS = "participants.tsv"
 PHANTOMS = "phantoms.json"  # marks a folder of digital phantoms
+SPLITS = "splits.tsv"
+
+# Folder of prepared scans
+PREPARED = "prepared.json"  # how all of them were prepared
+PREPARED_SCAN = "scan.json"
+NATIVE_TRUTH = "native_truth.nii.gz"
+
+# Folder of a paper, and of a comparison of models
+PROTOCOL = "protocol.yaml"
+PUBLISHED = "published.tsv"
+MEASURED = "measured.tsv"
+COMPARISON = "comparison.yaml"
+COMPARISON_SCANS = "scans.tsv"
+COMPARISON_ROWS = "rows.tsv"
+COMPARISON_FIGURES = "figures.tsv"
+README = "README.md"
+
+# Folder in which a network is pretrained
+PRETRAINING_STATE = "state.safetensors"

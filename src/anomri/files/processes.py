@@ -1,4 +1,4 @@
-"""Processes of this machine: which one is which, whether it lives, and ending with its parent."""
+"""Processes of this machine: identity, liveness, signals, and exit with the parent."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pathlib import Path
 
 import psutil
 
-WATCH_SECONDS = 0.5
-STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
+POLL_SECONDS = 0.5
+STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 @cache
-def machine() -> str:
-    """Return a short name of this machine that does not reveal its host name.
+def machine_id() -> str:
+    """Return a short identifier of this machine that does not reveal its host name.
 
-    On Linux the namespace of process numbers is part of it: two containers may share a host name,
-    but a number of one means nothing in the other.
+    On Linux it includes the process namespace: two containers may share a host name, but process
+    numbers of one mean nothing in the other.
     """
     name = socket.gethostname()
     with suppress(OSError):
@@ -33,88 +33,89 @@ def machine() -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
-def started(process: int) -> int | None:
-    """Return when a process was started, in milliseconds since 1970; None where there is none.
+def start_time_ms(process: int) -> int | None:
+    """Return when a process started, in ms since 1970; None if it does not run.
 
-    Process numbers are used again; number and start together are not.
+    Process numbers are reused; number and start time together are unique. 0 stands for a process
+    whose start time may not be read.
     """
     try:
-        found = psutil.Process(process)
-        dead = found.status() == psutil.STATUS_ZOMBIE
-        return None if dead else round(found.create_time() * 1000)
+        running = psutil.Process(process)
+        dead = running.status() == psutil.STATUS_ZOMBIE
+        return None if dead else round(running.create_time() * 1000)
     except psutil.NoSuchProcess:
         return None
     except psutil.AccessDenied:
         return 0
 
 
-def lives(process: int, start: int) -> bool:
-    """Tell whether the process of this number is there and was started then.
+def is_alive(process: int, start: int) -> bool:
+    """Tell whether a process runs.
 
     Args:
         process: its number.
-        start: as :func:`started` returned it; the clock may have been set by some seconds since.
+        start: from :func:`start_time_ms`; the clock may have been adjusted by seconds since.
     """
-    now = started(process)
+    now = start_time_ms(process)
     return now is not None and (now == 0 or abs(now - start) < 5000)
 
 
-def end_with(parent: int) -> None:
-    """End this process at once when its parent is gone, whatever it is doing.
+def exit_with_parent(parent: int) -> None:
+    """Kill this process as soon as its parent is gone.
 
-    A parent that is killed cannot tell its workers to stop. They would finish their scans into a
-    folder that the next run writes to, and then wait for minutes.
+    A killed parent cannot stop its workers. They would finish their scans in a folder that the
+    next run writes to, and then wait for minutes.
     """
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
 def _watch(parent: int) -> None:
-    start = started(parent) or 0
-    while os.getppid() == parent and lives(parent, start):
-        time.sleep(WATCH_SECONDS)
+    start = start_time_ms(parent) or 0
+    while os.getppid() == parent and is_alive(parent, start):
+        time.sleep(POLL_SECONDS)
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 @contextmanager
-def signals_held() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: their parent stops them.
+def signals_blocked() -> Iterator[None]:
+    """Block Ctrl-C and SIGTERM for processes started in this block; their parent stops them.
 
-    A terminal and a job scheduler signal the whole group. What is blocked here stays blocked in
-    processes and threads that are started here; in this thread the signal comes a moment later.
+    Terminals and job schedulers signal the whole process group. Processes and threads started here
+    inherit the block; this thread receives the signal when the block ends.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     _start_tracker()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def let_signals_through() -> None:
-    """Undo :func:`signals_held` in a process that was started there, or before its block ends."""
+def unblock_signals() -> None:
+    """Undo :func:`signals_blocked` in a process started there, or before its block ends."""
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 def kill_with_children(processes: Iterable[int]) -> None:
-    """Kill processes and all that they have started."""
-    found: list[psutil.Process] = []
-    for process in processes:
+    """Kill processes and all their descendants."""
+    tree: list[psutil.Process] = []
+    for number in processes:
         with suppress(psutil.NoSuchProcess):
-            own = psutil.Process(process)
-            found += [own, *own.children(recursive=True)]
-    for one in found:
+            process = psutil.Process(number)
+            tree += [process, *process.children(recursive=True)]
+    for process in tree:
         with suppress(psutil.NoSuchProcess):
-            one.kill()
+            process.kill()
 
 
 def _start_tracker() -> None:
-    """Start the process that removes the semaphores of killed ones; it does so without a word.
+    """Start multiprocessing's resource tracker, without its warnings about leaked semaphores.
 
-    Its start lets signals through, so that it must come before they are held.
+    Starting it unblocks signals, so it must come before they are blocked.
     """
     before = os.environ.get("PYTHONWARNINGS")
     quiet = "ignore::UserWarning:multiprocessing.resource_tracker"

@@ -1,8 +1,7 @@
-"""Tables of tab-separated values.
+"""Tab-separated tables with one header line and ``n/a`` for missing values, as in BIDS.
 
-They have one header line; ``n/a`` stands where there is nothing, as in BIDS.
-Names in them come from file systems and headers: a cell that a spreadsheet would run as a formula
-is defused.
+Names in them come from file systems and headers: cells that a spreadsheet would evaluate as a
+formula are escaped with an apostrophe.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from anomri.files.atomic import write_text
 from anomri.files.documents import read_text
 
 NOTHING = "n/a"
-FORMULA = ("=", "+", "-", "@")  # how a spreadsheet knows a formula
+FORMULA = ("=", "+", "-", "@")  # first letters of a formula in a spreadsheet
 
 Cell = str | float | int | None
 
@@ -31,21 +30,21 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]
 
 
 def read_tsv(path: Path) -> list[dict[str, str]]:
-    """Read tab-separated values as one mapping per row; none where there is no file.
+    """Read tab-separated values as one mapping per row; empty if the file is missing.
 
     Raises:
-        DamagedFile: it is no UTF-8, with or without the mark that spreadsheets begin with.
+        DamagedFile: the file is not UTF-8.
     """
     if not path.is_file():
         return []
     header, *lines = read_text(path).splitlines() or [""]
     columns = header.split("\t")
-    rows = ([_undefused(cell) for cell in line.split("\t")] for line in lines)
+    rows = ([_unescaped(cell) for cell in line.split("\t")] for line in lines)
     return [dict(zip_longest(columns, row[: len(columns)], fillvalue=NOTHING)) for row in rows]
 
 
 def _plain(cell: Cell) -> str:
-    """Return the text of a cell: short numbers, no tab or line break, no formula."""
+    """Return the text of a cell: 6 digits, no tab or line break, formulas escaped."""
     if cell is None or cell == "":
         return NOTHING
     if isinstance(cell, float | np.floating):
@@ -54,7 +53,7 @@ def _plain(cell: Cell) -> str:
     return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
 
 
-def _undefused(text: str) -> str:
+def _unescaped(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA) else text
 
 

@@ -8,10 +8,11 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from anomri.errors import UsageError
+from anomri.files import RECIPE, WEIGHTS
 from anomri.models.base import Network, Reconstructor
 from anomri.models.factory import build_network
 from anomri.models.weights import load_weights
-from anomri.recipe import RECIPE, WEIGHTS, MapSource, Recipe
+from anomri.recipe import MapSource, Recipe
 
 SHIPPED = resources.files("anomri.models") / "pretrained"
 

@@ -32,14 +32,24 @@ from anomri.evaluation import (
     summarise_slices,
     write_table,
 )
-from anomri.files import remove_stale_drafts
+from anomri.files import (
+    EVALUATION,
+    EVALUATION_CURVES,
+    EVALUATION_FAILURES,
+    EVALUATION_SLICES,
+    EVALUATION_SUMMARY,
+    remove_stale_drafts,
+)
 from anomri.preprocessing import check_mask_grid, read_labels, read_truth, read_volume
 from anomri.reporting import (
+    BRAIN_MASK,
+    LESION_MASK,
     NOT_DETECTED,
-    NOT_EVALUATED,
+    REGION_LABELS,
     Failure,
     Record,
     derivative,
+    map_name,
     read_record,
     write_failures,
 )
@@ -129,12 +139,12 @@ def evaluation_tables(out: Path, notes: Sequence[ShardNote]) -> list[dict[str, A
     rows = [entry["row"] for entry in measured]
     slices = [row for entry in measured for row in entry["slices"]]
     summary = [*summarise(rows), *summarise_slices(slices)]
-    write_table(out / "evaluation.tsv", rows)
-    write_table(out / "evaluation_summary.tsv", summary)
-    write_table(out / "evaluation_curves.tsv", [p for entry in measured for p in entry["points"]])
-    write_table(out / "evaluation_slices.tsv", slices)
+    write_table(out / EVALUATION, rows)
+    write_table(out / EVALUATION_SUMMARY, summary)
+    write_table(out / EVALUATION_CURVES, [p for entry in measured for p in entry["points"]])
+    write_table(out / EVALUATION_SLICES, slices)
     unused = [Failure(**entry) for note in notes for entry in note["unused"]]
-    write_failures(out, unused, name=NOT_EVALUATED)
+    write_failures(out, unused, name=EVALUATION_FAILURES)
     return summary
 
 
@@ -208,10 +218,10 @@ def read_case(
     region = region or shown_in(record)
     _check(region)
     mask, grid = _mask(detections, record, region)
-    brain, _ = read_labels(derivative(detections, files.label, "desc-brain_mask.nii.gz"))
+    brain, _ = read_labels(derivative(detections, files.label, BRAIN_MASK))
     shows = dict(zip(record.contrasts, record.shows, strict=False))
     showing = [name for name in record.contrasts if shows.get(name) == region] or record.contrasts
-    names = [f"desc-anomaly_{name}.nii.gz" for name in showing]
+    names = [map_name("anomaly", name) for name in showing]
     maps = [read_volume(derivative(detections, files.label, name))[0] for name in names]
     truth = _truth(files, grid, region, mask_grid)
     _refuse_beside(files, truth, brain > 0)
@@ -241,7 +251,7 @@ def shown_in(record: Record) -> str:
 def _mask(detections: Path, record: Record, region: str) -> tuple[Mask, Grid]:
     """Return what a detection says of a region; nothing where it said nothing of it."""
     regional = record.regions and region != "whole"
-    name = "desc-regions_dseg.nii.gz" if regional else "label-lesion_mask.nii.gz"
+    name = REGION_LABELS if regional else LESION_MASK
     found, grid = read_labels(derivative(detections, record.label, name))
     if regional:
         return np.isin(found, REGIONS[region]), grid

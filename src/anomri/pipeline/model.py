@@ -116,7 +116,7 @@ def calibrate(
         from anomri.training import healthy_slices
 
     remove_stale_drafts(run)
-    remove_stale_drafts(run.parent, below=False)
+    remove_stale_drafts(run.parent, recursive=False)
     detector = load(model, device=device)
     prepared = PreparedFolder.open(data)
     _check_prepared(detector, prepared)

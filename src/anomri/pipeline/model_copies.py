@@ -7,10 +7,10 @@ from pathlib import Path
 
 from anomri.detector import Detector, load
 from anomri.errors import UsageError
-from anomri.files import write_bytes, write_text
+from anomri.files import CODES, RECIPE, THRESHOLDS, WEIGHTS, write_bytes, write_text
 from anomri.models import shipped_weights
 from anomri.pipeline.threshold_calibration import write_map_thresholds
-from anomri.recipe import CODES, RECIPE, THRESHOLDS, WEIGHTS, MapEntry, MapSource, model_layout
+from anomri.recipe import MapEntry, MapSource, model_layout
 
 
 def copy_model(model: str | Path, run: Path) -> None:

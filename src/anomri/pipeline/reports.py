@@ -50,7 +50,7 @@ def view(
     if result is not None:
         _check_result(result, files.label)
     page = out or (result or Path()) / f"{files.label}_view.html"
-    remove_stale_drafts(page.parent, below=False)
+    remove_stale_drafts(page.parent, recursive=False)
     with converted(files) as images:
         return write_view(images, page, result=result, orientation=orientation)
 

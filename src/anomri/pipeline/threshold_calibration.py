@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anomri.detector import Detector, MapModel, load_thresholds
 from anomri.evaluation import false_positive_ml
-from anomri.files import write_text
+from anomri.files import CODES, MAP_THRESHOLDS, THRESHOLDS, write_text
 from anomri.models import Reconstructor
 from anomri.postprocessing import (
     FALSE_POSITIVE_RULE,
@@ -25,7 +25,7 @@ from anomri.postprocessing import (
     ThresholdFits,
     threshold_of_scan,
 )
-from anomri.recipe import CODES, MAP_THRESHOLDS, THRESHOLDS, ByMap
+from anomri.recipe import ByMap
 from anomri.scan import AnomalyMap, FalsePositiveVolume, Scan, Threshold
 from anomri.scoring import SliceFits, encode_slices, slice_scores
 

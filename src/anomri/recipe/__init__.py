@@ -14,11 +14,6 @@ from anomri.recipe.definition import (
     builtin_names,
 )
 from anomri.recipe.model_layout import (
-    CODES,
-    MAP_THRESHOLDS,
-    RECIPE,
-    THRESHOLDS,
-    WEIGHTS,
     ByMap,
     MapSource,
     ModelLayout,
@@ -30,13 +25,8 @@ from anomri.recipe.overrides import NO_OVERRIDES, Overrides
 from anomri.recipe.registry import Count, Share, Size, bind, call
 
 __all__ = [
-    "CODES",
-    "MAP_THRESHOLDS",
     "MOVED",
     "NO_OVERRIDES",
-    "RECIPE",
-    "THRESHOLDS",
-    "WEIGHTS",
     "Augmentation",
     "ByMap",
     "CombinedRecipe",

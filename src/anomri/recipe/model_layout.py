@@ -10,16 +10,17 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from anomri.errors import UsageError
-from anomri.files import parse_yaml, read_text, read_thresholds_by_part
+from anomri.files import (
+    MAP_THRESHOLDS,
+    RECIPE,
+    TOGETHER,
+    parse_yaml,
+    read_text,
+    read_thresholds_by_part,
+)
 from anomri.recipe.combined import CombinedRecipe, MapEntry, SegmentationStep, load_recipe
 from anomri.recipe.definition import MOVED, NamedStep, Recipe, Step, builtin_names
 from anomri.scan import Threshold
-
-RECIPE = "recipe.yaml"
-WEIGHTS = "weights.safetensors"
-THRESHOLDS = "thresholds.json"
-MAP_THRESHOLDS = "map_thresholds.json"  # fitted to several maps together
-CODES = "codes.safetensors"
 
 ByMap = Mapping[str, Mapping[str, Threshold]]  # map -> rule -> threshold
 
@@ -159,7 +160,6 @@ def _folder_of_runs(folder: Path) -> ModelLayout:
 
 # Folders of version 0.1 held several models without a recipe that says how they work together.
 
-TOGETHER = "together.json"
 _PARTS = ("whole", "enhancing", "small")
 
 

@@ -2,7 +2,15 @@
 
 from anomri.reporting.derivatives.detection import write_detection
 from anomri.reporting.derivatives.images import native_images
-from anomri.reporting.derivatives.naming import anat_folder, derivative, refuse_foreign
+from anomri.reporting.derivatives.naming import (
+    BRAIN_MASK,
+    LESION_MASK,
+    REGION_LABELS,
+    anat_folder,
+    derivative,
+    map_name,
+    refuse_foreign,
+)
 from anomri.reporting.derivatives.sidecar import (
     RESEARCH_USE,
     Record,
@@ -11,10 +19,8 @@ from anomri.reporting.derivatives.sidecar import (
     read_sound_records,
 )
 from anomri.reporting.derivatives.tables import (
-    FAILURES,
     LEFT_OUT,
     NOT_DETECTED,
-    NOT_EVALUATED,
     Failure,
     describe,
     write_failures,
@@ -27,16 +33,18 @@ from anomri.reporting.pages.results_page import write_page
 from anomri.reporting.pages.viewer_page import write_view
 
 __all__ = [
-    "FAILURES",
+    "BRAIN_MASK",
     "LEFT_OUT",
+    "LESION_MASK",
     "NOT_DETECTED",
-    "NOT_EVALUATED",
+    "REGION_LABELS",
     "RESEARCH_USE",
     "Failure",
     "Record",
     "anat_folder",
     "derivative",
     "describe",
+    "map_name",
     "native_images",
     "picture",
     "read_record",

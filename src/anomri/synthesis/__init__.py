@@ -1,9 +1,16 @@
-"""Patients drawn at random from labelled heads: lesions, contrasts, scanners, fields of view."""
+"""Synthetic images: patients with lesions for pretraining, and digital phantoms."""
 
-from anomri.synthesis.acquisition import Scanner, measure
+from anomri.synthesis.acquisition import Scanner, acquire
 from anomri.synthesis.anatomy import Anatomy
+from anomri.synthesis.healthy_contrasts import SEQUENCES
 from anomri.synthesis.patients import draw_patient
 from anomri.synthesis.phantoms.cohort import make_phantoms
-from anomri.synthesis.sequences import SEQUENCES
 
-__all__ = ["SEQUENCES", "Anatomy", "Scanner", "draw_patient", "make_phantoms", "measure"]
+__all__ = [
+    "SEQUENCES",
+    "Anatomy",
+    "Scanner",
+    "acquire",
+    "draw_patient",
+    "make_phantoms",
+]

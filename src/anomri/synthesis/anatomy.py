@@ -1,8 +1,7 @@
-"""A healthy brain taken apart: how much fluid, grey and white matter each voxel holds.
+"""Tissue fractions of a healthy brain, from a T1 scan and its anatomical labels.
 
-From a T1 scan and the labels of its anatomy. Between the medians of ventricles, cortex and white
-matter, intensity is taken for a mixture of two neighbours, so that the folds of the cortex keep the
-detail that labels of 2 mm have lost.
+Between the median intensities of ventricles, cortex and white matter, a voxel is a mixture of the
+two nearest tissues. The cortical folds thus keep detail that labels of 2 mm have lost.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from anomri.scan import Labels, Mask, Volume
 
 Kind = TypeVar("Kind", bound=np.generic)
 
-# Label numbers of the MUSE atlas, which DLMUSE gives out.
+# Label numbers of the MUSE atlas, as written by DLMUSE.
 LATERAL = (51, 52)
 VENTRICLES = (4, 11, 49, 50, *LATERAL)
 OUTER_FLUID = (0, 1, 46)
@@ -28,20 +27,20 @@ WHITE = (35, 40, 41, 61, 62, 69, *LOBAR_WHITE, 95)
 CEREBRUM = (23, 30, 36, 37, *range(55, 61), *range(81, 96), *range(100, 208))
 HINDBRAIN = (35, 38, 39, 40, 41, 71, 72, 73)
 FIRST_CORTEX = 100
-FARTHEST_MM = 40.0  # of the distance to the ventricles that is kept
+MAX_DISTANCE_MM = 40.0  # to the ventricles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
-    """A healthy brain in the middle of its grid.
+    """A healthy brain, centred in its grid.
 
     Attributes:
         brain: (I, J, K) float32, 1 inside.
-        fluid: (I, J, K) share of cerebrospinal fluid.
-        white: (I, J, K) share of white matter; the rest of the brain is grey.
+        fluid: (I, J, K) fraction of cerebrospinal fluid.
+        white: (I, J, K) fraction of white matter; the rest of the brain is grey matter.
         ventricle_mm: (I, J, K) distance to the lateral ventricles, at most 40.
-        labels: (I, J, K) numbers of the atlas.
-        spacing: mm, along each axis.
+        labels: (I, J, K) MUSE label numbers.
+        spacing: voxel size in mm.
     """
 
     brain: Volume
@@ -55,42 +54,44 @@ class Anatomy:
     def of(
         cls, scan: Volume, labels: Labels, spacing: float, shape: tuple[int, int, int]
     ) -> Anatomy:
-        """Take a T1 scan apart.
+        """Estimate tissue fractions of a T1 scan.
 
         Args:
             scan: (I, J, K), RAS+.
             labels: (I, J, K) MUSE numbers, 0 outside the brain.
-            spacing: mm, along each axis.
-            shape: of the result, around the middle of the brain.
+            spacing: voxel size in mm.
+            shape: of the result, centred on the brain.
 
         Raises:
             UsageError: the labels lack ventricles, cortex or white matter.
         """
         brain = ndimage.binary_fill_holes(ndimage.binary_closing(labels > 0, iterations=2))
-        fluid, white = _shares(scan, labels)
+        fluid, white = _tissue_fractions(scan, labels)
         lateral = np.isin(labels, LATERAL)
-        far = ndimage.distance_transform_edt(~lateral, sampling=spacing).clip(max=FARTHEST_MM)
+        distance = ndimage.distance_transform_edt(~lateral, sampling=spacing).clip(
+            max=MAX_DISTANCE_MM
+        )
         middle = _middle(brain)
         return cls(
             brain=_around(brain.astype(np.float32), middle, shape),
             fluid=_around((fluid * brain).astype(np.float32), middle, shape),
             white=_around((white * brain).astype(np.float32), middle, shape),
-            ventricle_mm=_around(far.astype(np.float32), middle, shape),
+            ventricle_mm=_around(distance.astype(np.float32), middle, shape),
             labels=_around(labels, middle, shape),
             spacing=spacing,
         )
 
-    def where(self, numbers: tuple[int, ...]) -> Mask:
-        """Return the voxels with these labels."""
+    def mask_of(self, numbers: tuple[int, ...]) -> Mask:
+        """Return the mask of the given labels."""
         return np.isin(self.labels, numbers)
 
 
-def _shares(scan: Volume, labels: Labels) -> tuple[Volume, Volume]:
-    """Return the shares of fluid and white matter.
+def _tissue_fractions(scan: Volume, labels: Labels) -> tuple[Volume, Volume]:
+    """Return the fractions of fluid and white matter.
 
-    With u the intensity on a scale where fluid is 0 and white matter 1, and grey matter g on it:
-    fluid is 1 - u/g below g, white (u - g)/(1 - g) above it. Labels decide where intensity cannot:
-    white matter holds at most 30 % fluid, ventricles at least 60 %, sulci at least 30 %.
+    With intensity u scaled so that fluid is 0 and white matter 1, and grey matter at g, fluid is
+    1 - u/g below g and white matter (u - g)/(1 - g) above. Labels resolve what intensity cannot:
+    white matter has at most 30 % fluid, ventricles at least 60 %, sulci at least 30 %.
     """
     dark = _level(scan, labels, LATERAL, 30)
     bright = _level(scan, labels, LOBAR_WHITE, 50)
@@ -113,8 +114,8 @@ def _level(scan: Volume, labels: Labels, numbers: tuple[int, ...], percent: floa
 
 
 def _middle(brain: Mask) -> NDArray[np.intp]:
-    held = np.argwhere(brain)
-    middle: NDArray[np.intp] = (held.min(axis=0) + held.max(axis=0)) // 2
+    inside = np.argwhere(brain)
+    middle: NDArray[np.intp] = (inside.min(axis=0) + inside.max(axis=0)) // 2
     return middle
 
 
@@ -122,7 +123,6 @@ def _around(
     volume: NDArray[Kind], middle: NDArray[np.intp], shape: tuple[int, int, int]
 ) -> NDArray[Kind]:
     """Return a block of ``shape`` around ``middle``, 0 beyond the volume."""
-    room = [(n, n) for n in shape]
-    padded = np.pad(volume, room)
+    padded = np.pad(volume, [(n, n) for n in shape])
     starts = [int(c) + n - n // 2 for c, n in zip(middle, shape, strict=True)]
     return padded[tuple(slice(s, s + n) for s, n in zip(starts, shape, strict=True))]

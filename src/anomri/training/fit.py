@@ -13,17 +13,15 @@ import torch
 from lightning.pytorch import Trainer
 
 from anomri.errors import UsageError
-from anomri.files import write_text
+from anomri.files import ENVIRONMENT, RECIPE, RESUME_STATE, WEIGHTS, write_text
 from anomri.models import Network, Segmenter, build_network
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training.loading import PartReader, RegionReader, make_loaders
 from anomri.training.module import NetworkTraining
-from anomri.training.run_record import STATE, WEIGHTS, finish, forget
+from anomri.training.run_record import finish, forget
 from anomri.training.samples import HEALTHY, Split, labelled_volume, split_parts
 from anomri.training.trainer import Machine, fit, limits_of, make_trainer, quiet
-
-RECIPE, ENVIRONMENT = "recipe.yaml", "environment.json"
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +96,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
         _describe(run, recipe, split, machine, trainer)
         if not resume:
             forget(run)
-        fit(trainer, NetworkTraining(family, recipe.training), loaders, run / STATE)
+        fit(trainer, NetworkTraining(family, recipe.training), loaders, run / RESUME_STATE)
     finish(run)
     return run
 

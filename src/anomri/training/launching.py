@@ -24,7 +24,7 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from anomri import errors
 from anomri.errors import AnomriError
-from anomri.files import end_with, kill_with_children, let_signals_through, signals_held
+from anomri.files import exit_with_parent, kill_with_children, signals_blocked, unblock_signals
 
 GRACE_SECONDS = 3.0
 LOST = (
@@ -41,7 +41,7 @@ class QuietLoader(DataLoader[tuple[Tensor, Tensor]]):
 
     def __iter__(self) -> _BaseDataLoaderIter:
         """Start the readers where there are none yet."""
-        with signals_held():
+        with signals_blocked():
             return super().__iter__()
 
 
@@ -57,7 +57,7 @@ class QuietLauncher(_MultiProcessingLauncher):
             KeyboardInterrupt: a signal arrived; no process is left.
         """
         try:
-            with signals_held():
+            with signals_blocked():
                 return super().launch(function, *args, trainer=trainer, **more)
         except KeyboardInterrupt:
             _kill_children()
@@ -72,7 +72,7 @@ class QuietLauncher(_MultiProcessingLauncher):
     def procs(self, started: list[Any]) -> None:
         self._processes = started
         if started:
-            let_signals_through()
+            unblock_signals()
 
 
 def _kill_children() -> None:
@@ -90,8 +90,8 @@ def begin_reader(_: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_later)
-    let_signals_through()
-    end_with(os.getppid())
+    unblock_signals()
+    exit_with_parent(os.getppid())
 
 
 def _end_later(*_: Any) -> None:

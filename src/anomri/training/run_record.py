@@ -22,12 +22,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from anomri.errors import AnomriError
-from anomri.files import write_tsv
+from anomri.files import METRICS, RESUME_BEST, RESUME_STATE, WEIGHTS, write_tsv
 from anomri.models import TOTAL, save_weights
 from anomri.training.module import VALIDATION, NetworkTraining
-
-METRICS, WEIGHTS, LOGS = "metrics.tsv", "weights.safetensors", "logs"
-STATE, BEST = "resume/state.safetensors", "resume/best.safetensors"
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +82,8 @@ class RunRecord(Checkpoint):
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         better = self._note(trainer.current_epoch, metrics)
         if better and trainer.is_global_zero and isinstance(pl_module, NetworkTraining):
-            save_weights(pl_module.family, self.run / BEST)
-        trainer.save_checkpoint(self.run / STATE, weights_only=False)
+            save_weights(pl_module.family, self.run / RESUME_BEST)
+        trainer.save_checkpoint(self.run / RESUME_STATE, weights_only=False)
         if trainer.is_global_zero:
             columns = list(self.rows[0])
             rows = [[row[name] for name in columns] for row in self.rows]
@@ -114,14 +111,14 @@ class RunRecord(Checkpoint):
 
 def finish(run: Path) -> None:
     """Put the best weights in their place, which ends the run, and drop what resuming needed."""
-    (run / BEST).replace(run / WEIGHTS)
+    (run / RESUME_BEST).replace(run / WEIGHTS)
     forget(run)
 
 
 def forget(run: Path) -> None:
     """Delete the state of an unfinished training."""
-    for name in (STATE, BEST):
+    for name in (RESUME_STATE, RESUME_BEST):
         (run / name).unlink(missing_ok=True)
-    folder = (run / STATE).parent
+    folder = (run / RESUME_STATE).parent
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

@@ -24,13 +24,13 @@ from torch.utils.data import DataLoader
 
 from anomri.devices import choose_device
 from anomri.errors import UsageError
-from anomri.files import end_with
+from anomri.files import LOGS, exit_with_parent
 from anomri.recipe import Training
 from anomri.training.launching import QuietLauncher, losses_named
 from anomri.training.loading import Sample
 from anomri.training.module import NetworkTraining
 from anomri.training.resume import SafetensorsIO
-from anomri.training.run_record import LOGS, RunRecord
+from anomri.training.run_record import RunRecord
 
 PRECISIONS: Mapping[str, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",
@@ -204,7 +204,7 @@ class QuietDDP(DDPStrategy):
     def setup_environment(self) -> None:
         """Be quiet, then meet the others."""
         hush()
-        end_with(os.getppid())
+        exit_with_parent(os.getppid())
         super().setup_environment()
 
 

@@ -169,8 +169,12 @@ def test_without_pydicom_the_extra_is_named(
 @pytest.mark.parametrize(
     ("number", "instead", "told"),
     [
-        (0x32, b"a\\b\\c", "1 of 10 images do not say where they lie"),  # ImagePositionPatient
-        (0x37, b"1\\0\\0\\0\\1\\nan", "1 of 10 images do not say"),  # ImageOrientationPatient
+        (
+            0x32,
+            b"a\\b\\c",
+            "1 of 10 images have no position and orientation",
+        ),  # ImagePositionPatient
+        (0x37, b"1\\0\\0\\0\\1\\nan", "1 of 10 images have no position"),  # ImageOrientationPatient
         (0x11, b"1x", ""),  # SeriesNumber
     ],
 )
@@ -215,7 +219,9 @@ def test_a_series_that_does_not_say_where_it_lies_is_refused(
     _change(tmp_path.glob("002_*.dcm"), lambda data, _: delattr(data, tag))
     found = find(tmp_path)
     assert "flair" not in found.scans[0].contrasts
-    assert any("its images do not say where they lie" in item.reason for item in found.skipped)
+    assert any(
+        "its images have no position and orientation" in item.reason for item in found.skipped
+    )
 
 
 def test_a_series_uid_for_each_slice_makes_one_volume(

@@ -151,24 +151,22 @@ def test_an_object_that_cannot_be_read_back_is_not_kept(
     assert not (tmp_path / "seg.dcm").exists()
 
 
-def test_slices_that_lie_askew_are_placed_and_answered(
-    tmp_path: Path, make_series: MakeSeries
-) -> None:
-    askew = np.diag([4.0, 2.0, 2.0, 1.0])
-    askew[1, 0] = 0.7  # each slice 0.7 mm farther along its rows' direction
+def test_sheared_slices_are_placed_and_segmented(tmp_path: Path, make_series: MakeSeries) -> None:
+    sheared = np.diag([4.0, 2.0, 2.0, 1.0])
+    sheared[1, 0] = 0.7  # each slice 0.7 mm farther along its rows' direction
     paths = make_series(tmp_path / "in", volume(), SeriesDescription="flair")
     import pydicom
 
     for number, path in enumerate(paths):
         data = pydicom.dcmread(path)
-        data.ImagePositionPatient = [float(v) for v in (askew @ [number, 0, 0, 1])[:3]]
+        data.ImagePositionPatient = [float(v) for v in (sheared @ [number, 0, 0, 1])[:3]]
         data.save_as(path)
     (files,) = find(tmp_path / "in").scans
     with converted(files) as images:
         image: Any = nib.load(images.contrasts["flair"])
         values = np.asarray(image.dataobj)
-        assert any("askew" in note.text for note in images.notes)
-    where = (np.argwhere(values == volume()[7, 3, 5])[0].tolist(), askew @ [7, 3, 5, 1])
+        assert any("sheared" in note.text for note in images.notes)
+    where = (np.argwhere(values == volume()[7, 3, 5])[0].tolist(), sheared @ [7, 3, 5, 1])
     np.testing.assert_allclose(image.affine @ [*where[0], 1], where[1] * [-1, -1, 1, 1], atol=1e-3)
     mask = nib.Nifti1Image((values > 4000).astype(np.uint8), image.affine)
     write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")

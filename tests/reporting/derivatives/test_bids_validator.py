@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anomri.files import REFUSAL_PICTURE
 from anomri.reporting import write_detection, write_run, write_tables
-from anomri.reporting.figures.refusal import REFUSED
 from anomri.scan import AnomalyMap, Detection, Scan, Threshold
 
 
@@ -55,7 +55,7 @@ def test_the_validator_accepts_what_is_written(tmp_path: Path, ball_scan: Scan) 
     write_tables(tmp_path, [])
     write_run(tmp_path, ["anomri"])
     (tmp_path / "report.html").write_text("page")
-    refused = tmp_path / "sub-03" / "anat" / f"sub-03_{REFUSED}"
+    refused = tmp_path / "sub-03" / "anat" / f"sub-03_{REFUSAL_PICTURE}"
     refused.parent.mkdir(parents=True)
     refused.write_bytes(b"picture")
     described = json.loads((tmp_path / "dataset_description.json").read_text())

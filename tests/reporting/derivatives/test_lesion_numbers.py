@@ -13,8 +13,15 @@ import pytest
 
 from anomri.postprocessing import findings
 from anomri.preprocessing import read_labels
-from anomri.reporting import derivative, native_images, read_record, read_records, write_detection
-from anomri.reporting.derivatives.naming import LESIONS, MASK
+from anomri.reporting import (
+    LESION_MASK,
+    derivative,
+    native_images,
+    read_record,
+    read_records,
+    write_detection,
+)
+from anomri.reporting.derivatives.naming import LESION_LABELS
 from anomri.scan import Detection, Grid
 
 Detect = Callable[..., Detection]
@@ -31,7 +38,7 @@ def _with_cubes(found: Detection) -> Detection:
 def test_each_number_is_that_of_its_finding(detect: Detect, tmp_path: Path) -> None:
     found = _with_cubes(detect())
     home = write_detection(found, tmp_path)
-    image = nib.Nifti1Image.from_filename(home / f"sub-ball01_{LESIONS}")
+    image = nib.Nifti1Image.from_filename(home / f"sub-ball01_{LESION_LABELS}")
     numbers = np.asanyarray(image.dataobj)
     assert image.get_data_dtype() == np.uint8
     np.testing.assert_array_equal(numbers > 0, found.mask)
@@ -74,7 +81,7 @@ def test_more_than_255_lesions_have_numbers_of_their_own(detect: Detect) -> None
 def test_no_lesion_is_an_image_of_zeros(detect: Detect, tmp_path: Path) -> None:
     found = replace(detect(), mask=np.zeros_like(detect().mask), findings=())
     home = write_detection(found, tmp_path)
-    assert not read_labels(home / f"sub-ball01_{LESIONS}")[0].any()
+    assert not read_labels(home / f"sub-ball01_{LESION_LABELS}")[0].any()
     assert (home / "sub-ball01_desc-lesions_dseg.tsv").read_text() == "index\tname\n"
 
 
@@ -82,7 +89,7 @@ def test_entities_of_the_scan_are_kept(detect: Detect, tmp_path: Path) -> None:
     found = detect(label="sub-03_ses-a", entities="acq-3D_run-1")
     home = write_detection(found, tmp_path)
     assert all(path.name.startswith("sub-03_ses-a_acq-3D_run-1_") for path in home.iterdir())
-    path = derivative(tmp_path, "sub-03_ses-a", MASK)
+    path = derivative(tmp_path, "sub-03_ses-a", LESION_MASK)
     assert path == home / "sub-03_ses-a_acq-3D_run-1_label-lesion_mask.nii.gz"
     record = read_record(tmp_path, "sub-03_ses-a")
     assert record is not None
@@ -91,4 +98,4 @@ def test_entities_of_the_scan_are_kept(detect: Detect, tmp_path: Path) -> None:
     # What is there counts as anomri's own, and a result without them replaces it.
     write_detection(detect(label="sub-03_ses-a"), tmp_path)
     assert not path.exists()
-    assert derivative(tmp_path, "sub-03_ses-a", MASK).is_file()
+    assert derivative(tmp_path, "sub-03_ses-a", LESION_MASK).is_file()

@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from anomri.errors import Evidence, QualityRefused
-from anomri.reporting.figures.refusal import REFUSED, write_refusal
+from anomri.files import REFUSAL_PICTURE
+from anomri.reporting.figures.refusal import write_refusal
 
 
 def refused(evidence: Evidence | None) -> QualityRefused:
@@ -21,7 +22,7 @@ def test_a_refusal_is_shown_and_its_picture_named(tmp_path: Path) -> None:
     mask[10:20, 10:20, 5:15] = True
     error = refused(Evidence(volume, mask, (2.0, 2.0, 4.0)))
     assert write_refusal(error, tmp_path, "sub-01")
-    path = tmp_path / "sub-01" / "anat" / f"sub-01_{REFUSED}"
+    path = tmp_path / "sub-01" / "anat" / f"sub-01_{REFUSAL_PICTURE}"
     with Image.open(path) as picture:
         shown = np.asarray(picture.convert("RGB"))
     assert shown.max() > 100

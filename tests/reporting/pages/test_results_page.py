@@ -15,7 +15,7 @@ from jinja2 import UndefinedError
 from PIL import Image as Picture
 
 from anomri.errors import UsageError
-from anomri.files import write_tsv
+from anomri.files import REFUSAL_PICTURE, REPORT, write_tsv
 from anomri.reporting import (
     Failure,
     read_records,
@@ -25,7 +25,6 @@ from anomri.reporting import (
     write_tables,
 )
 from anomri.reporting.derivatives import detection as derivatives
-from anomri.reporting.figures.refusal import REFUSED
 from anomri.reporting.pages import html
 from anomri.reporting.pages import results_page as page
 from anomri.reporting.pages.html import environment
@@ -157,7 +156,7 @@ def test_the_page_is_made_from_the_disk_alone(out: Path) -> None:
     before = {path.name for path in out.iterdir()}
     first = write_page(out).read_bytes()
     assert write_page(out).read_bytes() == first
-    assert {path.name for path in out.iterdir()} - before == {page.PAGE}  # no draft is left
+    assert {path.name for path in out.iterdir()} - before == {REPORT}  # no draft is left
 
 
 def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
@@ -207,7 +206,7 @@ def test_memory_does_not_grow_with_the_cohort(out: Path) -> None:
 @pytest.fixture
 def crowd(detect: Detect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """More scans than one page holds."""
-    monkeypatch.setattr(page, "TOGETHER", 2)
+    monkeypatch.setattr(page, "MAX_ON_ONE_PAGE", 2)
     monkeypatch.setattr(derivatives, "picture", lambda _: b"")
     monkeypatch.setattr(page, "embed", lambda *_: None)
     for number in range(4):
@@ -229,7 +228,7 @@ def test_a_crowd_gets_an_index_and_a_page_each(crowd: Path) -> None:
 
 
 def test_heavy_scans_get_a_page_each_too(crowd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "TOGETHER", 10)
+    monkeypatch.setattr(page, "MAX_ON_ONE_PAGE", 10)
     write_page(crowd)
     assert not (crowd / "report").exists()
     monkeypatch.setattr(page, "HEAVY", 1000)
@@ -342,13 +341,13 @@ def test_a_registered_lesion_has_its_place_in_the_template(detect: Detect, tmp_p
 
 
 def test_a_refused_scan_is_shown_where_it_failed(tmp_path: Path) -> None:
-    picture = tmp_path / "sub-head" / "anat" / f"sub-head_{REFUSED}"
+    picture = tmp_path / "sub-head" / "anat" / f"sub-head_{REFUSAL_PICTURE}"
     picture.parent.mkdir(parents=True)
     Picture.new("RGB", (90, 34), "navy").save(picture)
     step = f"look at {picture.name}, then give a mask"
     failures = [
         failure("head", "head.nii.gz", "expected a brain, got 12 ml", step),
-        failure(EVIL, "x", "expected a brain", f"look at ../sub-gone_{REFUSED}"),
+        failure(EVIL, "x", "expected a brain", f"look at ../sub-gone_{REFUSAL_PICTURE}"),
     ]
     write_failures(tmp_path, failures)
     tags = Tags(write_page(tmp_path).read_text("utf-8")).seen

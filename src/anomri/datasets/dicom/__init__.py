@@ -1,11 +1,12 @@
-"""DICOM: a folder of series, nested or mixed, as it comes from the scanner.
+"""DICOM: folders of series, nested or mixed, as exported by the scanner.
 
-Headers decide which series is which contrast (:mod:`anomri.datasets.dicom.recognition`); every
-decision is listed with its reason and can be overruled. A study is one scan. Neither the patient's
-name nor any other identifying tag is kept: a study is called after a hash of its own number.
+The contrast of a series is recognised from its headers
+(:mod:`anomri.datasets.dicom.recognition`); every decision is listed with its reason and can be
+overridden. A study is one scan. No identifying tags are kept: a study is named after a hash of its
+UID.
 """
 
 from anomri.datasets.dicom.conversion import converted
-from anomri.datasets.dicom.layout import LAYOUT, choosing
+from anomri.datasets.dicom.layout import LAYOUT, layout_with_choices
 
-__all__ = ["LAYOUT", "choosing", "converted"]
+__all__ = ["LAYOUT", "converted", "layout_with_choices"]

@@ -1,4 +1,4 @@
-"""One DICOM file as the rest of this package sees it: what kind of image, and where it lies."""
+"""One DICOM file without its pixels: kind of image, position and orientation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = {
     **dict.fromkeys(("I", "IMAGINARY"), IMAGINARY),
     **dict.fromkeys(("M", "MAGNITUDE"), MAGNITUDE),
 }
-GE_KIND = 0x0043102F  # RawDataType_ImageType
+GE_KIND_TAG = 0x0043102F  # RawDataType_ImageType
 GE_KINDS = (MAGNITUDE, PHASE, REAL, IMAGINARY)
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 FRAME_TAGS = {
@@ -29,16 +29,16 @@ FRAME_TAGS = {
     "FlipAngle": ("MRTimingAndRelatedParametersSequence", "FlipAngle"),
     "InversionTime": ("MRModifierSequence", "InversionTimes"),
 }
-"""Where an enhanced file keeps what a plain one says at the top, DICOM PS3.3 C.8.13.5."""
+"""Functional groups of enhanced files for tags of plain ones, DICOM PS3.3 C.8.13.5."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one image or frame lies.
+    """Position and orientation of an image or frame.
 
     Attributes:
-        directions: of rows and columns, 6 cosines.
-        position: of the first pixel's centre, 3 values in mm (LPS).
+        directions: 6 direction cosines of rows and columns.
+        position: centre of the first pixel, in mm (LPS).
     """
 
     directions: tuple[float, ...]
@@ -46,7 +46,7 @@ class Place:
 
     @property
     def normal(self) -> NDArray[np.float64]:
-        """(3,) direction across the slice."""
+        """(3,) normal of the slice."""
         return np.cross(self.directions[:3], self.directions[3:])
 
 
@@ -56,10 +56,10 @@ class Image:
 
     Attributes:
         path: of the file.
-        header: of the first file that differs in nothing that tells volumes apart; shared, so
-            that a cohort of a million files fits into memory.
+        header: header of the first file that agrees in all tags that distinguish volumes; shared,
+            so that a cohort of a million files fits into memory.
         uid: its SOPInstanceUID.
-        places: of its image, or of each frame; empty where the header does not say.
+        places: place of the image, or of each frame; empty if unknown.
         fault: why the file cannot be used.
     """
 
@@ -71,28 +71,28 @@ class Image:
 
 
 def kind_of(header: Dataset) -> str:
-    """Return ``magnitude``, ``phase``, ``real``, ``imaginary``, or nothing where no tag says.
+    """Return ``magnitude``, ``phase``, ``real`` or ``imaginary``; empty if unknown.
 
-    Read from ComplexImageComponent, from ImageType behind its first two values (PS3.3 C.8.3.1.1.1),
-    and from GE's private tag.
+    Taken from ComplexImageComponent, from ImageType after its first two values (PS3.3
+    C.8.3.1.1.1), or from GE's private tag.
     """
     component = str(header.get("ComplexImageComponent") or "").strip().upper()
     if component in KINDS:
         return KINDS[component]
     values = header.get("ImageType") or ()
     values = [values] if isinstance(values, str) else list(values)
-    said = [KINDS[v] for value in values[2:] if (v := str(value).strip().upper()) in KINDS]
-    if said:
-        return said[0]
-    number = header[GE_KIND].value if GE_KIND in header else None
+    kinds = [KINDS[v] for value in values[2:] if (v := str(value).strip().upper()) in KINDS]
+    if kinds:
+        return kinds[0]
+    number = header[GE_KIND_TAG].value if GE_KIND_TAG in header else None
     return GE_KINDS[number] if isinstance(number, int) and 0 <= number < len(GE_KINDS) else ""
 
 
 def places_in(header: Dataset) -> tuple[Place, ...]:
-    """Return where the image, or each frame of a multi-frame file, lies.
+    """Return the place of the image, or of each frame of a multi-frame file.
 
     Returns:
-        One place per frame, or none at all where one of them is not told.
+        One place per frame; empty if one of them is unknown.
     """
     if not header.get(PER_FRAME):
         place = _place(header, header)
@@ -107,7 +107,7 @@ def places_in(header: Dataset) -> tuple[Place, ...]:
 
 
 def lift_frame_tags(header: Dataset) -> None:
-    """Give the header of a multi-frame file the times of its first frame, at the top."""
+    """Copy the times of the first frame of a multi-frame file to the top of its header."""
     first = next(_frames(header), None) if header.get(PER_FRAME) else None
     if first is None:
         return
@@ -126,9 +126,9 @@ def _frames(header: Dataset) -> Iterator[tuple[Any, Any]]:
 
 
 def _group(own: Any, shared: Any, name: str) -> Any:
-    """Return a functional group of a frame: its own, or the one that all share."""
-    held = own.get(name) or (shared.get(name) if shared is not None else None)
-    return held[0] if held else None
+    """Return a functional group of a frame: its own, or the shared one."""
+    groups = own.get(name) or (shared.get(name) if shared is not None else None)
+    return groups[0] if groups else None
 
 
 def _place(orientation: Any, position: Any) -> Place | None:
@@ -140,12 +140,12 @@ def _place(orientation: Any, position: Any) -> Place | None:
 
 
 def _is_plane(directions: NDArray[np.float64]) -> bool:
-    """Whether rows and columns have directions that span a plane; zeros do not."""
+    """Whether the directions of rows and columns span a plane; zeros do not."""
     return bool(np.linalg.norm(np.cross(directions[:3], directions[3:])) > 0.5)
 
 
 def numbers(header: Any, tag: str, count: int) -> NDArray[np.float64] | None:
-    """Return a tag as so many numbers; None where it holds anything else."""
+    """Return a tag as an array of ``count`` numbers; None if it has another form."""
     try:
         values = np.asarray(header.get(tag), dtype=np.float64)
     except (AttributeError, TypeError, ValueError, OverflowError):

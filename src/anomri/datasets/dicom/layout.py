@@ -1,4 +1,4 @@
-"""The layout of DICOM folders: a case per study, a contrast per recognised series."""
+"""Layout of DICOM folders: a case per study, a contrast per recognised series."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from functools import partial
 from pathlib import Path
 
 from anomri.datasets.cases import CONTRASTS, Cases, Layout
+from anomri.datasets.dicom.headers import is_dicom, read_series
 from anomri.datasets.dicom.recognition import Decision, recognise
-from anomri.datasets.dicom.series import Series, is_dicom, read_series
-from anomri.datasets.found import Recognised
-from anomri.datasets.tree import Tree
+from anomri.datasets.dicom.series import Series
+from anomri.datasets.file_tree import Tree
+from anomri.datasets.search_results import Recognised
 from anomri.errors import UsageError
 
 ENDINGS = (".dcm", ".ima")
-KNOWN = 20  # files without a telling name that are opened to see whether they are DICOM
+MAX_OPENED = 20  # files without such an ending that are checked for DICOM
 
-Choices = Mapping[str, str]  # contrast -> number or description of the series
+Choices = Mapping[str, str]  # number or description of a series by contrast
 
 
 def fits(tree: Tree) -> bool:
     """Whether there are DICOM files and no NIfTI files."""
     if tree.images():
         return False
-    if any(_named_so(path) for path in tree.files):
+    if any(_has_ending(path) for path in tree.files):
         return True
-    return any(is_dicom(path) for path in tree.files[:KNOWN])
+    return any(is_dicom(path) for path in tree.files[:MAX_OPENED])
 
 
 def gather(tree: Tree, choices: Choices | None = None) -> Cases:
-    """One case per study; every series is listed with what became of it.
+    """Return a case per study, and list all series with their recognised contrast.
 
     Raises:
-        UsageError: a choice names no contrast or no series, or names several.
+        UsageError: a choice matches no series, or several.
         MissingPiece: pydicom is not installed.
     """
     cases = Cases(tree)
-    files = [path for path in tree.files if _named_so(path) or is_dicom(path)]
-    found, left = read_series(files)
-    for path, reason in left:
+    files = [path for path in tree.files if _has_ending(path) or is_dicom(path)]
+    found, unused = read_series(files)
+    for path, reason in unused:
         cases.skip(path, reason)
     chosen = dict(_chosen(found, choices or {}))
     names = _pseudonyms(found)
@@ -51,26 +52,29 @@ def gather(tree: Tree, choices: Choices | None = None) -> Cases:
     return cases
 
 
-def choosing(choices: Choices) -> Layout:
-    """Return the layout with some series chosen by a person.
+def layout_with_choices(choices: Choices) -> Layout:
+    """Return the layout with series chosen by the user.
 
     Raises:
-        UsageError: a choice names no contrast.
+        UsageError: a choice is for an unknown contrast.
     """
     for contrast in choices:
         if contrast not in CONTRASTS:
-            raise UsageError(f"series: '{contrast}' is no contrast; one of {', '.join(CONTRASTS)}")
+            raise UsageError(
+                f"series '{contrast}': no contrast of that name, expected one of "
+                f"{', '.join(CONTRASTS)}. Next: check the spelling."
+            )
     return Layout(LAYOUT.name, LAYOUT.looks_for, fits, partial(gather, choices=choices))
 
 
-def _named_so(path: Path) -> bool:
+def _has_ending(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
 def _chosen(found: list[Series], choices: Choices) -> Iterator[tuple[Key, Decision]]:
     for contrast, wanted in choices.items():
-        hits = [series for series in found if _is_meant(series, wanted)]
-        if len(_studies(hits)) < len(hits):  # of the volumes of one series, those that are meant
+        hits = [series for series in found if _matches(series, wanted)]
+        if len(_studies(hits)) < len(hits):  # several volumes of a series: prefer the contrast
             hits = [series for series in hits if recognise(series).contrast == contrast] or hits
         if not hits or len(_studies(hits)) < len(hits):
             listed = "; ".join(f"{series.name} '{series.description}'" for series in hits or found)
@@ -96,7 +100,7 @@ def _studies(found: Iterable[Series]) -> set[tuple[str, str]]:
     return {series.study for series in found}
 
 
-def _is_meant(series: Series, wanted: str) -> bool:
+def _matches(series: Series, wanted: str) -> bool:
     return wanted.strip().lower() in {
         series.number_text.lower(),
         series.text("SeriesNumber").lower(),
@@ -111,34 +115,41 @@ def _not_replaced(decision: Decision, choices: Choices) -> Decision:
 
 
 def _place(cases: Cases, series: Series, decision: Decision, study: str) -> None:
-    told = decision.contrast or "not used", "; ".join([decision.reason, *_mended(series)])
-    row = Recognised(study, series.number_text, series.description, series.slices, *told)
+    reason = "; ".join([decision.reason, *_changes(series)])
+    row = Recognised(
+        scan=study,
+        number=series.number_text,
+        description=series.description,
+        images=series.slices,
+        taken_for=decision.contrast or "not used",
+        reason=reason,
+    )
     cases.recognised.append(row)
-    case = cases.case(study, study, where=study)  # also without a series that can be used
+    case = cases.case(study, study, where=study)  # even if none of its series can be used
     if decision.contrast is None:
         name = f"{study} {series.name} '{series.description}' ({series.slices} images)"
-        cases.skip(name, told[1])
+        cases.skip(name, reason)
         return
     case.add(decision.contrast, series.files[0].parent)
     case.slices.setdefault(decision.contrast, []).append((series.name, tuple(series.files)))
 
 
-def _mended(series: Series) -> Iterator[str]:
-    """Say how the images of a series were put together."""
+def _changes(series: Series) -> Iterator[str]:
+    """Describe how the images of a series were put together."""
     if series.uids > 1:
-        yield f"{series.uids} series UIDs that make one volume"
+        yield f"{series.uids} series UIDs that form one volume"
     if series.copies:
         files = "1 file" if series.copies == 1 else f"{series.copies} files"
         yield f"{files} left out as copies"
 
 
 def _refuse_ambiguous(cases: Cases) -> None:
-    """Leave out contrasts that several series claim, and say how to choose."""
+    """Leave out contrasts with several series, and tell how to choose one."""
     for case in cases:
-        for contrast, claims in list(case.slices.items()):
-            if len(claims) > 1:
-                names = " and ".join(name for name, _ in claims)
-                number = claims[0][0].removeprefix("series ")
+        for contrast, candidates in list(case.slices.items()):
+            if len(candidates) > 1:
+                names = " and ".join(name for name, _ in candidates)
+                number = candidates[0][0].removeprefix("series ")
                 reason = f"more than one: {names}; choose one, such as --series {contrast}={number}"
                 case.unclear[contrast] = reason
                 cases.skip(f"{case.where} {contrast}", reason)
@@ -146,18 +157,17 @@ def _refuse_ambiguous(cases: Cases) -> None:
 
 
 def _pseudonyms(found: Iterable[Series]) -> dict[tuple[str, str], str]:
-    """Name each study of a patient without a tag that names anybody.
+    """Return a pseudonym for each study of a patient.
 
-    The name is a hash of the study's number. Where several patients claim one study, they are kept
-    apart: their number is hashed too.
+    It is a hash of the study UID, combined with the patient if several share a study UID.
     """
     patients = defaultdict(set)
     for patient, study in _studies(found):
         patients[study].add(patient)
     return {
         (patient, study): _hashed(study if len(patients[study]) == 1 else f"{study}\n{patient}")
-        for study, those in patients.items()
-        for patient in those
+        for study, of_study in patients.items()
+        for patient in of_study
     }
 
 
@@ -167,7 +177,7 @@ def _hashed(text: str) -> str:
 
 LAYOUT = Layout(
     name="dicom",
-    looks_for="DICOM files, by their ending .dcm or .ima or by what they begin with",
+    looks_for="DICOM files, by their ending .dcm or .ima or their first bytes",
     fits=fits,
     gather=gather,
 )

@@ -1,9 +1,9 @@
-"""What a series UID holds and what is one volume are not always the same; here they become so.
+"""Joining and splitting of series, so that each holds one volume.
 
-Scanners put magnitude and phase, or several echoes, under one UID; export software copies files,
-gives each slice a UID of its own or cuts a series in two. In this order: series that together make
-one evenly spaced volume are joined, images that are copies of each other count once, and what
-still are several volumes is split by the tags that tell them apart. Nothing is chosen here.
+Scanners put magnitude and phase, or several echoes, under one UID; export software duplicates
+files, gives each slice its own UID or cuts a series in two. Series that together form an evenly
+spaced volume are joined, duplicate images are removed, and then series with several volumes are
+split by the tags that distinguish them. No volume is discarded here.
 """
 
 from __future__ import annotations
@@ -13,57 +13,63 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from anomri.datasets.dicom.geometry import heights_of as _heights
-from anomri.datasets.dicom.geometry import planes_of, repeated, same_plane, spacing_fault
 from anomri.datasets.dicom.images import MAGNITUDE, PHASE, Image, Place, kind_of
-
-if TYPE_CHECKING:
-    from anomri.datasets.dicom.series import Series
+from anomri.datasets.dicom.series import Series
+from anomri.datasets.dicom.slice_geometry import (
+    heights_of,
+    planes_of,
+    repeated,
+    same_plane,
+    spacing_fault,
+)
 
 MIN_SLICES = 8
-MAX_PARTS = 8  # more volumes under one UID are a series over time, or a map's raw data
-MOST = 0.8  # of a series: the rest are strays, such as a localiser among its slices
+MAX_PARTS = 8  # more volumes under one UID are a time series or raw data of a map
+MAIN_FRACTION = 0.8  # of a series; the rest are strays, such as localiser images
 SAME_SERIES = (
     *("SeriesNumber", "SeriesDescription", "ProtocolName", "ImageType", "SequenceName"),
     *("EchoTime", "RepetitionTime", "InversionTime", "ContrastBolusAgent", "Rows", "Columns"),
     "FrameOfReferenceUID",
 )
-TELLING = (
+DISTINGUISHING = (
     *("EchoTime", "EchoNumbers", "InversionTime", "ContrastBolusAgent", "DiffusionBValue"),
     *("FlipAngle", "TemporalPositionIdentifier", "AcquisitionNumber"),
 )
-"""Tags that tell volumes of one series apart where its images share places, in this order."""
+"""Tags that distinguish volumes of one series at the same positions, in this order."""
 
 
 def volumes_of(found: Iterable[Series]) -> list[Series]:
-    """Return series that hold one volume each, as far as headers and copies can tell.
+    """Return series of one volume each, as far as their headers tell.
 
     Args:
-        found: series by their UIDs.
+        found: series with the images of one UID each.
     """
     return [volume for series in _joined(list(found)) for volume in split(without_copies(series))]
 
 
 def without_copies(series: Series) -> Series:
-    """Return a series without images that are in it already; pixels are read only where needed.
+    """Return a series without duplicate images; pixels are read only if necessary.
 
-    Two files are copies if they lie in one place, with the same tags and the same pixels. Where one
-    of two files with the same UID is truncated, the other one stays.
+    Two files are duplicates if position, tags and pixels are equal. If one of two files with the
+    same UID is truncated, the other one is kept.
     """
     groups: dict[Hashable, list[Image]] = defaultdict(list)
     for image in series.images:
-        groups[_where(image), kind_of(image.header), _tags(image, TELLING)].append(image)
-    kept = {id(image) for group in groups.values() for image in _once(group)}
+        groups[_position_key(image), kind_of(image.header), _tags(image, DISTINGUISHING)].append(
+            image
+        )
+    kept = {id(image) for group in groups.values() for image in _unique(group)}
     images = [image for image in series.images if id(image) in kept]
     return replace(series, images=images, copies=len(series.images) - len(images))
 
 
-def _where(image: Image) -> Hashable:
+def _position_key(image: Image) -> Hashable:
     if not image.places:
         return image.uid or image.path
     return tuple(
@@ -72,24 +78,24 @@ def _where(image: Image) -> Hashable:
     )
 
 
-def _once(group: list[Image]) -> Iterator[Image]:
-    """Yield the images of a group that are not copies of an earlier one; whole files first."""
+def _unique(group: list[Image]) -> Iterator[Image]:
+    """Yield the images of a group that do not duplicate an earlier one; complete files first."""
     if len(group) == 1:
         yield group[0]
         return
     seen: set[str] = set()
-    whole = [image for image in group if not image.fault]
-    for image in whole:
+    complete = [image for image in group if not image.fault]
+    for image in complete:
         digest = _digest(image.path)
         if digest not in seen:
             seen.add(digest)
             yield image
-    uids = {image.uid for image in whole}
+    uids = {image.uid for image in complete}
     yield from (image for image in group if image.fault and image.uid not in uids)
 
 
 def _digest(path: Path) -> str:
-    """Hash the pixels of a file, unpacked if they are compressed and that can be done."""
+    """Hash the pixels of a file, decompressed if possible."""
     import pydicom
 
     try:
@@ -99,25 +105,25 @@ def _digest(path: Path) -> str:
             "TransferSyntaxUID", pydicom.uid.ExplicitVRLittleEndian
         ).is_compressed:
             content = data.pixel_array.tobytes()
-        content = content.rstrip(b"\0")  # the one byte that makes the length even
-    except Exception:  # whatever a decoder raises: the bytes of the file then stand for the image
+        content = content.rstrip(b"\0")  # padding to an even length
+    except Exception:  # if decoding fails, hash the file instead
         content = path.read_bytes()
     return hashlib.sha256(content).hexdigest()
 
 
 def _joined(found: list[Series]) -> list[Series]:
-    """Return the series, those joined that a scanner or an export cut into pieces."""
+    """Join series that a scanner or an export has cut into pieces."""
     groups: dict[Hashable, list[Series]] = defaultdict(list)
     for series in found:
         tags = _tags(series.images[0], SAME_SERIES) if series.images else ()
         groups[series.patient, series.text("StudyInstanceUID"), tags].append(series)
-    return [series for group in groups.values() for series in _one_or_all(group)]
+    return [series for group in groups.values() for series in _joined_group(group)]
 
 
-def _one_or_all(group: list[Series]) -> list[Series]:
-    """Return one series if the group makes one volume, and the group as it is if not.
+def _joined_group(group: list[Series]) -> list[Series]:
+    """Return one series if the group forms one volume, otherwise the group itself.
 
-    Series of a single image are no volumes of their own, and are joined whatever is missing.
+    Series of a single image are not volumes, and are joined even if slices are missing.
     """
     first = group[0]
     if len(group) == 1 or not first.text("StudyInstanceUID"):
@@ -128,16 +134,15 @@ def _one_or_all(group: list[Series]) -> list[Series]:
         return group
     places = [image.places[0] for image in together.images]
     single = all(len(series.images) == 1 for series in group)
-    as_one = not repeated(places) if single else not spacing_fault(_heights(places))
-    return [together] if as_one else group
+    is_volume = not repeated(places) if single else not spacing_fault(heights_of(places))
+    return [together] if is_volume else group
 
 
 def split(series: Series) -> list[Series]:
-    """Return the volumes of a series, numbered where there are several."""
-    parts = _by(series.images, lambda image: kind_of(image.header))
-    parts = [part for each in parts for part in _by(each, _size)]
-    parts = [part for each in parts for part in _by_plane(each)]
-    parts = [part for each in parts for part in _by_tags(each)]
+    """Return the volumes of a series, numbered if there are several."""
+    parts = _grouped(series.images, lambda image: kind_of(image.header))
+    for split_further in (partial(_grouped, key=_size), _by_plane, _by_tags):
+        parts = [part for images in parts for part in split_further(images)]
     if len(parts) == 1 or len(parts) > MAX_PARTS:
         return [series]
     return list(_numbered(series, parts))
@@ -145,24 +150,24 @@ def split(series: Series) -> list[Series]:
 
 def _numbered(series: Series, parts: list[list[Image]]) -> Iterator[Series]:
     main = max(parts, key=len)
-    few = [part for part in parts if len(part) < MIN_SLICES <= len(main)]
+    strays = [part for part in parts if len(part) < MIN_SLICES <= len(main)]
     for number, images in enumerate(parts, start=1):
-        echoes = sorted({_echo(p[0]) for p in parts if _siblings(p[0], images[0])})
+        echoes = sorted({_echo(p[0]) for p in parts if _comparable(p[0], images[0])})
         yield replace(
             series,
             header=images[0].header,
             images=images,
             part=number,
             echo=(echoes.index(_echo(images[0])) + 1, len(echoes)),
-            strays=tuple(_named(part) for part in few) if images is main else (),
+            strays=tuple(_description(part) for part in strays) if images is main else (),
         )
 
 
-def _siblings(first: Image, second: Image) -> bool:
+def _comparable(first: Image, second: Image) -> bool:
     return kind_of(first.header) == kind_of(second.header) and _size(first) == _size(second)
 
 
-def _named(part: Sequence[Image]) -> str:
+def _description(part: Sequence[Image]) -> str:
     kind = kind_of(part[0].header)
     what = f"{kind} images" if kind == PHASE else "images of another kind"
     return f"{len(part)} {what} among them"
@@ -176,7 +181,7 @@ def _size(image: Image) -> Hashable:
     return _tags(image, ("Rows", "Columns"))
 
 
-def _by(images: Sequence[Image], key: Callable[[Image], Any]) -> list[list[Image]]:
+def _grouped(images: Sequence[Image], key: Callable[[Image], Any]) -> list[list[Image]]:
     groups: dict[Any, list[Image]] = defaultdict(list)
     for image in images:
         groups[key(image)].append(image)
@@ -184,7 +189,7 @@ def _by(images: Sequence[Image], key: Callable[[Image], Any]) -> list[list[Image
 
 
 def _rank(value: Any) -> tuple[tuple[float, str], ...]:
-    """Return what sorts numbers as numbers, and the magnitude before all else."""
+    """Return a sort key: magnitude first, numbers in numerical order."""
     texts = value if isinstance(value, tuple) else (value,)
     return tuple((_number(text), "" if text == MAGNITUDE else text) for text in texts)
 
@@ -197,22 +202,22 @@ def _number(text: str) -> float:
 
 
 def _by_plane(images: list[Image]) -> list[list[Image]]:
-    """Split where nearly all slices share a plane, or two heads lie in it; else a localiser."""
+    """Split off strays from the main plane, or volumes of similar orientation; not localisers."""
     planes = planes_of(images)
     if len(planes) < 2 or not all(len(image.places) == 1 for image in images):
         return [images]
     groups = [
-        [image for image in images if _first_of(planes, image.places[0]) == number]
+        [image for image in images if _plane_index(planes, image.places[0]) == number]
         for number in range(len(planes))
     ]
     groups.sort(key=len, reverse=True)
-    mostly = len(groups[0]) > MOST * len(images)
-    tilted = all(_nearly_parallel(groups[0][0].places[0], group[0].places[0]) for group in groups)
-    whole = tilted and min(map(len, groups)) >= MIN_SLICES
-    return groups if mostly or whole else [images]
+    has_main = len(groups[0]) > MAIN_FRACTION * len(images)
+    similar = all(_nearly_parallel(groups[0][0].places[0], group[0].places[0]) for group in groups)
+    several = similar and min(map(len, groups)) >= MIN_SLICES
+    return groups if has_main or several else [images]
 
 
-def _first_of(planes: list[tuple[float, ...]], place: Place) -> int:
+def _plane_index(planes: list[tuple[float, ...]], place: Place) -> int:
     return next(n for n, plane in enumerate(planes) if same_plane(plane, place.directions))
 
 
@@ -221,14 +226,14 @@ def _nearly_parallel(first: Place, second: Place) -> bool:
 
 
 def _by_tags(images: list[Image]) -> list[list[Image]]:
-    """Split images that share places, or lie unevenly, by the first tag that puts it right."""
+    """Split images at equal or uneven positions by the first tag that yields valid volumes."""
     if not all(len(image.places) == 1 for image in images) or len(planes_of(images)) != 1:
         return [images]
     if not _fault(images):
         return [images]
     shared = repeated([image.places[0] for image in images])
-    for tag in TELLING:
-        parts = _by(images, lambda image, tag=tag: _tags(image, (tag,)))  # type: ignore[misc]
+    for tag in DISTINGUISHING:
+        parts = _grouped(images, lambda image, tag=tag: _tags(image, (tag,)))  # type: ignore[misc]
         if len(parts) < 2 or any(len(part) < MIN_SLICES for part in parts):
             continue
         if not any(_repeated(part) if shared else _fault(part) for part in parts):
@@ -237,7 +242,7 @@ def _by_tags(images: list[Image]) -> list[list[Image]]:
 
 
 def _fault(images: Sequence[Image]) -> str:
-    return spacing_fault(_heights([image.places[0] for image in images]))
+    return spacing_fault(heights_of([image.places[0] for image in images]))
 
 
 def _repeated(images: Sequence[Image]) -> int:

@@ -8,8 +8,8 @@ Networks that ``anomri reproduce`` has trained are taken where they lie. Every d
 over the scans that both rows have.
 """
 
-from anomri.experiments.comparison.definition import DEFINITION, Definition
+from anomri.experiments.comparison.definition import Definition
 from anomri.experiments.comparison.page import write_page
 from anomri.experiments.comparison.plan import Plan, Report, compare
 
-__all__ = ["DEFINITION", "Definition", "Plan", "Report", "compare", "write_page"]
+__all__ = ["Definition", "Plan", "Report", "compare", "write_page"]

@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from anomri.errors import RecipeError
 from anomri.experiments.reproduction import Source
-from anomri.files import parse_yaml, read_text
+from anomri.files import COMPARISON, parse_yaml, read_text
 
-DEFINITION = "comparison.yaml"
 Decision = Literal["own", "common"]
 
 OWN: Final = "own"
@@ -164,13 +163,13 @@ class Definition(_Section):
         Raises:
             RecipeError: it is missing, is not YAML, or does not validate.
         """
-        path = folder / DEFINITION
+        path = folder / COMPARISON
         if not path.is_file():
             raise RecipeError(
-                f"{folder.name}: expected {DEFINITION}, found none. "
+                f"{folder.name}: expected {COMPARISON}, found none. "
                 "Next: give the folder of a comparison, such as recipes/comparison."
             )
         try:
             return cls.model_validate(parse_yaml(read_text(path)))
         except (yaml.YAMLError, ValidationError) as error:
-            raise RecipeError(f"{folder.name}/{DEFINITION}: {error}") from error
+            raise RecipeError(f"{folder.name}/{COMPARISON}: {error}") from error

@@ -28,13 +28,12 @@ from anomri.experiments.reproduction import (
     rows_of,
     train_row,
 )
-from anomri.files import read_tsv
+from anomri.files import METRICS, RECIPE, THRESHOLDS, WEIGHTS, read_tsv
 from anomri.models import Reconstructor
 from anomri.postprocessing import TO_BE_FITTED
-from anomri.recipe import RECIPE, THRESHOLDS, WEIGHTS, Recipe
+from anomri.recipe import Recipe
 from anomri.scan import bids_label
 
-METRICS = "metrics.tsv"
 PATIENCE = "patience"
 
 

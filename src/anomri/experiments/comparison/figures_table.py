@@ -11,14 +11,13 @@ from anomri.experiments.comparison.definition import Decision, Definition
 from anomri.experiments.comparison.measurement import WHOLE
 from anomri.experiments.comparison.score_table import Scores
 from anomri.experiments.comparison.statistics import Paired, mean_of, paired
+from anomri.files import COMPARISON_FIGURES
 from anomri.scan import REGIONS
-
-FIGURES = "figures.tsv"
 
 
 def write_figures(folder: Path, definition: Definition) -> None:
     """Write Dice of every row, decision, set and region, with its paired difference."""
-    write_table(folder / FIGURES, list(figures(definition, Scores.of(folder))))
+    write_table(folder / COMPARISON_FIGURES, list(figures(definition, Scores.of(folder))))
 
 
 def figures(definition: Definition, scores: Scores) -> Iterator[dict[str, Any]]:

@@ -24,15 +24,15 @@ from anomri.experiments.comparison.page_tables import (
 from anomri.experiments.comparison.score_table import Scores
 from anomri.experiments.comparison.statistics import FEWEST
 from anomri.experiments.reproduction import put_between_markers
+from anomri.files import README
 
-PAGE = "README.md"
 BEGIN = "<!-- Made by `anomri compare` from the TSV files; changes here are lost. -->"
 
 
 def write_page(folder: Path, definition: Definition) -> Path:
     """Write the table of figures, and the section into the page in the place of the former one."""
     write_figures(folder, definition)
-    path = folder / PAGE
+    path = folder / README
     put_between_markers(path, section(folder, definition), title=definition.title, begin=BEGIN)
     return path
 

@@ -17,10 +17,10 @@ from anomri.experiments.comparison.formatting import (
     plain,
 )
 from anomri.experiments.comparison.measurement import classes
-from anomri.experiments.comparison.score_table import ROWS, Scores
+from anomri.experiments.comparison.score_table import Scores
 from anomri.experiments.comparison.statistics import found_of, mean_of, median_of, paired
 from anomri.experiments.reproduction import TextTable
-from anomri.files import read_tsv
+from anomri.files import COMPARISON_ROWS, read_tsv
 
 FALSE_ML, FALSE_LESIONS = "false_positive_ml", "false_lesion_count"
 ENDED = {"patience": "no better for the recipe's patience", "limit": "at the limit of epochs"}
@@ -173,7 +173,7 @@ def _healthy_row(sheet: Sheet, row: str, data: str) -> Cells:
 def training_table(sheet: Sheet) -> TextTable:
     """Return how each network was trained."""
     headings = ("row", "size", "epochs", "best epoch", "ended", "seed", "weights")
-    facts = {line["row"]: line for line in read_tsv(sheet.folder / ROWS)}
+    facts = {line["row"]: line for line in read_tsv(sheet.folder / COMPARISON_ROWS)}
     rows = [
         (
             *(f"`{row}`", line["size"], line["epochs"], line["best_epoch"]),

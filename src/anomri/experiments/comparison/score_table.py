@@ -14,10 +14,8 @@ from typing import Any
 from anomri.evaluation import write_table
 from anomri.experiments.comparison.definition import OWN
 from anomri.experiments.comparison.measurement import METRICS, WHOLE, columns
-from anomri.files import NOTHING, read_tsv
+from anomri.files import COMPARISON_ROWS, COMPARISON_SCANS, NOTHING, read_tsv
 
-SCANS = "scans.tsv"
-ROWS = "rows.tsv"
 PLACE = ("row", "decision", "data")
 ROW_COLUMNS = (
     *("row", "paper", "size", "epochs", "best_epoch", "ended", "seed"),
@@ -41,7 +39,7 @@ class Scores:
     @classmethod
     def of(cls, folder: Path) -> Scores:
         """Read the table; empty where there is none."""
-        return cls(read_tsv(folder / SCANS))
+        return cls(read_tsv(folder / COMPARISON_SCANS))
 
     def holds(self, place: Place, fingerprint: str, subjects: Iterable[str]) -> bool:
         """Tell whether a row was measured as it is now, on these scans, and none failed."""
@@ -94,7 +92,7 @@ def replace_lines(
     folder: Path, place: Place, fresh: Sequence[Mapping[str, Any]], edges_ml: Sequence[float]
 ) -> None:
     """Write the lines of a row, a decision and a set in the place of the former ones."""
-    path = folder / SCANS
+    path = folder / COMPARISON_SCANS
     kept = [line for line in read_tsv(path) if _place(line) != place]
     origin = dict(zip(PLACE, place, strict=True))
     names = (*PLACE, "region", "subject", *METRICS, *columns(edges_ml), "failed", "fingerprint")
@@ -104,7 +102,7 @@ def replace_lines(
 
 def replace_row(folder: Path, line: Mapping[str, Any]) -> None:
     """Write what a row is in the place of what it was."""
-    path = folder / ROWS
+    path = folder / COMPARISON_ROWS
     kept = [one for one in read_tsv(path) if one["row"] != line["row"]]
     lines = sorted([*kept, line], key=lambda one: str(one["row"]))
     write_table(path, [{name: one.get(name) for name in ROW_COLUMNS} for one in lines])
@@ -112,7 +110,7 @@ def replace_row(folder: Path, line: Mapping[str, Any]) -> None:
 
 def rename_size(folder: Path, row: str, size: str) -> None:
     """Call the size of a row that was not measured again what its paper calls it now."""
-    for line in read_tsv(folder / ROWS):
+    for line in read_tsv(folder / COMPARISON_ROWS):
         if line["row"] == row and line["size"] != (size or NOTHING):
             replace_row(folder, {**line, "size": size})
 

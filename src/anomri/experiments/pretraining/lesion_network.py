@@ -19,19 +19,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from anomri.experiments.pretraining.labelled_heads import Labelled, read_heads, split, write_card
 from anomri.experiments.pretraining.training_state import (
-    STATE,
     Progress,
     TrainingSchedule,
     TrainingState,
 )
-from anomri.files import remove_stale_drafts, write_text
+from anomri.files import PRETRAINING_STATE, RECIPE, WEIGHTS, remove_stale_drafts, write_text
 from anomri.models import TOTAL, FoldedSegmenter, weighted_losses
 from anomri.recipe import Recipe
 from anomri.scan import Mask
 from anomri.scoring import network_input
-from anomri.synthesis import SEQUENCES, Anatomy, Scanner, draw_patient, measure
+from anomri.synthesis import SEQUENCES, Anatomy, Scanner, acquire, draw_patient
 
-RECIPE, WEIGHTS = "recipe.yaml", "weights.safetensors"
 SCANNER = Scanner(thick=0.4, slice_mm=(2.5, 7.5), bias=0.18, noise=0.07, blur_mm=1.3, cut=0.0)
 PRESENT = {"flair": 1.0, "t1ce": 0.7, "t1": 0.35, "t2": 0.35}  # share of patients that have it
 RAGGED = 0.3  # share of patients whose brain mask is a voxel too tight or too wide
@@ -99,7 +97,7 @@ class Patients(Dataset[tuple[Tensor, Tensor]]):
         for channel, name in enumerate(SEQUENCES):
             if draw.random() < PRESENT[name]:
                 clean = np.maximum(patient.images.values[name], 0)
-                image[channel] = measure(clean, patient.tissue.spacing, SCANNER, draw)[0] * brain
+                image[channel] = acquire(clean, patient.tissue.spacing, SCANNER, draw)[0] * brain
         regions = (patient.regions & brain).astype(np.float32)
         return torch.from_numpy(network_input(image, brain)), torch.from_numpy(regions)
 
@@ -134,7 +132,7 @@ def train_lesions(
     taught, held = split(anatomies)
     out.mkdir(parents=True, exist_ok=True)
     remove_stale_drafts(out)
-    state = TrainingState.start(lambda: _network(schedule), out / STATE, schedule)
+    state = TrainingState.start(lambda: _network(schedule), out / PRETRAINING_STATE, schedule)
     batches = _batches(list(taught.values()), schedule, state.step, workers)
     looks = Patients(list(held.values()), seed=schedule.seed, first=HELD_OUT, count=schedule.looks)
     remaining = state.remaining(stop)
@@ -144,7 +142,7 @@ def train_lesions(
         if state.is_looked_at():
             dice = validate(state.averaged(), looks)
             log.info("step %d: loss %.3f, held-out Dice %.3f", state.step, state.loss, dice)
-            state.save(out / STATE)
+            state.save(out / PRETRAINING_STATE)
     state.write(out / WEIGHTS)
     write_card(out / WEIGHTS, state.step, taught)
     write_text(out / RECIPE, _recipe(schedule).to_yaml())

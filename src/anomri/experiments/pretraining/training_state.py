@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from anomri.files import undamaged, write_bytes
 
-STATE = "state.safetensors"
 ANEW = "delete it and begin anew"
 MEMORY = ("exp_avg", "exp_avg_sq")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from anomri.experiments.reproduction.protocol import FULL, Column, Protocol, Table
 from anomri.experiments.reproduction.rows import BASELINE
-from anomri.experiments.reproduction.table import MEASURED, PUBLISHED, setting_of
-from anomri.files import read_tsv
+from anomri.experiments.reproduction.table import setting_of
+from anomri.files import MEASURED, PUBLISHED, read_tsv
 
 Line = Mapping[str, str]
 

@@ -15,7 +15,7 @@ from anomri.experiments.reproduction.protocol import Setting
 from anomri.experiments.reproduction.rows import Row
 from anomri.experiments.reproduction.scans import halves
 from anomri.experiments.reproduction.training import Work
-from anomri.files import NOTHING, read_tsv
+from anomri.files import EVALUATION, NOTHING, read_tsv
 from anomri.postprocessing import TO_BE_FITTED, fit_threshold
 from anomri.recipe import Overrides, Step
 from anomri.scan import REGIONS
@@ -98,7 +98,7 @@ class Trial:
             fitted, value = fitted_on(detector, chooses, self.work)
             pipeline.detect(judged, fitted, out, progress=self.work.progress)
             summary = self._evaluate(out, judged, out, "whole")
-            cases += [_numbers(line) for line in read_tsv(out / "evaluation.tsv")]
+            cases += [_numbers(line) for line in read_tsv(out / EVALUATION)]
             named = f"{name} ({HALVES[name]})"
             summary.append({"metric": "threshold", "mean": value, "n": len(chooses.scans)})
             yield from self._lines(summary, "whole", named, fitted)

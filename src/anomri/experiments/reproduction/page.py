@@ -13,9 +13,8 @@ from pathlib import Path
 from anomri.experiments.reproduction.figures import Figures, order_of
 from anomri.experiments.reproduction.protocol import Protocol, Table
 from anomri.experiments.reproduction.rows import BASELINE
-from anomri.files import write_text
+from anomri.files import README, write_text
 
-PAGE = "README.md"
 BEGIN = "<!-- Made by `anomri reproduce` from the TSV files; changes here are lost. -->"
 END = "<!-- End of what is made. -->"
 NONE = "–"
@@ -51,7 +50,7 @@ def tables_of(folder: Path, protocol: Protocol) -> list[TextTable]:
 
 def write_page(folder: Path, protocol: Protocol) -> Path:
     """Put the section into the paper's README, in the place of the former one or at its end."""
-    path = folder / PAGE
+    path = folder / README
     put_between_markers(path, section(folder, protocol), title=protocol.paper)
     return path
 

@@ -23,12 +23,13 @@ from anomri.experiments.reproduction.measurement import Line, Trial
 from anomri.experiments.reproduction.protocol import FULL, Protocol, Setting, Size, Source, TestSet
 from anomri.experiments.reproduction.rows import Row, rows_of, size_of
 from anomri.experiments.reproduction.scans import Data
-from anomri.experiments.reproduction.table import MEASURED, commit, replace_lines
+from anomri.experiments.reproduction.table import commit, replace_lines
 from anomri.experiments.reproduction.training import (
     Work,
     keep_curves,
     train_row,
 )
+from anomri.files import MEASURED, SPLITS
 from anomri.recipe import Recipe
 from anomri.synthesis import make_phantoms
 
@@ -105,7 +106,7 @@ def trial(folder: Path, work: Path) -> Plan:
     cohort = make_phantoms(work / "phantoms", healthy=1, gliomas=4, lesions=0, spacing_mm=3.0)
     names = [files.subject for files in find(cohort).scans]
     parts = ["train", "train", "train", "train", "test"]
-    split_file = work / "splits.tsv"
+    split_file = work / SPLITS
     write_table(split_file, [{"subject": n, "split": p} for n, p in zip(names, parts, strict=True)])
     protocol = Protocol(
         paper=folder.name,

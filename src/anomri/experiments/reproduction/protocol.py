@@ -13,9 +13,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from anomri.errors import RecipeError
-from anomri.files import parse_yaml, read_text
+from anomri.files import PROTOCOL, parse_yaml, read_text
 
-PROTOCOL = "protocol.yaml"
 FULL = "full"
 
 Setting = Literal["recipe", "slices", "robust", "healthy", "labelled", "halves"]

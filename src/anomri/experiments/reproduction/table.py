@@ -11,9 +11,6 @@ from typing import Any
 from anomri.evaluation import write_table
 from anomri.files import read_tsv
 
-MEASURED = "measured.tsv"
-PUBLISHED = "published.tsv"
-
 COLUMNS = (
     *("row", "size", "data", "contrasts", "region", "threshold", "metric"),
     *("mean", "lower", "upper", "median", "sd", "n", "undefined", "absent"),

@@ -15,13 +15,22 @@ from anomri.datasets import Found
 from anomri.errors import UsageError
 from anomri.experiments.reproduction.protocol import Setting
 from anomri.experiments.reproduction.rows import Row, pair_recipe
-from anomri.files import read_json, read_tsv, write_text, write_tsv
+from anomri.files import (
+    ENVIRONMENT,
+    METRICS,
+    RECIPE,
+    WEIGHTS,
+    read_json,
+    read_tsv,
+    replacing_folder,
+    write_text,
+    write_tsv,
+)
 from anomri.models import build_recipe_network
 from anomri.postprocessing import TO_BE_FITTED
 from anomri.preprocessing import PreparedFolder
-from anomri.recipe import RECIPE, Recipe
+from anomri.recipe import Recipe
 
-METRICS, ENVIRONMENT = "metrics.tsv", "environment.json"
 LOSS = "val_loss"
 FITTING: frozenset[Setting] = frozenset({"healthy", "labelled", "slices"})
 
@@ -65,7 +74,7 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     if row.parts:
         for part in row.parts:
             train_row(part, scans, settings, work)
-            shutil.copytree(work.run(part), run / part.run, dirs_exist_ok=True)
+            _copy(work.run(part), run / part.run)
         write_text(run / RECIPE, pair_recipe(row).to_yaml())
         return str(run)
     recipe, prepared = row.recipe, work.prepared(row.recipe)
@@ -123,12 +132,17 @@ def _train(row: Row, prepared: Path, run: Path, work: Work) -> None:
 def _member(run: Path, seed: int, member: Recipe) -> Path:
     """Return the folder of one network of an ensemble; a single row's equal network is copied."""
     folder = run / f"seed{seed}"
-    for other in [] if folder.exists() else sorted(run.parent.glob("*/weights.safetensors")):
+    for other in [] if folder.exists() else sorted(run.parent.glob(f"*/{WEIGHTS}")):
         recipe = Recipe.load(other.parent / RECIPE)
         if recipe.learns_like(member):
-            shutil.copytree(other.parent, folder)
+            _copy(other.parent, folder)
             break
     return folder
+
+
+def _copy(source: Path, target: Path) -> None:
+    with replacing_folder(target) as draft:
+        shutil.copytree(source, draft, dirs_exist_ok=True)
 
 
 def keep_curves(row: Row, work: Work, folder: Path) -> dict[str, Any]:

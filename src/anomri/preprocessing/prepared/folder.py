@@ -27,7 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import ScanError, UsageError
-from anomri.files import replacing_folder
+from anomri.files import (
+    NATIVE_TRUTH,
+    PREPARED,
+    PREPARED_SCAN,
+    REFUSAL_PICTURE,
+    replacing_folder,
+)
 from anomri.preprocessing.prepare import prepare_subject
 from anomri.preprocessing.prepared.fingerprints import (
     Fingerprint,
@@ -48,15 +54,12 @@ from anomri.preprocessing.reading.subject import note_ambiguous_files, read_subj
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid, Labels, Mask, Note, Scan, ScanFiles, Volume
 
-HEADER = "prepared.json"
-SCAN = "scan.json"
-REFUSED = "*_desc-refused_qc.png"  # figure of an earlier attempt at a scan that was refused
 FORMAT = 1  # increased whenever the same preparation section gives different values
 
 
 def is_prepared(folder: Path) -> bool:
     """Return whether ``folder`` is a folder of prepared scans."""
-    return (folder / HEADER).is_file()
+    return (folder / PREPARED).is_file()
 
 
 class PreparedFolder:
@@ -87,7 +90,7 @@ class PreparedFolder:
             _refuse_other_preparation(self.folder, self._header())
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / HEADER, self._header())
+        write_json(self.folder / PREPARED, self._header())
 
     @classmethod
     def open(cls, folder: Path) -> PreparedFolder:
@@ -98,10 +101,10 @@ class PreparedFolder:
         """
         if not is_prepared(Path(folder)):
             raise UsageError(
-                f"{Path(folder).name}: expected a folder of prepared scans, found no {HEADER}. "
+                f"{Path(folder).name}: expected a folder of prepared scans, found no {PREPARED}. "
                 "Next: make one with `anomri prepare`."
             )
-        header = read_header(Path(folder) / HEADER)
+        header = read_header(Path(folder) / PREPARED)
         preparation = Preparation(**header["preparation"])
         return cls(folder, preparation, header["contrasts"], header.get("optional", ()))
 
@@ -125,12 +128,12 @@ class PreparedFolder:
         scan = prepare_subject(subject, self.preparation)
         with replacing_folder(target) as draft:
             write_scan(draft, scan, subject.native_truth(self.preparation.mask_grid))
-            write_json(draft / SCAN, self._entry(files, scan))
+            write_json(draft / PREPARED_SCAN, self._entry(files, scan))
         return True
 
     def labels(self) -> list[str]:
         """Return the labels of all scans, sorted."""
-        return sorted(path.parent.name for path in self.folder.glob(f"sub-*/{SCAN}"))
+        return sorted(path.parent.name for path in self.folder.glob(f"sub-*/{PREPARED_SCAN}"))
 
     def index(self) -> list[tuple[str, str, bool | None]]:
         """Return label, subject and health (None where unknown) of each scan."""
@@ -184,7 +187,7 @@ class PreparedFolder:
 
     def native_truth(self, label: str) -> tuple[Labels, Grid] | None:
         """Return the expert labels on the input's own grid and axis order, if there are any."""
-        path = self.folder / label / "native_truth.nii.gz"
+        path = self.folder / label / NATIVE_TRUTH
         if not path.is_file():
             return None
         grid = grid_of(self._read_entry(label)["native"])
@@ -216,7 +219,7 @@ class PreparedFolder:
         }
 
     def _read_entry(self, label: str) -> dict[str, Any]:
-        path = self.folder / label / SCAN
+        path = self.folder / label / PREPARED_SCAN
         if not path.is_file():
             raise UsageError(
                 f"{label}: expected a scan prepared in {self.folder.name}, found none. "
@@ -239,7 +242,7 @@ class PreparedFolder:
         }
 
     def _is_current(self, files: ScanFiles) -> bool:
-        path = self.folder / files.label / SCAN
+        path = self.folder / files.label / PREPARED_SCAN
         if not path.is_file():
             return False
         entry = read_entry(path)
@@ -268,7 +271,7 @@ def _matrix(rows: list[list[float]] | None) -> Affine | None:
 
 
 def _refuse_other_preparation(folder: Path, wanted: Mapping[str, Any]) -> None:
-    stored = read_header(folder / HEADER)
+    stored = read_header(folder / PREPARED)
     # Options that did not exist when the folder was made get their defaults.
     section = Preparation(**stored["preparation"]).model_dump(mode="json")
     stored = {"optional": [], **stored, "preparation": section}
@@ -286,10 +289,14 @@ def _refuse_other_preparation(folder: Path, wanted: Mapping[str, Any]) -> None:
 
 def _refuse_foreign(target: Path) -> None:
     """Refuse a folder with files that anomri did not write, since its content is replaced."""
-    if (target / SCAN).is_file():
+    if (target / PREPARED_SCAN).is_file():
         return
     for path in sorted(target.rglob("*")):
-        if path.is_file() and not path.name.startswith(".") and not path.match(REFUSED):
+        if (
+            path.is_file()
+            and not path.name.startswith(".")
+            and not path.match(f"*_{REFUSAL_PICTURE}")
+        ):
             raise ScanError(
                 path,
                 expected=f"nothing but a prepared scan in {target.name} of the folder to write to",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
-from anomri.files import StoredNote, documents, undamaged, write_text
+from anomri.files import NATIVE_TRUTH, StoredNote, documents, undamaged, write_text
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid, Labels, Scan
 
@@ -80,7 +80,7 @@ def write_scan(folder: Path, scan: Scan, native_truth: Labels | None) -> None:
     for name, volume in volumes.items():
         _save(volume, scan.grid, folder / f"{name}.nii")
     if native_truth is not None:
-        _save(native_truth, scan.native, folder / "native_truth.nii.gz")
+        _save(native_truth, scan.native, folder / NATIVE_TRUTH)
 
 
 def _save(volume: NDArray[Any], grid: Grid, path: Path) -> None:

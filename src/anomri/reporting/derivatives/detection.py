@@ -21,21 +21,22 @@ from anomri.preprocessing import TEMPLATE_SPACE
 from anomri.reporting.derivatives.dicom_segmentation import write_segmentation
 from anomri.reporting.derivatives.images import native_images, template_images, write_image
 from anomri.reporting.derivatives.naming import (
-    BRAIN,
-    LESIONS,
-    MASK,
+    BRAIN_MASK,
+    LESION_LABELS,
+    LESION_MASK,
     PICTURE,
     PREVIEW,
-    REGIONS,
+    REGION_LABELS,
     SEGMENTATION,
     anat_folder,
+    map_name,
     refuse_foreign,
 )
 from anomri.reporting.derivatives.sidecar import RESEARCH_USE, Record
 from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.reporting.figures.scan_figure import picture
 from anomri.reporting.pages.viewer_volumes import preview_of
-from anomri.scan import Detection, Note, NoteKind, bids_label
+from anomri.scan import Detection, Note, NoteKind
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def write_detection(
     refuse_foreign(folder, scan.label)
     prefix = "_".join(filter(None, (scan.label, scan.entities)))
     images, record = native_images(detection), Record.of(detection, seconds=seconds)
-    with replacing_folder(home, beside=folder) as draft:
+    with replacing_folder(home, draft_parent=folder) as draft:
         if slices:
             path, key = draft / f"{prefix}_{SEGMENTATION}", detection.provenance.key
             notes = _write_dicom(images["mask"], slices, path, key)
@@ -116,8 +117,13 @@ def _sidecar_of(path: Path) -> Path:
 def _file_name(name: str) -> str:
     """Return the file name of an image of :func:`anomri.reporting.native_images`."""
     kind, _, contrast = name.partition("_")
-    fixed = {"mask": MASK, "brain": BRAIN, "lesions": LESIONS, "regions": REGIONS}
-    return fixed.get(name) or f"desc-{kind}_{bids_label(contrast)}.nii.gz"
+    fixed = {
+        "mask": LESION_MASK,
+        "brain": BRAIN_MASK,
+        "lesions": LESION_LABELS,
+        "regions": REGION_LABELS,
+    }
+    return fixed.get(name) or map_name(kind, contrast)
 
 
 def _sidecar(name: str, record: Record) -> str:
@@ -154,9 +160,9 @@ def _tables(images: Mapping[str, nib.Nifti1Image]) -> dict[str, str]:
     """Return the tables that say what the numbers in images mean, by file name."""
     numbers = np.unique(np.asarray(images["lesions"].dataobj))
     lesions = [(number, f"lesion {number}") for number in numbers[numbers > 0]]
-    tables = {LESIONS: _table([("index", "name"), *lesions])}
+    tables = {LESION_LABELS: _table([("index", "name"), *lesions])}
     if "regions" in images:
-        tables[REGIONS] = _table([("index", "name", "abbreviation", "color"), *REGION_NAMES])
+        tables[REGION_LABELS] = _table([("index", "name", "abbreviation", "color"), *REGION_NAMES])
     return {name.removesuffix(".nii.gz") + ".tsv": table for name, table in tables.items()}
 
 

@@ -6,16 +6,17 @@ import re
 from pathlib import Path
 
 from anomri.errors import ScanError, UsageError
+from anomri.scan import bids_label
 
 LABEL = re.compile(r"(sub-[0-9A-Za-z]+)(?:_(ses-[0-9A-Za-z]+))?")
 KINDS = r"label-lesion|desc-(?:anomaly|brain|lesions|preview|qc|reconstruction|refused|regions)"
 KEPT = r"(?:(?:acq|ce|rec|run)-[0-9A-Za-z+]+_)*"  # entities of the scan's own file
 OURS = re.compile(rf"{LABEL.pattern}_{KEPT}(?:space-[0-9A-Za-z]+_)?(?:{KINDS})[_.].*")
 
-MASK = "label-lesion_mask.nii.gz"
-BRAIN = "desc-brain_mask.nii.gz"
-LESIONS = "desc-lesions_dseg.nii.gz"
-REGIONS = "desc-regions_dseg.nii.gz"
+LESION_MASK = "label-lesion_mask.nii.gz"
+BRAIN_MASK = "desc-brain_mask.nii.gz"
+LESION_LABELS = "desc-lesions_dseg.nii.gz"
+REGION_LABELS = "desc-regions_dseg.nii.gz"
 PICTURE = "desc-qc.png"
 RECORD = "label-lesion_mask.json"
 PREVIEW = "desc-preview.json"
@@ -64,7 +65,7 @@ def refuse_foreign(folder: Path, label: str) -> None:
 
 
 def derivative(folder: Path, label: str, name: str) -> Path:
-    """Return the path of one file of a scan, such as :data:`MASK`.
+    """Return the path of one file of a scan, such as :data:`LESION_MASK`.
 
     Where it is there under a name that keeps entities of the scan's own file (``acq-3D``), it is
     that.
@@ -76,3 +77,16 @@ def derivative(folder: Path, label: str, name: str) -> Path:
     named = re.compile(rf"{re.escape(label)}_{KEPT}{re.escape(name)}")
     kept = (path for path in sorted(home.iterdir()) if named.fullmatch(path.name))
     return next(kept, plain)
+
+
+def map_name(kind: str, contrast: str) -> str:
+    """Return the file name of a map, to be read with :func:`derivative`.
+
+    Args:
+        kind: ``anomaly`` or ``reconstruction``.
+        contrast: of the scan, such as ``flair``; its letters and digits are kept.
+
+    >>> map_name("anomaly", "t1_post")
+    'desc-anomaly_t1post.nii.gz'
+    """
+    return f"desc-{kind}_{bids_label(contrast)}.nii.gz"

@@ -14,26 +14,33 @@ from platform import python_version
 from typing import Any
 
 from anomri.errors import DamagedFile, ScanError, UsageError
-from anomri.files import NOTHING, Cell, write_text, write_tsv
+from anomri.files import (
+    BIDSIGNORE,
+    DATASET_DESCRIPTION,
+    FAILURES,
+    FINDINGS,
+    NOTHING,
+    REFUSAL_PICTURE,
+    REPORT_FOLDER,
+    RUN,
+    SUMMARY,
+    Cell,
+    write_text,
+    write_tsv,
+)
+from anomri.reporting.derivatives.naming import PICTURE, PREVIEW
 from anomri.reporting.derivatives.sidecar import RESEARCH_USE, Record, read_sound_records
 
-FINDINGS = "findings.tsv"
-SUMMARY = "summary.tsv"
-FAILURES = "failures.tsv"
-NOT_EVALUATED = "evaluation_failures.tsv"
-RUN = "run.json"
-DATASET = "dataset_description.json"
-IGNORE = ".bidsignore"
 NOT_BIDS = (
     "/*.tsv",
     "/*.html",
-    "/report/",
+    f"/{REPORT_FOLDER}/",
     f"/{RUN}",
     "*_desc-anomaly_*",
     "*_desc-reconstruction_*",
-    "*_desc-qc.png",
-    "*_desc-refused_qc.png",
-    "*_desc-preview.json",
+    f"*_{PICTURE}",
+    f"*_{REFUSAL_PICTURE}",
+    f"*_{PREVIEW}",
     "*_seg.dcm",
 )
 """What BIDS has no name for: tables of the whole, pages, pictures, maps, DICOM. The masks have."""
@@ -107,8 +114,8 @@ def describe(folder: Path) -> None:
         UsageError: it is another data set, which keeps its own description.
     """
     _refuse_other_data_set(folder)
-    write_text(folder / DATASET, _json(_dataset_description()))
-    write_text(folder / IGNORE, "".join(f"{pattern}\n" for pattern in NOT_BIDS))
+    write_text(folder / DATASET_DESCRIPTION, _json(_dataset_description()))
+    write_text(folder / BIDSIGNORE, "".join(f"{pattern}\n" for pattern in NOT_BIDS))
 
 
 def write_failures(folder: Path, failures: Sequence[Failure], *, name: str = FAILURES) -> None:
@@ -236,11 +243,12 @@ def _dataset_description() -> dict[str, Any]:
 
 
 def _refuse_other_data_set(folder: Path) -> None:
-    path = folder / DATASET
+    path = folder / DATASET_DESCRIPTION
     if path.is_file() and '"anomri"' not in path.read_text("utf-8", errors="replace"):
         raise UsageError(
             f"{folder.resolve().name}: expected a folder for results, found a data set with a "
-            f"{DATASET} of its own. Next: write to another folder, such as its derivatives/anomri."
+            f"{DATASET_DESCRIPTION} of its own. "
+            "Next: write to another folder, such as its derivatives/anomri."
         )
 
 

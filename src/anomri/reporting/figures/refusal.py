@@ -14,11 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from anomri.errors import Evidence, QualityRefused
-from anomri.files import write_bytes
+from anomri.files import REFUSAL_PICTURE, write_bytes
 from anomri.reporting.derivatives.naming import LABEL, derivative
 
-REFUSED = "desc-refused_qc.png"
-NAMED = re.compile(rf"\b(?P<label>{LABEL.pattern})_{re.escape(REFUSED)}")
+NAMED = re.compile(rf"\b(?P<label>{LABEL.pattern})_{re.escape(REFUSAL_PICTURE)}")
 """The picture, as :func:`write_refusal` names it in the next step."""
 WIDE, HIGH = 9.0, 3.4  # inches
 OUTLINE = "#ff6a13"
@@ -48,7 +47,7 @@ def write_refusal(error: QualityRefused, folder: Path, label: str) -> bool:
     """
     if error.evidence is None:
         return False
-    path = derivative(folder, label, REFUSED)
+    path = derivative(folder, label, REFUSAL_PICTURE)
     write_bytes(path, refusal_picture(error.evidence, error.reason))
     error.next_step = f"look at {path.name}, then {error.next_step}"
     return True
@@ -62,7 +61,7 @@ def refusal_named(folder: Path, next_step: str) -> Path | None:
         next_step: of the failure, untrusted: only a scan's own label is taken from it.
     """
     named = NAMED.search(next_step)
-    path = derivative(folder, named["label"], REFUSED) if named else None
+    path = derivative(folder, named["label"], REFUSAL_PICTURE) if named else None
     return path if path is not None and path.is_file() else None
 
 

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anomri.files import NOTHING, read_tsv
+from anomri.files import COMPARISON_FIGURES, COMPARISON_SCANS, NOTHING, read_tsv
 from anomri.reporting.formatting import MINUS, as_number
 from anomri.reporting.pages.charts import Axis, Chart, Look, Point, Series
 
-SCANS = "scans.tsv"
-FIGURES = "figures.tsv"
 OWN, WHOLE = "own", "whole"
 NAMED, STRIP, FRAME = 150, 24, 60  # pixels: names beside a strip, its height, what is around all
 ROOM = 0.8  # strips above the first one, for the name of the line
@@ -25,7 +23,7 @@ def comparison_contents(folder: Path) -> dict[str, Any]:
     Args:
         folder: with ``figures.tsv`` and ``scans.tsv``.
     """
-    figures, scans = read_tsv(folder / FIGURES), read_tsv(folder / SCANS)
+    figures, scans = read_tsv(folder / COMPARISON_FIGURES), read_tsv(folder / COMPARISON_SCANS)
     names = list(dict.fromkeys(line["data"] for line in figures))
     return {
         "name": folder.name,

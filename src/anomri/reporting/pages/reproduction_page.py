@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anomri.files import NOTHING, read_tsv
+from anomri.files import MEASURED, NOTHING, PUBLISHED, read_tsv
 from anomri.reporting.formatting import cell
 
-PUBLISHED = "published.tsv"
-MEASURED = "measured.tsv"
 QUIET = ("commit", "anomri", "seed", "weights_sha256")
 """Columns that say where a row comes from, shown once at the end."""
 WHAT = ("row", "size", "data", "contrasts", "region", "threshold")

@@ -12,19 +12,25 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from anomri.errors import DamagedFile
-from anomri.files import NOTHING, read_json, read_tsv
+from anomri.files import (
+    EVALUATION,
+    EVALUATION_CURVES,
+    EVALUATION_SUMMARY,
+    FAILURES,
+    NOTHING,
+    RUN,
+    read_json,
+    read_tsv,
+)
 from anomri.reporting.derivatives.lesion_position import GEOMETRIC
 from anomri.reporting.derivatives.methods import citations, methods_text, model_names
 from anomri.reporting.derivatives.sidecar import Record
-from anomri.reporting.derivatives.tables import FAILURES, LEFT_OUT, RUN
+from anomri.reporting.derivatives.tables import LEFT_OUT
 from anomri.reporting.formatting import as_number, capitalise, millilitres, number
 from anomri.reporting.pages.cohort_charts import cohort_charts, curve_charts
 from anomri.reporting.pages.findings_summary import lead, trust
 from anomri.scan import Provenance
 
-EVALUATION = "evaluation.tsv"
-EVALUATION_SUMMARY = "evaluation_summary.tsv"
-EVALUATION_CURVES = "evaluation_curves.tsv"
 MEASURES = (
     "subject",
     "dice",

@@ -18,23 +18,30 @@ from typing import Any, TypeVar
 from PIL import Image as Picture
 
 from anomri.errors import DamagedFile, UnreadableScan, UsageError
-from anomri.files import guarded
+from anomri.files import (
+    COMPARISON_FIGURES,
+    METRICS,
+    PUBLISHED,
+    REPORT,
+    REPORT_FOLDER,
+    THRESHOLDS,
+    TOGETHER,
+    guarded,
+)
 from anomri.reporting.derivatives.naming import PICTURE, PREVIEW, derivative
 from anomri.reporting.derivatives.sidecar import Record, read_sound_records
 from anomri.reporting.figures.refusal import refusal_named
-from anomri.reporting.pages.comparison_page import FIGURES, comparison_contents
+from anomri.reporting.pages.comparison_page import comparison_contents
 from anomri.reporting.pages.html import write_html
-from anomri.reporting.pages.reproduction_page import PUBLISHED, reproduction_contents
+from anomri.reporting.pages.reproduction_page import reproduction_contents
 from anomri.reporting.pages.results_contents import Case, contents
-from anomri.reporting.pages.run_page import FITTED_TOGETHER, METRICS, THRESHOLDS, run_contents
+from anomri.reporting.pages.run_page import run_contents
 from anomri.reporting.pages.viewer_volumes import Preview, read_preview
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-PAGE = "report.html"
-PAGES = "report"
-TOGETHER = 20
+MAX_ON_ONE_PAGE = 20
 """More scans than this get a page each, and an index."""
 HEAVY = 13_500_000
 """Bytes of pictures and viewer copies from which scans get a page each, too: with the viewer and
@@ -79,16 +86,16 @@ def write_page(out: Path, *, scores: Path | None = None) -> Path:
         )
     for file, (template, gather) in KINDS.items():
         if (out / file).is_file():
-            return write_html(out / PAGE, template, **gather(out))
+            return write_html(out / REPORT, template, **gather(out))
     return _write_results(out, scores or out)
 
 
 KINDS: Mapping[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     METRICS: ("run.html.j2", run_contents),
     THRESHOLDS: ("run.html.j2", run_contents),
-    FITTED_TOGETHER: ("run.html.j2", run_contents),
+    TOGETHER: ("run.html.j2", run_contents),
     PUBLISHED: ("reproduction.html.j2", reproduction_contents),
-    FIGURES: ("comparison.html.j2", comparison_contents),
+    COMPARISON_FIGURES: ("comparison.html.j2", comparison_contents),
 }
 """File that tells what a folder holds, to the template and the function that fills it."""
 
@@ -127,7 +134,7 @@ def _write_results(out: Path, scores: Path) -> Path:
     records, damaged = read_sound_records(out)
     for error in damaged.values():
         log.warning("%s", error)
-    apart = len(records) > TOGETHER or _weight(out, records) > HEAVY
+    apart = len(records) > MAX_ON_ONE_PAGE or _weight(out, records) > HEAVY
 
     def embedded(case: Case) -> Embedded | None:
         return embed(out, case)
@@ -142,10 +149,10 @@ def _write_results(out: Path, scores: Path) -> Path:
     shown |= {"embed": embedded, "preview": preview, "refusal": refusal}
     if apart:
         for case in shown["cases"]:
-            page = out / PAGES / f"{case.record.label}.html"
-            write_html(page, "subject.html.j2", **{**shown, "case": case, "index": PAGE})
-    folder = f"{PAGES}/" if apart else ""
-    return write_html(out / PAGE, "page.html.j2", **shown, pages=folder)
+            page = out / REPORT_FOLDER / f"{case.record.label}.html"
+            write_html(page, "subject.html.j2", **{**shown, "case": case, "index": REPORT})
+    folder = f"{REPORT_FOLDER}/" if apart else ""
+    return write_html(out / REPORT, "page.html.j2", **shown, pages=folder)
 
 
 def _weight(out: Path, records: list[Record]) -> int:

@@ -11,7 +11,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from anomri.files import (
+    ENVIRONMENT,
+    METRICS,
     NOTHING,
+    RECIPE,
+    THRESHOLDS,
+    TOGETHER,
     parse_yaml,
     read_json,
     read_text,
@@ -24,11 +29,6 @@ from anomri.reporting.pages.cohort_charts import learning_charts
 from anomri.reporting.pages.results_contents import Tile
 from anomri.scan import Threshold
 
-METRICS = "metrics.tsv"
-ENVIRONMENT = "environment.json"
-THRESHOLDS = "thresholds.json"
-FITTED_TOGETHER = "together.json"
-RECIPE = "recipe.yaml"
 VALIDATION = "val_loss"
 
 
@@ -60,7 +60,7 @@ def _thresholds_together(run: Path) -> list[dict[str, str]]:
     """Return what was fitted to models that work together: a line each, and their part."""
     return [
         {"part": part, **_threshold(entry)}
-        for part, by_rule in read_thresholds_by_part(run / FITTED_TOGETHER).items()
+        for part, by_rule in read_thresholds_by_part(run / TOGETHER).items()
         for entry in by_rule.values()
     ]
 

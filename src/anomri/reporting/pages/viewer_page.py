@@ -12,7 +12,7 @@ import numpy as np
 from anomri.errors import ScanError
 from anomri.preprocessing import read_labels, read_truth, read_volume
 from anomri.reporting.derivatives.lesion_position import GEOMETRIC
-from anomri.reporting.derivatives.naming import MASK, REGIONS, derivative
+from anomri.reporting.derivatives.naming import LESION_MASK, REGION_LABELS, derivative, map_name
 from anomri.reporting.derivatives.sidecar import Record, cut_through, read_record, scale_top
 from anomri.reporting.figures.slice_choice import box_around
 from anomri.reporting.pages.html import write_html
@@ -118,7 +118,7 @@ def _found(
         return
     for channel, contrast in enumerate(record.contrasts):
         cut, top = _scale(record, channel)
-        path = derivative(result, files.label, f"desc-anomaly_{contrast}.nii.gz")
+        path = derivative(result, files.label, map_name("anomaly", contrast))
         voxels = pack(anomaly_levels(copy.values(read_volume(path)[0]), top))
         about: dict[str, Any] = {
             "contrast": contrast,
@@ -128,9 +128,9 @@ def _found(
         }
         yield Layer(name=f"{contrast.upper()} anomaly", kind="anomaly", voxels=voxels, **about)
     if record.regions:
-        labels, _ = read_labels(derivative(result, files.label, REGIONS))
+        labels, _ = read_labels(derivative(result, files.label, REGION_LABELS))
         yield Layer(name="Regions", kind="regions", voxels=pack(copy.labels(labels)))
-    mask, _ = read_labels(derivative(result, files.label, MASK))
+    mask, _ = read_labels(derivative(result, files.label, LESION_MASK))
     yield Layer(name="Found", kind="mask", voxels=pack(copy.labels(mask > 0)))
 
 

@@ -1,1 +1,1 @@
-"""Digital phantoms: a cohort of drawn heads with exact truth."""
+"""Digital phantoms: a cohort of synthetic heads with exact ground truth."""

@@ -1,4 +1,4 @@
-"""A healthy brain that differs from the next: MNI152 tissue maps under a random deformation."""
+"""Random healthy brains: MNI152 tissue maps under a random deformation."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.scan import Affine, Mask, Volume
-from anomri.synthesis.phantoms.fields import smooth_field
+from anomri.synthesis.phantoms.spline_fields import smooth_field
 
-# Ventricles are the fluid that lies deeper in the brain than this.
+# Fluid that lies deeper in the brain than this is in the ventricles.
 VENTRICLE_DEPTH_MM = 22.0
-# Width of the blur before sampling, in voxels of the result: enough against aliasing.
+# Gaussian sigma of the blur before sampling, in voxels of the result, against aliasing.
 BLUR = 0.35
 # The template is larger than a typical brain (1.88 l); this brings the mean to about 1.5 l.
 MEAN_SCALE = 0.93
@@ -21,9 +21,9 @@ MEAN_SCALE = 0.93
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Atlas:
-    """The ICBM 152 2009a symmetric tissue maps that nilearn carries, on their 1 mm grid.
+    """The ICBM 152 2009a symmetric tissue maps of nilearn, on their 1 mm grid.
 
-    They are blurred for the voxels that will sample them.
+    They are blurred to suit the voxel size at which they will be sampled.
 
     Attributes:
         grey: (I, J, K) fraction of grey matter.
@@ -44,9 +44,9 @@ class Atlas:
         """Read the maps from the installed nilearn; nothing is downloaded.
 
         Args:
-            spacing_mm: of the voxels that will sample them.
+            spacing_mm: voxel size at which they will be sampled.
         """
-        # Importing nilearn takes a second, which only those who make phantoms should pay.
+        # Importing nilearn takes a second, which only phantoms need.
         from nilearn.datasets import (
             load_mni152_brain_mask,
             load_mni152_gm_template,
@@ -70,16 +70,16 @@ class Atlas:
 
 
 def _ventricles(fluid: Volume, brain: Mask) -> Volume:
-    """Fluid of the largest pool deep in the brain: the lateral ventricles and the third."""
-    pools, _ = ndimage.label((fluid > 0.5) & _deeper_than(VENTRICLE_DEPTH_MM, brain))
-    largest = pools == np.bincount(pools[pools > 0]).argmax()
-    # The border of the pool is where fluid is less than half.
-    reach = ndimage.binary_dilation(largest, iterations=2)
-    return np.where(reach, fluid, np.float32(0))
+    """Fluid of the largest component deep in the brain: the lateral and third ventricles."""
+    components, _ = ndimage.label((fluid > 0.5) & _deeper_than(VENTRICLE_DEPTH_MM, brain))
+    largest = components == np.bincount(components[components > 0]).argmax()
+    # At the border the fluid fraction is below a half.
+    vicinity = ndimage.binary_dilation(largest, iterations=2)
+    return np.where(vicinity, fluid, np.float32(0))
 
 
 def _deeper_than(depth_mm: float, brain: Mask) -> Mask:
-    """Voxels of 1 mm that lie this deep; every second one decides, which is eight times faster."""
+    """Mask of 1 mm voxels this deep in the brain, computed at 2 mm, which is 8 times faster."""
     deep = ndimage.distance_transform_edt(brain[::2, ::2, ::2], sampling=2.0) > depth_mm
     for axis, length in enumerate(brain.shape):
         deep = deep.repeat(2, axis).take(range(length), axis)
@@ -88,12 +88,12 @@ def _deeper_than(depth_mm: float, brain: Mask) -> Mask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MassEffect:
-    """Tissue pushed away from a growing mass.
+    """Displacement of tissue by a growing mass.
 
     Attributes:
-        centre_mm: of the mass, in MNI world mm.
-        radius_mm: where the push is strongest.
-        push_mm: how far tissue has moved there.
+        centre_mm: centre of the mass in MNI world mm.
+        radius_mm: distance of the largest displacement.
+        push_mm: displacement at that distance.
     """
 
     centre_mm: NDArray[np.float64]
@@ -103,13 +103,13 @@ class MassEffect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
-    """One person's brain, on the grid of the scan to come.
+    """The brain of one subject, on the grid of its scan.
 
     Attributes:
         fluid: (I, J, K) fraction of cerebrospinal fluid.
         grey: fraction of grey matter.
         white: fraction of white matter.
-        ventricles: fraction of fluid in the ventricles, part of ``fluid``.
+        ventricles: fraction of ventricular fluid, included in ``fluid``.
         brain: (I, J, K) bool.
         spacing_mm: voxel size, the same along all axes.
         affine: index to MNI world mm.
@@ -131,27 +131,27 @@ def draw_anatomy(
     spacing_mm: float,
     mass: MassEffect | None = None,
 ) -> Anatomy:
-    """Draw a person: size, shape, folding and amount of fluid vary.
+    """Draw a brain of random size, shape, folding and amount of fluid.
 
     Args:
-        rng: where the person comes from.
+        rng: random number generator.
         atlas: the maps to deform.
         spacing_mm: voxel size of the result.
-        mass: what pushes tissue away, if anything does.
+        mass: mass effect of a lesion, if any.
     """
     extent = np.array(atlas.grey.shape)
     i, j, k = (int(length) for length in np.ceil(extent / spacing_mm))
     affine = atlas.affine @ np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
-    where = _deformation(rng, (i, j, k), spacing_mm)
+    positions = _deformation(rng, (i, j, k), spacing_mm)
     if mass is not None:
         centre = np.linalg.inv(atlas.affine) @ np.append(mass.centre_mm, 1.0)
-        where -= _push(where, centre[:3], mass)
+        positions -= _push(positions, centre[:3], mass)
     grey, white, brain, ventricles = (
-        ndimage.map_coordinates(tissue, where, order=1)
+        ndimage.map_coordinates(tissue, positions, order=1)
         for tissue in (atlas.grey, atlas.white, atlas.brain, atlas.ventricles)
     )
     inside = ndimage.binary_fill_holes(brain > 0.5)
-    fluid, grey, white = _own_tissues(rng, grey, white, spacing_mm)
+    fluid, grey, white = _individual_tissues(rng, grey, white, spacing_mm)
     return Anatomy(
         fluid=fluid * inside,
         grey=grey * inside,
@@ -166,22 +166,22 @@ def draw_anatomy(
 def _deformation(
     rng: np.random.Generator, shape: tuple[int, int, int], spacing_mm: float
 ) -> NDArray[np.float32]:
-    """(3, I, J, K) index into the 1 mm atlas for every voxel of the result."""
+    """Return (3, I, J, K), the position of each voxel in the 1 mm atlas."""
     index = np.indices(shape, dtype=np.float32) * np.float32(spacing_mm)
     centre = (np.array(shape, dtype=np.float32) * spacing_mm / 2)[:, None, None, None]
     scale = rng.normal(MEAN_SCALE, 0.03, 3).astype(np.float32)[:, None, None, None]
-    where = ((index - centre) / scale + centre).astype(np.float32, copy=False)
+    positions = ((index - centre) / scale + centre).astype(np.float32, copy=False)
     for knots_mm, amplitude_mm in ((45.0, 3.0), (16.0, 1.1)):
         for axis in range(3):
-            where[axis] += amplitude_mm * smooth_field(rng, shape, knots=knots_mm / spacing_mm)
-    return where
+            positions[axis] += amplitude_mm * smooth_field(rng, shape, knots=knots_mm / spacing_mm)
+    return positions
 
 
 def _push(
-    where: NDArray[np.float32], centre: NDArray[np.float64], mass: MassEffect
+    positions: NDArray[np.float32], centre: NDArray[np.float64], mass: MassEffect
 ) -> NDArray[np.float32]:
-    """Displacement away from the mass, strongest at its radius, in mm."""
-    arm = where - centre.astype(np.float32)[:, None, None, None]
+    """Return the displacement away from the mass in mm, largest at its radius."""
+    arm = positions - centre.astype(np.float32)[:, None, None, None]
     ratio = np.sqrt((arm**2).sum(axis=0)) / mass.radius_mm
     pushed: NDArray[np.float32] = (
         arm * np.float32(mass.push_mm / mass.radius_mm) * np.exp((1 - ratio**2) / 2)
@@ -189,13 +189,13 @@ def _push(
     return pushed
 
 
-def _own_tissues(
+def _individual_tissues(
     rng: np.random.Generator, grey: Volume, white: Volume, spacing_mm: float
 ) -> tuple[Volume, Volume, Volume]:
-    """Sharpen the population's average into one person's tissue, with folds of their own.
+    """Sharpen the population average into individual tissue borders and folds.
 
-    An average of 152 brains is blurred; raising the fractions to a power and letting a random
-    field decide where they are close gives crisp and individual borders.
+    An average of 152 brains is blurred. Raising the fractions to a power, with a random field that
+    decides where they are close, gives crisp individual borders.
     """
     fluid = np.clip(1 - grey - white, 0, 1)
     ageing = rng.normal(0.45, 0.35)

@@ -1,7 +1,7 @@
-"""A digital cohort: healthy people, gliomas and white-matter lesions, with exact truth.
+"""A cohort of digital phantoms: healthy subjects, gliomas and white-matter lesions.
 
-It serves demonstrations and tests that must not depend on patients' data. The brains look like
-stripped scans, yet they are no evidence of how a method does on people: folding, contrast and
+The cohort serves demonstrations and tests that must not depend on patient data. The phantoms look
+like skull-stripped scans but say nothing about performance on patients: folding, contrast and
 tumours follow a handful of random fields.
 """
 
@@ -19,6 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from anomri.errors import UsageError
 from anomri.files import (
+    PARTICIPANTS,
     PHANTOMS,
     read_text,
     remove_stale_drafts,
@@ -36,26 +37,26 @@ from anomri.synthesis.phantoms.lesions import (
 )
 from anomri.synthesis.phantoms.signal import SIGNAL, paint
 
-# Raised when the same parameters give other images than before.
+# Incremented when the same parameters yield different images.
 GENERATOR = 1
-SMALLEST_MM, LARGEST_MM = 1.0, 6.0
-# Files lie on disk in these orientations, in turn.
+MIN_SPACING_MM, MAX_SPACING_MM = 1.0, 6.0
+# Orientations on disk, in turn.
 ORIENTATIONS = ("RAS", "LPS", "LAS")
-LARGEST_ROTATION_DEG = 8.0
-LARGEST_SHIFT_MM = 10.0
+MAX_ROTATION_DEG = 8.0
+MAX_SHIFT_MM = 10.0
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """What is asked for.
+    """Parameters of a cohort.
 
     Attributes:
         healthy: subjects without a lesion.
         gliomas: subjects with a glioma.
         lesions: subjects with white-matter lesions.
-        seed: of every random number.
+        seed: seed of all random numbers.
         spacing_mm: voxel size along all axes.
     """
 
@@ -66,7 +67,7 @@ class Cohort:
     spacing_mm: float
 
     def check(self) -> None:
-        """Refuse what cannot be made.
+        """Check the parameters.
 
         Raises:
             UsageError: a negative count, no subject at all, or a voxel size out of range.
@@ -77,32 +78,32 @@ class Cohort:
                 f"phantoms: expected counts and a seed of 0 or more, and one subject at least; "
                 f"got {asdict(self)}. Next: ask for at least one healthy subject or patient."
             )
-        if not SMALLEST_MM <= self.spacing_mm <= LARGEST_MM:
+        if not MIN_SPACING_MM <= self.spacing_mm <= MAX_SPACING_MM:
             raise UsageError(
-                f"phantoms: expected a spacing of {SMALLEST_MM:g} to {LARGEST_MM:g} mm, "
+                f"phantoms: expected a spacing of {MIN_SPACING_MM:g} to {MAX_SPACING_MM:g} mm, "
                 f"got {self.spacing_mm:g}. Next: choose one in between."
             )
 
-    def people(self) -> list[Person]:
-        """Everyone in it: healthy first, then gliomas, then white-matter lesions."""
+    def subjects(self) -> list[Subject]:
+        """Return the subjects: healthy, then gliomas, then white-matter lesions."""
         counts = {"healthy": self.healthy, "glioma": self.gliomas, "lesions": self.lesions}
         kinds = [(kind, nth) for kind, count in counts.items() for nth in range(count)]
         digits = max(2, len(str(len(kinds))))
         return [
-            Person(f"sub-{number:0{digits}d}", kind, nth)
+            Subject(f"sub-{number:0{digits}d}", kind, nth)
             for number, (kind, nth) in enumerate(kinds, start=1)
         ]
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class Subject:
     """One subject of a cohort.
 
     Attributes:
         name: such as ``sub-01``.
         kind: ``healthy``, ``glioma`` or ``lesions``.
-        nth: position among those of its kind. It seeds the images, so that a cohort with more
-            healthy subjects holds the same patients.
+        nth: index among those of its kind. It seeds the images, so that a cohort with more
+            healthy subjects contains the same patients.
     """
 
     name: str
@@ -120,46 +121,46 @@ def make_phantoms(
     spacing_mm: float = 2.0,
     progress: Progress | None = None,
 ) -> Path:
-    """Write a digital cohort in the layout ``phantom``; a second call with the same does nothing.
+    """Write a cohort of digital phantoms in the layout ``phantom``.
 
-    Each brain is the MNI152 tissue maps under a random smooth deformation, seen as FLAIR, T1,
-    T1 with contrast agent and T2 through bias field, partial volume and Rician noise, in units
-    and orientation of its own. Subjects that are there already are kept, so that an interrupted
-    run goes on where it stopped.
+    Each brain is a random smooth deformation of the MNI152 tissue maps, imaged as FLAIR, T1,
+    contrast-enhanced T1 and T2 with bias field, partial volume and Rician noise, in arbitrary units
+    and with its own orientation. Existing subjects are kept, so that an interrupted run resumes and
+    a second call does nothing.
 
     Args:
-        folder: new or empty, or one that holds this cohort already.
+        folder: new or empty, or one that already holds this cohort.
         healthy: subjects without a lesion.
-        gliomas: subjects with edema, enhancing rim and necrosis, 25 to 110 ml in all.
+        gliomas: subjects with a glioma of 25 to 110 ml: edema, enhancing rim and necrosis.
         lesions: subjects with white-matter lesions.
-        seed: the same seed gives the same files.
+        seed: the same seed yields the same files.
         spacing_mm: voxel size along all axes, 1 to 6.
-        progress: called with subjects done and subjects in all.
+        progress: called with the number of finished subjects and their total.
 
     Returns:
         ``folder``.
 
     Raises:
-        UsageError: the folder holds something else, or the numbers cannot be met.
+        UsageError: the folder holds other files, or a parameter is out of range.
     """
     cohort = Cohort(healthy, gliomas, lesions, seed, float(spacing_mm))
     cohort.check()
     folder = Path(folder)
     remove_stale_drafts(folder)
     _claim(folder, cohort)
-    people = cohort.people()
-    missing = [person for person in people if not (folder / person.name).is_dir()]
+    subjects = cohort.subjects()
+    missing = [subject for subject in subjects if not (folder / subject.name).is_dir()]
     atlas = Atlas.load(cohort.spacing_mm) if missing else None
-    for done, person in enumerate(people, start=1):
-        if atlas is not None and person in missing:
-            _write_person(folder, person, cohort, atlas)
+    for done, subject in enumerate(subjects, start=1):
+        if atlas is not None and subject in missing:
+            _write_subject(folder, subject, cohort, atlas)
         if progress is not None:
-            progress(done, len(people))
+            progress(done, len(subjects))
     return folder
 
 
 def _claim(folder: Path, cohort: Cohort) -> None:
-    """Mark the folder as this cohort's, unless it is something else's."""
+    """Mark the folder as this cohort's; refuse a folder with other contents."""
     marker = folder / PHANTOMS
     text = json.dumps({"generator": GENERATOR, **asdict(cohort)}, indent=2) + "\n"
     if marker.is_file():
@@ -175,33 +176,35 @@ def _claim(folder: Path, cohort: Cohort) -> None:
         )
     else:
         write_text(marker, text)
-    table = folder / "participants.tsv"
+    table = folder / PARTICIPANTS
     if table.is_file():
         return
-    # A kill may have come between the two.
-    rows = [(p.name, str(p.kind == "healthy").lower(), p.kind) for p in cohort.people()]
+    # The process may have been killed after it wrote the marker.
+    rows = [(p.name, str(p.kind == "healthy").lower(), p.kind) for p in cohort.subjects()]
     write_tsv(table, ("participant_id", "healthy", "kind"), rows)
 
 
-def _write_person(folder: Path, person: Person, cohort: Cohort, atlas: Atlas) -> None:
-    """Write all files of one person; the folder appears when they are complete."""
-    with replacing_folder(folder / person.name) as draft:
-        for word, image in _images(person, cohort, atlas):
-            nib.save(image, draft / f"{person.name}_{word}.nii.gz")
+def _write_subject(folder: Path, subject: Subject, cohort: Cohort, atlas: Atlas) -> None:
+    """Write all files of one subject; the folder appears when they are complete."""
+    with replacing_folder(folder / subject.name) as draft:
+        for word, image in _images(subject, cohort, atlas):
+            nib.save(image, draft / f"{subject.name}_{word}.nii.gz")
 
 
-def _images(person: Person, cohort: Cohort, atlas: Atlas) -> Iterator[tuple[str, nib.Nifti1Image]]:
+def _images(
+    subject: Subject, cohort: Cohort, atlas: Atlas
+) -> Iterator[tuple[str, nib.Nifti1Image]]:
     kinds = {"healthy": 0, "glioma": 1, "lesions": 2}
-    rng = np.random.default_rng([cohort.seed, kinds[person.kind], person.nth])
-    anatomy, lesion = _draw(rng, person.kind, atlas, cohort.spacing_mm)
+    rng = np.random.default_rng([cohort.seed, kinds[subject.kind], subject.nth])
+    anatomy, lesion = _draw(rng, subject.kind, atlas, cohort.spacing_mm)
     affine = _jitter(rng, anatomy)
-    orientation = ORIENTATIONS[person.nth % len(ORIENTATIONS)]
+    orientation = ORIENTATIONS[subject.nth % len(ORIENTATIONS)]
     fractions = lesion.fractions if lesion else {}
     for contrast in SIGNAL:
         signal = np.rint(paint(rng, anatomy, fractions, contrast)).astype(np.int16)
-        yield contrast, _stored(signal, affine, orientation)
+        yield contrast, _oriented(signal, affine, orientation)
     if lesion:
-        yield "seg", _stored(lesion.truth, affine, orientation)
+        yield "seg", _oriented(lesion.truth, affine, orientation)
 
 
 def _draw(
@@ -216,24 +219,24 @@ def _draw(
 
 
 def _jitter(rng: np.random.Generator, anatomy: Anatomy) -> Affine:
-    """Affine of a head that lies a little turned and shifted in the scanner."""
-    turn = np.radians(LARGEST_ROTATION_DEG) * rng.uniform(-1, 1, 3) / np.sqrt(3)
+    """Return the affine of a head slightly rotated and shifted in the scanner."""
+    rotation = np.radians(MAX_ROTATION_DEG) * rng.uniform(-1, 1, 3) / np.sqrt(3)
     moved = np.eye(4)
-    moved[:3, :3] = Rotation.from_rotvec(turn).as_matrix()
-    moved[:3, 3] = rng.uniform(-LARGEST_SHIFT_MM, LARGEST_SHIFT_MM, 3)
+    moved[:3, :3] = Rotation.from_rotvec(rotation).as_matrix()
+    moved[:3, 3] = rng.uniform(-MAX_SHIFT_MM, MAX_SHIFT_MM, 3)
     affine: Affine = moved @ anatomy.affine
     return affine
 
 
-def _stored(
+def _oriented(
     values: NDArray[np.int16] | NDArray[np.uint8], affine: Affine, orientation: str
 ) -> nib.Nifti1Image:
-    """Image whose axes run as ``orientation`` says; both NIfTI codes say scanner."""
-    as_it_is = nib.Nifti1Image(values, affine)
-    turn = nib.orientations.ornt_transform(
+    """Return an image in the given orientation, with both NIfTI codes set to scanner."""
+    original = nib.Nifti1Image(values, affine)
+    transform = nib.orientations.ornt_transform(
         nib.io_orientation(affine), nib.orientations.axcodes2ornt(tuple(orientation))
     )
-    image: nib.Nifti1Image = as_it_is.as_reoriented(turn)
+    image: nib.Nifti1Image = original.as_reoriented(transform)
     image.set_sform(image.affine, code=1)
     image.set_qform(image.affine, code=1)
     image.header.set_xyzt_units("mm")

@@ -1,7 +1,7 @@
-"""Gliomas and white-matter lesions, grown in a phantom's own tissue.
+"""Gliomas and white-matter lesions, grown in the tissue of a phantom.
 
-Truth is labelled with the numbers of BraTS: 1 necrosis, 2 edema, 4 enhancing; white-matter
-lesions are 2, like other FLAIR hyperintensity.
+Ground truth has the label numbers of BraTS: 1 necrosis, 2 edema, 4 enhancing; white-matter
+lesions are 2, like other FLAIR hyperintensities.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from skimage.graph import MCP_Geometric
 
 from anomri.scan import ML_PER_MM3, Labels, Mask, Volume
 from anomri.synthesis.phantoms.anatomy import Anatomy, Atlas, MassEffect
-from anomri.synthesis.phantoms.fields import smooth_field
 from anomri.synthesis.phantoms.signal import EDEMA, ENHANCING, HYPERINTENSITY, NECROSIS
+from anomri.synthesis.phantoms.spline_fields import smooth_field
 
 NUMBERS = {NECROSIS: 1, EDEMA: 2, ENHANCING: 4}
-# How reluctantly edema spreads through each tissue, relative to white matter.
+# Cost of spreading through each tissue, relative to white matter.
 GREY_COST, FLUID_COST, OUTSIDE_COST = 6.0, 15.0, 1e4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lesion:
-    """What is ill in a phantom.
+    """The lesions of a phantom.
 
     Attributes:
         truth: (I, J, K) labels.
-        fractions: tissue name to the fraction that it takes of each voxel; soft at its border.
+        fractions: (I, J, K) fraction of each voxel by tissue name, with soft borders.
     """
 
     truth: Labels
@@ -39,13 +39,13 @@ class Lesion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GliomaPlan:
-    """A glioma before it is grown.
+    """Size and position of a glioma.
 
     Attributes:
-        whole_ml: volume of edema, rim and necrosis together.
+        whole_ml: volume of edema, rim and necrosis.
         core_ml: volume of rim and necrosis.
         rim_mm: thickness of the enhancing rim.
-        mass: how it pushes tissue away; its centre is the glioma's.
+        mass: its mass effect, with the same centre.
     """
 
     whole_ml: float
@@ -55,7 +55,7 @@ class GliomaPlan:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, atlas: Atlas) -> GliomaPlan:
-        """Draw a glioma of 25 to 110 ml somewhere in the white matter of the hemispheres."""
+        """Draw a glioma of 25 to 110 ml in the white matter of the hemispheres."""
         whole_ml = float(np.exp(rng.uniform(np.log(25), np.log(110))))
         core_ml = whole_ml * rng.uniform(0.15, 0.4)
         radius_mm = float((3 * core_ml / ML_PER_MM3 / (4 * np.pi)) ** (1 / 3))
@@ -70,22 +70,22 @@ class GliomaPlan:
 
 
 def _draw_centre(rng: np.random.Generator, atlas: Atlas) -> NDArray[np.float64]:
-    """MNI mm of a white-matter voxel well inside a hemisphere, above the cerebellum."""
+    """Return a white-matter point deep in a hemisphere, above the cerebellum, in MNI mm."""
     inside = ndimage.minimum_filter(atlas.brain[::4, ::4, ::4], size=7)
     index = 4.0 * np.argwhere((atlas.white[::4, ::4, ::4] > 0.8) & (inside > 0.5))
     world = index @ atlas.affine[:3, :3].T + atlas.affine[:3, 3]
-    able = world[(np.abs(world[:, 0]) > 18) & (world[:, 2] > -8) & (world[:, 2] < 55)]
-    centre: NDArray[np.float64] = able[rng.integers(len(able))]
+    candidates = world[(np.abs(world[:, 0]) > 18) & (world[:, 2] > -8) & (world[:, 2] < 55)]
+    centre: NDArray[np.float64] = candidates[rng.integers(len(candidates))]
     return centre
 
 
 def grow_glioma(rng: np.random.Generator, anatomy: Anatomy, plan: GliomaPlan) -> Lesion:
-    """Grow a glioma: an irregular core, then edema along the easiest ways from it.
+    """Grow an irregular core, then edema along the paths of least cost.
 
-    The core is a ball whose radius a random field distorts. Edema is the set of voxels nearest to
-    the core by cost distance, where white matter is easy to cross, grey matter hard and fluid
-    nearly closed; its border is soft. The rim is the outer shell of the core, thick in places and
-    interrupted in others.
+    The core is an ellipsoid whose radius is distorted by a random field. Edema is the set of voxels
+    nearest to the core by cost distance: low in white matter, high in grey matter, very high in
+    fluid; its border is soft. The rim is the outer shell of the core, with varying thickness and
+    gaps.
     """
     voxel_ml = anatomy.spacing_mm**3 * ML_PER_MM3
     tissue = anatomy.brain & (anatomy.fluid < 0.6)
@@ -118,7 +118,7 @@ def _core(rng: np.random.Generator, anatomy: Anatomy, plan: GliomaPlan) -> Mask:
 
 
 def _cost_from(core: Mask, rng: np.random.Generator, anatomy: Anatomy) -> Volume:
-    """Cost distance from the core, computed in a box 40 mm around it, infinite beyond."""
+    """Return the cost distance from the core, within 40 mm; infinite beyond."""
     margin = int(40 / anatomy.spacing_mm)
     box = tuple(
         slice(max(0, int(axis.min()) - margin), int(axis.max()) + margin + 1)
@@ -129,9 +129,9 @@ def _cost_from(core: Mask, rng: np.random.Generator, anatomy: Anatomy) -> Volume
         anatomy.white[box] + GREY_COST * anatomy.grey[box] + FLUID_COST * anatomy.fluid[box]
     ) * np.exp(0.6 * field)
     resistance[~anatomy.brain[box]] = OUTSIDE_COST
-    found, _ = MCP_Geometric(resistance).find_costs(np.argwhere(core[box]))
+    costs, _ = MCP_Geometric(resistance).find_costs(np.argwhere(core[box]))
     cost = np.full(core.shape, np.inf, np.float32)
-    cost[box] = found
+    cost[box] = costs
     return cost
 
 
@@ -145,7 +145,7 @@ def _rim(rng: np.random.Generator, core: Mask, rim_mm: float, spacing_mm: float)
 
 def _fractions(truth: Labels, cost: Volume, edge: float, anatomy: Anatomy) -> dict[str, Volume]:
     soft = 0.7 / anatomy.spacing_mm
-    # Edema fades out over its last fifth, and a little beyond the border that an expert draws.
+    # Edema fades out over its last fifth and slightly beyond the border in the ground truth.
     fading = np.clip((1.1 * edge - cost) / (0.3 * edge), 0, 1) * (1 - anatomy.fluid)
     fractions = {EDEMA: ndimage.gaussian_filter(fading.astype(np.float32), soft)}
     for tissue in (NECROSIS, ENHANCING):
@@ -155,7 +155,7 @@ def _fractions(truth: Labels, cost: Volume, edge: float, anatomy: Anatomy) -> di
 
 
 def grow_white_matter_lesions(rng: np.random.Generator, anatomy: Anatomy) -> Lesion:
-    """Grow 8 to 25 small lesions in white matter, most of them along the ventricles."""
+    """Grow 8 to 25 small white-matter lesions, most of them periventricular."""
     spacing = anatomy.spacing_mm
     near = ndimage.gaussian_filter(anatomy.ventricles, 6 / spacing)
     white = anatomy.white > 0.6
@@ -178,7 +178,7 @@ def grow_white_matter_lesions(rng: np.random.Generator, anatomy: Anatomy) -> Les
 def _add_blob(
     inside: Volume, centre: NDArray[np.intp], radius: float, stretch: NDArray[np.float64]
 ) -> None:
-    """Raise ``inside`` to 1 - distance / radius around a centre, where that is higher."""
+    """Raise ``inside`` to 1 - distance / radius around a centre where that is higher."""
     reach = int(np.ceil(2 * radius))
     box = tuple(
         slice(max(0, middle - reach), min(length, middle + reach + 1))

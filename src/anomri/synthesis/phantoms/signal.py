@@ -1,4 +1,4 @@
-"""From tissue to signal: what each contrast shows, and what a scanner does to it."""
+"""Signal of each tissue by contrast, with bias field and noise."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from scipy import ndimage
 
 from anomri.scan import Volume
 from anomri.synthesis.phantoms.anatomy import Anatomy
-from anomri.synthesis.phantoms.fields import smooth_field
+from anomri.synthesis.phantoms.spline_fields import smooth_field
 
 FLUID, GREY, WHITE = "fluid", "grey", "white"
 NECROSIS, EDEMA, ENHANCING, HYPERINTENSITY = "necrosis", "edema", "enhancing", "hyperintensity"
 
-# Signal of each tissue relative to the brightest normal one.
+# Signal of each tissue, relative to the brightest normal tissue.
 SIGNAL: dict[str, dict[str, float]] = {
     "flair": {
         FLUID: 0.12,
@@ -53,30 +53,30 @@ SIGNAL: dict[str, dict[str, float]] = {
         HYPERINTENSITY: 0.74,
     },
 }
-# How much a lesion's signal differs from patient to patient, as a fraction of it.
+# Standard deviation of the lesion signal between patients, as a fraction of it.
 SPREAD = {NECROSIS: 0.2, EDEMA: 0.06, ENHANCING: 0.08, HYPERINTENSITY: 0.06}
 VESSEL = 1.15
-PARTIAL_VOLUME = 0.35  # width in voxels of the blur that borders get
-CAP = 0.16  # how much brighter white matter is in FLAIR where it meets a ventricle
+PARTIAL_VOLUME = 0.35  # Gaussian sigma in voxels, for partial volume at borders
+CAP = 0.16  # additional FLAIR signal of white matter next to a ventricle
 
 
 def paint(
     rng: np.random.Generator, anatomy: Anatomy, lesion: Mapping[str, Volume], contrast: str
 ) -> Volume:
-    """Return what a scanner would store: bias, noise and arbitrary units, 0 outside the brain.
+    """Return an image with bias field and noise in arbitrary units, 0 outside the brain.
 
     Args:
-        rng: where the scanner's imperfections come from.
+        rng: random number generator.
         anatomy: the brain.
-        lesion: tissue name to (I, J, K) fraction that it takes of each voxel.
+        lesion: (I, J, K) fraction of each voxel by tissue name.
         contrast: a key of :data:`SIGNAL`.
     """
     signal = ndimage.gaussian_filter(_signal(rng, anatomy, lesion, contrast), PARTIAL_VOLUME)
     field = smooth_field(rng, anatomy.brain.shape, knots=70 / anatomy.spacing_mm)
     bias = np.exp(rng.uniform(0.04, 0.10) * field)
     noise = rng.uniform(0.015, 0.03)
-    seen = _rician(rng, signal * bias, noise) * rng.uniform(250, 1200)
-    return np.where(anatomy.brain, seen, 0).astype(np.float32)
+    image = _rician(rng, signal * bias, noise) * rng.uniform(250, 1200)
+    return np.where(anatomy.brain, image, 0).astype(np.float32)
 
 
 def _signal(
@@ -101,7 +101,7 @@ def _signal(
 
 
 def _vessels(rng: np.random.Generator, anatomy: Anatomy) -> Volume:
-    """Enhancing vessels: where two random fields vanish together lies a curve; kept in fluid."""
+    """Return enhancing vessels: curves where two random fields are both zero, within fluid."""
     first, second = (
         smooth_field(rng, anatomy.brain.shape, knots=14 / anatomy.spacing_mm) for _ in range(2)
     )
@@ -111,7 +111,7 @@ def _vessels(rng: np.random.Generator, anatomy: Anatomy) -> Volume:
 
 
 def _rician(rng: np.random.Generator, signal: Volume, sigma: float) -> Volume:
-    """Magnitude of a complex signal with Gaussian noise in both parts (Gudbjartsson 1995)."""
+    """Return the signal with Rician noise (Gudbjartsson 1995)."""
     real, imaginary = (
         sigma * rng.standard_normal(signal.shape, dtype=np.float32) for _ in range(2)
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anomri.datasets import Found, find
-from anomri.datasets.tree import NOT_NIFTI
+from anomri.datasets.file_tree import NOT_NIFTI
 
 Lay = Callable[..., Path]
 Rows = dict[str, dict[str, str]]

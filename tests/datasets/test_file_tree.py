@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anomri.datasets import Skipped, find
-from anomri.datasets.tree import BROKEN_LINK, LINK_LOOP, OWN, Tree, is_image, stem
+from anomri.datasets.file_tree import BROKEN_LINK, LINK_LOOP, OWN, Tree, is_image, stem
 from anomri.errors import UsageError
 
 Lay = Callable[..., Path]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.interpolate import BSpline
 
-from anomri.synthesis.phantoms.fields import _basis, smooth_field
+from anomri.synthesis.phantoms.spline_fields import _basis, smooth_field
 
 
 def test_every_voxel_is_standard_normal() -> None:

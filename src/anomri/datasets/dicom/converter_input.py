@@ -1,8 +1,7 @@
-"""Copies of DICOM files as the converter expects them; only of files that are otherwise.
+"""DICOM files for the converter: links, or rewritten copies of files that it cannot read.
 
-dcm2niix reads no file without a preamble and none that is deflated, and takes images of several
-series UIDs for several volumes. What is rewritten lies in a private folder for as long as the scan
-is converted.
+dcm2niix does not read files without a preamble or deflated ones, and takes images of several series
+UIDs for several volumes. Copies are written to the private folder of the conversion.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anomri.datasets.dicom.series import is_bare
+from anomri.datasets.dicom.headers import is_bare
 from anomri.errors import UnreadableScan
 
 if TYPE_CHECKING:
@@ -22,23 +21,23 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 def place_files(slices: Sequence[Path], folder: Path) -> None:
-    """Put the files of one volume into a folder under neutral names: links where they can be used.
+    """Link or copy the files of a volume into a folder under neutral names.
 
     Raises:
-        UnreadableScan: a file had to be written anew and could not be.
+        UnreadableScan: a file must be rewritten and cannot be.
     """
-    uids = [_about(path) for path in slices]
-    several = len({uid for uid, _ in uids}) > 1
-    for number, (path, (_, odd)) in enumerate(zip(slices, uids, strict=True)):
+    series = [_series_of(path) for path in slices]
+    several = len({uid for uid, _ in series}) > 1
+    for number, (path, (_, unsupported)) in enumerate(zip(slices, series, strict=True)):
         target = folder / f"{number:06d}.dcm"
-        if odd or several:
-            _rewrite(path, target, uids[0][0])
+        if unsupported or several:
+            _rewrite(path, target, series[0][0])
         else:
             _link(path.resolve(), target)
 
 
-def _about(path: Path) -> tuple[str, bool]:
-    """Return a file's series UID, and whether the converter cannot read it."""
+def _series_of(path: Path) -> tuple[str, bool]:
+    """Return the series UID of a file, and whether the converter cannot read it."""
     header = _read(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
     deflated = header.file_meta.get("TransferSyntaxUID") == DEFLATED
     return str(header.get("SeriesInstanceUID") or ""), deflated or is_bare(path)
@@ -55,7 +54,7 @@ def _rewrite(path: Path, target: Path, series: str) -> None:
     data.file_meta.TransferSyntaxUID = plain if syntax in (None, DEFLATED) else syntax
     try:
         data.save_as(target, enforce_file_format=True)
-    except Exception as error:  # whatever pydicom raises at a tag that it cannot write
+    except Exception as error:  # pydicom raises various errors for tags that it cannot write
         raise _refused(path, error) from error
 
 
@@ -64,7 +63,7 @@ def _read(path: Path, **options: Any) -> Dataset:
 
     try:
         return pydicom.dcmread(path, force=is_bare(path), **options)
-    except Exception as error:  # the file was read when it was listed: it has changed since
+    except Exception as error:  # the file was readable when listed and has changed since
         raise _refused(path, error) from error
 
 

@@ -1,4 +1,4 @@
-"""What a layout hands back: the scans it found, and what it left out with the reason."""
+"""Result of a search for scans: what was found, skipped and left out, with reasons."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from anomri.scan import ScanFiles
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something on disk that will not be used.
+    """A file, folder or subject that is not used.
 
     Attributes:
-        name: the file, folder or subject, relative to the source.
-        reason: why, in the user's words, and what to do where something can be done.
+        name: path relative to the source, or name of the subject.
+        reason: why it is not used and, where possible, what to do.
     """
 
     name: str
@@ -23,12 +23,12 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A subject, or a session, that the data set names and that has no usable scan.
+    """A subject or session of the data set without a usable scan.
 
     Attributes:
-        subject: the name the data set gives it.
+        subject: its name in the data set.
         label: BIDS prefix that its results would have.
-        reason: why it is left out.
+        reason: why it has no usable scan.
     """
 
     subject: str
@@ -38,14 +38,14 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What a series was taken for, and why.
+    """The contrast that a DICOM series was recognised as.
 
     Attributes:
-        scan: the scan that it belongs to.
-        number: of the series.
-        description: what the scanner's operator called it.
-        images: how many.
-        taken_for: a contrast, or that it is not used.
+        scan: name of the scan that it belongs to.
+        number: series number.
+        description: series description.
+        images: number of images.
+        taken_for: a contrast, or ``not used``.
         reason: why.
     """
 
@@ -59,15 +59,15 @@ class Recognised:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The result of looking through a source.
+    """The result of a search for scans.
 
     Attributes:
-        scans: in the order of their paths; no two share a label.
-        skipped: what was left out.
-        layout: the layout that was used, which ``auto`` chose for itself.
-        recognised: what was made of each series, where headers decided.
-        chosen: whether ``scans`` are some of those that were found, and not all of them.
-        left_out: subjects without a usable scan, with the reason.
+        scans: in the order of their paths, with unique labels.
+        skipped: files, folders and subjects that are not used.
+        layout: name of the layout.
+        recognised: the recognised DICOM series.
+        chosen: whether ``scans`` is a selection of the scans that were found.
+        left_out: subjects without a usable scan.
     """
 
     scans: tuple[ScanFiles, ...]
@@ -78,7 +78,7 @@ class Found:
     left_out: tuple[LeftOut, ...] = ()
 
     def describe(self) -> str:
-        """One line for a person: how many scans, which contrasts, which masks.
+        """Return a one-line summary: number of scans, contrasts and masks.
 
         >>> from pathlib import Path
         >>> scan = ScanFiles(subject="a", contrasts={"t1": Path("a_T1.nii")}, layout="folder")

@@ -1,4 +1,4 @@
-"""One walk over a source: its files, and what could not be listed."""
+"""Recursive listing of a folder, with what could not be listed."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anomri.datasets.found import Skipped
+from anomri.datasets.search_results import Skipped
 from anomri.errors import DamagedFile, UsageError
-from anomri.files import read_json
+from anomri.files import DATASET_DESCRIPTION, PREPARED, read_json
 
 IMAGE_ENDINGS = (".nii", ".nii.gz")
 NOT_NIFTI = "not NIfTI: expected .nii or .nii.gz; convert it first, DICOM with dcm2niix"
-BROKEN_LINK = "the link leads nowhere; where git-annex or datalad keeps the data, fetch it first"
+BROKEN_LINK = "the link leads nowhere; if the data are in git-annex or datalad, fetch them first"
 LINK_LOOP = "the link leads back to itself or to a folder above it"
-OWN = "what anomri wrote itself; nothing in it is looked at again"
-DESCRIPTION, PREPARED = "dataset_description.json", "prepared.json"
+OWN = "a folder of anomri's own results, which are never read as scans"
 
 
 def is_image(path: Path) -> bool:
-    """Whether the name ends as a NIfTI file's does, in any case."""
+    """Whether a file has a NIfTI ending, in upper or lower case."""
     return path.name.lower().endswith(IMAGE_ENDINGS)
 
 
 def stem(path: Path) -> str:
-    """File name without its NIfTI ending.
+    """Return a file name without its NIfTI ending.
 
     >>> stem(Path("Subj16_FL.nii.gz"))
     'Subj16_FL'
@@ -39,7 +38,7 @@ def stem(path: Path) -> str:
 
 
 def readable(name: str) -> str:
-    r"""Return a name that can be written; bytes that are no UTF-8 are read as Windows' Latin.
+    r"""Return a printable name; bytes that are not UTF-8 are decoded as Windows-1252.
 
     >>> readable("M\udcfcller")
     'Müller'
@@ -53,16 +52,15 @@ def readable(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Every visible file under a source, listed once and sorted.
+    """All visible files of a source, sorted.
 
     Attributes:
-        root: the source, or the folder of a source that is a single file.
-        files: paths that begin with ``root``; hidden ones (``.name``, macOS ``._name``) are not
-            among them.
-        skipped: links that lead nowhere or in circles, folders that may not be read, and folders
-            of anomri's own results: a mask in them is no expert's, and a map is no scan.
-        single: whether the source is one file.
-        folders: every folder below ``root`` that could be listed, empty ones too.
+        root: the source, or the parent folder of a single file.
+        files: paths below ``root``, without hidden files (``.name``, macOS ``._name``).
+        skipped: broken and circular links, unreadable folders, and folders of anomri's own results,
+            whose masks and maps must not be taken for ground truth and scans.
+        single: whether the source is a single file.
+        folders: all folders below ``root`` that could be listed, including empty ones.
     """
 
     root: Path
@@ -73,10 +71,10 @@ class Tree:
 
     @classmethod
     def of(cls, source: Path) -> Tree:
-        """List ``source`` in one walk; of files only those that describe a folder are opened.
+        """List a source; only files that describe a folder are opened.
 
         Raises:
-            UsageError: there is no such file or folder.
+            UsageError: the file or folder does not exist.
         """
         source = Path(source)
         if source.name in {"", ".."}:
@@ -100,13 +98,13 @@ class Tree:
         )
 
     def images(self) -> tuple[Path, ...]:
-        """The NIfTI files."""
+        """Return the NIfTI files."""
         return tuple(path for path in self.files if is_image(path))
 
     def name(self, path: Path) -> str:
-        """``path`` relative to the source, with forward slashes; the source by its own name."""
-        own = self.root.name if path == self.root else path.relative_to(self.root).as_posix()
-        return readable(own)
+        """Return ``path`` relative to the source; for the source, its own name."""
+        name = self.root.name if path == self.root else path.relative_to(self.root).as_posix()
+        return readable(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +150,21 @@ def _visit(
         else:
             yield Skipped(name, BROKEN_LINK if entry.is_symlink() else "not a regular file")
     except OSError:
-        # A link that points at itself is the one thing `is_dir` raises for.
+        # `is_dir` raises for links that point to themselves only.
         yield Skipped(name, LINK_LOOP)
 
 
 def _is_own(folder: Path, names: Set[str]) -> bool:
-    """Whether anomri wrote a folder: detections say so as BIDS has it, prepared scans by a file."""
-    if PREPARED in names and "anomri_version" in _described(folder / PREPARED):
+    """Whether anomri wrote a folder of results or of prepared scans."""
+    if PREPARED in names and "anomri_version" in _read_object(folder / PREPARED):
         return True
-    makers = _described(folder / DESCRIPTION).get("GeneratedBy") if DESCRIPTION in names else None
-    entries = makers if isinstance(makers, list) else []
-    return any(isinstance(maker, dict) and maker.get("Name") == "anomri" for maker in entries)
+    description = _read_object(folder / DATASET_DESCRIPTION) if DATASET_DESCRIPTION in names else {}
+    tools = description.get("GeneratedBy")
+    entries = tools if isinstance(tools, list) else []
+    return any(isinstance(tool, dict) and tool.get("Name") == "anomri" for tool in entries)
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         return read_json(path, dict[str, Any], what="a JSON object")
     except (OSError, DamagedFile):

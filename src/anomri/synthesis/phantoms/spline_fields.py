@@ -1,4 +1,4 @@
-"""Smooth random fields: what makes one phantom differ from the next."""
+"""Smooth random fields from cubic B-splines."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from anomri.scan import Volume
 def smooth_field(rng: np.random.Generator, shape: tuple[int, int, int], *, knots: float) -> Volume:
     """Draw a field that is standard normal at every voxel and smooth between neighbours.
 
-    A cubic B-spline over a lattice of random coefficients, the free form of Rueckert et al. 1999
-    (IEEE TMI 18:712, eq. 1); each axis is one small matrix product.
+    A cubic B-spline over a lattice of random coefficients, the free-form deformation of Rueckert et
+    al. 1999 (IEEE TMI 18:712, eq. 1), evaluated as one matrix product per axis.
 
     Args:
-        rng: where the coefficients come from.
+        rng: random number generator.
         shape: voxels along I, J and K.
-        knots: distance between lattice points in voxels; the field varies over about this length.
+        knots: distance of lattice points in voxels, the length over which the field varies.
     """
     bases = [_basis(length, knots) for length in shape]
     field = rng.standard_normal([basis.shape[1] for basis in bases]).astype(np.float32)
