@@ -12,7 +12,7 @@ import pytest
 from anomri.datasets import Found
 from anomri.detector import load
 from anomri.errors import GridMismatch, UsageError
-from anomri.pipeline import Instead, evaluate, read_case
+from anomri.pipeline import Overrides, evaluate, read_case
 from anomri.preprocessing import prepare_scan, read_truth
 from anomri.recipe import Preparation
 from anomri.reporting import write_detection
@@ -67,7 +67,7 @@ def test_codes_of_0_are_a_lost_header_too(tmp_path: Path, labels: Labels) -> Non
 
 def test_unknown_words_are_refused() -> None:
     with pytest.raises(UsageError, match="auto, header, scan"):
-        Instead(mask_grid="voxels").of(load("intensity", device="cpu"))
+        Overrides(mask_grid="voxels").of(load("intensity", device="cpu"))
 
 
 def test_evaluation_keeps_it_out_of_the_mean(ball_scan: Scan, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_evaluation_keeps_it_out_of_the_mean(ball_scan: Scan, tmp_path: Path) ->
     beside = np.zeros_like(ball_scan.truth)
     beside[:3, :3, :3] = 1
     far = replace(files, truth=saved(beside, tmp_path / "far.nii.gz", ball_scan.grid.affine))
-    with pytest.raises(GridMismatch, match="beside it"):
+    with pytest.raises(GridMismatch, match="outside it"):
         read_case(tmp_path, far)
 
 

@@ -91,7 +91,7 @@ def test_a_second_run_does_nothing(work: Path) -> None:
 def test_another_threshold_is_another_result(work: Path) -> None:
     found = pipeline.find_scans(work / "phantoms")
     detector = pipeline.load_detector(
-        str(work / "run"), device="cpu", instead=pipeline.Instead(threshold="healthy")
+        str(work / "run"), device="cpu", overrides=pipeline.Overrides(threshold="healthy")
     )
     outcome = pipeline.detect(found, detector, work / "healthy")
     assert len(outcome.done) == 4
@@ -101,7 +101,7 @@ def test_another_threshold_is_another_result(work: Path) -> None:
 
 def test_an_unfitted_rule_says_what_to_do(work: Path) -> None:
     with pytest.raises(UsageError, match="anomri calibrate"):
-        pipeline.load_detector("intensity", instead=pipeline.Instead(threshold="labelled"))
+        pipeline.load_detector("intensity", overrides=pipeline.Overrides(threshold="labelled"))
     detector = pipeline.load_detector("intensity").with_detection(threshold="labelled")
     with pytest.raises(UsageError, match="anomri calibrate"):
         pipeline.detect(pipeline.find_scans(work / "phantoms"), detector, work / "none")
@@ -172,7 +172,7 @@ def test_no_output_names_the_folder_it_came_from(work: Path) -> None:
         assert str(work) not in path.read_text("utf-8")
 
 
-def test_the_python_door_gives_images_on_the_input_grid(work: Path) -> None:
+def test_detection_from_python_gives_images_on_the_input_grid(work: Path) -> None:
     path = next((work / "phantoms").glob("sub-*/*_flair.nii.gz"))
     image = nib.Nifti1Image.from_filename(path)
     model = anomri.load("intensity", device="cpu")

@@ -1,4 +1,4 @@
-"""Scans are looked at: maps, masks and tables."""
+"""Detection: maps, masks and tables of scans."""
 
 from __future__ import annotations
 
@@ -15,21 +15,17 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from anomri.batch import (
-    SERIAL,
-    WHOLE,
-    Executor,
+    DEFAULT,
+    Execution,
     Failures,
     Note,
     Outcome,
-    Progress,
-    Shard,
     by_label,
     failures_of,
     joint,
     known,
     left_out,
     locked,
-    no_progress,
     replace_all,
     replace_for,
     run_batch,
@@ -57,43 +53,41 @@ from anomri.scan import Scan, ScanFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instead:
-    """What is named in place of a recipe's own; empty words leave it as it is.
+class Overrides:
+    """Settings that replace those of a model's recipe; None keeps the recipe's.
 
     Attributes:
-        threshold: name of a threshold's rule.
-        decide: name of a decision.
-        blank_slices: name of a slice score below whose threshold slices are emptied.
-        space: ``native``, or ``template`` for results on the MNI152 grid beside the native ones.
-        brain: how the brain is found.
-        orientation: where the axes of files point whose headers do not say so.
-        mask_grid: where masks lie that have the scan's shape and another affine.
+        threshold: name of a threshold rule.
+        decide: name of a segmentation method.
+        blank_slices: name of a slice score; slices below its threshold are cleared.
+        space: ``native``, or ``template`` for results in MNI152 space as well.
+        brain: method of the brain extraction.
+        orientation: orientation of files whose header gives none, such as ``RAS``.
+        mask_grid: placement of masks with the scan's shape but another affine.
     """
 
-    threshold: str = ""
-    decide: str = ""
-    blank_slices: str = ""
-    space: str = ""
-    brain: str = ""
-    orientation: str = ""
-    mask_grid: str = ""
+    threshold: str | None = None
+    decide: str | None = None
+    blank_slices: str | None = None
+    space: str | None = None
+    brain: str | None = None
+    orientation: str | None = None
+    mask_grid: str | None = None
 
     def of(self, detector: Detector) -> Detector:
-        """Return the detector with what is named.
+        """Return the detector with these settings.
 
         Raises:
-            UsageError: there is no such space, rule or decision, or the rule has not been fitted.
+            UsageError: there is no such space, rule or method, or the rule has not been fitted.
         """
         self._check(detector)
-        if self.space not in ("", "native", "template"):
+        if self.space not in (None, "native", "template"):
             raise UsageError(
                 f"space '{self.space}': expected native or template. Next: choose one."
             )
         if self.threshold or self.decide or self.blank_slices:
             detector = detector.with_detection(
-                threshold=self.threshold or None,
-                decide=self.decide or None,
-                blank_slices=self.blank_slices or None,
+                threshold=self.threshold, decide=self.decide, blank_slices=self.blank_slices
             )
         if self.space == "template":
             detector = detector.in_template()
@@ -104,63 +98,70 @@ class Instead:
         return detector.with_brain(self.brain) if self.brain else detector
 
     def _check(self, detector: Detector) -> None:
-        """Refuse names before the first scan is read."""
+        """Raise for unknown names before the first scan is read."""
         if self.decide and self.decide not in SEGMENTATION_METHODS:
             raise UsageError(
-                f"decide '{self.decide}': expected one of {', '.join(SEGMENTATION_METHODS)}. "
-                "Next: choose one."
+                f"unknown segmentation method '{self.decide}': "
+                f"expected one of {', '.join(SEGMENTATION_METHODS)}. Next: choose one."
             )
         rules = (*SCAN_RULES, *detector.thresholds)
         if self.threshold and self.threshold not in rules:
             fitted = self.threshold in TO_BE_FITTED
+            problem = (
+                "threshold rule that has not been fitted" if fitted else "unknown threshold rule"
+            )
             step = "run `anomri calibrate` first, or choose another" if fitted else "choose one"
             raise UsageError(
-                f"{detector.recipe.name}: threshold '{self.threshold}': expected one of "
-                f"{', '.join(rules)}, got one that "
-                f"{'has not been fitted' if fitted else 'is none'}. Next: {step}."
+                f"{detector.recipe.name}: {problem} '{self.threshold}': "
+                f"expected one of {', '.join(rules)}. Next: {step}."
             )
 
 
-AS_WRITTEN = Instead()
+NO_OVERRIDES = Overrides()
 
-Origin = tuple[str, str, Instead]
+Origin = tuple[str, str, Overrides]
 
 log = logging.getLogger(__name__)
 
-# Which arguments made a detector: another process makes it again from them, and loads its weights
-# from their own file, in place of receiving them with every scan.
+# The arguments that a detector was loaded with: a worker loads it again with these, instead of
+# receiving the weights with every scan.
 _ORIGINS: WeakKeyDictionary[Detector, Origin] = WeakKeyDictionary()
 
 
-def load_detector(model: str, *, device: str = "auto", instead: Instead = AS_WRITTEN) -> Detector:
-    """Load a model, with what is named in place of the recipe's own.
+def load_detector(
+    model: str, *, device: str = "auto", overrides: Overrides = NO_OVERRIDES
+) -> Detector:
+    """Load a model, with settings that replace those of its recipe.
 
     Raises:
         UsageError: there is no such model, device or space.
     """
-    detector = instead.of(load(model, device=device))
-    home = str(Path(model).resolve()) if Path(model).is_dir() else model
-    _ORIGINS[detector] = (home, device, instead)
+    detector = overrides.of(load(model, device=device))
+    source = str(Path(model).resolve()) if Path(model).is_dir() else model
+    _ORIGINS[detector] = (source, device, overrides)
     return detector
 
 
 def with_brain_mask(found: Found, mask: Path) -> Found:
-    """Give the one scan of ``found`` a brain mask.
+    """Add a brain mask to the only scan found.
 
     Raises:
-        UsageError: there are several scans, so that the mask could belong to any.
+        UsageError: there is not exactly one scan.
     """
     if len(found.scans) != 1:
-        raise UsageError(f"{mask.name}: one mask for {len(found.scans)} scans; it fits one only")
+        raise UsageError(
+            f"{mask.name}: expected one scan for one brain mask, found {len(found.scans)}. "
+            "Next: choose a scan with --subjects."
+        )
     return replace(found, scans=(replace(found.scans[0], brain=mask),))
 
 
 @dataclass(frozen=True, slots=True)
 class DetectTask:
-    """What is done with one scan; travels to a worker.
+    """Detection in one scan; can be pickled for a worker.
 
     Attributes:
-        detector: looks at it.
+        detector: the model.
         out: folder of the results.
     """
 
@@ -168,14 +169,14 @@ class DetectTask:
     out: Path
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel without the weights, where they can be loaded there."""
+        """Pickle without the weights where the worker can load them."""
         origin = _ORIGINS.get(self.detector)
         if origin is None:
             return DetectTask, (self.detector, self.out)
         return DetectTaskFromSource, (origin, self.detector.fingerprint, self.out)
 
     def __call__(self, files: ScanFiles) -> bool:
-        """Look at a scan and write what was found; False where that was done before."""
+        """Detect anomalies and write the results; return False if that was done before."""
         before = _finished_before(self.out, files.label)
         source = _source(files, {} if before is None else before.provenance)
         key = source.key(self.detector)
@@ -196,7 +197,7 @@ class DetectTask:
         return True
 
     def _prepared(self, files: ScanFiles) -> Scan:
-        """Prepare a scan, without the expert's mask where that alone cannot be used."""
+        """Prepare a scan, without the expert mask if only that cannot be used."""
         try:
             return self.detector.prepare(files)
         except ScanError as error:
@@ -212,47 +213,42 @@ def detect(
     detector: Detector,
     out: Path,
     *,
-    progress: Progress = no_progress,
+    execution: Execution = DEFAULT,
     command: Sequence[str] = (),
-    executor: Executor = SERIAL,
-    shard: Shard = WHOLE,
 ) -> Outcome:
-    """Look at every scan, one in memory at a time, and write what was found below ``out``.
+    """Detect anomalies in every scan, one in memory at a time, and write the results.
 
     Args:
         found: the scans.
         detector: the model.
         out: folder of the results; several parts may write to it at the same time.
-        progress: shows progress.
-        command: what was typed, for ``run.json``.
-        executor: who looks.
-        shard: which of the scans.
+        execution: how to run the batch.
+        command: the command line, for ``run.json``.
     """
     remove_stale_drafts(out)
-    describe(out)  # before the first scan: a killed run must not be taken for scans either
+    describe(out)  # before the first scan: results of a killed run must not be read as scans
     try:
-        scans = shard.of(found.scans)
-        outcome = run_batch(scans, DetectTask(detector, out), progress, "detecting", executor)
-        outcome.left_out = left_out(shard.found(found).left_out)
+        outcome = run_batch(found, DetectTask(detector, out), execution, "detecting")
     finally:
         remove_stale_drafts(out)  # of workers that were killed
+    shard, scans = execution.shard, execution.shard.of(found.scans)
     failed = failures_of(scans, outcome) | by_label(outcome.left_out)
-    everybody = shard.whole and not found.chosen
+    complete = shard.whole and not found.chosen
     with joint(out, "detect", shard, {}, chosen=found.chosen or bool(failed)):
-        replace_for(out, known(out) if everybody else [files.label for files in scans], failed)
+        replace_for(out, known(out) if complete else [files.label for files in scans], failed)
         detection_tables(out)
     write_run(out, command, device=str(detector.device), **detector.provenance())
     return outcome
 
 
 def gather(found: Found | None, out: Path) -> Outcome:
-    """Write the tables of scans that were looked at one by one; name those without a result.
+    """Write the tables of scans that were processed one by one, and list those without a result.
 
     A finished scan counts whether or not its images can still be read.
 
     Args:
-        found: who belongs to the data set; None where its images are not there any more, so that
-            the results alone say it.
+        found: the scans of the data set; None if its images are no longer there, so that only the
+            results are known.
         out: folder of the results.
     """
     outcome = Outcome()
@@ -272,8 +268,8 @@ def gather(found: Found | None, out: Path) -> Outcome:
 
 
 def _expected(found: Found, before: Failures) -> Failures:
-    """Return what to say of each scan of a data set if it has no result."""
-    scans = {files.label: before.get(files.label) or _not_looked_at(files) for files in found.scans}
+    """Return the failure of each scan of a data set, if it has no result."""
+    scans = {files.label: before.get(files.label) or _no_result(files) for files in found.scans}
     return scans | by_label(left_out(found.left_out))
 
 
@@ -283,7 +279,7 @@ def detection_tables(out: Path, _: Sequence[Note] = ()) -> None:
 
 
 def _finished_before(out: Path, label: str) -> Record | None:
-    """Return a scan's result; None where it has none, or one that is damaged and made anew."""
+    """Return a scan's result; None if it has none, or a damaged one that is computed again."""
     try:
         return read_record(out, label)
     except DamagedFile as error:
@@ -291,20 +287,19 @@ def _finished_before(out: Path, label: str) -> Record | None:
         return None
 
 
-def _not_looked_at(files: ScanFiles) -> Failure:
-    step = "look at it, and see what is said"
+def _no_result(files: ScanFiles) -> Failure:
+    step = "run `anomri detect` on this scan"
     return Failure(files.subject, "", f"no result of {files.label}", step, label=files.label)
 
 
 @dataclass(frozen=True, slots=True)
 class DetectTaskFromSource:
-    """A :class:`DetectTask` in another process, which loads the model when it begins to look.
+    """A :class:`DetectTask` in another process, which loads the model for its first scan.
 
-    Not when it arrives: an error there would be one of joblib's, which says that work could not be
-    unpacked, and not why.
+    If unpickling loaded it, joblib would replace the message of an error by its own.
 
     Attributes:
-        origin: what made the detector.
+        origin: arguments that the detector was loaded with.
         fingerprint: of the model.
         out: folder of the results.
     """
@@ -314,15 +309,15 @@ class DetectTaskFromSource:
     out: Path
 
     def __call__(self, files: ScanFiles) -> bool:
-        """Look at a scan, as :class:`DetectTask` does.
+        """Detect anomalies in a scan, as :class:`DetectTask` does.
 
         Raises:
-            UsageError: the model is not there any more, or is another one.
+            UsageError: the model was removed or changed.
         """
         return DetectTask(self._detector(), self.out)(files)
 
     def _detector(self) -> Detector:
-        """Return the model; one stays loaded."""
+        """Return the model; the last one stays loaded."""
         if _kept(self.origin).fingerprint != self.fingerprint:
             _kept.cache_clear()
         detector = _kept(self.origin)
@@ -333,18 +328,18 @@ class DetectTaskFromSource:
 
 def _changed(origin: Origin) -> UsageError:
     return UsageError(
-        f"{Path(origin[0]).name}: the model was changed or removed while it was in use; what was "
-        "finished is kept. Next: put it back, or name another model, and run the command again."
+        f"{Path(origin[0]).name}: the model was changed or removed while in use; finished results "
+        "are kept. Next: restore it, or choose another model, and run the command again."
     )
 
 
 @lru_cache(maxsize=1)
 def _kept(origin: Origin) -> Detector:
-    model, device, instead = origin
-    # A folder's name could be a built-in one's, too.
+    model, device, overrides = origin
+    # A folder may have the name of a built-in model.
     if Path(model).is_absolute() and not Path(model).is_dir():
         raise _changed(origin)
-    return load_detector(model, device=device, instead=instead)
+    return load_detector(model, device=device, overrides=overrides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,9 +347,9 @@ class Source:
     """The files that a result was made from.
 
     Attributes:
-        stamp: of the file system, see :func:`anomri.files.unchanged_stamp`; None of the files was
-            touched where it is the same.
-        content: digest of their names and bytes; the result stands while it is the same.
+        stamp: of the file system, see :func:`anomri.files.unchanged_stamp`; if it is the same, no
+            file was modified.
+        content: digest of their names and bytes; the result is valid while it is the same.
     """
 
     stamp: str
@@ -362,7 +357,7 @@ class Source:
 
     @classmethod
     def of(cls, files: ScanFiles, before: Mapping[str, Any]) -> Source:
-        """Describe the files of a scan; they are read only where they may have changed.
+        """Return the digest of a scan's files; they are read only if they may have changed.
 
         Args:
             files: the scan.
@@ -372,18 +367,18 @@ class Source:
         stamp = unchanged_stamp(path for _, path in parts)
         if stamp and stamp == before.get("stamp") and before.get("content"):
             return cls(stamp, str(before["content"]))
-        # The names of slices do not say which contrast they are.
+        # The names of slices do not tell their contrast.
         roles = "\n".join(role for role, _ in parts)
         digest = content_digest(path for _, path in parts)
         return cls(stamp, hashlib.sha256(f"{roles}\n{digest}".encode()).hexdigest()[:16])
 
     @classmethod
     def unreadable(cls) -> Source:
-        """Return what equals no other: what is wrong with the files is said when they are used."""
+        """Return a source that equals no other; reading the scan will raise the error."""
         return cls("", uuid4().hex[:16])
 
     def key(self, detector: Detector) -> str:
-        """Hash what decides the result: these files, the model, and the program's version."""
+        """Hash everything that determines the result: files, model and version of anomri."""
         facts = [detector.fingerprint, version("anomri"), self.content]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
@@ -396,10 +391,10 @@ def _source(files: ScanFiles, before: Mapping[str, Any]) -> Source:
 
 
 def _parts(files: ScanFiles) -> Iterator[tuple[str, Path]]:
-    """Yield role and path of every file that a scan is made from."""
+    """Yield role and path of every file of a scan."""
     single = {name: path for name, path in files.contrasts.items() if name not in files.slices}
     for contrast, slices in files.slices.items():
         yield from ((contrast, path) for path in slices)
     for role, path in {**single, "brain": files.brain, "truth": files.truth}.items():
         inside = sorted(path.iterdir()) if path and path.is_dir() else [path]
-        yield from ((role, shard) for shard in inside if shard and shard.is_file())
+        yield from ((role, file) for file in inside if file and file.is_file())
