@@ -3,7 +3,7 @@
 from anomri.batch.executor import DASK, ENGINES, PROCESSES, SERIAL, Executor, WorkerLost
 from anomri.batch.failures import Failures, by_label, failures_of, known, replace_all, replace_for
 from anomri.batch.runner import (
-    DEFAULT,
+    DEFAULT_EXECUTION,
     Execution,
     Outcome,
     Progress,
@@ -15,7 +15,7 @@ from anomri.batch.shards import WHOLE, Note, Shard, all_there, finish, joint, lo
 
 __all__ = [
     "DASK",
-    "DEFAULT",
+    "DEFAULT_EXECUTION",
     "ENGINES",
     "PROCESSES",
     "SERIAL",

@@ -43,7 +43,7 @@ class Execution:
     progress: Progress = no_progress
 
 
-DEFAULT = Execution()
+DEFAULT_EXECUTION = Execution()
 
 
 @dataclass(slots=True)

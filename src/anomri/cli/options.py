@@ -61,6 +61,7 @@ class ModelOptions:
     """The model, and the device that it runs on."""
 
     PANEL: ClassVar = None
+
     model: Annotated[
         str, typer.Option("--model", "-m", metavar="MODEL", help="Run folder or built-in model.")
     ] = "default"

@@ -151,7 +151,7 @@ def report(
     *,
     scores: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder of the evaluation, if it is another one."),
+        typer.Option(metavar="FOLDER", help="Folder of the evaluation, if not the same."),
     ] = None,
 ) -> None:
     """Write an HTML report of a folder that anomri wrote."""

@@ -15,7 +15,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from anomri.batch import (
-    DEFAULT,
+    DEFAULT_EXECUTION,
     Execution,
     Failures,
     Note,
@@ -213,7 +213,7 @@ def detect(
     detector: Detector,
     out: Path,
     *,
-    execution: Execution = DEFAULT,
+    execution: Execution = DEFAULT_EXECUTION,
     command: Sequence[str] = (),
 ) -> Outcome:
     """Detect anomalies in every scan, one in memory at a time, and write the results.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from anomri.batch import DEFAULT, Execution, Note, Outcome, joint, known, run_batch
+from anomri.batch import DEFAULT_EXECUTION, Execution, Note, Outcome, joint, known, run_batch
 from anomri.datasets import Found
 from anomri.errors import DamagedFile, GridMismatch, ScanError, UsageError
 from anomri.evaluation import (
@@ -66,7 +66,7 @@ def evaluate(
     *,
     region: str | None = None,
     mask_grid: str = "auto",
-    execution: Execution = DEFAULT,
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> tuple[list[dict[str, Any]], Outcome]:
     """Compare detections with expert masks, on the scans' own grid.
 

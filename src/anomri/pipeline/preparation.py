@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from anomri.batch import DEFAULT, Execution, Note, Outcome, joint, run_batch
+from anomri.batch import DEFAULT_EXECUTION, Execution, Note, Outcome, joint, run_batch
 from anomri.datasets import Found, converted
 from anomri.errors import UsageError
 from anomri.files import remove_stale_drafts
@@ -36,7 +36,9 @@ class PrepareTask:
             return self.prepared.add(images)
 
 
-def prepare(found: Found, out: Path, *, recipe: Recipe, execution: Execution = DEFAULT) -> Outcome:
+def prepare(
+    found: Found, out: Path, *, recipe: Recipe, execution: Execution = DEFAULT_EXECUTION
+) -> Outcome:
     """Read, reorient, crop, resample and normalise every scan into ``out``, once."""
     remove_stale_drafts(out)
     prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts, recipe.optional)

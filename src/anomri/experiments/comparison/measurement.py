@@ -45,7 +45,7 @@ class DetectTask:
     test: ScanSet
     edges_ml: Sequence[float]
     out: Path
-    execution: batch.Execution = batch.DEFAULT
+    execution: batch.Execution = batch.DEFAULT_EXECUTION
 
     def lines(self) -> Iterator[Line]:
         """Detect, then yield a line per scan and region; a scan that fails has one with why."""
