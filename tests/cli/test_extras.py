@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
-# What has to import where an extra is installed. The messages without one stand beside the code:
-# tests/dicom (pydicom, dcm2niix), tests/pipeline/test_crew.py (distributed) and
-# tests/preprocessing/test_brain_hdbet.py (HD_BET).
+# The messages without an extra are tested next to the code: in tests/datasets/dicom (pydicom,
+# dcm2niix), tests/batch/test_executor.py (distributed) and tests/preprocessing/brain (HD_BET).
 MODULES = {"dicom": ("pydicom", "highdicom", "dcm2niix"), "dask": ("dask", "distributed")}
 LARGE = {"hdbet": ("HD_BET",)}  # nnU-Net and all it needs: not brought by the tests' extra
 

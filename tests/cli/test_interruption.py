@@ -98,7 +98,7 @@ def test_a_detection_that_was_killed_at_once_is_no_source_of_the_next_one(
 ) -> None:
     nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4)), tmp_path / "a_flair.nii")
     out = tmp_path / "a"
-    monkeypatch.setattr("anomri.pipeline.detection.each", interrupted)
+    monkeypatch.setattr("anomri.pipeline.detection.run_batch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pipeline.detect(find(tmp_path), load("intensity"), out)
     (out / "sub-a" / "anat").mkdir(parents=True)

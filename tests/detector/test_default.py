@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from anomri import load
-from anomri.cli.scan_commands import detect
+from anomri.cli.options import ModelOptions
 from anomri.detector import Detector
 from anomri.errors import ScanError
 from anomri.preprocessing import prepare_images
@@ -39,8 +39,7 @@ def patient(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_it_is_what_detect_uses() -> None:
-    assert detect.__defaults__ is not None
-    assert "default" in detect.__defaults__
+    assert ModelOptions().model == "default"
 
 
 def test_flair_alone_gives_a_mask_without_regions(patient: dict[str, Path]) -> None:

@@ -90,7 +90,7 @@ def test_evaluation_keeps_it_out_of_the_mean(ball_scan: Scan, tmp_path: Path) ->
     beside = np.zeros_like(ball_scan.truth)
     beside[:3, :3, :3] = 1
     far = replace(files, truth=saved(beside, tmp_path / "far.nii.gz", ball_scan.grid.affine))
-    with pytest.raises(GridMismatch, match="beside it"):
+    with pytest.raises(GridMismatch, match="outside it"):
         read_case(tmp_path, far)
 
 

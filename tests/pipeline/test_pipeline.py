@@ -172,7 +172,7 @@ def test_no_output_names_the_folder_it_came_from(work: Path) -> None:
         assert str(work) not in path.read_text("utf-8")
 
 
-def test_the_python_door_gives_images_on_the_input_grid(work: Path) -> None:
+def test_detection_from_python_gives_images_on_the_input_grid(work: Path) -> None:
     path = next((work / "phantoms").glob("sub-*/*_flair.nii.gz"))
     image = nib.Nifti1Image.from_filename(path)
     model = anomri.load("intensity", device="cpu")

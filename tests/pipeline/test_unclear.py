@@ -149,9 +149,9 @@ def test_calibration_and_training_refuse_to_guess(
     prepared.add(replace(files, **changes))  # type: ignore[arg-type]
     assert bool(prepared.unclear()) is refused
     if refused:
-        with pytest.raises(UsageError, match="who is healthy"):
+        with pytest.raises(UsageError, match="which subjects are healthy"):
             pipeline.calibrate("intensity", prepared.folder, tmp_path / "run")
-        with pytest.raises(UsageError, match="who is healthy"):
+        with pytest.raises(UsageError, match="which subjects are healthy"):
             pipeline.train(recipe, prepared.folder, tmp_path / "run")
         assert not (tmp_path / "run").exists()
         assert prepared.add(replace(files, healthy=True))  # the table was completed

@@ -1,15 +1,26 @@
-"""Batches of scans: worker processes, clusters, job arrays, and what failed."""
+"""Batches of scans: worker processes, clusters, job arrays and failures."""
 
-from anomri.batch.executor import ENGINES, PROCESSES, SERIAL, Executor, WorkerLost
+from anomri.batch.executor import DASK, ENGINES, PROCESSES, SERIAL, Executor, WorkerLost
 from anomri.batch.failures import Failures, by_label, known, replace_all, replace_for
-from anomri.batch.runner import Outcome, Progress, left_out, no_progress, run_batch
+from anomri.batch.runner import (
+    DEFAULT_EXECUTION,
+    Execution,
+    Outcome,
+    Progress,
+    left_out,
+    no_progress,
+    run_batch,
+)
 from anomri.batch.shards import WHOLE, Shard, ShardNote, all_there, finish, joint, locked
 
 __all__ = [
+    "DASK",
+    "DEFAULT_EXECUTION",
     "ENGINES",
     "PROCESSES",
     "SERIAL",
     "WHOLE",
+    "Execution",
     "Executor",
     "Failures",
     "Outcome",

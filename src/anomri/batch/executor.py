@@ -1,8 +1,8 @@
-"""Who does a batch: this process, several of this machine, or a cluster.
+"""Executors of a batch: this process, several processes of this machine, or a cluster.
 
-joblib's processes serve one machine: it hands out the scans one at a time, so that the memory of
-each worker stays that of one scan. More than one machine: see :mod:`anomri.batch.dask`. A job
-array needs neither: ``--part``.
+On one machine joblib starts the processes and submits one scan at a time, so that each worker needs
+the memory of one scan. For several machines see :mod:`anomri.batch.dask`. Job arrays need neither:
+they use ``--part``.
 """
 
 from __future__ import annotations
@@ -31,67 +31,73 @@ ENGINES = (PROCESSES, DASK)
 
 
 class WorkerLost(AnomriError):
-    """A worker process was killed before it could say anything."""
+    """A worker process was killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """How many work on a batch, and where.
+    """Worker processes of a batch, on this machine or on a cluster.
 
     Attributes:
-        workers: processes of this machine; 1 works in this very process.
+        workers: processes of this machine; 1 is this process itself.
         engine: ``processes`` or ``dask``.
-        scheduler: address of Dask's scheduler, such as ``tcp://node1:8786``.
+        scheduler: address of Dask's scheduler, such as ``tcp://node1:8786``; with ``dask`` only.
     """
 
     workers: int = 1
     engine: str = PROCESSES
-    scheduler: str = ""
+    scheduler: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Check the arguments.
 
         Raises:
-            UsageError: no workers, an unknown engine, or an engine without its address.
+            UsageError: no workers, an unknown engine, or ``dask`` without an address.
         """
         if self.workers < 1:
             raise UsageError(f"workers: expected 1 or more, got {self.workers}")
         if self.engine not in ENGINES:
             raise UsageError(f"engine '{self.engine}': expected one of {', '.join(ENGINES)}")
         if (self.engine == DASK) != bool(self.scheduler):
-            raise UsageError("the engine dask and the address of a scheduler belong together")
+            raise UsageError(
+                "expected the engine dask together with the address of a scheduler. "
+                "Next: add --scheduler, or use the engine processes."
+            )
 
     def run(
         self, work: Callable[[Item], Value], items: Sequence[Item]
     ) -> Generator[Value, None, None]:
-        """Yield what ``work`` makes of each item, in their order, whoever was faster.
+        """Yield ``work(item)`` for each item, in the order of the items.
 
         Raises:
-            WorkerLost: a worker was killed; those that live are stopped.
+            WorkerLost: a worker was killed; the others are stopped.
         """
         if self.engine == PROCESSES and self.workers == 1:
             yield from map(work, items)
             return
         packed: _Packed[Item, Value] = _Packed(cloudpickle.dumps(work))
         with _worker_losses():
-            if self.engine == DASK:
+            if self.scheduler:
                 yield from on_cluster(packed, items, self.scheduler)
             else:
-                yield from self._here(packed, items)
+                yield from self._in_processes(packed, items)
 
-    def _here(
+    def _in_processes(
         self, work: Callable[[Item], Value], items: Sequence[Item]
     ) -> Generator[Value, None, None]:
         threads = fair_share(self.workers)
-        # A worker that is idle or starting must notice, too, that its parent is gone.
-        watch: dict[str, Any] = {"initializer": exit_with_parent, "initargs": (os.getpid(),)}
-        with joblib.parallel_config("loky", inner_max_num_threads=threads, **watch):
-            # One item at a time and few in advance: memory stays flat, the bar moves.
+        # Idle and starting workers, too, must notice that their parent has ended.
+        initialisation: dict[str, Any] = {
+            "initializer": exit_with_parent,
+            "initargs": (os.getpid(),),
+        }
+        with joblib.parallel_config("loky", inner_max_num_threads=threads, **initialisation):
+            # One item at a time and few in advance, for constant memory and steady progress.
             parallel = joblib.Parallel(
                 self.workers, batch_size=1, max_nbytes=None, return_as="generator"
             )
             with signals_blocked():
-                results = parallel(joblib.delayed(_do)(work, item, threads) for item in items)
+                results = parallel(joblib.delayed(_run_item)(work, item, threads) for item in items)
             try:
                 yield from results
             finally:
@@ -102,14 +108,14 @@ SERIAL = Executor()
 
 
 def fair_share(workers: int) -> int:
-    """Return the threads of each of ``workers`` processes: the cores divided, at least one."""
+    """Return the number of threads for each of ``workers`` processes: at least one."""
     share: int = max(1, joblib.cpu_count() // workers)
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(share, int(asked)) if asked.isdigit() and int(asked) > 0 else share
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(limit)) if limit.isdigit() and int(limit) > 0 else share
 
 
-def _do(work: Callable[[Item], Value], item: Item, threads: int) -> Value:
-    """Work on one item in a worker process, with its share of the threads."""
+def _run_item(work: Callable[[Item], Value], item: Item, threads: int) -> Value:
+    """Process one item in a worker process, with its share of the threads."""
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)  # read on first use
     torch.set_num_threads(threads)
     return work(item)
@@ -141,14 +147,14 @@ def _worker_losses() -> Iterator[None]:
     try:
         yield
     except TerminatedWorkerError as error:
-        # Its base class also means work that cannot be pickled: a fault of ours, no lost worker.
+        # Not its base class, which is also raised for tasks that cannot be pickled.
         raise _lost("a worker process") from error
     except ClusterWorkerLost as error:
         raise _lost("a worker of the cluster") from error
 
 
-def _lost(who: str) -> WorkerLost:
+def _lost(worker: str) -> WorkerLost:
     return WorkerLost(
-        f"{who} was killed while it had a scan, perhaps for want of memory; what was finished is "
-        "kept. Next: run the same command again, with fewer --workers if it happens again."
+        f"{worker} was killed while processing a scan, possibly out of memory; finished results "
+        "are kept. Next: run the same command again, with fewer --workers if it happens again."
     )

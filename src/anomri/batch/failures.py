@@ -1,7 +1,7 @@
-"""Which scans of a folder of results failed, and why; kept by scan.
+"""Failures of a folder of results, one file per scan.
 
-Jobs of an array and jobs of single participants write to one folder, at the same time. Each scan
-has a file of its own, so that no job loses what another one saw.
+Jobs of an array and jobs of single participants write to one folder at the same time. A file per
+scan ensures that no job overwrites the failures of another.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def by_label(failures: Iterable[Failure]) -> Failures:
 
 
 def known(folder: Path) -> Failures:
-    """Return the failures that are known in the folder, in the order of their labels.
+    """Return the failures recorded in a folder, in the order of their labels.
 
-    A note that cannot be read back is itself the reason that is given.
+    For a file that cannot be read this is itself the reason of the failure.
     """
     found = {}
     for file in sorted((folder / NOTES / FOLDER).glob("*.json")):
-        with suppress(FileNotFoundError):  # another job may just have finished this scan
+        with suppress(FileNotFoundError):  # another job may have just finished this scan
             found[file.stem] = _read(file)
     return found
 
@@ -50,7 +50,13 @@ def _read(file: Path) -> Failure:
 
 
 def replace_for(folder: Path, labels: Iterable[str], failures: Mapping[str, Failure]) -> None:
-    """Forget what is known of some scans, and keep their failures."""
+    """Replace the failures of some scans.
+
+    Args:
+        folder: of the results.
+        labels: of scans whose earlier failures are removed.
+        failures: of these scans, by label.
+    """
     place = folder / NOTES / FOLDER
     for label in set(labels) - set(failures):
         (place / f"{label}.json").unlink(missing_ok=True)
@@ -61,5 +67,5 @@ def replace_for(folder: Path, labels: Iterable[str], failures: Mapping[str, Fail
 
 
 def replace_all(folder: Path, failures: Mapping[str, Failure]) -> None:
-    """Forget all that is known, and keep these failures."""
+    """Replace all failures of a folder."""
     replace_for(folder, known(folder), failures)

@@ -1,4 +1,4 @@
-"""A batch of scans: one piece of work for each, and what became of it."""
+"""Batches of scans: one task per scan, and the outcome."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from anomri.batch.executor import SERIAL, Executor
-from anomri.datasets import LeftOut
+from anomri.batch.shards import WHOLE, Shard
+from anomri.datasets import Found, LeftOut
 from anomri.errors import AnomriError, DamagedFile, DiskFull, ScanError
 from anomri.files import DISK_FULL
 from anomri.reporting import LEFT_OUT, Failure
@@ -23,22 +24,40 @@ log = logging.getLogger(__name__)
 
 
 def no_progress(items: Sequence[Item], _: str) -> Iterable[Item]:
-    """Go through ``items`` without showing progress."""
+    """Return ``items``; no progress is shown."""
     return items
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How to run a batch.
+
+    Attributes:
+        executor: worker processes.
+        shard: part of the scans to process.
+        progress: shows progress; called with the items and a description.
+    """
+
+    executor: Executor = SERIAL
+    shard: Shard = WHOLE
+    progress: Progress = no_progress
+
+
+DEFAULT_EXECUTION = Execution()
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a batch.
+    """Outcome of a batch.
 
     Attributes:
-        done: labels finished now.
-        unchanged: labels that were finished before.
+        done: labels of scans finished now.
+        unchanged: labels of scans finished before.
         failures: one entry per scan that could not be used.
-        values: what the work returned, one per label in ``done``.
+        values: return values of the task, one per label in ``done``.
         exit_codes: of the failures.
-        left_out: subjects that the data set names and that have no usable scan.
-        not_detected: scans to be evaluated that nobody has looked at; no failure.
+        left_out: subjects of the data set without a usable scan.
+        not_detected: scans to evaluate that were not processed; these are not failures.
     """
 
     done: list[str] = field(default_factory=list)
@@ -51,7 +70,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0 when all is well; 5 when gates alone refused scans; 3 when others are missing too."""
+        """0: success; 5: quality checks refused scans; 3: other scans failed or were left out."""
         if self.left_out:
             return 3
         if not self.failures:
@@ -59,7 +78,7 @@ class Outcome:
         return 5 if self.exit_codes == {5} else 3
 
     def add(self, label: str, value: Any) -> None:
-        """Note what an :class:`GuardedTask` made of a scan."""
+        """Add the return value of a :class:`GuardedTask`."""
         if isinstance(value, tuple) and isinstance(value[0], Failure):
             self.failures.append(value[0])
             self.exit_codes.add(value[1])
@@ -72,24 +91,24 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class GuardedTask:
-    """One scan's piece of work, done where the scan was looked at; an error costs that scan.
+    """A task whose errors are failures of their scan, and do not end the batch.
 
     Attributes:
-        work: returns False where nothing had to be done, and otherwise anything else.
+        task: returns False for a scan that was finished before.
     """
 
-    work: Callable[[ScanFiles], Any]
+    task: Callable[[ScanFiles], Any]
 
     def __call__(self, files: ScanFiles) -> Any:
-        """Do the work; return what it returns, or the failure with its exit code."""
+        """Return the value of the task, or the failure with its exit code."""
         try:
-            return self.work(files)
-        except (ScanError, DamagedFile) as error:  # a damaged file: what anomri wrote before
+            return self.task(files)
+        except (ScanError, DamagedFile) as error:  # a damaged file: an earlier result
             code = error.exit_code if isinstance(error, ScanError) else ScanError.exit_code
             return Failure.of(error, subject=files.subject, label=files.label), code
         except AnomriError:
-            raise  # what holds for all scans, such as a package that is missing
-        # A library may raise anything at a scan that nobody has met yet.
+            raise  # concerns all scans, such as a missing package
+        # For an unusual scan a library may raise anything.
         except Exception as error:
             if isinstance(error, OSError) and error.errno in DISK_FULL:
                 raise DiskFull(_place(error), error.strerror or "") from error
@@ -98,37 +117,41 @@ class GuardedTask:
 
 
 def run_batch(
-    items: Sequence[ScanFiles],
-    work: Callable[[ScanFiles], Any],
-    progress: Progress,
-    what: str,
-    executor: Executor = SERIAL,
+    found: Found, task: Callable[[ScanFiles], Any], execution: Execution, description: str
 ) -> Outcome:
-    """Do ``work`` for each scan; an error costs that scan and no other."""
-    outcome = Outcome()
-    # Closed whatever happens, so that no worker outlives an interrupted batch.
-    with closing(executor.run(GuardedTask(work), items)) as results:
-        for files in progress(items, what):
+    """Run a task for each scan of this shard; an error affects its own scan only.
+
+    Args:
+        found: all scans.
+        task: pickled and sent to the workers.
+        execution: how to run the batch.
+        description: of the progress, such as ``detecting``.
+    """
+    found, outcome = execution.shard.found(found), Outcome()
+    # Closed in any case, so that no worker outlives an interrupted batch.
+    with closing(execution.executor.run(GuardedTask(task), found.scans)) as results:
+        for files in execution.progress(found.scans, description):
             outcome.add(files.label, next(results))
+    outcome.left_out = left_out(found.left_out)
     return outcome
 
 
 def _place(error: OSError) -> str:
-    return str(error.filename2 or error.filename or "the disk, perhaps that of temporary files")
+    return str(error.filename2 or error.filename or "the disk, possibly that of temporary files")
 
 
 def left_out(subjects: Iterable[LeftOut]) -> list[Failure]:
-    """Return the rows of subjects that the data set names and that have no usable scan."""
-    step = "mend what is named, or take the subject out of the data set"
+    """Return the table rows of subjects without a usable scan."""
+    step = "correct the files named, or remove the subject from the data set"
     return [
         Failure(
-            subject=item.subject,
-            label=item.label,
-            reason=item.reason,
+            subject=subject.subject,
+            label=subject.label,
+            reason=subject.reason,
             next_step=step,
             status=LEFT_OUT,
         )
-        for item in subjects
+        for subject in subjects
     ]
 
 
@@ -143,7 +166,7 @@ def _unexpected(files: ScanFiles, error: Exception) -> Failure:
 
 
 def _without_folders(text: str) -> str:
-    r"""Leave of each path in a message its last part: the rest is private to the machine.
+    r"""Shorten each path in a message to its last part: the folders are private.
 
     >>> _without_folders("[Errno 28] No space left on device: '/home/ada/my scans/a.nii'")
     "[Errno 28] No space left on device: 'a.nii'"

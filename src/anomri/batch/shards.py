@@ -1,9 +1,9 @@
-"""One cohort in the jobs of an array: which scans are whose, and tables that all of them share.
+"""Shards of a cohort for job arrays: the scans of each, and the tables that they share.
 
-Every job gets ``--part i/n`` and writes to the same folder. A scan's files are its own; tables are
-everybody's: each part leaves a note of what only it knows in ``.parts/`` and, one at a time behind
-a lock, writes the tables from all that was left there. So they are whole when the last part has
-finished, whichever that is. Jobs for chosen scans share the lock and leave no note.
+Every job gets ``--part i/n`` and writes to the same folder. Each scan has its own files, but the
+tables are shared: each part leaves a note of its results in ``.parts/`` and then, holding a lock,
+writes the tables from all notes. The tables are complete when the last part has finished, whichever
+that is. Jobs for selected scans use the lock but leave no note.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Anything(BaseModel):
 
 
 class _Measured(_Anything):
-    """What was measured of one scan."""
+    """Measures of one scan."""
 
     place: int
     row: dict[str, Any]
@@ -55,7 +55,7 @@ class _Prepared(BaseModel):
 
 
 NOTE_KINDS: Mapping[str, type[BaseModel]] = {"evaluate": _Evaluated, "prepare": _Prepared}
-"""What the note of a work must hold; of other works it is read by nobody."""
+"""Schema of each command's notes; the notes of other commands are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Shard:
     """Part ``number`` of ``count``, counted from 1.
 
     Attributes:
-        number: which of the parts.
-        count: how many there are.
+        number: of this part.
+        count: of all parts.
     """
 
     number: int = 1
@@ -75,10 +75,10 @@ class Shard:
         """Read ``i/n``.
 
         >>> Shard.parse("2/8")
-        Part(number=2, count=8)
+        Shard(number=2, count=8)
 
         Raises:
-            UsageError: it is nothing of the kind, or ``i`` is not within 1 to ``n``.
+            UsageError: the text has another form, or ``i`` is not within 1 to ``n``.
         """
         match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
@@ -87,21 +87,20 @@ class Shard:
 
     @property
     def whole(self) -> bool:
-        """Whether this part is all there is."""
+        """Whether this is the only part."""
         return self.count == 1
 
     def of(self, scans: Sequence[ScanFiles]) -> tuple[ScanFiles, ...]:
         """Return this part's scans: every n-th by label, whatever the order of the listing."""
-        return self._share(scans)
+        return self._select(scans)
 
-    def _share(self, items: Sequence[Labelled]) -> tuple[Labelled, ...]:
-        labels = sorted(item.label for item in items)[self.number - 1 :: self.count]
-        mine = frozenset(labels)
-        return tuple(item for item in items if item.label in mine)
+    def _select(self, items: Sequence[Labelled]) -> tuple[Labelled, ...]:
+        labels = set(sorted(item.label for item in items)[self.number - 1 :: self.count])
+        return tuple(item for item in items if item.label in labels)
 
     def found(self, found: Found) -> Found:
-        """Return what was found, with this part's scans alone."""
-        left_out = self._share(found.left_out)
+        """Return the scans found, restricted to this part."""
+        left_out = self._select(found.left_out)
         return replace(found, scans=self.of(found.scans), left_out=left_out)
 
 
@@ -112,14 +111,14 @@ WHOLE = Shard()
 def joint(
     folder: Path, work: str, shard: Shard, note: ShardNote, *, chosen: bool = False
 ) -> Iterator[list[ShardNote]]:
-    """Leave a part's note and yield all parts' notes, while no other job writes tables.
+    """Leave a part's note and yield the notes of all parts; no other job writes tables meanwhile.
 
     Args:
         folder: that the parts write to.
-        work: what was done, such as ``detect``; a folder holds the notes of several.
-        shard: whose note it is; the whole supersedes the notes of parts, and leaves none.
-        note: what JSON can hold.
-        chosen: the job looks at some scans only, and may meet others of its kind.
+        work: name of the command, such as ``detect``; a folder holds the notes of several.
+        shard: of the note; the whole replaces the notes of parts, and leaves none.
+        note: serialisable as JSON.
+        chosen: the job processes selected scans, and others like it may run at the same time.
     """
     if shard.whole and not chosen and not (folder / NOTES).is_dir():
         yield [note]
@@ -134,12 +133,12 @@ def joint(
 
 
 def all_there(folder: Path, work: str, shard: Shard) -> bool:
-    """Whether every part has left its note."""
+    """Whether all parts have left their notes."""
     return shard.whole or len(notes(folder, work)) == shard.count
 
 
 def notes(folder: Path, work: str) -> list[ShardNote]:
-    """Return the notes that parts have left of a work, by number."""
+    """Return the notes that parts have left of a command, by number."""
     kind = NOTE_KINDS.get(work, _Anything)
     step = "delete it and run this part again"
     return [
@@ -149,13 +148,13 @@ def notes(folder: Path, work: str) -> list[ShardNote]:
 
 
 def finish(folder: Path, writers: Mapping[str, Callable[[Path, list[ShardNote]], object]]) -> None:
-    """Write the tables of every work that parts have left notes of; nothing where none did."""
+    """Write the tables of each command that parts have left notes of."""
     if not (folder / NOTES).is_dir():
         return
     with locked(folder):
         for work, write in writers.items():
-            if held := notes(folder, work):
-                write(folder, held)
+            if left := notes(folder, work):
+                write(folder, left)
 
 
 def _paths(folder: Path, work: str) -> list[Path]:
@@ -174,7 +173,7 @@ def _forget_other_counts(folder: Path, work: str, shard: Shard) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Let one job at a time write what all of them share."""
+    """Hold the lock of the tables that jobs share."""
     (folder / NOTES).mkdir(parents=True, exist_ok=True)
     with FileLock(folder / NOTES / LOCK):
         yield

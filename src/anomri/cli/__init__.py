@@ -1,6 +1,6 @@
-"""What a user types. One command is one call of :mod:`anomri.pipeline`; nothing is decided here.
+"""The command line.
 
-This module imports nothing that takes time, so that a signal is answered from the first moment on.
+This module imports only what loads quickly, so that signals are handled from the start.
 """
 
 from __future__ import annotations

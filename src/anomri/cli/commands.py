@@ -1,4 +1,4 @@
-"""What a user types. One command is one call of :mod:`anomri.pipeline`; nothing is decided here."""
+"""The command line; each command is one call of :mod:`anomri.pipeline` or `anomri.experiments`."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from typing import Annotated, NoReturn
 import typer
 from rich.logging import RichHandler
 
-from anomri.cli import model_commands, scan_commands
+from anomri.cli import experiment_commands, model_commands, scan_commands
+from anomri.cli.option_objects import GroupedHelp, expand_options
 from anomri.cli.signals import INTERRUPTED, STOPPED
 from anomri.cli.terminal import console
 from anomri.errors import AnomriError, DiskFull, NotWritable
 from anomri.files import DEFAULT_LIMIT_GB, DISK_FULL, LIMIT_VARIABLE, limit_bytes
 
-# What a path can do wrong, and its user can mend; a full disk is nobody's usage error.
+# Errors of a path that the user can correct; a full disk is not a usage error.
 WRONG_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 NOTICE = "For research only; not a medical device."
 EXIT_CODES = (
-    "Exit codes: 0 all is well, 1 something else failed (a full disk, a killed worker), 2 wrong "
-    "usage or a folder that cannot be written to, 3 some scans failed, 4 a package or download is "
-    "missing, 5 a quality gate refused, 130 stopped by Ctrl-C or SIGTERM. After a stop, a kill or "
-    "a full disk, run the same command again: it goes on."
+    "Exit codes: 0 success, 1 other failure (full disk, killed worker), 2 wrong usage or a folder "
+    "that cannot be written to, 3 some scans failed, 4 a package or a download is missing, 5 "
+    "quality checks refused scans, 130 stopped by Ctrl-C or SIGTERM. To resume after an "
+    "interruption, run the same command again."
 )
 
 app = typer.Typer(
     name="anomri",
-    help=f"Finds what does not look healthy in a brain MRI. {NOTICE}",
+    help=f"Detects anomalies in brain MRI. {NOTICE}",
     epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
@@ -48,14 +49,16 @@ for command in (
     scan_commands.evaluate,
     scan_commands.report,
     scan_commands.view,
-    model_commands.reproduce,
-    model_commands.compare,
+    experiment_commands.reproduce,
+    experiment_commands.compare,
     scan_commands.demo,
-    model_commands.models,
+    experiment_commands.models,
 ):
-    app.command()(command)
-# Labels may follow one option in a row, as the convention of BIDS Apps has it.
-app.command("bids-app", context_settings={"allow_extra_args": True})(scan_commands.bids_app)
+    app.command(cls=GroupedHelp)(expand_options(command))
+# BIDS Apps take several labels after one option.
+app.command("bids-app", cls=GroupedHelp, context_settings={"allow_extra_args": True})(
+    expand_options(scan_commands.bids_app)
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -66,12 +69,13 @@ def start(
         float | None,
         typer.Option(
             "--max-image-gb",
+            metavar="GB",
             envvar=LIMIT_VARIABLE,
-            help=f"Memory that one image may take, in GB; {DEFAULT_LIMIT_GB:g} if left out.",
+            help=f"Memory that one image may take, in GB; {DEFAULT_LIMIT_GB:g} if omitted.",
         ),
     ] = None,
 ) -> None:
-    """Set up what every command shares."""
+    """Set up logging and the memory limit."""
     level = logging.DEBUG if verbose else logging.WARNING
     handler = RichHandler(console=console, show_path=False, show_time=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
@@ -85,9 +89,9 @@ def start(
 
 
 def run() -> None:
-    """Run a command; errors meant for people end it with their own exit code.
+    """Run a command; errors of anomri end it with a message and their exit code.
 
-    A polite kill, as job schedulers send it, is an interruption: what is half written goes.
+    SIGTERM, as job schedulers send it, is an interruption: half-written files are removed.
     """
     try:
         app()
@@ -100,7 +104,7 @@ def run() -> None:
             raise
         _fail(NotWritable(_name(error), error.strerror or ""))
     except (KeyboardInterrupt, SystemExit) as end:
-        # Typer turns an interruption into an exit of its own, without a word.
+        # Typer turns an interruption into an exit without a message.
         if isinstance(end, SystemExit) and end.code != INTERRUPTED:
             raise
         console.print(STOPPED)
@@ -113,5 +117,5 @@ def _fail(error: AnomriError) -> NoReturn:
 
 
 def _name(error: OSError) -> str:
-    # A rename has two: of the draft, which the user never named, and of what it was to become.
+    # A rename has two names; the first is a draft's, which the user does not know.
     return str(error.filename2 or error.filename or "the disk")

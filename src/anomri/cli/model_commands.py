@@ -1,159 +1,136 @@
-"""Commands that make a model: prepare, train, calibrate, reproduce; and list what there is."""
+"""Commands that make a model: prepare, train, train-lesions, calibrate."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
-from anomri import batch, pipeline
+from anomri import pipeline
 from anomri.cli.options import (
-    Brain,
     Contrasts,
+    Data,
     Device,
-    DryRun,
-    Engine,
-    Layout,
-    MaskGrid,
-    Orientation,
+    ExecutionOptions,
     Out,
-    OutOrNone,
-    ParticipantLabel,
-    Scheduler,
-    SeriesChoice,
-    Shard,
+    OutputOptions,
+    PreparationOverrides,
+    ScanSelection,
     Source,
-    Split,
-    SplitFile,
-    Subjects,
-    Workers,
-    choices,
-    chosen_subjects,
-    executor_of,
-    needed,
+    TrainingOptions,
     with_contrasts,
-    words,
 )
-from anomri.cli.terminal import finish, healthy_volume, progress, show
+from anomri.cli.terminal import finish, progress, show_scans, show_thresholds
 from anomri.detector import recipe_to_prepare
 from anomri.errors import UsageError
-from anomri.experiments import (
-    LesionTrainingSchedule,
-    catalogue,
-    comparison,
-    pretraining,
-    reproduction,
-)
-from anomri.files import SPLITS
-from anomri.recipe import Overrides, Recipe, builtin_names
+from anomri.experiments import LesionTrainingSchedule, pretraining
+from anomri.recipe import Recipe
+
+STEPS = LesionTrainingSchedule().steps
 
 
 def prepare(
     source: Source,
-    out: OutOrNone = None,
-    recipe: Annotated[str, typer.Option(help="Whose preparation: a file or a name.")] = "intensity",
-    contrasts: Contrasts = "",
-    brain: Brain = "",
-    orientation: Orientation = "",
-    mask_grid: MaskGrid = "auto",
-    layout: Layout = "auto",
-    series: SeriesChoice = None,
-    subjects: Subjects = "",
-    participant_label: ParticipantLabel = None,
-    split_file: SplitFile = None,
-    split: Split = "",
-    workers: Workers = 1,
-    part: Shard = "1/1",
-    engine: Engine = batch.PROCESSES,
-    scheduler: Scheduler = "",
-    dry_run: DryRun = False,
+    *,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="RECIPE",
+            help="Recipe whose preprocessing to use: a file or a built-in name.",
+        ),
+    ] = "intensity",
+    contrasts: Contrasts = None,
+    output: OutputOptions,
+    scans: ScanSelection,
+    overrides: PreparationOverrides,
+    execution: ExecutionOptions,
 ) -> None:
-    """Read, orient, crop, resample and scale scans into a folder that training reads from."""
-    executor, mine = executor_of(workers, engine, scheduler), batch.Shard.parse(part)
-    found = pipeline.find_scans(
-        source,
-        layout=layout,
-        selection=chosen_subjects(subjects, split_file, split, participant_label, usual="train"),
-        series=choices(series),
-    )
+    """Prepare scans for training and calibration.
+
+    Reads, reorients, crops, resamples and normalises each scan once, into a folder that
+    `anomri train` and `anomri calibrate` read.
+    """
+    batch = execution.execution()
+    found = scans.find(source)
     chosen = with_contrasts(recipe_to_prepare(recipe), contrasts)
-    show(mine.found(found), contrasts=chosen.contrasts, optional=chosen.optional)
-    if not dry_run:
-        out = needed(out, source)
-        overrides = Overrides(brain=brain, orientation=orientation, mask_grid=mask_grid)
-        chosen = overrides.applied(chosen)
-        outcome = pipeline.prepare(
-            found, out, recipe=chosen, progress=progress, executor=executor, shard=mine
-        )
-        finish(outcome, out)
+    show_scans(batch.shard.found(found), contrasts=chosen.contrasts, optional=chosen.optional)
+    if output.dry_run:
+        return
+    out = output.folder(source)
+    outcome = pipeline.prepare(found, out, recipe=overrides.apply(chosen), execution=batch)
+    finish(outcome, out)
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe file.")],
-    data: Annotated[Path, typer.Option(help="Folder written by `anomri prepare`.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file.")],
+    *,
+    data: Data,
     out: Out,
-    contrasts: Contrasts = "",
-    device: Device = "auto",
-    processes: Annotated[
-        int, typer.Option(help="Processes that train together, each with a device of its own.")
-    ] = 1,
-    workers: Annotated[int, typer.Option(help="Processes that read images.")] = 0,
-    precision: Annotated[
-        str, typer.Option(help="float32, bfloat16, or auto: bfloat16 where the device has it.")
-    ] = "auto",
-    max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
+    contrasts: Contrasts = None,
+    machine: TrainingOptions,
 ) -> None:
-    """Train a model on prepared scans, healthy or labelled; resumes where it was stopped."""
+    """Train a model on prepared scans.
+
+    The scans are healthy or labelled, as the recipe requires. If training was interrupted, the
+    same command resumes it.
+    """
     chosen = with_contrasts(Recipe.load(recipe), contrasts)
-    run = pipeline.train(
-        chosen,
-        data,
-        out,
-        device=device,
-        processes=processes,
-        workers=workers,
-        precision=precision,
-        max_steps=max_steps,
-        progress=True,
-    )
-    typer.echo(run)
-
-
-Heads = Annotated[
-    Path, typer.Argument(help="Folder with t1/ and dlmuse_seg/, as IXI's.", exists=True)
-]
+    typer.echo(pipeline.train(chosen, data, out, **asdict(machine), progress=True))
 
 
 def train_lesions(
-    heads: Heads,
+    heads: Annotated[
+        Path,
+        typer.Argument(
+            metavar="HEADS", help="Folder with t1/ and dlmuse_seg/, such as IXI's.", exists=True
+        ),
+    ],
+    *,
     out: Out,
     steps: Annotated[
-        int, typer.Option(help="Steps of two patients each.")
-    ] = LesionTrainingSchedule().steps,
-    workers: Annotated[int, typer.Option(help="Processes that draw patients.")] = 1,
+        int, typer.Option(metavar="N", help="Training steps, of two patients each.")
+    ] = STEPS,
+    workers: Annotated[
+        int, typer.Option(metavar="N", help="Processes that synthesise patients.")
+    ] = 1,
 ) -> None:
-    """Train the network that finds lesions, on patients drawn at random; resumes likewise."""
+    """Train the lesion network on synthetic patients.
+
+    If training was interrupted, the same command resumes it.
+    """
     schedule = LesionTrainingSchedule(steps=steps)
     typer.echo(pretraining.train_lesions(heads, out, schedule, workers=workers, progress=progress))
 
 
 def calibrate(
-    model: Annotated[str, typer.Argument(help="Run folder, or a built-in name.")],
-    data: Annotated[Path, typer.Option(help="Folder written by `anomri prepare`.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder to write.")] = None,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Run folder or built-in model.")],
+    *,
+    data: Data,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Run folder to write; that of MODEL if omitted."
+        ),
+    ] = None,
     false_positive_ml: Annotated[
-        float, typer.Option(help="False-positive volume allowed per healthy scan, in ml.")
+        float,
+        typer.Option(
+            "--false-positive-ml",
+            metavar="ML",
+            help="False-positive volume to allow per healthy scan, in ml.",
+        ),
     ] = 5.0,
     device: Device = "auto",
 ) -> None:
-    """Fit thresholds on scans that the model has not been judged on."""
+    """Fit a model's thresholds on prepared scans.
+
+    Use scans that the model is not evaluated on.
+    """
     if out is None and not Path(model).is_dir():
-        raise UsageError(f"{model}: built-in models are read-only. Next: give a folder with -o.")
-    fitted = pipeline.calibrate(
+        raise UsageError(f"{model}: built-in models are read-only. Next: add -o FOLDER.")
+    thresholds = pipeline.calibrate(
         model,
         data,
         out or Path(model),
@@ -161,112 +138,4 @@ def calibrate(
         device=device,
         progress=progress,
     )
-    headings = ("value", "fitted on, scans", "fitted to, ml", "marked on scans left out, ml")
-    table = Table(Column("rule", min_width=16), *headings)
-    for threshold in fitted.values():
-        expected, marked = threshold.false_positive_ml, threshold.marked
-        table.add_row(
-            threshold.rule,
-            f"{threshold.value:.4g}",
-            str(len(threshold.fitted_on)),
-            "not known" if expected is None else f"{expected:.2f}",
-            "not measured" if marked is None else healthy_volume(marked),
-        )
-    Console().print(table)
-
-
-def reproduce(
-    recipes: Annotated[Path, typer.Argument(help="Folder of a paper: rows/*.yaml, protocol.yaml.")],
-    out: Out,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of the data sets that the protocol names.")
-    ] = None,
-    split_file: SplitFile = None,
-    size: Annotated[str, typer.Option(help="A size of the protocol.")] = "full",
-    smoke: Annotated[bool, typer.Option(help="A few steps per row, on phantoms.")] = False,
-    rows: Annotated[str, typer.Option(help="Only these rows, separated by commas.")] = "",
-    device: Device = "auto",
-) -> None:
-    """Measure every row of a paper beside its figures; resumes where it was stopped."""
-    if smoke:
-        plan = reproduction.trial(recipes, out)
-    elif data is None:
-        raise UsageError("reproduce: expected --data, or --smoke")
-    else:
-        plan = reproduction.Plan(
-            reproduction.Protocol.load(recipes),
-            reproduction.Data(data, split_file or data / SPLITS),
-            reproduction.Work(out / size),
-            size=size,
-        )
-    work = replace(plan.work, device=device, progress=progress)
-    plan = replace(plan, work=work, rows=words(rows))
-    table = reproduction.reproduce(recipes, plan)
-    typer.echo(table)
-    if not smoke:
-        _show_tables(recipes, plan.protocol)
-        typer.echo(reproduction.write_page(recipes, plan.protocol))
-
-
-def compare(
-    folder: Annotated[Path, typer.Argument(help="Folder of a comparison: comparison.yaml.")],
-    out: Out,
-    data: Annotated[Path, typer.Option(help="Folder of the data sets that it names.")],
-    split_file: SplitFile = None,
-    runs: Annotated[
-        Path | None,
-        typer.Option(help="Where trained networks lie, beside those of --out.", exists=True),
-    ] = None,
-    rows: Annotated[str, typer.Option(help="Only these rows, separated by commas.")] = "",
-    train: Annotated[
-        bool, typer.Option(help="Train networks that nobody has trained; or leave them out.")
-    ] = True,
-    again: Annotated[
-        bool, typer.Option("--again", help="Measure what has not changed too.")
-    ] = False,
-    device: Device = "auto",
-    workers: Workers = 1,
-) -> None:
-    """Measure all families and built-in models on the same scans; does only what has changed."""
-    plan = comparison.Plan(
-        comparison.Definition.load(folder),
-        reproduction.Data(data, split_file or data / SPLITS),
-        reproduction.Work(out, device=device, progress=progress),
-        runs=runs,
-        rows=words(rows),
-        trains=train,
-        executor=batch.Executor(workers),
-        again=again,
-    )
-    report = comparison.compare(folder, plan)
-    typer.echo(comparison.write_page(folder, plan.definition))
-    said = f"{len(report.measured)} tables measured, {len(report.kept)} unchanged"
-    untrained = f"; not trained: {', '.join(report.untrained)}" if report.untrained else ""
-    typer.echo(said + untrained)
-
-
-def _show_tables(folder: Path, protocol: reproduction.Protocol) -> None:
-    for one in reproduction.tables_of(folder, protocol):
-        table = Table(*one.headings, title=one.title)
-        for cells in one.rows:
-            table.add_row(*cells)
-        Console().print(table)
-
-
-def models(
-    recipes: Annotated[
-        Path | None, typer.Argument(help="Folder of papers: list their rows.", exists=True)
-    ] = None,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the page of the documentation.")
-    ] = False,
-) -> None:
-    """List the model families, or the rows of papers, with what each of them costs."""
-    if markdown:
-        typer.echo(catalogue.markdown(recipes or Path("recipes")), nl=False)
-        return
-    table = Table(*catalogue.HEADINGS)
-    for entry in catalogue.rows(recipes) if recipes else catalogue.families():
-        table.add_row(*entry.cells())
-    Console().print(table)
-    typer.echo("ready to use, without training: " + ", ".join(builtin_names()))
+    show_thresholds(thresholds.values())

@@ -1,147 +1,369 @@
-"""Arguments and options that several commands share, and what they mean."""
+"""Options of the commands. Those that belong together are one object, written once."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from anomri import batch, pipeline
-from anomri.datasets import LAYOUTS
+from anomri.cli.terminal import progress
+from anomri.datasets import LAYOUTS, Found
+from anomri.detector import Detector, load
 from anomri.errors import UsageError
-from anomri.recipe import Recipe
+from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS
+from anomri.preprocessing import check_mask_grid, check_orientation
+from anomri.recipe import NO_OVERRIDES, Overrides, Recipe
 
-Source = Annotated[Path, typer.Argument(help="A scan, a folder of scans or a data set.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
-OutOrNone = Annotated[
-    Path | None, typer.Option("--out", "-o", help="Folder to write to; needless with --dry-run.")
+Source = Annotated[
+    Path, typer.Argument(metavar="SOURCE", help="A scan, a folder of scans or a data set.")
 ]
-Layout = Annotated[str, typer.Option(help=f"auto, {', '.join(LAYOUTS)}.")]
-Subjects = Annotated[str, typer.Option("--subjects", help="Only these, separated by commas.")]
-SplitFile = Annotated[
-    Path | None, typer.Option(help="TSV with columns subject and split.", exists=True)
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")]
+Data = Annotated[
+    Path, typer.Option(metavar="FOLDER", help="Prepared scans, as written by `anomri prepare`.")
 ]
-Split = Annotated[str, typer.Option(help="Of --split-file: train to prepare, test to detect.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would be used, then stop.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Model = Annotated[str, typer.Option("--model", "-m", help="Run folder, or a built-in name.")]
-Contrasts = Annotated[str, typer.Option(help="In place of the recipe's, separated by commas.")]
-
-Brain = Annotated[
-    str,
-    typer.Option(help="Where the brain mask comes from: auto, given, deepbet, hdbet or stripped."),
-]
-
-Orientation = Annotated[
-    str,
+Contrasts = Annotated[
+    str | None,
     typer.Option(
-        help="Where the axes of files point whose headers do not say so, such as RAS or LPS."
+        metavar="NAMES", help="Contrasts to use instead of the recipe's, comma-separated."
     ),
 ]
-
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
+Workers = Annotated[int, typer.Option(metavar="N", help="Number of worker processes.", min=1)]
+Layout = Annotated[
+    str, typer.Option(metavar="NAME", help=f"Layout on disk: auto, {', '.join(LAYOUTS)}.")
+]
+Orientation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CODE",
+        help="Orientation of files whose header does not give one, such as RAS or LPS.",
+    ),
+]
 MaskGrid = Annotated[
     str,
     typer.Option(
-        help="Where a mask with the scan's shape and another affine lies: auto refuses it; "
-        "header, as its header says; scan, on the voxels of the scan."
+        metavar="NAME",
+        help="Placement of a mask with the scan's shape but another affine: header (by its own "
+        "header), scan (on the scan's voxels) or auto (refuse it).",
     ),
 ]
-
-Workers = Annotated[int, typer.Option(help="Processes that share the scans.", min=1)]
-Shard = Annotated[
-    str, typer.Option(metavar="I/N", help="Of the scans only the I-th of N parts, for job arrays.")
-]
-Engine = Annotated[str, typer.Option(help=" or ".join(batch.ENGINES) + ".")]
-Scheduler = Annotated[str, typer.Option(help="Address of Dask's scheduler.")]
-ParticipantLabel = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--participant-label", help="Only this participant, with or without sub-; repeatable."
-    ),
-]
-SeriesChoice = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--series",
-        metavar="CONTRAST=WHICH",
-        help="Number or description of a DICOM series; once per contrast.",
-    ),
+SplitFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="TSV file with columns subject and split.", exists=True),
 ]
 
 
-def choices(series: list[str] | None) -> dict[str, str]:
-    """Read ``contrast=series`` pairs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """The model, and the device that it runs on."""
 
-    Raises:
-        UsageError: one has no ``=``.
-    """
-    pairs = [text.partition("=") for text in series or []]
-    for contrast, equals, which in pairs:
-        if not (contrast and equals and which):
-            raise UsageError(
-                f"series '{contrast}{equals}{which}': expected a contrast and a series, "
-                "such as flair=5"
-            )
-    return {contrast.strip(): which for contrast, _, which in pairs}
+    PANEL: ClassVar = None
 
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="MODEL", help="Run folder or built-in model.")
+    ] = "default"
+    device: Device = "auto"
 
-def executor_of(workers: int, engine: str, scheduler: str) -> batch.Executor:
-    """Return who does the batch; the address of a scheduler alone means Dask."""
-    return batch.Executor(workers, "dask" if scheduler else engine, scheduler)
+    def load(self, overrides: Overrides = NO_OVERRIDES) -> Detector:
+        """Load the model; errors as for :func:`anomri.detector.load`."""
+        return load(self.model, device=self.device, overrides=overrides)
 
 
-def needed(out: Path | None, source: Path) -> Path:
-    """Return the folder to write to.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanSelection:
+    """The scans of a source to process."""
 
-    Raises:
-        UsageError: none was given, or it is the one that the scans are in.
-    """
-    if out is None:
-        raise UsageError("expected a folder to write to. Next: give it with -o, or say --dry-run.")
-    if out.is_dir() and out.samefile(source):
-        raise UsageError(
-            f"{out.resolve().name}: expected a folder to write to, got the scans' own, where "
-            f"results would be taken for scans. Next: write to a folder in it, -o {out / 'anomri'}."
+    PANEL: ClassVar = "Scans"
+    USUAL_SPLIT: ClassVar = "train"
+
+    layout: Layout = "auto"
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONTRAST=ID",
+            help="DICOM series of a contrast, by number or description, such as flair=5; "
+            "repeatable.",
+        ),
+    ] = None
+    subjects: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Process only these subjects, comma-separated."),
+    ] = None
+    participant_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL",
+            help="Process only this participant, with or without `sub-`; repeatable.",
+        ),
+    ] = None
+    split_file: SplitFile = None
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Split of --split-file to process. If omitted: train to prepare, test to detect.",
+        ),
+    ] = None
+
+    def find(self, source: Path) -> Found:
+        """Find the selected scans below ``source``.
+
+        Raises:
+            UsageError: nothing was found, or options contradict each other.
+        """
+        return pipeline.find_scans(
+            source, layout=self.layout, selection=self._subjects(), series=self._series()
         )
-    return out
+
+    def _subjects(self) -> pipeline.Selection | None:
+        """Return the selected subjects; None selects all."""
+        names = split_names(self.subjects)
+        if self.split_file is not None:
+            return pipeline.Selection.of_split(self.split_file, self.split or self.USUAL_SPLIT)
+        if self.split:
+            raise UsageError(
+                f"--split {self.split}: expected --split-file too. Next: add --split-file."
+            )
+        if self.participant_label:
+            return pipeline.Selection.of_labels([*self.participant_label, *names])
+        return pipeline.Selection(frozenset(names)) if self.subjects else None
+
+    def _series(self) -> dict[str, str]:
+        """Return the selected DICOM series by contrast."""
+        pairs = [text.partition("=") for text in self.series or ()]
+        for contrast, equals, series in pairs:
+            if not (contrast and equals and series):
+                raise UsageError(
+                    f"series '{contrast}{equals}{series}': expected a contrast and a series, "
+                    "such as flair=5"
+                )
+        return {contrast.strip(): series for contrast, _, series in pairs}
 
 
-def words(text: str) -> frozenset[str]:
-    """Split a list that was typed with commas."""
-    return frozenset(word.strip() for word in text.split(",") if word.strip())
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionScans(ScanSelection):
+    """The scans to detect in."""
+
+    USUAL_SPLIT: ClassVar = "test"
+
+    brain_mask: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Brain mask, for a single scan.", exists=True),
+    ] = None
+
+    def with_brain_mask(self, found: Found) -> Found:
+        """Add the brain mask, where one was given.
+
+        Raises:
+            UsageError: there are several scans.
+        """
+        return pipeline.with_brain_mask(found, self.brain_mask) if self.brain_mask else found
 
 
-def chosen_subjects(
-    subjects: str,
-    split_file: Path | None,
-    split: str,
-    labels: list[str] | None = None,
-    *,
-    usual: str,
-) -> pipeline.Selection | None:
-    """Return the subjects of a split, of a list, or of labels; None where all are meant.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationOverrides:
+    """Settings that replace those of the recipe's preprocessing."""
 
-    Args:
-        subjects: names, separated by commas.
-        split_file: see :meth:`pipeline.Selection.of_split`.
-        split: of that file; ``usual`` where none is named.
-        labels: of BIDS participants.
-        usual: the split that the command is for.
+    PANEL: ClassVar = "Overrides of the recipe"
 
-    Raises:
-        UsageError: a split of no file.
+    brain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD", help="Brain extraction: auto, given, deepbet, hdbet or stripped."
+        ),
+    ] = None
+    orientation: Orientation = None
+    mask_grid: MaskGrid = "auto"
+
+    def overrides(self) -> Overrides:
+        """Return the entries that replace those of the recipe."""
+        return Overrides(**asdict(self))
+
+    def apply(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with these settings.
+
+        Raises:
+            UsageError: a setting has no such value.
+        """
+        check_mask_grid(self.mask_grid)
+        check_orientation(self.orientation or "")
+        return self.overrides().applied(recipe)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionOverrides(PreparationOverrides):
+    """Settings that replace those of the model's recipe."""
+
+    threshold: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help=f"Threshold rule: {', '.join(SCAN_RULES)}, or one fitted by `anomri calibrate`.",
+        ),
+    ] = None
+    decide: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD", help=f"Segmentation method: {', '.join(SEGMENTATION_METHODS)}."
+        ),
+    ] = None
+    blank_slices: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCORE",
+            help="Clear slices that are healthy by this score: mean_residual or mahalanobis.",
+        ),
+    ] = None
+    space: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="native, or template to write results in MNI152 space as well.",
+        ),
+    ] = "native"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionOptions:
+    """Worker processes, cluster and job array."""
+
+    PANEL: ClassVar = "Execution"
+
+    workers: Workers = 1
+    part: Annotated[
+        str,
+        typer.Option(metavar="I/N", help="Process only part I of N (job arrays)."),
+    ] = "1/1"
+    engine: Annotated[str, typer.Option(metavar="NAME", help=f"{' or '.join(batch.ENGINES)}.")] = (
+        batch.PROCESSES
+    )
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Address of a Dask scheduler, such as tcp://node1:8786; implies dask.",
+        ),
+    ] = None
+
+    def execution(self) -> batch.Execution:
+        """Return how to run the batch; the address of a scheduler alone implies Dask.
+
+        Raises:
+            UsageError: the part, the engine or its address is not valid.
+        """
+        engine = batch.DASK if self.scheduler else self.engine
+        executor = batch.Executor(self.workers, engine, self.scheduler or "")
+        return batch.Execution(executor, batch.Shard.parse(self.part), progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputOptions:
+    """The folder to write to, or a dry run."""
+
+    PANEL: ClassVar = None
+
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FOLDER", help="Folder to write to; optional with --dry-run."
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the scans that would be processed, and exit.")
+    ] = False
+
+    def folder(self, source: Path) -> Path:
+        """Return the folder to write to.
+
+        Raises:
+            UsageError: none was given, or it is the folder of the scans.
+        """
+        if self.out is None:
+            raise UsageError("expected a folder to write to. Next: add -o FOLDER, or --dry-run.")
+        if self.out.is_dir() and self.out.samefile(source):
+            raise UsageError(
+                f"{self.out.resolve().name}: expected a folder other than that of the scans, where "
+                "results would be read as scans. "
+                f"Next: write to a subfolder, such as -o {self.out / 'anomri'}."
+            )
+        return self.out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionOutput(OutputOptions):
+    """The folder to write to, with or without a report."""
+
+    report: Annotated[bool, typer.Option(help="Write report.html.")] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """Hardware and length of a training."""
+
+    PANEL: ClassVar = "Execution"
+
+    device: Device = "auto"
+    processes: Annotated[
+        int, typer.Option(metavar="N", help="Training processes, each on its own device.")
+    ] = 1
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes that load images.")] = 0
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="float32, bfloat16, or auto: bfloat16 where the device supports it.",
+        ),
+    ] = "auto"
+    max_steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Stop after this many steps.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentOptions:
+    """What reproductions and comparisons share."""
+
+    PANEL: ClassVar = None
+
+    split_file: SplitFile = None
+    rows: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Only these rows, comma-separated.")
+    ] = None
+    device: Device = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonOptions(ExperimentOptions):
+    """What a comparison trains and measures."""
+
+    runs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder of trained networks, besides --out.", exists=True
+        ),
+    ] = None
+    train: Annotated[
+        bool, typer.Option(help="Train networks that are missing, or leave their rows out.")
+    ] = True
+    again: Annotated[bool, typer.Option("--again", help="Measure again what has not changed.")] = (
+        False
+    )
+    workers: Workers = 1
+
+
+def split_names(text: str | None) -> list[str]:
+    """Split comma-separated names.
+
+    >>> split_names("flair, t1")
+    ['flair', 't1']
     """
-    if split and split_file is None:
-        raise UsageError(f"--split {split}: of which file? Next: add --split-file.")
-    if split_file is not None:
-        return pipeline.Selection.of_split(split_file, split or usual)
-    if labels:
-        return pipeline.Selection.of_labels([*labels, *words(subjects)])
-    return pipeline.Selection(words(subjects)) if subjects else None
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def with_contrasts(recipe: Recipe, contrasts: str) -> Recipe:
-    """Give a recipe other contrasts, where some are named."""
-    names = tuple(name.strip() for name in contrasts.split(",") if name.strip())
+def with_contrasts(recipe: Recipe, contrasts: str | None) -> Recipe:
+    """Return the recipe with other contrasts, where some are named."""
+    names = tuple(split_names(contrasts))
     return recipe.model_copy(update={"contrasts": names}) if names else recipe

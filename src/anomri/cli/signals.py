@@ -1,6 +1,6 @@
-"""What Ctrl-C and a polite kill do, from the first moment on.
+"""Handling of Ctrl-C and SIGTERM.
 
-Imports nothing but the standard library: it is there before everything else.
+Imports the standard library only, because it is loaded before everything else.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
 class Handler:
-    """Answers SIGINT and SIGTERM.
+    """Handler of SIGINT and SIGTERM.
 
     Attributes:
-        interrupts: raise ``KeyboardInterrupt``, so that what is half-written goes. Before that,
-            while modules load, there is nothing to tidy up and an exception could end anywhere,
-            such as in a library that takes it for a missing module. The process ends at once.
+        interrupts: raise ``KeyboardInterrupt``, so that half-written files are removed. While
+            modules load there is nothing to remove, and a library might take the exception for a
+            missing module: then the process ends at once.
     """
 
     def __init__(self) -> None:
@@ -38,8 +38,8 @@ class Handler:
         if not self.interrupts:
             os.write(2, f"{STOPPED}\n".encode())
             os._exit(INTERRUPTED)
-        # Who ends a job may signal the process and its group: the second one is the first again,
-        # and would cut the tidying short.
+        # A scheduler may signal both the process and its group. The second signal is a repetition
+        # of the first and must not interrupt the removal of half-written files.
         now = time.monotonic()
         if now - self._last >= SAME_SECONDS:
             self._last = now
@@ -48,17 +48,17 @@ class Handler:
 
 @contextmanager
 def handled_signals() -> Iterator[Handler]:
-    """Answer the signals in this block; one that was ignored before, as by nohup, stays so."""
+    """Handle the signals in this block; one that was ignored before, as by nohup, stays ignored."""
     handler = Handler()
     if threading.current_thread() is not threading.main_thread():
         yield handler
         return
     before = {number: signal.getsignal(number) for number in HANDLED}
-    for number, held in before.items():
-        if held != signal.SIG_IGN:
+    for number, previous in before.items():
+        if previous != signal.SIG_IGN:
             signal.signal(number, handler)
     try:
         yield handler
     finally:
-        for number, held in before.items():
-            signal.signal(number, held)
+        for number, previous in before.items():
+            signal.signal(number, previous)

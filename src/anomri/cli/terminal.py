@@ -1,8 +1,8 @@
-"""What is said on the terminal: what was found, how far a batch is, what became of it."""
+"""Terminal output: the scans found, the progress of a batch and its outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,44 +18,43 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 from anomri import batch, pipeline
 from anomri.datasets import Found
 from anomri.files import FAILURES
-from anomri.scan import FalsePositiveVolume
+from anomri.scan import FalsePositiveVolume, Threshold
 
 console = Console(stderr=True)
 
 
-def show(found: Found, *, contrasts: Sequence[str] = (), optional: Collection[str] = ()) -> None:
-    """Name the scans found and what was left out, with the reason.
+def show_scans(
+    found: Found, *, contrasts: Sequence[str] = (), optional: Collection[str] = ()
+) -> None:
+    """List the scans found and what was left out, with the reason.
 
     Args:
-        found: what was found.
-        contrasts: what will be looked at; scans that lack one are named as refused.
-        optional: those of them that a scan may lack.
+        found: scans of a source.
+        contrasts: contrasts of the model; scans that lack one are listed as refused.
+        optional: contrasts of these that a scan may lack.
     """
     scans = "1 scan" if len(found.scans) == 1 else f"{len(found.scans)} scans"
     if found.left_out:
-        everybody = len(found.scans) + len(found.left_out)
-        scans = f"{len(found.scans)} of {everybody} scans, {len(found.left_out)} left out,"
-    console.print(f"{scans} found (layout: {found.layout})", highlight=False)
+        total = len(found.scans) + len(found.left_out)
+        scans = f"{len(found.scans)} of {total} scans, {len(found.left_out)} left out,"
+    _print(f"{scans} found (layout: {found.layout})")
     for files in found.scans:
-        extras = [name for name in ("brain", "truth") if getattr(files, name)]
-        what = ", ".join([*files.contrasts, *extras])
-        console.print(f"  {files.label}: {what}", markup=False, highlight=False)
+        masks = [name for name in ("brain", "truth") if getattr(files, name)]
+        _print(f"  {files.label}: {', '.join([*files.contrasts, *masks])}")
     for row in pipeline.refused(found, contrasts, optional):
-        said = f"  {row.label}: will be refused; {row.reason}. Next: {row.next_step}"
-        console.print(said, markup=False, highlight=False, style="yellow")
+        _warn(f"  {row.label}: will be refused; {row.reason}. Next: {row.next_step}")
     for subject in found.left_out:
-        said = f"  {subject.label}: left out; {subject.reason}"
-        console.print(said, markup=False, highlight=False, style="yellow")
+        _warn(f"  {subject.label}: left out; {subject.reason}")
     _show_series(found)
 
 
 def _show_series(found: Found) -> None:
-    """Show what was made of each DICOM series, and what else was left out."""
+    """Show which contrast each DICOM series was recognised as, and what else was left out."""
     if found.recognised:
         table = Table("scan", "series", "description", "images", "contrast", "reason")
         for item in found.recognised:
@@ -64,15 +63,58 @@ def _show_series(found: Found) -> None:
         console.print(table)
     listed = {item.reason for item in found.recognised}
     for skipped in found.skipped:
-        if skipped.reason in listed:
-            continue
-        console.print(f"  left out {skipped.name}: {skipped.reason}", markup=False, style="yellow")
+        if skipped.reason not in listed:
+            _warn(f"  left out {skipped.name}: {skipped.reason}")
 
 
-def healthy_volume(volume: FalsePositiveVolume) -> str:
-    """Write what a model marked on healthy scans.
+def show_table(
+    headings: Iterable[str], rows: Iterable[Iterable[str]], *, title: str | None = None
+) -> None:
+    """Print a table to standard output."""
+    table = Table(*headings, title=title)
+    for cells in rows:
+        table.add_row(*cells)
+    Console().print(table)
 
-    >>> healthy_volume(FalsePositiveVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3))
+
+def show_thresholds(thresholds: Iterable[Threshold]) -> None:
+    """Print the rule and value of each threshold, and what it was fitted to."""
+    headings = ("value", "scans", "fitted to, ml", "false positives on held-out scans, ml")
+    table = Table(Column("rule", min_width=16), *headings)
+    for threshold in thresholds:
+        target, measured = threshold.false_positive_ml, threshold.marked
+        table.add_row(
+            threshold.rule,
+            f"{threshold.value:.4g}",
+            str(len(threshold.fitted_on)),
+            "unknown" if target is None else f"{target:.2f}",
+            "not measured" if measured is None else false_positives(measured),
+        )
+    Console().print(table)
+
+
+def show_summary(summary: Iterable[Mapping[str, Any]]) -> None:
+    """Print the summary of an evaluation, one measure a line."""
+    # In a narrow terminal only the intervals are wrapped: names are looked up in the tables.
+    columns = ("mean", "95 % interval", "median", "scans", "undefined")
+    table = Table(Column("measure", no_wrap=True), *columns, box=None, padding=(0, 1, 0, 0))
+    for row in summary:
+        interval = f"{row['lower']:.3f} to {row['upper']:.3f}"
+        mean, median = f"{row['mean']:.3f}", f"{row['median']:.3f}"
+        table.add_row(row["metric"], mean, interval, median, str(row["n"]), str(row["undefined"]))
+    Console().print(table)
+
+
+def show_expected_volume(expected: FalsePositiveVolume | None) -> None:
+    """Print the false positives to expect of a model; nothing where they were not measured."""
+    if expected is not None:
+        _print(f"expected false positives, ml per healthy scan: {false_positives(expected)}")
+
+
+def false_positives(volume: FalsePositiveVolume) -> str:
+    """Return the false positives measured on healthy scans, in words.
+
+    >>> false_positives(FalsePositiveVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3))
     'median 1.0 (mean 2.0, 95th percentile 4.6; n = 3)'
     """
     spread = f"mean {volume.mean_ml:.1f}, 95th percentile {volume.upper_ml:.1f}"
@@ -80,30 +122,37 @@ def healthy_volume(volume: FalsePositiveVolume) -> str:
 
 
 def finish(outcome: batch.Outcome, out: Path, *, table: str = FAILURES) -> None:
-    """Say what became of the batch and end with its exit code.
+    """Print the outcome of a batch and exit with its code.
 
     Args:
         outcome: of the batch.
         out: folder of the results.
-        table: in this folder, of the scans without a result.
+        table: file in this folder that lists the scans without a result.
     """
-    console.print(
+    counts = {"left out": outcome.left_out, "not detected": outcome.not_detected}
+    _print(
         f"{len(outcome.done)} done, {len(outcome.unchanged)} unchanged, "
         f"{len(outcome.failures)} failed"
-        + (f", {len(outcome.left_out)} left out" if outcome.left_out else "")
-        + (f", {len(outcome.not_detected)} not detected" if outcome.not_detected else ""),
-        highlight=False,
+        + "".join(f", {len(rows)} {status}" for status, rows in counts.items() if rows)
     )
     unused = [*outcome.failures, *outcome.left_out, *outcome.not_detected]
     for failure in unused:
-        # The file at fault may be the scan as a whole, or none that is known.
-        where = ": ".join(dict.fromkeys(name for name in (failure.subject, failure.file) if name))
-        text = f"  {where}: {failure.reason}. Next: {failure.next_step}"
+        # The file at fault may be the scan as a whole, or unknown.
+        names = dict.fromkeys(name for name in (failure.subject, failure.file) if name)
+        text = f"  {': '.join(names)}: {failure.reason}. Next: {failure.next_step}"
         console.print(text, markup=False, style="red", highlight=False)
     if unused:
-        console.print(f"They are listed in {out.name}/{table}", highlight=False)
+        _print(f"These scans are listed in {out.name}/{table}")
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
+
+
+def _print(text: str) -> None:
+    console.print(text, markup=False, highlight=False)
+
+
+def _warn(text: str) -> None:
+    console.print(text, markup=False, highlight=False, style="yellow")
 
 
 @contextmanager
@@ -119,7 +168,7 @@ def _bar() -> Iterator[Progress]:
         yield progress
 
 
-def progress(items: Sequence[Any], what: str) -> Iterable[Any]:
-    """Go through ``items`` behind a progress bar with the time left."""
+def progress(items: Sequence[Any], description: str) -> Iterable[Any]:
+    """Iterate over ``items`` with a progress bar that shows the time left."""
     with _bar() as progress:
-        yield from progress.track(items, description=what)
+        yield from progress.track(items, description=description)

@@ -103,7 +103,7 @@ def _built(source: Source) -> Detector:
 
 def _check(overrides: Overrides, name: str, fitted: Fitted) -> None:
     """Refuse unknown entries before the first scan is read."""
-    check_orientation(overrides.orientation)
+    check_orientation(overrides.orientation or "")
     check_mask_grid(overrides.mask_grid or "auto")
     if overrides.decide and overrides.decide not in SEGMENTATION_METHODS:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Scans are looked at: maps, masks and tables."""
+"""Detection: maps, masks and tables of scans."""
 
 from __future__ import annotations
 
@@ -12,20 +12,16 @@ from pathlib import Path
 from uuid import uuid4
 
 from anomri.batch import (
-    SERIAL,
-    WHOLE,
-    Executor,
+    DEFAULT_EXECUTION,
+    Execution,
     Failures,
     Outcome,
-    Progress,
-    Shard,
     ShardNote,
     by_label,
     joint,
     known,
     left_out,
     locked,
-    no_progress,
     replace_all,
     replace_for,
     run_batch,
@@ -53,22 +49,25 @@ log = logging.getLogger(__name__)
 
 
 def with_brain_mask(found: Found, mask: Path) -> Found:
-    """Give the one scan of ``found`` a brain mask.
+    """Add a brain mask to the only scan found.
 
     Raises:
-        UsageError: there are several scans, so that the mask could belong to any.
+        UsageError: there is not exactly one scan.
     """
     if len(found.scans) != 1:
-        raise UsageError(f"{mask.name}: one mask for {len(found.scans)} scans; it fits one only")
+        raise UsageError(
+            f"{mask.name}: expected one scan for one brain mask, found {len(found.scans)}. "
+            "Next: choose a scan with --subjects."
+        )
     return replace(found, scans=(replace(found.scans[0], brain=mask),))
 
 
 @dataclass(frozen=True, slots=True)
 class DetectTask:
-    """What is done with one scan; travels to a worker.
+    """Detection in one scan; can be pickled for a worker.
 
     Attributes:
-        detector: looks at it.
+        detector: the model.
         out: folder of the results.
     """
 
@@ -76,7 +75,7 @@ class DetectTask:
     out: Path
 
     def __call__(self, files: ScanFiles) -> bool:
-        """Look at a scan and write what was found; False where that was done before."""
+        """Detect anomalies and write the results; return False if that was done before."""
         before = _finished_before(self.out, files.label)
         source = _source(files, Provenance() if before is None else before.provenance)
         key = source.key(self.detector)
@@ -98,7 +97,7 @@ class DetectTask:
         return True
 
     def _prepared(self, files: ScanFiles) -> Scan:
-        """Prepare a scan, without the expert's mask where that alone cannot be used."""
+        """Prepare a scan, without the expert mask if only that cannot be used."""
         try:
             return self.detector.prepare(files)
         except ScanError as error:
@@ -114,34 +113,29 @@ def detect(
     detector: Detector,
     out: Path,
     *,
-    progress: Progress = no_progress,
+    execution: Execution = DEFAULT_EXECUTION,
     command: Sequence[str] = (),
-    executor: Executor = SERIAL,
-    shard: Shard = WHOLE,
 ) -> Outcome:
-    """Look at every scan, one in memory at a time, and write what was found below ``out``.
+    """Detect anomalies in every scan, one in memory at a time, and write the results.
 
     Args:
         found: the scans.
         detector: the model.
         out: folder of the results; several parts may write to it at the same time.
-        progress: shows progress.
-        command: what was typed, for ``run.json``.
-        executor: who looks.
-        shard: which of the scans.
+        execution: how to run the batch.
+        command: the command line, for ``run.json``.
     """
     remove_stale_drafts(out)
-    describe(out)  # before the first scan: a killed run must not be taken for scans either
+    describe(out)  # before the first scan: results of a killed run must not be read as scans
     try:
-        scans = shard.of(found.scans)
-        outcome = run_batch(scans, DetectTask(detector, out), progress, "detecting", executor)
-        outcome.left_out = left_out(shard.found(found).left_out)
+        outcome = run_batch(found, DetectTask(detector, out), execution, "detecting")
     finally:
         remove_stale_drafts(out)  # of workers that were killed
+    shard, scans = execution.shard, execution.shard.of(found.scans)
     failed = by_label([*outcome.failures, *outcome.left_out])
-    everybody = shard.whole and not found.chosen
+    complete = shard.whole and not found.chosen
     with joint(out, "detect", shard, {}, chosen=found.chosen or bool(failed)):
-        replace_for(out, known(out) if everybody else [files.label for files in scans], failed)
+        replace_for(out, known(out) if complete else [files.label for files in scans], failed)
         detection_tables(out)
     facts = detector.provenance().model_dump(mode="json", exclude_unset=True)
     write_run(out, command, device=str(detector.device), **facts)
@@ -149,13 +143,13 @@ def detect(
 
 
 def gather(found: Found | None, out: Path) -> Outcome:
-    """Write the tables of scans that were looked at one by one; name those without a result.
+    """Write the tables of scans that were processed one by one, and list those without a result.
 
     A finished scan counts whether or not its images can still be read.
 
     Args:
-        found: who belongs to the data set; None where its images are not there any more, so that
-            the results alone say it.
+        found: the scans of the data set; None if its images are no longer there, so that only the
+            results are known.
         out: folder of the results.
     """
     outcome = Outcome()
@@ -175,8 +169,8 @@ def gather(found: Found | None, out: Path) -> Outcome:
 
 
 def _expected(found: Found, before: Failures) -> Failures:
-    """Return what to say of each scan of a data set if it has no result."""
-    scans = {files.label: before.get(files.label) or _not_looked_at(files) for files in found.scans}
+    """Return the failure of each scan of a data set, if it has no result."""
+    scans = {files.label: before.get(files.label) or _no_result(files) for files in found.scans}
     return scans | by_label(left_out(found.left_out))
 
 
@@ -186,7 +180,7 @@ def detection_tables(out: Path, _: Sequence[ShardNote] = ()) -> None:
 
 
 def _finished_before(out: Path, label: str) -> Record | None:
-    """Return a scan's result; None where it has none, or one that is damaged and made anew."""
+    """Return a scan's result; None if it has none, or a damaged one that is computed again."""
     try:
         return read_record(out, label)
     except DamagedFile as error:
@@ -194,13 +188,12 @@ def _finished_before(out: Path, label: str) -> Record | None:
         return None
 
 
-def _not_looked_at(files: ScanFiles) -> Failure:
-    step = "look at it, and see what is said"
+def _no_result(files: ScanFiles) -> Failure:
     return Failure(
         subject=files.subject,
         label=files.label,
         reason=f"no result of {files.label}",
-        next_step=step,
+        next_step="run `anomri detect` on this scan",
     )
 
 
@@ -209,9 +202,9 @@ class SourceFiles:
     """The files that a result was made from.
 
     Attributes:
-        stamp: of the file system, see :func:`anomri.files.unchanged_stamp`; None of the files was
-            touched where it is the same.
-        content: digest of their names and bytes; the result stands while it is the same.
+        stamp: of the file system, see :func:`anomri.files.unchanged_stamp`; if it is the same, no
+            file was modified.
+        content: digest of their names and bytes; the result is valid while it is the same.
     """
 
     stamp: str
@@ -219,7 +212,7 @@ class SourceFiles:
 
     @classmethod
     def of(cls, files: ScanFiles, before: Provenance) -> SourceFiles:
-        """Describe the files of a scan; they are read only where they may have changed.
+        """Return the digest of a scan's files; they are read only if they may have changed.
 
         Args:
             files: the scan.
@@ -229,18 +222,18 @@ class SourceFiles:
         stamp = unchanged_stamp(path for _, path in parts)
         if stamp and stamp == before.stamp and before.content:
             return cls(stamp, before.content)
-        # The names of slices do not say which contrast they are.
+        # The names of slices do not tell their contrast.
         roles = "\n".join(role for role, _ in parts)
         digest = content_digest(path for _, path in parts)
         return cls(stamp, hashlib.sha256(f"{roles}\n{digest}".encode()).hexdigest()[:16])
 
     @classmethod
     def unreadable(cls) -> SourceFiles:
-        """Return what equals no other: what is wrong with the files is said when they are used."""
+        """Return a source that equals no other; reading the scan will raise the error."""
         return cls("", uuid4().hex[:16])
 
     def key(self, detector: Detector) -> str:
-        """Hash what decides the result: these files, the model, and the program's version."""
+        """Hash everything that determines the result: files, model and version of anomri."""
         facts = [detector.fingerprint, version("anomri"), self.content]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
@@ -253,10 +246,10 @@ def _source(files: ScanFiles, before: Provenance) -> SourceFiles:
 
 
 def _parts(files: ScanFiles) -> Iterator[tuple[str, Path]]:
-    """Yield role and path of every file that a scan is made from."""
+    """Yield role and path of every file of a scan."""
     single = {name: path for name, path in files.contrasts.items() if name not in files.slices}
     for contrast, slices in files.slices.items():
         yield from ((contrast, path) for path in slices)
     for role, path in {**single, "brain": files.brain, "truth": files.truth}.items():
         inside = sorted(path.iterdir()) if path and path.is_dir() else [path]
-        yield from ((role, shard) for shard in inside if shard and shard.is_file())
+        yield from ((role, file) for file in inside if file and file.is_file())

@@ -1,28 +1,15 @@
-"""What was detected is measured against the experts' masks."""
+"""Evaluation: detections are compared with expert masks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anomri.batch import (
-    SERIAL,
-    WHOLE,
-    Executor,
-    Outcome,
-    Progress,
-    Shard,
-    ShardNote,
-    joint,
-    known,
-    left_out,
-    no_progress,
-    run_batch,
-)
+from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, ShardNote, joint, known, run_batch
 from anomri.datasets import Found
 from anomri.errors import DamagedFile, GridMismatch, ScanError, UsageError
 from anomri.evaluation import (
@@ -58,7 +45,7 @@ from anomri.scan import REGIONS, Grid, Mask, ScanFiles
 
 @dataclass(frozen=True, slots=True)
 class EvaluateTask:
-    """What is measured of one scan; travels to a worker.
+    """Evaluation of one scan; can be pickled for a worker.
 
     Attributes:
         detections: folder of the results.
@@ -67,11 +54,11 @@ class EvaluateTask:
     """
 
     detections: Path
-    region: str
+    region: str | None
     mask_grid: str = "auto"
 
     def __call__(self, files: ScanFiles) -> dict[str, Any]:
-        """Return the scan's row and the points of its curves."""
+        """Return the scan's measures, the points of its curves and the rows of its slices."""
         case = read_case(self.detections, files, self.region, mask_grid=self.mask_grid)
         error = {"reconstruction_mae": _reconstruction_mae(self.detections, files)}
         points = curve_points(case["values"], case["truth"], case["brain"])
@@ -82,52 +69,45 @@ class EvaluateTask:
         }
 
 
-def evaluate(  # noqa: PLR0913 - options of one command
+def evaluate(
     detections: Path,
     found: Found,
     out: Path,
     *,
-    region: str = "",
+    region: str | None = None,
     mask_grid: str = "auto",
-    progress: Progress = no_progress,
-    executor: Executor = SERIAL,
-    shard: Shard = WHOLE,
+    execution: Execution = DEFAULT_EXECUTION,
 ) -> tuple[list[dict[str, Any]], Outcome]:
-    """Measure what was detected against the experts' masks, on the scans' own grid.
+    """Compare detections with expert masks, on the scans' own grid.
 
     Writes ``evaluation.tsv``, a row per scan, ``evaluation_summary.tsv``,
     ``evaluation_curves.tsv``, points of each scan's precision-recall and ROC curves, and
     ``evaluation_slices.tsv``, a row per axial slice with its scores. The summary's
-    ``slice_auroc_...`` are over the slices of all scans together. Whoever the data set names and
-    is not measured has a row in ``evaluation_failures.tsv``.
+    ``slice_auroc_...`` are over the slices of all scans together. Scans of the data set that
+    cannot be evaluated are listed in ``evaluation_failures.tsv``.
 
     Raises:
-        UsageError: none of the scans was detected.
+        UsageError: none of the scans has a detection.
     """
     if region:
         _check(region)
     remove_stale_drafts(out)
     check_mask_grid(mask_grid)
-    detected = [files for files in found.scans if _is_detected(detections, files.label)]
+    detected = tuple(files for files in found.scans if _is_detected(detections, files.label))
     if not detected:
         raise UsageError(
             f"{detections.name}: expected detections of the {len(found.scans)} scans, found none. "
             "Next: run `anomri detect` on them with this folder as -o, or check the spelling."
         )
-    outcome = run_batch(
-        shard.of(detected),
-        EvaluateTask(detections, region, mask_grid),
-        progress,
-        "evaluating",
-        executor,
-    )
-    _add_unused(outcome, shard.found(found), detections)
+    task = EvaluateTask(detections, region, mask_grid)
+    outcome = run_batch(replace(found, scans=detected), task, execution, "evaluating")
+    _add_unused(outcome, execution.shard.found(found), detections)
     place = {files.label: number for number, files in enumerate(detected)}
     entries = zip(outcome.done, outcome.values, strict=True)
-    unused = [asdict(one) for one in _unused(outcome)]
+    unused = [asdict(failure) for failure in _unused(outcome)]
     measured = [{"place": place[label], **value} for label, value in entries]
     note: ShardNote = {"measured": measured, "unused": unused}
-    with joint(out, "evaluate", shard, note) as notes:
+    with joint(out, "evaluate", execution.shard, note) as notes:
         return evaluation_tables(out, notes), outcome
 
 
@@ -149,7 +129,7 @@ def evaluation_tables(out: Path, notes: Sequence[ShardNote]) -> list[dict[str, A
 
 
 def _is_detected(detections: Path, label: str) -> bool:
-    """Whether a scan has a result, be it one that cannot be read back."""
+    """Whether a scan has a result, even one that cannot be read."""
     try:
         return read_record(detections, label) is not None
     except DamagedFile:
@@ -157,18 +137,17 @@ def _is_detected(detections: Path, label: str) -> bool:
 
 
 def _add_unused(outcome: Outcome, found: Found, detections: Path) -> None:
-    """Add to an outcome who has no result: whose detection failed, and who was not looked at."""
+    """Add scans without a result to an outcome: failed detections, and scans not detected."""
     failed = known(detections)
-    seen = {*outcome.done, *(failure.label for failure in outcome.failures)}
+    evaluated = {*outcome.done, *(failure.label for failure in outcome.failures)}
     for files in found.scans:
-        if files.label in seen or _is_detected(detections, files.label):
+        if files.label in evaluated or _is_detected(detections, files.label):
             continue
         if files.label in failed:
             outcome.failures.append(failed[files.label])
             outcome.exit_codes.add(ScanError.exit_code)
         else:
             outcome.not_detected.append(_not_detected(files, detections))
-    outcome.left_out.extend(left_out(found.left_out))
 
 
 def _not_detected(files: ScanFiles, detections: Path) -> Failure:
@@ -185,36 +164,37 @@ def _unused(outcome: Outcome) -> list[Failure]:
     return [*outcome.failures, *outcome.left_out, *outcome.not_detected]
 
 
-def measure_case(detections: Path, files: ScanFiles, region: str = "") -> dict[str, float]:
-    """Measure one detection on its scan's own grid; arguments as for :func:`read_case`."""
+def measure_case(detections: Path, files: ScanFiles, region: str | None = None) -> dict[str, float]:
+    """Evaluate one detection on its scan's own grid; arguments as for :func:`read_case`."""
     metrics = case_metrics(**read_case(detections, files, region))
     return metrics | {"reconstruction_mae": _reconstruction_mae(detections, files)}
 
 
 def read_case(
-    detections: Path, files: ScanFiles, region: str = "", *, mask_grid: str = "auto"
+    detections: Path, files: ScanFiles, region: str | None = None, *, mask_grid: str = "auto"
 ) -> dict[str, Any]:
-    """Read a detection and its truth on the scan's own grid, as `case_metrics` wants them.
+    """Read a detection and its truth on the scan's own grid: the arguments of `case_metrics`.
 
     Args:
         detections: folder written by :func:`detect`.
-        files: the scan; without a truth it is taken as healthy, unless it is known not to be.
-        region: which labels of the truth count, by name of ``REGIONS``; empty is what the map of
-            the detection's mask shows. A mask without regions counts as the one that it shows and
-            as the whole. The values are those of the maps that show this region;
-            of all maps where none does.
-
-        mask_grid: where a truth lies that has the scan's shape and another affine: where its
-            ``header`` says, or on the voxels of the ``scan``; ``auto`` refuses it.
+        files: the scan. A healthy scan needs no truth: it has no lesions.
+        region: region of the truth, by name of ``REGIONS``; None is the region that the detection
+            shows. A mask without regions counts as the region that it shows and as the whole. The
+            values are those of the maps that show this region, or of all maps if none does.
+        mask_grid: placement of a truth with the scan's shape but another affine: by its own
+            ``header``, or on the voxels of the ``scan``; ``auto`` refuses it.
 
     Raises:
-        UsageError: there is no such region.
-        ScanError: the truth cannot be used, lies wholly beside the brain, or is missing where
-            there must be a lesion.
+        UsageError: there is no such region, or the scan has no detection.
+        ScanError: the truth cannot be used, lies outside the brain, or is missing although the
+            scan is not healthy.
     """
     record = read_record(detections, files.label)
     if record is None:
-        raise UsageError(f"{files.label}: was not detected")
+        raise UsageError(
+            f"{files.label}: expected a result in {detections.name}, found none. "
+            "Next: run `anomri detect` on this scan."
+        )
     region = region or shown_in(record)
     _check(region)
     mask, grid = _mask(detections, record, region)
@@ -224,7 +204,7 @@ def read_case(
     names = [map_name("anomaly", name) for name in showing]
     maps = [read_volume(derivative(detections, files.label, name))[0] for name in names]
     truth = _truth(files, grid, region, mask_grid)
-    _refuse_beside(files, truth, brain > 0)
+    _refuse_outside(files, truth, brain > 0)
     order = grid.axial_last
     i, j, k = (grid.spacing[axis] for axis in order)
     return {
@@ -244,22 +224,22 @@ def _check(region: str) -> None:
 
 
 def shown_in(record: Record) -> str:
-    """Return the region that the mask of a detection is of."""
+    """Return the region that the mask of a detection shows."""
     return record.shows[0] if record.shows else "whole"
 
 
 def _mask(detections: Path, record: Record, region: str) -> tuple[Mask, Grid]:
-    """Return what a detection says of a region; nothing where it said nothing of it."""
+    """Return the detected mask of a region; all False if the detection does not show it."""
     regional = record.regions and region != "whole"
     name = REGION_LABELS if regional else LESION_MASK
-    found, grid = read_labels(derivative(detections, record.label, name))
+    labels, grid = read_labels(derivative(detections, record.label, name))
     if regional:
-        return np.isin(found, REGIONS[region]), grid
-    return (found > 0) & (region in ("whole", shown_in(record))), grid
+        return np.isin(labels, REGIONS[region]), grid
+    return (labels > 0) & (region in ("whole", shown_in(record))), grid
 
 
 def _slices(detections: Path, files: ScanFiles, case: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a row per axial slice that holds brain: its lesion voxels and its scores."""
+    """Return a row per axial slice of the brain: its lesion voxels and its scores."""
     record = read_record(detections, files.label)
     if record is None or case["truth"] is None:
         return []
@@ -282,34 +262,34 @@ def _reconstruction_mae(detections: Path, files: ScanFiles) -> float:
 
 
 def _truth(files: ScanFiles, grid: Grid, region: str, mask_grid: str) -> Mask | None:
-    """Return the expert's mask on the scan's grid; all False for a healthy scan."""
+    """Return the expert mask on the scan's grid; all False for a healthy scan."""
     if files.truth is None and "truth" in files.unclear:
         raise ScanError(
             files.subject,
             expected="one expert mask",
             got=files.unclear["truth"],
-            next_step="leave one of the masks that are named",
+            next_step="keep one of these masks",
         )
     if files.truth is None:
-        if files.healthy is False:  # every lesion that was found would count as false
+        if files.healthy is False:  # every lesion detected would count as a false positive
             raise ScanError(
                 files.subject,
-                expected="an expert's mask of a scan that is not healthy",
+                expected="an expert mask, because the scan is not healthy",
                 got="none",
-                next_step="add the mask, or evaluate the other scans alone",
+                next_step="add the mask, or evaluate the other scans only",
             )
         return np.zeros(grid.shape, dtype=bool) if files.healthy else None
     return np.isin(read_truth(files.truth, grid, mask_grid=mask_grid), REGIONS[region])
 
 
-def _refuse_beside(files: ScanFiles, truth: Mask | None, brain: Mask) -> None:
-    """Raise where no lesion lies in the brain: its Dice of 0 would say nothing of the model."""
+def _refuse_outside(files: ScanFiles, truth: Mask | None, brain: Mask) -> None:
+    """Raise where no lesion lies in the brain: a Dice of 0 would not be the model's fault."""
     if files.truth is None or truth is None or not truth.any() or (truth & brain).any():
         return
     raise GridMismatch(
         files.truth,
         expected="lesions in the brain",
-        got="a mask whose lesions all lie beside it",
-        next_step="look at mask and scan in a viewer: the mask may have lost its header, or be "
-        "of another scan",
+        got="a mask whose lesions all lie outside it",
+        next_step="check mask and scan in a viewer: the mask may have lost its header, or belong "
+        "to another scan",
     )

@@ -1,4 +1,4 @@
-"""Results are shown: one page for a folder, one viewer for a scan."""
+"""Reports: an HTML page for a folder, a viewer for a scan."""
 
 from __future__ import annotations
 
@@ -20,48 +20,58 @@ TABLES: dict[str, Callable[[Path, list[ShardNote]], object]] = {
 
 
 def report(folder: Path, *, scores: Path | None = None) -> Path:
-    """Write one HTML page that shows everything in a folder of anomri's; see `write_page`.
+    """Write an HTML report of a folder that anomri wrote; see `write_page`.
 
-    Tables that the parts of a job array left unfinished are finished first.
+    Tables that the parts of a job array left unfinished are written first.
     """
-    for place in {folder, scores or folder}:
-        remove_stale_drafts(place)
-        finish(place, TABLES)
+    for results in {folder, scores or folder}:
+        remove_stale_drafts(results)
+        finish(results, TABLES)
     return write_page(folder, scores=scores)
 
 
 def has_damaged_results(folder: Path) -> bool:
-    """Whether a scan's sidecar in a folder of results cannot be read back; the page says which."""
+    """Whether a sidecar in a folder of results cannot be read; the report names it."""
     return bool(read_sound_records(folder)[1])
 
 
 def view(
-    source: Path, *, result: Path | None = None, out: Path | None = None, orientation: str = ""
+    source: Path,
+    *,
+    result: Path | None = None,
+    out: Path | None = None,
+    orientation: str | None = None,
 ) -> Path:
-    """Write a page with the viewer of one scan, beside its result or in the present folder.
+    """Write the viewer of one scan, next to its result or in the working directory.
 
     Raises:
-        UsageError: there are several scans, or the result holds none of this scan.
+        UsageError: there is not exactly one scan, or it has no result.
     """
     found = find(source)
     if len(found.scans) != 1:
-        raise UsageError(f"{source.name}: {len(found.scans)} scans; the viewer shows one")
+        raise UsageError(
+            f"{source.name}: expected one scan, found {len(found.scans)}. "
+            "Next: name the file or the folder of one scan."
+        )
     files = found.scans[0]
     if result is not None:
         _check_result(result, files.label)
     page = out or (result or Path()) / f"{files.label}_view.html"
     remove_stale_drafts(page.parent, recursive=False)
     with converted(files) as images:
-        return write_view(images, page, result=result, orientation=orientation)
+        return write_view(images, page, result=result, orientation=orientation or "")
 
 
 def _check_result(result: Path, label: str) -> None:
-    """Raise unless a folder holds a result of a scan that can be read back."""
+    """Raise unless a folder holds a readable result of a scan."""
     try:
         record = read_record(result, label)
-    except DamagedFile as error:  # the fault of one scan: the next may be looked at
+    except DamagedFile as error:  # concerns this scan only
         raise UnreadableScan(
-            error.file, expected="a sound result", got=error.reason, next_step=error.next_step
+            error.file, expected="a readable result", got=error.reason, next_step=error.next_step
         ) from error
     if record is None:
-        raise UsageError(f"{result.name}: holds no detection of {label}")
+        raise UsageError(
+            f"{result.name}: expected a result of {label}, found none. "
+            "Next: run `anomri detect` on this scan, or name another folder."
+        )

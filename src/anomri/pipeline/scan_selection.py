@@ -1,4 +1,4 @@
-"""Which scans of a source are meant."""
+"""Selection of the scans of a source."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from anomri.scan import ScanFiles
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which subjects of a source are meant.
+    """Selected subjects of a source.
 
     Attributes:
-        subjects: names or BIDS labels, with or without ``sub-``; all where empty.
+        subjects: names or BIDS labels, with or without ``sub-``; all subjects if empty.
     """
 
     subjects: frozenset[str] = frozenset()
 
     def __contains__(self, files: ScanFiles) -> bool:
-        """Tell whether the subject is one of the chosen."""
+        """Whether the subject of a scan is selected."""
         return self.names(files.subject, files.label)
 
     def names(self, subject: str, label: str) -> bool:
-        """Tell whether a subject of this name and BIDS prefix is one of the chosen."""
-        # A participant means all of its sessions.
+        """Whether a subject with this name and BIDS prefix is selected."""
+        # A participant stands for all of its sessions.
         participant = label.partition("_ses-")[0]
         names = {subject, label, label.removeprefix("sub-")}
         names |= {participant, participant.removeprefix("sub-")}
@@ -38,30 +38,33 @@ class Selection:
 
     @classmethod
     def of_labels(cls, labels: Iterable[str]) -> Selection:
-        """Choose participants by BIDS label, each with or without ``sub-``, commas allowed."""
+        """Select participants by BIDS label, with or without ``sub-``, or comma-separated."""
         names = (name.strip() for text in labels for name in text.split(","))
         return cls(frozenset(name.removeprefix("sub-") for name in names if name))
 
     @classmethod
     def of_split(cls, path: Path, split: str) -> Selection:
-        """Read the subjects of one split from a TSV file with columns ``subject`` and ``split``.
+        """Select the subjects of one split in a TSV file with columns ``subject`` and ``split``.
 
         Raises:
-            UsageError: the file lacks a column, no subject has that split, or one has two.
+            UsageError: the file lacks a column, no subject has this split, or one has two.
         """
         rows = read_tsv(path)
         header = list(rows[0]) if rows else []
         if not {"subject", "split"} <= set(header):
             raise UsageError(f"{path.name}: expected columns 'subject' and 'split', got {header}")
-        parts: dict[str, set[str]] = {}
+        splits: dict[str, set[str]] = {}
         for row in rows:
-            parts.setdefault(row["subject"], set()).add(row["split"])
-        _refuse_two_parts(path, parts)
-        chosen = frozenset(subject for subject, held in parts.items() if split in held)
-        if not chosen:
-            names = ", ".join(sorted(set().union(*parts.values()) - {NOTHING}))
-            raise UsageError(f"{path.name}: no subject of split '{split}'; it has {names}")
-        return cls(chosen)
+            splits.setdefault(row["subject"], set()).add(row["split"])
+        _refuse_two_splits(path, splits)
+        subjects = frozenset(subject for subject, names in splits.items() if split in names)
+        if not subjects:
+            names = ", ".join(sorted(set().union(*splits.values()) - {NOTHING}))
+            raise UsageError(
+                f"{path.name}: expected subjects of split '{split}', found none; it has {names}. "
+                "Next: choose one of these with --split."
+            )
+        return cls(subjects)
 
 
 def find_scans(
@@ -71,33 +74,33 @@ def find_scans(
     selection: Selection | None = None,
     series: Mapping[str, str] | None = None,
 ) -> Found:
-    """List the scans below ``source`` without computing anything; arguments as for `find`.
+    """Find the selected scans below ``source``; no image is read. Arguments as for `find`.
 
     Raises:
-        UsageError: nothing there looks like a scan, or nobody of the selection is there.
+        UsageError: no scan was found, or none of the selected subjects.
     """
     found = find(source, layout, series=series)
     if selection is None:
         return found
-    chosen = tuple(files for files in found.scans if files in selection)
-    left_out = tuple(one for one in found.left_out if selection.names(one.subject, one.label))
-    if not chosen and not left_out:
+    scans = tuple(files for files in found.scans if files in selection)
+    left_out = tuple(row for row in found.left_out if selection.names(row.subject, row.label))
+    if not scans and not left_out:
         raise UsageError(
-            f"{source.name}: none of the {len(found.scans)} subjects found is among those asked "
-            f"for. Next: `anomri detect --dry-run` on all of it lists what is there."
+            f"{source.name}: none of the {len(found.scans)} subjects found was selected. "
+            "Next: list them with `anomri detect --dry-run`, without a selection."
         )
-    return replace(found, scans=chosen, left_out=left_out, chosen=True)
+    return replace(found, scans=scans, left_out=left_out, chosen=True)
 
 
 def refused(
     found: Found, contrasts: Sequence[str], optional: Collection[str] = ()
 ) -> list[Failure]:
-    """List the scans that lack a contrast, as a run would say it; nothing is read.
+    """List the failures of scans that lack a contrast; no image is read.
 
     Args:
         found: the scans.
-        contrasts: what is looked at.
-        optional: those of them that a scan may lack.
+        contrasts: contrasts of the model.
+        optional: contrasts of these that a scan may lack.
     """
     required = [name for name in contrasts if name not in optional]
     rows = []
@@ -109,11 +112,11 @@ def refused(
     return rows
 
 
-def _refuse_two_parts(path: Path, parts: Mapping[str, Collection[str]]) -> None:
-    """Refuse a name in two splits, of two data sets perhaps: who is judged would be learnt from."""
-    twice = sorted(subject for subject, held in parts.items() if len(held) > 1)
+def _refuse_two_splits(path: Path, splits: Mapping[str, Collection[str]]) -> None:
+    """Raise where a name is in two splits, possibly of two data sets: test scans might train."""
+    twice = sorted(subject for subject, names in splits.items() if len(names) > 1)
     if twice:
-        names = ", ".join(sorted(parts[twice[0]]))
+        names = ", ".join(sorted(splits[twice[0]]))
         raise UsageError(
             f"{path.name}: expected one split for each subject, got {names} "
             f"for '{twice[0]}'. Next: rename one of the two, or write a file for each data set."

@@ -23,13 +23,13 @@ class Overrides:
         mask_grid: where masks lie that have the scan's shape and another affine.
     """
 
-    threshold: str = ""
-    decide: str = ""
-    blank_slices: str = ""
-    space: str = ""
-    brain: str = ""
-    orientation: str = ""
-    mask_grid: str = ""
+    threshold: str | None = None
+    decide: str | None = None
+    blank_slices: str | None = None
+    space: str | None = None
+    brain: str | None = None
+    orientation: str | None = None
+    mask_grid: str | None = None
 
     def applied(self, recipe: Recipe, *, first: bool = True) -> Recipe:
         """Return the recipe with the named entries in place of its own.
@@ -49,14 +49,14 @@ class Overrides:
             detection["decide"] = Step(name=self.decide)
         if self.blank_slices and first:
             detection["blank_slices"] = self.blank_slices
-        if self.space:
+        if self.space and self.space != "native":
             detection["space"] = self.space
         if self.space == "template":
             # An affine registration moves no voxel that the network sees.
             preparation["template"] = recipe.preparation.template or Template(transform="affine")
         named = {
             "brain": self.brain,
-            "orientation": self.orientation.upper(),
+            "orientation": self.orientation and self.orientation.upper(),
             "mask_grid": self.mask_grid,
         }
         preparation |= {name: value for name, value in named.items() if value}

@@ -37,8 +37,7 @@ class DetectTask:
         test: the set.
         edges_ml: between classes of lesion volume.
         out: folder of the detections.
-        progress: shows progress.
-        executor: who looks and measures.
+        execution: how to run detection and measurement.
     """
 
     detector: Detector
@@ -46,23 +45,20 @@ class DetectTask:
     test: ScanSet
     edges_ml: Sequence[float]
     out: Path
-    progress: batch.Progress = batch.no_progress
-    executor: batch.Executor = batch.SERIAL
+    execution: batch.Execution = batch.DEFAULT_EXECUTION
 
     def lines(self) -> Iterator[Line]:
         """Detect, then yield a line per scan and region; a scan that fails has one with why."""
-        outcome = pipeline.detect(
-            self.scans, self.detector, self.out, progress=self.progress, executor=self.executor
-        )
+        outcome = pipeline.detect(self.scans, self.detector, self.out, execution=self.execution)
         failed = {failure.label: failure.reason for failure in outcome.failures}
         for files in self.scans.scans:
             if files.label in failed:
                 yield _failed(files.name, failed[files.label])
         seen = [files for files in self.scans.scans if files.label not in failed]
-        measured = self.executor.run(
+        measured = self.execution.executor.run(
             MeasureTask(self.out, self.test.regions, tuple(self.edges_ml)), seen
         )
-        for _ in self.progress(seen, "measuring"):
+        for _ in self.execution.progress(seen, "measuring"):
             yield from next(measured)
 
 

@@ -122,7 +122,8 @@ def _looks(row: str, detector: Detector, plan: Plan) -> Iterator[tuple[Place, De
         for decision in (name for name in models if name in test.decisions and scans.scans):
             out = plan.work.folder / "detections" / row / decision / test.name.replace(" ", "-")
             seen = (models[decision], scans, test, definition.edges_ml, out)
-            look = DetectTask(*seen, progress=plan.work.progress, executor=plan.executor)
+            execution = batch.Execution(plan.executor, progress=plan.work.progress)
+            look = DetectTask(*seen, execution=execution)
             yield (row, decision, test.name), look
 
 

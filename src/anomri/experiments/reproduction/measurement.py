@@ -73,7 +73,7 @@ class Trial:
         rule, decide, sees = RULES[setting]
         detector = self._detector(rule, decide, SLICE_SCORE if setting == "slices" else "")
         out = self.out / setting
-        pipeline.detect(self.scans, detector, out, progress=self.work.progress)
+        pipeline.detect(self.scans, detector, out, execution=self.work.execution)
         named = f"{setting} ({_seen(self.row, setting, sees)})"
         for region in regions:
             summary = self._evaluate(out, self.scans, out / region, region)
@@ -96,7 +96,7 @@ class Trial:
         ):
             out = self.out / name.replace(" ", "-")
             fitted, value = fitted_on(detector, chooses, self.work)
-            pipeline.detect(judged, fitted, out, progress=self.work.progress)
+            pipeline.detect(judged, fitted, out, execution=self.work.execution)
             summary = self._evaluate(out, judged, out, "whole")
             cases += [_numbers(line) for line in read_tsv(out / EVALUATION)]
             named = f"{name} ({HALVES[name]})"
@@ -106,12 +106,14 @@ class Trial:
         yield from self._lines(summarise(cases), "whole", named, detector)
 
     def _detector(self, rule: str, decide: str, blank_slices: str = "") -> Detector:
-        overrides = Overrides(threshold=rule, decide=decide, blank_slices=blank_slices)
+        overrides = Overrides(
+            threshold=rule or None, decide=decide or None, blank_slices=blank_slices or None
+        )
         return load(self.model, device=self.work.device, overrides=overrides)
 
     def _evaluate(self, detections: Path, scans: Found, out: Path, region: str) -> list[Line]:
         summary, _ = pipeline.evaluate(
-            detections, scans, out, region=region, progress=self.work.progress
+            detections, scans, out, region=region, execution=self.work.execution
         )
         return summary
 

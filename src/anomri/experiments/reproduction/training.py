@@ -51,6 +51,11 @@ class Work:
     max_steps: int | None = None
     progress: batch.Progress = batch.no_progress
 
+    @property
+    def execution(self) -> batch.Execution:
+        """How batches of scans are run: in this process, with progress."""
+        return batch.Execution(progress=self.progress)
+
     def prepared(self, recipe: Recipe) -> Path:
         """Folder of the scans that were prepared as this recipe wants them."""
         return self.folder / f"prepared-{'-'.join(recipe.contrasts)}-{recipe.preparation.key()}"
@@ -81,7 +86,7 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     learns = build_recipe_network(recipe).has_parameters
     fits = recipe.detection.threshold.name in TO_BE_FITTED or bool(FITTING & set(settings))
     if learns or fits:
-        pipeline.prepare(scans, prepared, recipe=recipe, progress=work.progress)
+        pipeline.prepare(scans, prepared, recipe=recipe, execution=work.execution)
         held = (subject for _, subject, _ in PreparedFolder.open(prepared).index())
         _refuse_strangers({*held, *learnt_from(run)} - names, work.folder)
     if learns:

@@ -1,4 +1,4 @@
-"""A T1 that is given as FLAIR is told on the terminal, in the table and on the page."""
+"""A T1 given as FLAIR is reported on the terminal, in the table and on the page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anomri.preprocessing.template.mni152 import load_template
 from anomri.reporting import write_page
 
 
-def test_a_t1_given_as_flair_is_told_everywhere(
+def test_a_t1_given_as_flair_is_reported_everywhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     values, grid = load_template()

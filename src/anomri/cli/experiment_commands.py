@@ -1,0 +1,116 @@
+"""Commands for the papers' models: reproduce, compare, models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anomri import batch
+from anomri.cli.options import ComparisonOptions, ExperimentOptions, Out, split_names
+from anomri.cli.terminal import progress, show_table
+from anomri.errors import UsageError
+from anomri.experiments import catalogue, comparison, reproduction
+from anomri.recipe import builtin_names
+
+
+def reproduce(
+    recipes: Annotated[
+        Path,
+        typer.Argument(metavar="PAPER", help="Folder of a paper: rows/*.yaml, protocol.yaml."),
+    ],
+    *,
+    out: Out,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of the data sets named in the protocol."),
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="NAME", help="Size of the training, as named in the protocol.")
+    ] = "full",
+    smoke: Annotated[bool, typer.Option(help="Try a few steps of each row, on phantoms.")] = False,
+    options: ExperimentOptions,
+) -> None:
+    """Reproduce a paper's results, row by row.
+
+    Measures each row and writes it next to the published figures. If interrupted, the same command
+    resumes.
+    """
+    if smoke:
+        plan = reproduction.trial(recipes, out)
+    else:
+        data_sets = _data_sets(data, options)
+        protocol, work = reproduction.Protocol.load(recipes), reproduction.Work(out / size)
+        plan = reproduction.Plan(protocol, data_sets, work, size=size)
+    work = replace(plan.work, device=options.device, progress=progress)
+    plan = replace(plan, work=work, rows=frozenset(split_names(options.rows)))
+    typer.echo(reproduction.reproduce(recipes, plan))
+    if not smoke:
+        for table in reproduction.tables_of(recipes, plan.protocol):
+            show_table(table.headings, table.rows, title=table.title)
+        typer.echo(reproduction.write_page(recipes, plan.protocol))
+
+
+def compare(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="COMPARISON", help="Folder of a comparison: comparison.yaml."),
+    ],
+    *,
+    out: Out,
+    data: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of the data sets named in it.")
+    ],
+    options: ComparisonOptions,
+) -> None:
+    """Compare models on the same scans.
+
+    Measures the model families and the built-in models; only what has changed is measured again.
+    """
+    plan = comparison.Plan(
+        comparison.Definition.load(folder),
+        _data_sets(data, options),
+        reproduction.Work(out, device=options.device, progress=progress),
+        runs=options.runs,
+        rows=frozenset(split_names(options.rows)),
+        trains=options.train,
+        executor=batch.Executor(options.workers),
+        again=options.again,
+    )
+    report = comparison.compare(folder, plan)
+    typer.echo(comparison.write_page(folder, plan.definition))
+    summary = f"{len(report.measured)} tables measured, {len(report.kept)} unchanged"
+    untrained = f"; not trained: {', '.join(report.untrained)}" if report.untrained else ""
+    typer.echo(summary + untrained)
+
+
+def models(
+    recipes: Annotated[
+        Path | None,
+        typer.Argument(metavar="PAPERS", help="Folder of papers, to list their rows.", exists=True),
+    ] = None,
+    *,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the documentation page.")
+    ] = False,
+) -> None:
+    """List model families, or rows of papers, with their costs."""
+    if markdown:
+        typer.echo(catalogue.markdown(recipes or Path("recipes")), nl=False)
+        return
+    entries = catalogue.rows(recipes) if recipes else catalogue.families()
+    show_table(catalogue.HEADINGS, [entry.cells() for entry in entries])
+    typer.echo("ready to use, without training: " + ", ".join(builtin_names()))
+
+
+def _data_sets(data: Path | None, options: ExperimentOptions) -> reproduction.Data:
+    """Return the data sets below a folder.
+
+    Raises:
+        UsageError: no folder was given.
+    """
+    if data is None:
+        raise UsageError("reproduce: expected --data, or --smoke")
+    return reproduction.Data(data, options.split_file or data / "splits.tsv")

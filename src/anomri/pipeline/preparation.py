@@ -1,0 +1,67 @@
+"""Preparation: scans are preprocessed once, for training and calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, ShardNote, joint, run_batch
+from anomri.datasets import Found, converted
+from anomri.errors import UsageError
+from anomri.files import remove_stale_drafts
+from anomri.preprocessing import PreparedFolder
+from anomri.recipe import Recipe
+from anomri.reporting import Failure, refusals_shown, write_failures
+from anomri.scan import ScanFiles
+
+NAMED = 5  # scans in a message
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareTask:
+    """Preparation of one scan; can be pickled for a worker.
+
+    Attributes:
+        prepared: folder of the prepared scans.
+        out: folder of the figures of refused scans.
+    """
+
+    prepared: PreparedFolder
+    out: Path
+
+    def __call__(self, files: ScanFiles) -> bool:
+        """Prepare a scan; return False if it was prepared before."""
+        with converted(files) as images, refusals_shown(self.out, files.label):
+            return self.prepared.add(images)
+
+
+def prepare(
+    found: Found, out: Path, *, recipe: Recipe, execution: Execution = DEFAULT_EXECUTION
+) -> Outcome:
+    """Read, reorient, crop, resample and normalise every scan into ``out``, once."""
+    remove_stale_drafts(out)
+    prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts, recipe.optional)
+    outcome = run_batch(found, PrepareTask(prepared, out), execution, "preparing")
+    rows = [*outcome.failures, *outcome.left_out]
+    note = {"failures": [asdict(failure) for failure in rows]}
+    with joint(out, "prepare", execution.shard, note) as notes:
+        preparation_tables(out, notes)
+    return outcome
+
+
+def preparation_tables(out: Path, notes: Sequence[ShardNote]) -> None:
+    """Write the failures of all parts."""
+    write_failures(out, [Failure(**entry) for note in notes for entry in note["failures"]])
+
+
+def refuse_unclear(prepared: PreparedFolder) -> None:
+    """Raise where it is unknown whether scans are healthy: patients would be learnt as healthy."""
+    if unclear := prepared.unclear():
+        names = list(unclear)
+        listed = ", ".join(names[:NAMED]) + (" and more" if len(names) > NAMED else "")
+        raise UsageError(
+            f"{prepared.folder.name}: expected a participants.tsv that says which subjects are "
+            f"healthy; it does not for {len(names)}: {listed} ({unclear[names[0]]}). "
+            "Next: complete the table and run `anomri prepare` again, or prepare the others only."
+        )
