@@ -40,18 +40,18 @@ WHOLE, CORE, ENHANCING = (1, 2, 4), (1, 4), (4,)
 FIFTH = (0.8, 1.2)
 GROWN = {
     "fraction": 0.45,
-    "lowest": 1.5,
+    "min_level": 1.5,
     "fallback": 3.0,
     "smallest_core_ml": 0.675,
-    "heaviness": 0.1,
+    "min_relative_weight": 0.1,
 }
 REGIONS = {
     "dims": 2,
-    "reach_mm": 2.0,
+    "rim_distance_mm": 2.0,
     "smallest_ml": 0.2,
-    "hardly": 0.05,
-    "darker": 0.5,
-    "mass_mm": 7,
+    "min_enhancing_fraction": 0.05,
+    "necrosis_sd": 0.5,
+    "min_mass_radius_mm": 7,
 }
 SMALL = {"mass_mm": 7.0, "brighter_than": 2.5, "probability": 0.5, "smallest_ml": 0.03}
 
@@ -133,9 +133,10 @@ def variants() -> Iterator[Variant]:
     yield Variant("grown: `intensity`", whole)
     papers = Step(name="hull", options={"dims": 3, "smallest_ml": 0.1})
     yield Variant("+ T1CE: `intensity_regions`", whole, regions=papers)
-    inside = Step(name="hull", options={**REGIONS, "reach_mm": 0.0, "hardly": 0.0})
+    no_rims = {**REGIONS, "rim_distance_mm": 0.0, "min_enhancing_fraction": 0.0}
+    inside = Step(name="hull", options=no_rims)
     yield Variant("+ hulls of slices", whole, regions=inside)
-    rims = Step(name="hull", options={**REGIONS, "hardly": 0.0})
+    rims = Step(name="hull", options={**REGIONS, "min_enhancing_fraction": 0.0})
     yield Variant("+ what rims enclose", whole, regions=rims)
     yield Variant("+ a dark core", whole, regions=hull)
     yield Variant("+ small lesions: `default`", whole, regions=hull, small=SMALL)
@@ -151,7 +152,7 @@ def variants() -> Iterator[Variant]:
     for times in FIFTH:
         yield replace(base, name=f"threshold {4 * times:g}", threshold=4 * times)
         yield replace(base, name=f"T1CE threshold {1.5 * times:g}", enhancing=1.5 * times)
-        for name in ("reach_mm", "smallest_ml", "hardly", "darker", "mass_mm"):
+        for name in (option for option in REGIONS if option != "dims"):
             options: dict[str, Any] = {**REGIONS, name: REGIONS[name] * times}
             step = Step(name="hull", options=options)
             yield replace(base, name=f"{name} {options[name]:g}", regions=step)

@@ -36,8 +36,8 @@ from anomri.postprocessing import (
     findings,
     largest_inscribed_radius_mm,
     nested_labels,
+    run_in_parallel,
     threshold_of_scan,
-    together,
 )
 from anomri.preprocessing import (
     ImageSource,
@@ -331,7 +331,9 @@ class Detector:
         if beside is None:
             return self._small_added(self._decided(mine), scan)
         theirs = beside._seen(scan)
-        found, enhancing = together(lambda: self._decided(mine), lambda: beside._decided(theirs))
+        found, enhancing = run_in_parallel(
+            lambda: self._decided(mine), lambda: beside._decided(theirs)
+        )
         both = of_contrasts(scan, (*self.recipe.contrasts, *beside.contrasts))
         whole = self._small_added(found, scan)
         return name_regions(whole, enhancing, both, self.recipe.detection.regions)

@@ -1,6 +1,6 @@
-"""From anomaly maps to masks: clean the map, set a threshold, segment, refine the mask."""
+"""Postprocessing of anomaly maps: cleaning, thresholds, segmentation and mask refinement."""
 
-from anomri.postprocessing.components import findings, numbered
+from anomri.postprocessing.components import findings, number_lesions
 from anomri.postprocessing.false_positive_calibration import (
     FALSE_POSITIVE_RULE,
     FalsePositiveCalibration,
@@ -26,7 +26,7 @@ from anomri.postprocessing.steps import (
     fit_threshold,
     threshold_of_scan,
 )
-from anomri.postprocessing.threads import together
+from anomri.postprocessing.threads import run_in_parallel
 from anomri.postprocessing.thresholds import Fit, ThresholdFits
 
 __all__ = [
@@ -55,7 +55,7 @@ __all__ = [
     "fit_threshold",
     "largest_inscribed_radius_mm",
     "nested_labels",
-    "numbered",
+    "number_lesions",
+    "run_in_parallel",
     "threshold_of_scan",
-    "together",
 ]
