@@ -18,7 +18,7 @@ from anomri.files import read_thresholds, read_thresholds_by_part
 from anomri.models import Network, Reconstructor, build_network, load_weights
 from anomri.recipe import Recipe, builtin_names
 from anomri.scan import Threshold
-from anomri.scoring import CodeStatistics
+from anomri.scoring import LatentStatistics
 
 ByPart = Mapping[str, Mapping[str, Threshold]]  # part -> rule -> threshold
 
@@ -180,8 +180,8 @@ def load_together(folder: Path) -> ByPart:
     return read_thresholds_by_part(folder / TOGETHER)
 
 
-def _load_codes(run: Path) -> CodeStatistics | None:
-    return CodeStatistics.load(run / CODES) if (run / CODES).is_file() else None
+def _load_codes(run: Path) -> LatentStatistics | None:
+    return LatentStatistics.load(run / CODES) if (run / CODES).is_file() else None
 
 
 def runs_of(folder: Path) -> list[Path]:

@@ -61,8 +61,8 @@ from anomri.scoring import (
     MAHALANOBIS,
     MEAN_RESIDUAL,
     SEGMENTATIONS,
-    CodeStatistics,
-    code_distances,
+    LatentStatistics,
+    latent_distances,
     score_scan,
     slice_scores,
     tumour_map,
@@ -94,7 +94,7 @@ class Fitted:
     """
 
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
-    codes: CodeStatistics | None = None
+    codes: LatentStatistics | None = None
 
     def unmeasured(self) -> Fitted:
         """Return the same without what was marked on healthy scans."""
@@ -320,7 +320,7 @@ class Detector:
         scores = {MEAN_RESIDUAL: slice_scores(anomaly)}
         network, codes = self.networks[0], self.fitted.codes
         if isinstance(network, Reconstructor) and codes is not None:
-            distances = code_distances(network, scan, codes, device=self.device)
+            distances = latent_distances(network, scan, codes, device=self.device)
             if distances is not None:
                 scores[MAHALANOBIS] = distances
         return scores
