@@ -117,8 +117,9 @@ def variants() -> Iterator[Variant]:
     yield Variant("grown: `intensity`", (segment,))
     plain = name_regions.model_copy(update={"step": Step(name="name_regions")})
     yield Variant("+ T1CE: `intensity_regions`", (segment, plain))
-    yield Variant("+ hulls of slices", (segment, changed(name_regions, reach_mm=0.0, hardly=0.0)))
-    yield Variant("+ what rims enclose", (segment, changed(name_regions, hardly=0.0)))
+    rims = changed(name_regions, min_enhancing_fraction=0.0)
+    yield Variant("+ hulls of slices", (segment, changed(rims, rim_distance_mm=0.0)))
+    yield Variant("+ what rims enclose", (segment, rims))
     yield Variant("+ a dark core", (segment, name_regions))
     yield Variant("+ small lesions: `default`")
     for number, step in enumerate(DEFAULT.steps):

@@ -33,7 +33,7 @@ from anomri.postprocessing import (
     Regions,
     SegmentationState,
     fit_mixture,
-    together,
+    run_in_parallel,
 )
 from anomri.postprocessing.regions import hull
 from anomri.recipe import Step, call
@@ -111,8 +111,8 @@ def postprocessing(
     steps = [fit_mixture(one.values, one.brain).iterations for one in (whole, enhancing)]
     print(f"{name} tumour: {steps[0]} and {steps[1]} steps of the mixture")
     return {
-        f"{name}: mixture": lambda: together(lambda: mixed(whole), lambda: mixed(enhancing)),
-        f"{name}: with morphology": lambda: together(
+        f"{name}: mixture": lambda: run_in_parallel(lambda: mixed(whole), lambda: mixed(enhancing)),
+        f"{name}: with morphology": lambda: run_in_parallel(
             lambda: masked(whole), lambda: masked(enhancing)
         ),
         f"{name}: regions": lambda: named(*decided),

@@ -35,7 +35,7 @@ from anomri.recipe import Preparation, Recipe, Step, Training
 from anomri.scan import ScanFiles
 from anomri.training.loading import make_loaders
 from anomri.training.module import NetworkTraining
-from anomri.training.samples import split_parts
+from anomri.training.samples import split_images
 from anomri.training.trainer import Machine, make_trainer, quiet
 
 SIDE, DEPTH, SUBJECTS = 128, 64, 6
@@ -163,7 +163,7 @@ def timed(
 ) -> list[tuple[float, float]]:
     """Return the seconds of each pair of blocks in a training as `anomri train` runs it."""
     family = build(recipe.family, channels=1, size=(SIDE, SIDE))
-    split = split_parts(prepared, recipe.training)
+    split = split_images(prepared, recipe.training)
     steps = options.block * (options.blocks + 1)
     often = -(-(steps + 1) * recipe.training.batch_size // len(split.train))
     split = replace(split, train=split.train * often)  # one epoch, long enough for all blocks

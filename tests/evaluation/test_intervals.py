@@ -38,7 +38,7 @@ def test_drawing_a_few_at_a_time_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, statistic: Statistic
 ) -> None:
     at_once = bootstrap(DICE, statistic=statistic)
-    monkeypatch.setattr("anomri.evaluation.intervals.DRAWN_AT_ONCE", 70 * DICE.size + 1)
+    monkeypatch.setattr("anomri.evaluation.intervals.MAX_BATCH", 70 * DICE.size + 1)
     assert bootstrap(DICE, statistic=statistic) == at_once
 
 
@@ -66,8 +66,8 @@ def test_one_subject_and_equal_subjects() -> None:
 
 
 @pytest.mark.parametrize("values", [[], [0.1, float("nan")], [[0.1, 0.2]]])
-def test_what_is_no_row_of_numbers_is_refused(values: list[float]) -> None:
-    with pytest.raises(ValueError, match="one per subject and none of them NaN"):
+def test_what_is_not_one_number_per_subject_is_refused(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="one number per subject and none of them NaN"):
         bootstrap(values)
 
 

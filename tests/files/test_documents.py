@@ -20,7 +20,7 @@ from anomri.preprocessing import PreparedFolder
 from anomri.preprocessing.prepared.storage import write_scan
 from anomri.recipe import Preparation, Step
 from anomri.scan import Scan, ScanFiles
-from anomri.scoring import CodeStatistics
+from anomri.scoring import LatentStatistics
 from anomri.synthesis import make_phantoms
 from anomri.training.resume import SafetensorsIO
 
@@ -38,7 +38,7 @@ ANYTHING: dict[str, bytes] = {
 
 def _pupil(state: Path) -> TrainingState[torch.nn.Linear]:
     return TrainingState.start(
-        lambda: torch.nn.Linear(2, 1), state, TrainingSchedule(steps=10, rising=1)
+        lambda: torch.nn.Linear(2, 1), state, TrainingSchedule(steps=10, warmup=1)
     )
 
 
@@ -47,7 +47,7 @@ def _weights(path: Path) -> None:
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
-    "codes": CodeStatistics.load,
+    "codes": LatentStatistics.load,
     "state": SafetensorsIO().load_checkpoint,
     "pupil": _pupil,
 }

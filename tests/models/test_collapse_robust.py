@@ -13,10 +13,10 @@ from anomri.errors import RecipeError
 from anomri.models import RECONSTRUCTORS, Batch, Reconstructor, build, load_weights, save_weights
 from anomri.models.collapse_robust import CollapseRobust
 from anomri.models.latents import Gaussian
-from anomri.models.losses import Objective
+from anomri.models.losses import VariationalLoss
 from anomri.recipe import Step
 
-L1 = Objective(reconstruction="l1", kl_weight=1)
+L1 = VariationalLoss(reconstruction="l1", kl_weight=1)
 
 
 def latent() -> Gaussian:
@@ -70,7 +70,7 @@ def test_evaluation_changes_nothing_and_compares_reconstructions() -> None:
 
 
 def test_context_encoding_is_divided_by_sigma_too() -> None:
-    loss = CollapseRobust(Objective(reconstruction="l1", kl_weight=1, context_weight=0.5))
+    loss = CollapseRobust(VariationalLoss(reconstruction="l1", kl_weight=1, context_weight=0.5))
     batch = Batch.of(torch.zeros(1, 1, 4, 4))
     first = loss.losses(batch, torch.full((1, 1, 4, 4), 4.0), latent())
     added = loss.with_context(first, batch, torch.full((1, 1, 4, 4), 6.0))

@@ -12,7 +12,7 @@ from anomri.models import Batch, Reconstructor, build, summary
 from anomri.models.autoencoder import Autoencoder
 from anomri.models.convolutional import VariationalAutoencoder
 from anomri.models.layers import Layer, Plan
-from anomri.models.losses import Objective
+from anomri.models.losses import VariationalLoss
 from anomri.models.plans import DVAE, VAE
 from anomri.recipe import Step
 
@@ -101,7 +101,7 @@ def test_latent_and_last_layers_are_bare(name: str) -> None:
 
 
 def test_the_plan_of_a_volume_builds_a_network_of_volumes() -> None:
-    family = VariationalAutoencoder(channels=1, size=(32, 32, 32), objective=Objective(), plan=VAE)
+    family = VariationalAutoencoder(channels=1, size=(32, 32, 32), loss=VariationalLoss(), plan=VAE)
     volume = torch.randn(1, 1, 32, 32, 32)
     assert family.eval().reconstruct(volume).shape == volume.shape
 
@@ -164,7 +164,7 @@ def test_whatever_fits_comes_back_whole(length: int, layers: list[Layer]) -> Non
     if not plan.fits(length):
         return
     size = (length, length)
-    family = VariationalAutoencoder(channels=1, size=size, objective=Objective(), plan=plan).eval()
+    family = VariationalAutoencoder(channels=1, size=size, loss=VariationalLoss(), plan=plan).eval()
     images = torch.randn(1, 1, *size)
     assert family.encode(images).mean.shape[2:] == (plan.lengths(length)[-1],) * 2
     assert family.reconstruct(images).shape == images.shape

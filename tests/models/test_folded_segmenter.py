@@ -7,7 +7,7 @@ import torch
 
 from anomri.errors import RecipeError
 from anomri.models import Batch, FoldedSegmenter, build_segmenter
-from anomri.models.folded_segmenter import missed_overlap
+from anomri.models.folded_segmenter import dice_loss
 from anomri.recipe import Step
 
 SIZE = (32, 48, 32)
@@ -35,14 +35,12 @@ def test_padding_is_centred() -> None:
         torch.testing.assert_close(network.segment(images), network.segment(by_hand)[:, :, 1:31])
 
 
-def test_missed_overlap_by_hand() -> None:
+def test_dice_loss_by_hand() -> None:
     masks = torch.zeros(1, 2, 10, 10, 10)
     masks[:, 0, :5] = 1
     probabilities = torch.full_like(masks, 0.5)
     expected = 1 - (2 * 250 + 20) / (500 + 500 + 20)
-    torch.testing.assert_close(
-        missed_overlap(probabilities, masks), torch.tensor([[expected, 0.0]])
-    )
+    torch.testing.assert_close(dice_loss(probabilities, masks), torch.tensor([[expected, 0.0]]))
 
 
 def test_it_learns_one_image() -> None:

@@ -18,9 +18,9 @@ from anomri.models.latents import Gaussian, Point, Quantised
 from anomri.models.losses import (
     KL,
     RECONSTRUCTION,
-    CodebookObjective,
-    Objective,
-    PlainObjective,
+    CodebookLoss,
+    ReconstructionLoss,
+    VariationalLoss,
     erase,
     kl_mean,
     kl_sum,
@@ -146,11 +146,11 @@ def test_codes_are_drawn_around_the_mean() -> None:
     assert float(code.std()) == pytest.approx(0.5, abs=0.02)
 
 
-def test_objective_adds_the_weighted_divergence(pair: Pair) -> None:
+def test_variational_loss_adds_the_weighted_divergence(pair: Pair) -> None:
     output, target, weight = pair
     latent = Gaussian(torch.ones(2, 4), torch.ones(2, 4))  # KL of 1/2 per dimension
-    objective = Objective(reconstruction="l1", kl_weight=0.1, kl_reduction="sum")
-    losses = objective.losses(Batch(target, target, weight), output, latent)
+    loss = VariationalLoss(reconstruction="l1", kl_weight=0.1, kl_reduction="sum")
+    losses = loss.losses(Batch(target, target, weight), output, latent)
     assert losses["kl"] == pytest.approx(2.0, rel=1e-5)
     assert losses["reconstruction"] == pytest.approx(float(l1(output, target, weight)))
     assert losses["loss"] == pytest.approx(float(losses["reconstruction"]) + 0.2, rel=1e-5)
@@ -171,21 +171,21 @@ def test_objective_adds_the_weighted_divergence(pair: Pair) -> None:
 )
 def test_unknown_names_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        Objective(**options)  # type: ignore[arg-type]
+        VariationalLoss(**options)  # type: ignore[arg-type]
 
 
 def test_a_plain_code_costs_nothing(pair: Pair) -> None:
     output, target, weight = pair
-    losses = PlainObjective(reconstruction="mse").losses(
+    losses = ReconstructionLoss(reconstruction="mse").losses(
         Batch(target, target, weight), output, Point(torch.ones(2, 4))
     )
     assert losses.keys() == {"loss", "reconstruction"}
     assert losses["loss"] == mse(output, target, weight)
 
 
-def test_an_objective_refuses_the_code_of_another_family(pair: Pair) -> None:
+def test_a_loss_refuses_latents_of_another_kind(pair: Pair) -> None:
     with pytest.raises(TypeError, match="Gaussian, got Point"):
-        Objective().losses(Batch.of(pair[1]), pair[0], Point(torch.ones(2, 4)))
+        VariationalLoss().losses(Batch.of(pair[1]), pair[0], Point(torch.ones(2, 4)))
 
 
 def quantised(encoded: Tensor, book: Tensor, numbers: list[int]) -> Quantised:
@@ -197,8 +197,8 @@ def quantised(encoded: Tensor, book: Tensor, numbers: list[int]) -> Quantised:
 def test_codebook_terms_of_a_hand_worked_code(pair: Pair) -> None:
     encoded = torch.tensor([[1.0, 1.0], [0.0, 3.0]], requires_grad=True)
     book = torch.tensor([[1.0, 0.0], [0.0, 2.0], [9.0, 9.0]], requires_grad=True)
-    objective = CodebookObjective(reconstruction="mse", commitment_weight=0.25)
-    losses = objective.losses(Batch.of(pair[1]), pair[0], quantised(encoded, book, [0, 1]))
+    loss = CodebookLoss(reconstruction="mse", commitment_weight=0.25)
+    losses = loss.losses(Batch.of(pair[1]), pair[0], quantised(encoded, book, [0, 1]))
     assert float(losses["codebook"].detach()) == pytest.approx((0 + 1 + 0 + 1) / 4)
     assert float(losses["commitment"].detach()) == pytest.approx((0 + 1 + 0 + 1) / 4)
     assert losses["perplexity"] == pytest.approx(2)
@@ -258,9 +258,9 @@ def test_an_empty_image_stays_empty() -> None:
 
 def test_the_hole_counts_in_the_context_term(pair: Pair) -> None:
     output, target, weight = pair
-    objective = PlainObjective(reconstruction="l1", context_weight=2)
-    batch = Batch(objective.erase(target - 5), target, weight)  # disturbed before, and with a hole
-    before = objective.losses(batch, output, Point(output))
-    after = objective.with_context(before, batch, target + 1)
+    loss = ReconstructionLoss(reconstruction="l1", context_weight=2)
+    batch = Batch(loss.erase(target - 5), target, weight)  # disturbed before, and with a hole
+    before = loss.losses(batch, output, Point(output))
+    after = loss.with_context(before, batch, target + 1)
     assert after["context"] == pytest.approx(1)
     assert after["loss"] == pytest.approx(float(before["loss"]) + 2)

@@ -98,16 +98,16 @@ def test_each_vector_becomes_the_nearest_of_the_codebook() -> None:
     for image, i, j in [(0, 0, 0), (1, 3, 2), (1, 0, 3)]:
         vector = latent.encoded[image, :, i, j]
         distances = (book - vector).square().sum(1)
-        number = int(latent.numbers[image, i, j])
+        number = int(latent.indices[image, i, j])
         assert distances[number] <= distances.min() * (1 + 1e-5)
-        assert torch.equal(latent.chosen[image, :, i, j], book[number])
+        assert torch.equal(latent.quantised[image, :, i, j], book[number])
 
 
 def test_the_number_of_codes_is_an_option() -> None:
     step = Step(name="vqvae", options={"codes": 8})
     family = build(step, channels=1, size=(32, 32))
     assert isinstance(family, QuantisedAutoencoder)
-    numbers = latent_of(family, torch.randn(3, 1, 32, 32)).numbers
+    numbers = latent_of(family, torch.randn(3, 1, 32, 32)).indices
     assert numbers.shape == (3, 4, 4)
     assert int(numbers.max()) < 8
 

@@ -304,7 +304,7 @@ def test_what_is_no_option_cannot_be_set_by_a_recipe(name: str) -> None:
         build(Step(name="vae", options={name: 1}), channels=1, size=SIZE)
 
 
-def test_options_reach_the_objective() -> None:
+def test_options_reach_the_loss() -> None:
     step = Step(name="dvae", options={"reconstruction": "l1", "kl_weight": 0.5})
     weighted = build(step, channels=2, size=(80, 80)).losses(Batch.of(images("dvae")))
     expected = weighted["reconstruction"] + 0.5 * weighted["kl"]

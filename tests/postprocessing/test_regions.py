@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomri.postprocessing import Regions, SegmentationState, nested_labels
+from anomri.postprocessing import COMBINATION_STEPS, Regions, SegmentationState, nested_labels
 from anomri.postprocessing.regions import hull
+from anomri.recipe import Step, call
 from anomri.scan import Labels, Mask
 
 # One axial slice: a frame of enhancing tumour (4) around necrosis (1), open where the hull
@@ -93,17 +94,17 @@ def test_what_an_enhancing_rim_encloses_joins_the_tumour() -> None:
     rim = TUMOURS == 4
     kept = of_masks(whole, rim, dims=2, smallest_ml=0)
     assert not kept.labels[TUMOURS == 1].any()
-    joined = of_masks(whole, rim, dims=2, smallest_ml=0, reach_mm=1)
+    joined = of_masks(whole, rim, dims=2, smallest_ml=0, rim_distance_mm=1)
     np.testing.assert_array_equal(joined.labels[TUMOURS == 1], 1)
     np.testing.assert_array_equal(joined.labels[rim], 4)
 
 
 def test_no_enhancement_adds_nothing() -> None:
     whole = TUMOURS > 0
-    labels = of_masks(whole, np.zeros_like(whole), dims=2, reach_mm=2).labels
+    labels = of_masks(whole, np.zeros_like(whole), dims=2, rim_distance_mm=2).labels
     np.testing.assert_array_equal(labels, 2 * whole)
     nothing = np.zeros_like(whole)
-    assert not of_masks(nothing, whole, dims=2, reach_mm=2).labels.any()
+    assert not of_masks(nothing, whole, dims=2, rim_distance_mm=2).labels.any()
 
 
 def test_a_vessel_that_only_touches_the_tumour_stays_outside() -> None:
@@ -111,7 +112,7 @@ def test_a_vessel_that_only_touches_the_tumour_stays_outside() -> None:
     whole[1:5, 1:5] = True
     vessel = np.zeros_like(whole)
     vessel[4:12, 4, :] = True
-    labels = of_masks(whole, vessel, dims=2, smallest_ml=0, reach_mm=10).labels
+    labels = of_masks(whole, vessel, dims=2, smallest_ml=0, rim_distance_mm=10).labels
     assert not labels[5:].any()
 
 
@@ -225,7 +226,7 @@ def regions_of(share: float, **options: Any) -> Regions:
         SegmentationState(whole.astype(np.float32), brain, spacing, 1e-3, whole),
         SegmentationState(values, brain, spacing, 1e-3, enhancing),
     ]
-    options = {"smallest_ml": 0, "hardly": 0.05, "darker": 10, **options}
+    options = {"smallest_ml": 0, "min_enhancing_fraction": 0.05, "necrosis_sd": 10, **options}
     return hull(*maps, **options)
 
 
@@ -245,16 +246,40 @@ def test_where_hardly_anything_enhances_what_is_dark_is_core(share: float) -> No
 
 def test_a_tumour_that_enhances_has_no_dark_core() -> None:
     """Its dark parts are edema, as far as the hull does not reach them."""
-    with_it, without = regions_of(0.08), regions_of(0.08, hardly=0)
+    with_it, without = regions_of(0.08), regions_of(0.08, min_enhancing_fraction=0)
     np.testing.assert_array_equal(with_it.labels, without.labels)
     assert with_it.note == without.note
 
 
+def test_option_names_of_the_previous_version_give_the_same_labels() -> None:
+    whole, enhancing, values = hardly_enhancing(0.03)
+    brain, spacing = np.ones_like(whole), (1.0, 1.0, 1.0)
+    maps = [
+        SegmentationState(whole.astype(np.float32), brain, spacing, 1e-3, whole),
+        SegmentationState(values, brain, spacing, 1e-3, enhancing),
+    ]
+    old = {"reach_mm": 2, "hardly": 0.05, "darker": 10, "mass_mm": 6}
+    names = ("rim_distance_mm", "min_enhancing_fraction", "necrosis_sd", "min_mass_radius_mm")
+    whole_state, enhancing_state = maps
+    before, after = (
+        call(
+            COMBINATION_STEPS,
+            Step(name="name_regions", options={"smallest_ml": 0, **options}),
+            whole_state,
+            lambda: enhancing_state,
+        ).regions
+        for options in (old, dict(zip(names, old.values(), strict=True)))
+    )
+    assert after is not None
+    np.testing.assert_array_equal(before, after)
+    assert (after == 1).any()  # a dark core, which needs all four options
+
+
 def test_only_a_mass_has_a_dark_core() -> None:
-    assert (regions_of(0, mass_mm=6).labels == 1).any()
-    assert not (regions_of(0, mass_mm=8).labels == 1).any()
-    assert "no core" in note_of(regions_of(0, mass_mm=8))
+    assert (regions_of(0, min_mass_radius_mm=6).labels == 1).any()
+    assert not (regions_of(0, min_mass_radius_mm=8).labels == 1).any()
+    assert "no core" in note_of(regions_of(0, min_mass_radius_mm=8))
 
 
 def test_without_being_asked_no_core_is_invented() -> None:
-    assert not (regions_of(0, hardly=0).labels == 1).any()
+    assert not (regions_of(0, min_enhancing_fraction=0).labels == 1).any()

@@ -39,8 +39,8 @@ def test_grow_follows_the_median_of_the_core(state_of: Any) -> None:
     np.testing.assert_array_equal(marked, [0, 1, 1, 1, 1, 0, 0, 0])
 
 
-def test_grow_goes_no_lower_than_lowest(state_of: Any) -> None:
-    # 0.45 * 3 is 1.35, below the lowest level of 1.5.
+def test_grow_goes_no_lower_than_the_minimum_level(state_of: Any) -> None:
+    # 0.45 * 3 is 1.35, below the minimum level of 1.5.
     state = state_of(line(1.4, 1.6, 3, 3, 1.4))
     marked = grow(state, 2, smallest_core_ml=0).lesion.ravel()
     np.testing.assert_array_equal(marked, [0, 1, 1, 1, 0])
@@ -59,9 +59,9 @@ def test_grow_drops_what_weighs_little(state_of: Any) -> None:
     # Median of 20 20 20 6 6 is 20, level 2: weights 54, 4 and 4 + 3.
     state = state_of(line(20, 20, 20, 0, 6, 0, 6, 5, 0))
     settings = {"fraction": 0.1, "smallest_core_ml": 0}
-    light = grow(state, 5.5, heaviness=0.1, **settings).lesion.ravel()
+    light = grow(state, 5.5, min_relative_weight=0.1, **settings).lesion.ravel()
     np.testing.assert_array_equal(light, [1, 1, 1, 0, 0, 0, 1, 1, 0])
-    every = grow(state, 5.5, heaviness=0.05, **settings).lesion.ravel()
+    every = grow(state, 5.5, min_relative_weight=0.05, **settings).lesion.ravel()
     np.testing.assert_array_equal(every, [1, 1, 1, 0, 1, 0, 1, 1, 0])
 
 

@@ -1,4 +1,4 @@
-"""Work that is shared out over threads, and threads that are shared out over work."""
+"""Parallel work within the available threads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import threading
 import pytest
 import torch
 
-from anomri.postprocessing import together
-from anomri.postprocessing.threads import side_by_side, threads_here
+from anomri.postprocessing import run_in_parallel
+from anomri.postprocessing.threads import available_threads, map_over_threads
 
 
 @pytest.fixture(autouse=True)
@@ -17,22 +17,24 @@ def four_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_at_work_have_half_of_the_threads_each() -> None:
-    assert together(threads_here, threads_here) == (2, 2)
-    nested = together(lambda: together(threads_here, threads_here), threads_here)
+    assert run_in_parallel(available_threads, available_threads) == (2, 2)
+    nested = run_in_parallel(
+        lambda: run_in_parallel(available_threads, available_threads), available_threads
+    )
     assert nested == ((1, 1), 2)
-    assert threads_here() == 4
+    assert available_threads() == 4
 
 
 def test_both_are_at_work_at_the_same_time() -> None:
     both = threading.Barrier(2, timeout=10)
-    assert sorted(together(both.wait, both.wait)) == [0, 1]
+    assert sorted(run_in_parallel(both.wait, both.wait)) == [0, 1]
 
 
 def test_an_error_of_either_comes_out_and_the_threads_come_back() -> None:
-    for work in ((fail, threads_here), (threads_here, fail)):
+    for work in ((fail, available_threads), (available_threads, fail)):
         with pytest.raises(ValueError, match="on purpose"):
-            together(*work)
-        assert threads_here() == 4
+            run_in_parallel(*work)
+        assert available_threads() == 4
 
 
 def test_results_stand_in_the_order_of_the_parts() -> None:
@@ -44,7 +46,7 @@ def test_results_stand_in_the_order_of_the_parts() -> None:
         first_waits.set()
         return part * 10
 
-    assert side_by_side(work, [0, 1, 2]) == [0, 10, 20]
+    assert map_over_threads(work, [0, 1, 2]) == [0, 10, 20]
 
 
 def fail() -> int:

@@ -136,7 +136,7 @@ def test_healthy_does_not_learn_from_patients_without_labels(
 def test_healthy_says_when_nobody_vouches_for_a_scan(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         fit_threshold([anomaly(0)], Step(name="healthy"))
-    assert "subject 0: nothing says whether it is healthy" in caplog.text
+    assert "subject 0: healthy or not is unknown" in caplog.text
 
 
 def test_labelled_is_the_best_of_its_candidates() -> None:

@@ -17,10 +17,10 @@ from anomri.scan import Scan
 from anomri.scoring import (
     MAHALANOBIS,
     MEAN_RESIDUAL,
-    CodeStatistics,
+    LatentStatistics,
     SliceFits,
-    code_distances,
     encode_slices,
+    latent_distances,
 )
 
 CPU = torch.device("cpu")
@@ -31,7 +31,7 @@ def codes(seed: int = 0, n: int = 30) -> np.ndarray:
 
 
 def test_distance_is_scipys_with_a_diagonal_covariance() -> None:
-    statistics = CodeStatistics.of(codes(), ("a",))
+    statistics = LatentStatistics.of(codes(), ("a",))
     inverse = np.diag(1 / codes().astype(np.float64).var(axis=0))
     expected = [mahalanobis(code, statistics.mean, inverse) for code in codes(1)]
     np.testing.assert_allclose(statistics.distances(codes(1)), expected, rtol=1e-6)
@@ -40,15 +40,15 @@ def test_distance_is_scipys_with_a_diagonal_covariance() -> None:
 def test_a_number_that_never_changes_does_not_drown_the_others() -> None:
     still = codes()
     still[:, 1] = 5
-    statistics = CodeStatistics.of(still, ())
+    statistics = LatentStatistics.of(still, ())
     assert np.isfinite(statistics.distances(still)).all()
-    assert np.isfinite(CodeStatistics.of(still * 0, ()).distances(still * 0)).all()
+    assert np.isfinite(LatentStatistics.of(still * 0, ()).distances(still * 0)).all()
 
 
 def test_statistics_are_data_on_disk(tmp_path: Path) -> None:
-    statistics = CodeStatistics.of(codes(), ("sub a", "b"))
+    statistics = LatentStatistics.of(codes(), ("sub a", "b"))
     statistics.save(tmp_path / "codes.safetensors")
-    again = CodeStatistics.load(tmp_path / "codes.safetensors")
+    again = LatentStatistics.load(tmp_path / "codes.safetensors")
     np.testing.assert_array_equal(again.mean, statistics.mean)
     np.testing.assert_array_equal(again.variance, statistics.variance)
     assert (again.slices, again.subjects) == (30, ("sub a", "b"))
@@ -58,7 +58,7 @@ def test_statistics_are_data_on_disk(tmp_path: Path) -> None:
 def test_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "codes.safetensors").write_bytes(b"no")
     with pytest.raises(UsageError, match="anomri calibrate"):
-        CodeStatistics.load(tmp_path / "codes.safetensors")
+        LatentStatistics.load(tmp_path / "codes.safetensors")
 
 
 def test_every_slice_with_brain_has_a_code(ball_scan: Scan) -> None:
@@ -73,8 +73,8 @@ def test_every_slice_with_brain_has_a_code(ball_scan: Scan) -> None:
     with torch.inference_mode():
         alone = family.encode(torch.from_numpy(image)[None, None]).mean  # type: ignore[operator]
     np.testing.assert_allclose(found[3], alone.flatten().numpy(), atol=1e-4)
-    statistics = CodeStatistics.of(found, ("ball",))
-    distances = code_distances(family, ball_scan, statistics, device=CPU)
+    statistics = LatentStatistics.of(found, ("ball",))
+    distances = latent_distances(family, ball_scan, statistics, device=CPU)
     assert distances is not None
     np.testing.assert_array_equal(~np.isnan(distances), ball_scan.brain.any(axis=(0, 1)))
     np.testing.assert_allclose(distances[held], statistics.distances(found), rtol=1e-4)
@@ -83,7 +83,7 @@ def test_every_slice_with_brain_has_a_code(ball_scan: Scan) -> None:
 def test_statistics_of_another_network_are_refused(ball_scan: Scan) -> None:
     family = build(Step(name="vae1px"), channels=1, size=(128, 128)).eval()
     with pytest.raises(UsageError, match="calibrate"):
-        code_distances(family, ball_scan, CodeStatistics.of(codes(), ()), device=CPU)
+        latent_distances(family, ball_scan, LatentStatistics.of(codes(), ()), device=CPU)
 
 
 def test_what_has_no_code_per_slice_has_no_distance(ball_scan: Scan) -> None:
@@ -107,7 +107,7 @@ def test_thresholds_lie_some_deviations_above_healthy_slices(
     thresholds = fits.thresholds()
     assert thresholds[MEAN_RESIDUAL].value == pytest.approx(3 + residual * np.sqrt(8 / 3))
     assert thresholds[MEAN_RESIDUAL].fitted_on == ("a", "b")
-    statistics = CodeStatistics.of(codes()[:3], ())
+    statistics = LatentStatistics.of(codes()[:3], ())
     distances = statistics.distances(codes()[:3])
     expected = distances.mean() + codes_ * distances.std()
     assert thresholds[MAHALANOBIS].value == pytest.approx(expected)

@@ -175,7 +175,7 @@ def test_warns_of_brain_that_the_network_cannot_see(caplog: pytest.LogCaptureFix
     score(Probe(size=(6, 6)), scan)  # the brain is 6 x 6
     assert not caplog.records
     score(Probe(size=(5, 6)), scan)
-    assert "probe: the brain reaches beyond the 5 x 6 voxels" in caplog.text
+    assert "probe: the brain extends beyond the 5 x 6 voxels" in caplog.text
 
 
 def test_unknown_score_names_those_that_exist() -> None:

@@ -13,7 +13,13 @@ from scipy.ndimage import affine_transform
 from torch import Tensor
 
 from anomri.recipe import Augmentation, NoiseSquares
-from anomri.training.augmentation import Augmenter, draw_geometry, draw_squares, hide, move
+from anomri.training.augmentation import (
+    Augmenter,
+    add_squares,
+    draw_geometry,
+    draw_squares,
+    transform,
+)
 
 ALWAYS = Augmentation(probability=1)
 
@@ -30,17 +36,19 @@ def matrix(a: float, b: float, c: float, d: float) -> Tensor:
 
 
 def test_the_identity_changes_nothing() -> None:
-    torch.testing.assert_close(move(picture(), matrix(1, 0, 0, 1)), picture(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        transform(picture(), matrix(1, 0, 0, 1)), picture(), atol=1e-5, rtol=1e-5
+    )
 
 
 def test_a_flip_mirrors_left_and_right() -> None:
-    flipped = move(picture(), matrix(-1, 0, 0, 1))
+    flipped = transform(picture(), matrix(-1, 0, 0, 1))
     torch.testing.assert_close(flipped, picture().flip(2), atol=1e-5, rtol=1e-5)
 
 
 def test_a_quarter_turn_of_a_square_is_rot90() -> None:
     image = picture(20, 20)
-    turned = move(image, matrix(0, -1, 1, 0))
+    turned = transform(image, matrix(0, -1, 1, 0))
     expected = torch.rot90(image, -1, (2, 3))  # out[i, j] = in[-j, i]
     torch.testing.assert_close(turned, expected, atol=1e-4, rtol=1e-4)
 
@@ -53,7 +61,7 @@ def test_move_is_scipys_affine_about_the_centre(numbers: tuple[float, ...]) -> N
     expected = affine_transform(
         image[0, 0].numpy().astype(float), geometry, centre - geometry @ centre, order=1
     )
-    ours = move(image, torch.tensor(geometry[None], dtype=torch.float32))[0, 0].numpy()
+    ours = transform(image, torch.tensor(geometry[None], dtype=torch.float32))[0, 0].numpy()
     np.testing.assert_allclose(ours, expected, atol=1e-3)
 
 
@@ -100,7 +108,7 @@ def test_noise_has_the_mean_and_spread_of_the_images_own_brain() -> None:
     images[0, :, 30:90, 30:90] = 5 + 2 * torch.randn(60, 60)
     images[1, :, 10:120, 10:120] = -1 + 0.5 * torch.randn(110, 110)
     squares = torch.tensor([[[0, 100], [0, 100]], [[20, 100], [20, 100]]])
-    hidden = hide(images, squares, torch.randn(2, 1, 128, 128))
+    hidden = add_squares(images, squares, torch.randn(2, 1, 128, 128))
     for n, (mean, spread) in enumerate([(5.0, 2.0), (-1.0, 0.5)]):
         start, end = squares[n, 0].tolist()
         inside = hidden[n, 0, start:end, start:end]
@@ -117,7 +125,7 @@ def test_the_target_has_no_noise_and_moves_with_the_input() -> None:
     draw = augmenter.draw(images, seed=3)
     batch = augmenter.apply(images, torch.zeros(8, 1, 64, 64), draw)
     assert draw.geometry is not None
-    torch.testing.assert_close(batch.target, move(images, draw.geometry))
+    torch.testing.assert_close(batch.target, transform(images, draw.geometry))
     differing = (batch.image != batch.target).any(1).sum((1, 2))
     assert differing.tolist() == [64] * 8
     assert torch.equal(batch.weight, torch.ones(8, 1, 64, 64))
@@ -141,7 +149,7 @@ def test_what_is_excluded_moves_with_the_image_and_loses_no_pixel() -> None:
     turn = math.radians(10)
     draw = Augmenter(ALWAYS, None).draw(excluded, seed=0)
     rotation = matrix(math.cos(turn), -math.sin(turn), math.sin(turn), math.cos(turn))
-    moved = move(excluded, rotation)
+    moved = transform(excluded, rotation)
     object.__setattr__(draw, "geometry", rotation)
     weight = Augmenter(ALWAYS, None).apply(torch.ones(1, 1, 33, 33), excluded, draw).weight
     assert set(weight.flatten().tolist()) == {0.0, 1.0}
@@ -152,14 +160,16 @@ def test_what_is_excluded_moves_with_the_image_and_loses_no_pixel() -> None:
 def test_a_volume_moves_as_each_of_its_slices() -> None:
     volume = torch.rand(2, 1, 12, 10, 5)
     geometry = draw_geometry(2, ALWAYS, torch.Generator().manual_seed(1))
-    moved = move(volume, geometry)
+    moved = transform(volume, geometry)
     for k in range(5):
-        torch.testing.assert_close(moved[..., k], move(volume[..., k], geometry))
+        torch.testing.assert_close(moved[..., k], transform(volume[..., k], geometry))
 
 
 def test_a_cube_of_noise_hides_the_voxels_it_names_and_no_others() -> None:
     volume = torch.rand(1, 2, 9, 8, 7) + 1
-    hidden = hide(volume, torch.tensor([[[2, 5], [0, 3], [4, 7]]]), torch.randn(volume.shape))
+    hidden = add_squares(
+        volume, torch.tensor([[[2, 5], [0, 3], [4, 7]]]), torch.randn(volume.shape)
+    )
     changed = (hidden != volume).all(1)[0]
     expected = torch.zeros(9, 8, 7, dtype=torch.bool)
     expected[2:5, 0:3, 4:7] = True

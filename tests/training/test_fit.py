@@ -103,7 +103,7 @@ def test_a_finished_run_is_left_alone(whole_run: Path, prepared: PreparedFolder)
 def test_another_recipe_is_refused(
     whole_run: Path, prepared: PreparedFolder, recipe: MakeRecipe
 ) -> None:
-    with pytest.raises(UsageError, match="learnt from another recipe, 'whole'"):
+    with pytest.raises(UsageError, match="trained by another recipe, 'whole'"):
         fit(recipe(), prepared, whole_run)
 
 

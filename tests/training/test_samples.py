@@ -15,7 +15,7 @@ from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe, Training
 from anomri.scan import Grid, Scan
 from anomri.training import healthy_slices
-from anomri.training.samples import healthy_volume, split_parts, unpack
+from anomri.training.samples import healthy_volume, split_images, unpack
 
 MakeRecipe = Callable[..., Recipe]
 SPACING = (1.5, 1.5, 2.0)
@@ -85,9 +85,9 @@ def test_masked_lesions_are_excluded_with_their_margin(margin: float) -> None:
     assert any(one.excluded is not None for one in found)
 
 
-def test_a_patient_without_truth_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_patient_without_truth_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
     assert chosen(scan(lesion=False, healthy=False)) == []
-    assert "sub-box: left out" in caplog.text
+    assert "sub-box: skipped" in caplog.text
 
 
 @pytest.mark.parametrize("healthy", [True, None])
@@ -125,7 +125,7 @@ def test_a_volume_must_hold_enough_brain() -> None:
 
 
 def test_a_subject_is_never_on_both_sides(prepared: PreparedFolder, recipe: MakeRecipe) -> None:
-    split = split_parts(prepared, recipe(validation_fraction=0.5).training)
+    split = split_images(prepared, recipe(validation_fraction=0.5).training)
     sides = [{one.label for one in side} for side in (split.train, split.validation)]
     assert sides[0].isdisjoint(sides[1])
     assert [len(side) for side in sides] == [2, 2]
@@ -139,14 +139,14 @@ def test_sessions_of_a_subject_stay_together(
     index = [(label, who, True) for label, who in zip(prepared.labels(), people, strict=True)]
     monkeypatch.setattr(prepared, "index", lambda: index)
     for seed in range(6):
-        split = split_parts(prepared, recipe(seed=seed).training)
+        split = split_images(prepared, recipe(seed=seed).training)
         labels = {one.label for one in split.train}
         assert labels in ({"sub-s0", "sub-s1"}, {"sub-s2", "sub-s3"})
 
 
 def test_the_seed_decides_who_validates(prepared: PreparedFolder, recipe: MakeRecipe) -> None:
     kept = [
-        tuple(split_parts(prepared, recipe(seed=seed).training).subjects["validation"])
+        tuple(split_images(prepared, recipe(seed=seed).training).subjects["validation"])
         for seed in (0, 0, 1, 2, 3, 4)
     ]
     assert kept[0] == kept[1]
@@ -157,7 +157,7 @@ def test_the_seed_decides_who_validates(prepared: PreparedFolder, recipe: MakeRe
 def test_subjects_can_be_restricted(
     prepared: PreparedFolder, recipe: MakeRecipe, names: list[str]
 ) -> None:
-    split = split_parts(prepared, recipe().training, subjects=names)
+    split = split_images(prepared, recipe().training, subjects=names)
     assert {one.label for one in (*split.train, *split.validation)} == {"sub-s1", "sub-s2"}
 
 
@@ -165,6 +165,6 @@ def test_unknown_and_too_few_subjects_are_refused(
     prepared: PreparedFolder, recipe: MakeRecipe
 ) -> None:
     with pytest.raises(UsageError, match="'nobody' is not among"):
-        split_parts(prepared, recipe().training, subjects=["s1", "nobody"])
+        split_images(prepared, recipe().training, subjects=["s1", "nobody"])
     with pytest.raises(UsageError, match="at least two subjects"):
-        split_parts(prepared, recipe().training, subjects=["s1"])
+        split_images(prepared, recipe().training, subjects=["s1"])

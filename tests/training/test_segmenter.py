@@ -15,10 +15,10 @@ from anomri.models import build_segmenter
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Perturbation, Recipe, Training
 from anomri.training import train
-from anomri.training.loading import RegionReader, Visit
+from anomri.training.loading import ImageIndex, RegionDataset
 from anomri.training.module import NetworkTraining
-from anomri.training.perturbation import Change, Perturber, mirror
-from anomri.training.samples import Part
+from anomri.training.perturbation import PerturbationDraw, Perturber, mirror
+from anomri.training.samples import TrainingImage
 
 RECIPE = """
 name: regions
@@ -43,7 +43,9 @@ def labelled(prepare: Callable[..., PreparedFolder]) -> PreparedFolder:
 
 
 def test_regions_are_nested_masks_of_the_truth(labelled: PreparedFolder) -> None:
-    reader = RegionReader(labelled, [Part("sub-s0", None)], contrasts=["flair"], size=(32, 32, 16))
+    reader = RegionDataset(
+        labelled, [TrainingImage("sub-s0", None)], contrasts=["flair"], size=(32, 32, 16)
+    )
     image, regions = reader[0]
     truth = labelled.truth("sub-s0")
     assert truth is not None
@@ -62,15 +64,16 @@ def test_a_segmenter_is_trained_into_a_run_folder(labelled: PreparedFolder, tmp_
 
 
 def test_regions_are_cropped_where_their_image_is(labelled: PreparedFolder) -> None:
-    part = Part("sub-s0", None)
-    reader = RegionReader(labelled, [part], contrasts=["flair"], size=(16, 16, 8), seed=4)
+    part = TrainingImage("sub-s0", None)
+    reader = RegionDataset(labelled, [part], contrasts=["flair"], size=(16, 16, 8), seed=4)
     truth = labelled.truth("sub-s0")
     assert truth is not None
     for epoch in range(3):
-        visit = Visit(0, epoch)
+        visit = ImageIndex(0, epoch)
         image, regions = reader.__getitems__([visit])
         box = tuple(
-            slice(n, n + side) for n, side in zip(reader.first(visit), (16, 16, 8), strict=True)
+            slice(n, n + side)
+            for n, side in zip(reader.crop_start(visit), (16, 16, 8), strict=True)
         )
         np.testing.assert_array_equal(image[0, 0], labelled.volume("sub-s0", "flair")[box])
         np.testing.assert_array_equal(regions[0, 0], truth[box] > 0)
@@ -99,7 +102,7 @@ def test_the_rate_falls_as_in_equation_5(monkeypatch: pytest.MonkeyPatch) -> Non
     options = Training(learning_rate=1e-4, max_epochs=300, decay_exponent=0.9)
     module = NetworkTraining(network, options)
     (optimizer,) = module.configure_optimizers()
-    monkeypatch.setattr(module, "_turns", lambda: [optimizer])
+    monkeypatch.setattr(module, "_optimizers", lambda: [optimizer])
     for epoch, rate in [(0, 1e-4), (150, 1e-4 * 0.5**0.9), (299, 1e-4 * (1 / 300) ** 0.9)]:
         monkeypatch.setattr(NetworkTraining, "current_epoch", epoch)
         module.on_train_epoch_start()
@@ -114,14 +117,14 @@ def test_mirroring_flips_image_and_regions_alike() -> None:
     both = Perturber(None).apply(
         images,
         images,
-        Change(torch.zeros(1, 1), torch.ones(1, 1), torch.tensor([[False, True, False]])),
+        PerturbationDraw(torch.zeros(1, 1), torch.ones(1, 1), torch.tensor([[False, True, False]])),
     )
     assert torch.equal(both.image, both.target)
 
 
 def test_shift_and_scale_change_the_brain_by_hand() -> None:
     images = torch.tensor([0.0, 1.0, 3.0]).reshape(1, 1, 1, 1, 3)  # mean 2, deviation 1
-    change = Change(
+    change = PerturbationDraw(
         torch.tensor([[0.5]]), torch.tensor([[2.0]]), torch.zeros(1, 3, dtype=torch.bool)
     )
     changed = Perturber(None).apply(images, images, change)

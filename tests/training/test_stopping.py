@@ -15,7 +15,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from anomri.errors import AnomriError
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.training.launching import losses_named
+from anomri.training.launching import readable_process_errors
 
 COMMAND = [sys.executable, "-m", "anomri.cli", "train"]
 
@@ -75,7 +75,7 @@ def test_a_signal_to_all_processes_is_one_line(
     ],
 )
 def test_a_killed_process_is_named(error: Exception) -> None:
-    with pytest.raises(AnomriError, match="was killed") as caught, losses_named():
+    with pytest.raises(AnomriError, match="was killed") as caught, readable_process_errors():
         raise error
     assert "Next: " in str(caught.value)
 
@@ -83,11 +83,11 @@ def test_a_killed_process_is_named(error: Exception) -> None:
 def test_what_another_process_says_to_people_stays_so() -> None:
     told = "\n\n-- Process 0 terminated with the following error:\nTraceback:\n  File x\n"
     told += "anomri.errors.UsageError: run: no. Next: do.\n"
-    with pytest.raises(AnomriError) as caught, losses_named():
+    with pytest.raises(AnomriError) as caught, readable_process_errors():
         raise ProcessRaisedException(told, 0, 12)
     assert (str(caught.value), caught.value.exit_code) == ("run: no. Next: do.", 2)
 
 
 def test_other_errors_pass() -> None:
-    with pytest.raises(RuntimeError, match="shapes"), losses_named():
+    with pytest.raises(RuntimeError, match="shapes"), readable_process_errors():
         raise RuntimeError("shapes differ")

@@ -32,7 +32,7 @@ from anomri.postprocessing import (
     Segmentation,
     SegmentationState,
     findings,
-    together,
+    run_in_parallel,
 )
 from anomri.preprocessing import (
     ImageSource,
@@ -236,7 +236,7 @@ class Detector:
     def detect_scan(self, scan: Scan) -> Detection:
         """Detect lesions in a prepared scan."""
         maps = self.maps(scan)
-        made, nearby = together(lambda: self.segment(maps), lambda: self._nearby(maps))
+        made, nearby = run_in_parallel(lambda: self.segment(maps), lambda: self._nearby(maps))
         first = maps[self.first_name]
         anomaly = self._shown(maps, scan, made.notes)
         return Detection(

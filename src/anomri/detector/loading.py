@@ -18,7 +18,7 @@ from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS, TO_BE_FITTED
 from anomri.preprocessing import check_mask_grid, check_orientation
 from anomri.recipe import NO_OVERRIDES, MapSource, ModelLayout, Overrides, Recipe, model_layout
 from anomri.scan import Threshold
-from anomri.scoring import CodeStatistics
+from anomri.scoring import LatentStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _fitted(source: MapSource, layout: ModelLayout, name: str) -> Fitted:
         own = Fitted()
     else:
         path = source.home / CODES
-        codes = CodeStatistics.load(path) if path.is_file() else None
+        codes = LatentStatistics.load(path) if path.is_file() else None
         own = Fitted(load_thresholds(source.home), codes)
     if layout.recipe is None:
         return own

@@ -39,9 +39,9 @@ from anomri.scoring import (
     MAHALANOBIS,
     MEAN_RESIDUAL,
     SEGMENTATIONS,
-    CodeStatistics,
-    code_distances,
+    LatentStatistics,
     empty_healthy_slices,
+    latent_distances,
     score_scan,
     slice_scores,
     tumour_map,
@@ -58,7 +58,7 @@ class Fitted:
     """
 
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
-    codes: CodeStatistics | None = None
+    codes: LatentStatistics | None = None
 
     def unmeasured(self) -> Fitted:
         """Return the same without the measured false positives."""
@@ -154,7 +154,7 @@ class MapModel:
         network, codes = self.networks[0], self.fitted.codes
         if codes is None or not isinstance(network, Reconstructor):
             return None
-        return code_distances(network, scan, codes, device=self.device)
+        return latent_distances(network, scan, codes, device=self.device)
 
     # thresholds
 

@@ -1,13 +1,13 @@
-"""How good a result is: pure functions on arrays, and the tables made of them.
+"""Evaluation metrics: pure functions on arrays, and tables of their results.
 
 ::
 
     mask, values, truth, brain --case_metrics--> one row per subject --summarise--> one per measure
 
-Masks and truth are bool arrays on one grid with axes I, J, K; distances are mm, volumes ml, and a
-measure's unit stands in its name. What an empty mask counts as is said where it matters
-(:mod:`~anomri.evaluation.voxels`, :mod:`~anomri.evaluation.surfaces`). A threshold that was chosen
-on the labels it is judged by is called oracle.
+Masks and truth are bool arrays on one grid with axes I, J, K; distances are in mm, volumes in ml,
+and names of measures end in their unit. The handling of empty masks is described in
+:mod:`~anomri.evaluation.voxels` and :mod:`~anomri.evaluation.surfaces`. A threshold that was chosen
+on the labels of the evaluation itself is called oracle.
 """
 
 from anomri.evaluation.cases import case_metrics

@@ -1,18 +1,18 @@
-"""Everything that can be measured on one scan, as one row of a table.
+"""All measures of one scan, as a row of a table.
 
 =============================================== ==================================================
 column                                          meaning
 =============================================== ==================================================
-dice, sensitivity, specificity, precision       of the mask's voxels
-slice_dice_all, slice_dice_lesion               mean over slices; lesion-free ones 0, or left out
-slice_dice_empty                                lesion-free ones 1 where nothing is marked, or 0
-auprc, auroc                                    of the map's ranking, before any threshold
-oracle_dice, oracle_threshold                   best Dice of any threshold of the map; no result
+dice, sensitivity, specificity, precision       voxel-wise, of the mask
+slice_dice_all, slice_dice_lesion               mean over slices; lesion-free ones 0, or skipped
+slice_dice_empty                                lesion-free ones 1 if nothing is marked, else 0
+auprc, auroc                                    of the map, without a threshold
+oracle_dice, oracle_threshold                   best Dice of any threshold of the map; not a result
 hd95_mm, surface_distance_mm                    between the surfaces
-lesion_sensitivity, lesion_precision, lesion_f1 of lesions as wholes
+lesion_sensitivity, lesion_precision, lesion_f1 lesion-wise
 ..._lesion_count                                in the truth, detected, predicted, false
 volume_ml, truth_volume_ml, volume_error_ml     predicted, true, and predicted minus true
-false_positive_ml                               marked, but no lesion
+false_positive_ml                               marked volume outside lesions
 mae_intensity                                   error of the reconstruction in the brain
 =============================================== ==================================================
 """
@@ -45,7 +45,7 @@ Row = dict[str, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """The arrays of one case around its brain; arguments as for :func:`case_metrics`."""
+    """The arrays of one case; attributes as the arguments of :func:`case_metrics`."""
 
     mask: Mask
     values: Volume
@@ -57,24 +57,24 @@ class _Case:
 
     @property
     def has_lesion(self) -> bool:
-        """Whether there is anything to find."""
+        """Whether the truth contains a lesion."""
         return bool(self.truth.any())
 
     @property
     def region(self) -> Mask:
-        """What is counted: the brain, and what was drawn or marked outside it all the same."""
+        """The voxels that are counted: the brain, and truth and mask outside it."""
         region: Mask = self.brain | self.truth | self.mask
         return region
 
     def cropped(self) -> _Case:
-        """Leave out the margin without brain, truth or mask: no measure looks at it."""
+        """Crop the arrays to the bounding box of the region, which no measure depends on."""
         objects = ndimage.find_objects(self.region.astype(np.uint8))
         box = objects[0] if objects else (slice(0, 0),) * 3
         names = ("mask", "values", "truth", "brain")
         return replace(self, **{name: getattr(self, name)[box] for name in names})
 
 
-def case_metrics(  # noqa: PLR0913 - what one case consists of
+def case_metrics(  # noqa: PLR0913 - the arrays of a case
     *,
     mask: Mask,
     values: Volume,
@@ -85,25 +85,25 @@ def case_metrics(  # noqa: PLR0913 - what one case consists of
     image: NDArray[np.float32] | None = None,
     reconstruction: NDArray[np.float32] | None = None,
 ) -> dict[str, float]:
-    """Measure one case; one entry per measure, its unit in its name, ratios without.
+    """Compute all measures of one case, by name.
 
-    Counted is the brain. Lesion outside it (a brain mask that cuts a lesion away) is counted as
-    missed and ranked lowest, and what is marked outside it as false, so that neither hides a fault.
+    Voxels of the brain are counted. Lesion outside the brain mask is counted as missed and has the
+    lowest rank, and marked voxels outside it are false, so that errors of the brain mask show.
 
-    A case without lesion, or without truth and so taken as healthy, has no agreement to measure:
-    it gets volumes, specificity, the number of false lesions and the error of the reconstruction.
-    Where only the mask is empty, Dice, sensitivity and precision are 0 and the surface distances
-    the diagonal of the arrays: no missed lesion is left out of a mean.
+    For a case without lesion, or without truth and therefore assumed to be healthy, only volumes,
+    specificity, the number of false lesions and the error of the reconstruction are defined. If
+    only the mask is empty, Dice, sensitivity and precision are 0 and the surface distances the
+    diagonal of the arrays, so that missed lesions enter every mean.
 
     Args:
-        mask: (I, J, K), what was found; K is the axial axis.
-        values: (I, J, K) anomaly map that the mask was cut from.
-        truth: (I, J, K) expert's lesions, above 0; None where there are none.
+        mask: (I, J, K) segmentation; K is the axial axis.
+        values: (I, J, K) anomaly map of the segmentation.
+        truth: (I, J, K) reference, lesions above 0; None without one.
         brain: (I, J, K).
         spacing: mm along I, J, K.
-        voxel_ml: volume of one voxel.
-        image: (I, J, K) or (C, I, J, K); with ``reconstruction`` gives ``mae_intensity``.
-        reconstruction: of the same shape.
+        voxel_ml: volume of a voxel in ml.
+        image: (I, J, K) or (C, I, J, K); with ``reconstruction`` for ``mae_intensity``.
+        reconstruction: same shape as ``image``.
 
     Raises:
         ValueError: the arrays differ in shape, or a value inside the brain is NaN.
@@ -129,16 +129,16 @@ def case_metrics(  # noqa: PLR0913 - what one case consists of
 def _voxels(case: _Case) -> Row:
     arrays = case.mask, case.truth, case.region
     counts = confusion(*arrays)
-    spared = {"specificity": specificity(counts)}
+    row = {"specificity": specificity(counts)}
     if not case.has_lesion:
-        return spared
+        return row
     return {
         "dice": dice(counts),
         "slice_dice_all": slice_dice(*arrays, lesion_free="zero"),
         "slice_dice_lesion": slice_dice(*arrays, lesion_free="skip"),
         "slice_dice_empty": slice_dice(*arrays, lesion_free="empty"),
         "sensitivity": sensitivity(counts),
-        **spared,
+        **row,
         "precision": precision(counts),
     }
 
@@ -146,7 +146,7 @@ def _voxels(case: _Case) -> Row:
 def _ranking(case: _Case) -> Row:
     if not case.has_lesion:
         return {}
-    if not case.brain.any():  # nothing was ranked
+    if not case.brain.any():
         return asdict(Ranking(float("nan"), float("nan"), 0.0, float("nan")))
     lowest = case.values.min(where=case.brain, initial=np.inf)
     values = np.where(case.brain, case.values, lowest)
@@ -162,16 +162,16 @@ def _surfaces(case: _Case) -> Row:
 
 def _lesions(case: _Case) -> Row:
     counts = count_lesions(case.mask, case.truth)
-    alarms: Row = {"predicted_lesion_count": counts.predicted, "false_lesion_count": counts.false}
+    row: Row = {"predicted_lesion_count": counts.predicted, "false_lesion_count": counts.false}
     if not case.has_lesion:
-        return alarms
+        return row
     return {
         "lesion_sensitivity": counts.sensitivity(),
         "lesion_precision": counts.precision(),
         "lesion_f1": counts.f1(),
         "true_lesion_count": counts.true,
         "detected_lesion_count": counts.detected,
-        **alarms,
+        **row,
     }
 
 

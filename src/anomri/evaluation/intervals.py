@@ -1,7 +1,6 @@
-"""How sure a mean over subjects is: bootstrap intervals.
+"""Bootstrap confidence intervals over subjects.
 
-Subjects are drawn, with replacement, never voxels or slices: those of one brain are not
-independent.
+Subjects are resampled, never voxels or slices, because those of one brain are not independent.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from scipy import stats
 
 Statistic = Callable[..., Any]  # takes an array and ``axis``
 
-# Subjects drawn at a time, over all resamples: memory does not grow with the cohort.
-DRAWN_AT_ONCE = 10_000_000
+# Subjects per batch, over all resamples, so that memory does not grow with the cohort.
+MAX_BATCH = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate and where it would lie for other subjects of the same kind.
+    """An estimate with its confidence interval.
 
     Attributes:
-        estimate: the statistic of the subjects at hand.
+        estimate: the statistic of the sample.
         lower: lower end; NaN for a single subject.
         upper: upper end; NaN for a single subject.
     """
@@ -48,13 +47,13 @@ def bootstrap(
     Args:
         values: (N,) one number per subject.
         statistic: maps an array to numbers along ``axis``.
-        level: share of resamples inside the interval.
-        method: the percentiles of the resamples, or these corrected for bias and skewness.
-        seed: the same one gives the same interval.
+        level: confidence level.
+        method: percentiles of the resamples, or these corrected for bias and skewness.
+        seed: seed of the resampling.
 
     Raises:
-        ValueError: there is no subject, or a value is NaN: whether such a subject is left out is
-            for the caller to decide and to say.
+        ValueError: there is no subject, or a value is NaN; the caller has to decide, and report,
+            whether to exclude such subjects.
     """
     subjects = _numbers(values)
     estimate = float(statistic(subjects, axis=0))
@@ -67,7 +66,7 @@ def bootstrap(
         statistic,
         confidence_level=level,
         method=method,
-        batch=max(DRAWN_AT_ONCE // subjects.size, 1),
+        batch=max(MAX_BATCH // subjects.size, 1),
         rng=np.random.default_rng(seed),
         vectorized=True,
     )
@@ -78,28 +77,30 @@ def bootstrap(
 def paired_difference(first: Sequence[float], second: Sequence[float], **options: Any) -> Interval:
     """Return the interval of ``first - second`` over the same subjects in the same order.
 
-    It is narrower than the two intervals beside each other suggest: a subject that is hard for
-    one model is hard for the other. Zero outside it speaks for a difference.
+    It is narrower than the two separate intervals suggest, because subjects that are hard for one
+    model are hard for the other. An interval without 0 indicates a difference.
 
     Args:
         first: (N,) one number per subject.
-        second: (N,) of the same subjects.
-        options: of :func:`bootstrap`.
+        second: (N,) numbers of the same subjects.
+        options: options of :func:`bootstrap`.
 
     Raises:
         ValueError: the lengths differ, or as :func:`bootstrap`.
     """
-    ours, theirs = _numbers(first), _numbers(second)
-    if ours.size != theirs.size:
-        raise ValueError(f"expected the same subjects twice, got {ours.size} and {theirs.size}")
-    return bootstrap(ours - theirs, **options)
+    minuend, subtrahend = _numbers(first), _numbers(second)
+    if minuend.size != subtrahend.size:
+        raise ValueError(
+            f"expected the same subjects twice, got {minuend.size} and {subtrahend.size}"
+        )
+    return bootstrap(minuend - subtrahend, **options)
 
 
 def _numbers(values: ArrayLike) -> NDArray[np.float64]:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or not numbers.size or np.isnan(numbers).any():
         raise ValueError(
-            "bootstrap: expected a row of numbers, one per subject and none of them NaN, got "
+            "bootstrap: expected one number per subject and none of them NaN, got "
             f"shape {numbers.shape} with {np.count_nonzero(np.isnan(numbers))} NaN"
         )
     return numbers

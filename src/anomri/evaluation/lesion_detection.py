@@ -1,7 +1,7 @@
-"""Lesions as wholes: how many are found, and how many of those marked are none.
+"""Lesion-wise detection measures.
 
-A lesion is a connected component; voxels that touch by a face, an edge or a corner belong
-together (26 neighbours). Empty masks are counted as in :mod:`anomri.evaluation.voxels`.
+A lesion is a connected component (26-connectivity). Empty masks are handled as in
+:mod:`anomri.evaluation.voxels`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ TOUCHING = np.ones((3, 3, 3), dtype=bool)
 
 @dataclass(frozen=True, slots=True)
 class LesionCounts:
-    """How many lesions were found.
+    """Numbers of lesions.
 
     Attributes:
         true: lesions of the truth.
-        detected: those of them that the mask overlaps.
+        detected: lesions of the truth that overlap the mask.
         predicted: components of the mask.
-        false: those of them that the truth does not overlap.
+        false: components of the mask that do not overlap the truth.
     """
 
     true: int
@@ -36,21 +36,21 @@ class LesionCounts:
     false: int
 
     def sensitivity(self, *, empty: float = 1.0) -> float:
-        """Return detected / true; ``empty`` where there are no lesions at all, 0 where none is."""
+        """Return detected / true; without true lesions 0 if any is predicted, else ``empty``."""
         if self.true:
             return self.detected / self.true
         return 0.0 if self.predicted else empty
 
     def precision(self, *, empty: float = 1.0) -> float:
-        """Return the share of predicted lesions that are none of the false ones."""
+        """Return the share of predicted lesions that are not false."""
         if self.predicted:
             return 1 - self.false / self.predicted
         return 0.0 if self.true else empty
 
     def f1(self, *, empty: float = 1.0) -> float:
-        """Return the harmonic mean of sensitivity and precision; 0 where both are."""
-        found, right = self.sensitivity(empty=empty), self.precision(empty=empty)
-        return 2 * found * right / (found + right) if found + right else 0.0
+        """Return the harmonic mean of sensitivity and precision; 0 if both are 0."""
+        recall, precision = self.sensitivity(empty=empty), self.precision(empty=empty)
+        return 2 * recall * precision / (recall + precision) if recall + precision else 0.0
 
 
 def count_lesions(
@@ -67,41 +67,43 @@ def count_lesions(
         mask: (I, J, K).
         truth: (I, J, K).
         voxel_ml: volume of a voxel; needed only for ``smallest_ml``.
-        smallest_ml: components below it are not counted, on either side. They may still overlap:
-            who finds a lesion too small to count is not punished for it.
-        overlap: share of its own voxels that the other side must cover before a component counts
-            as matched; 0 asks for a single voxel.
+        smallest_ml: smaller components of either mask are not counted, but may match: detecting a
+            lesion that is too small to count is not a false detection.
+        overlap: share of a component that the other mask must cover for a match; 0 requires a
+            single voxel.
     """
     true, detected = _matched(truth, mask, voxel_ml, smallest_ml, overlap)
-    predicted, right = _matched(mask, truth, voxel_ml, smallest_ml, overlap)
-    return LesionCounts(true, detected, predicted, predicted - right)
+    predicted, confirmed = _matched(mask, truth, voxel_ml, smallest_ml, overlap)
+    return LesionCounts(true, detected, predicted, predicted - confirmed)
 
 
 def found_by_volume(
     mask: Mask, truth: Mask, *, voxel_ml: float, edges_ml: Sequence[float]
 ) -> list[tuple[int, int]]:
-    """Count the lesions of each class of volume, and those of them that the mask overlaps.
+    """Count the lesions in each class of volume, and those that the mask overlaps.
 
     Args:
         mask: (I, J, K).
         truth: (I, J, K).
         voxel_ml: volume of a voxel.
-        edges_ml: between the classes, ascending; a lesion on an edge belongs to the class above.
+        edges_ml: ascending limits between the classes; a lesion on a limit belongs to the class
+            above.
 
     Returns:
-        One pair more than edges: lesions of the truth, and those detected, from small to large.
+        For each class, from small to large, the number of lesions of the truth and of those
+        detected; one class more than limits.
     """
     sizes, covered = _sizes(truth, mask)
     volumes = sizes * voxel_ml
     classes = pairwise((0.0, *edges_ml, np.inf))
-    within = [(low <= volumes) & (volumes < high) for low, high in classes]
-    return [(int(one.sum()), int((one & (covered > 0)).sum())) for one in within]
+    members = [(low <= volumes) & (volumes < high) for low, high in classes]
+    return [(int(member.sum()), int((member & (covered > 0)).sum())) for member in members]
 
 
 def _matched(
     lesions: Mask, other: Mask, voxel_ml: float, smallest_ml: float, overlap: float
 ) -> tuple[int, int]:
-    """Count the components of ``lesions``, and those that ``other`` covers enough of."""
+    """Count the components of ``lesions``, and those that ``other`` covers sufficiently."""
     sizes, covered = _sizes(lesions, other)
     counted = sizes * voxel_ml >= smallest_ml
     matched = counted & (covered > 0) & (covered >= overlap * sizes)
@@ -109,7 +111,7 @@ def _matched(
 
 
 def _sizes(lesions: Mask, other: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Count the voxels of each component, and those of them that ``other`` marks."""
+    """Count the voxels of each component, and those covered by ``other``."""
     if not lesions.any():
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
     (box,) = ndimage.find_objects(lesions.astype(np.uint8))

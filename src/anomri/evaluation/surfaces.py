@@ -1,10 +1,10 @@
 """Distances between the surfaces of a mask and of the truth, in mm.
 
-A surface is the voxels of a mask that touch what is not the mask by a face; the image's edge counts
-as such. Distances run between the centres of surface voxels.
+The surface consists of the voxels of a mask that share a face with the background or the edge of
+the image. Distances are measured between the centres of surface voxels.
 
-A case is never dropped: where one mask is empty both distances are ``missed_mm``, the diagonal of
-the image unless told otherwise, longer than any real distance; where both are empty, 0.
+If one mask is empty both distances are ``missed_mm``, by default the diagonal of the image, which
+is longer than any real distance; if both are empty they are 0. No case is excluded.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Points = NDArray[np.float64]  # (N, 3) mm
 
 @dataclass(frozen=True, slots=True)
 class SurfaceDistance:
-    """How far two surfaces are apart.
+    """Distances between two surfaces.
 
     Attributes:
-        hd95_mm: 95th percentile of the distances from each surface voxel to the other surface,
-            per direction; the larger of the two directions (MONAI's convention, not the
-            percentile of the two sets taken together).
-        mean_mm: mean of the same distances, both directions taken together.
+        hd95_mm: 95th percentile of the distances from surface voxels to the other surface, the
+            larger of the two directions (MONAI's convention, not the percentile of both directions
+            pooled).
+        mean_mm: mean distance, both directions pooled.
     """
 
     hd95_mm: float
@@ -40,24 +40,25 @@ class SurfaceDistance:
 def surface_distance(
     mask: Mask, truth: Mask, spacing: Spacing, *, missed_mm: float | None = None
 ) -> SurfaceDistance:
-    """Measure the way from each surface to the other.
+    """Measure the distances between the surfaces of two masks.
 
     Args:
         mask: (I, J, K).
         truth: (I, J, K).
         spacing: mm along I, J, K.
-        missed_mm: both distances where one mask is empty; None is the arrays' diagonal.
+        missed_mm: both distances if one mask is empty; None for the arrays' diagonal.
     """
     if not mask.any() and not truth.any():
         return SurfaceDistance(0.0, 0.0)
     if not mask.any() or not truth.any():
         missed = diagonal_mm(mask.shape, spacing) if missed_mm is None else missed_mm
         return SurfaceDistance(missed, missed)
-    ours, theirs = _surface(mask, spacing), _surface(truth, spacing)
-    there, back = _distances(ours, theirs), _distances(theirs, ours)
+    mask_points, truth_points = _surface(mask, spacing), _surface(truth, spacing)
+    to_truth = _distances(mask_points, truth_points)
+    to_mask = _distances(truth_points, mask_points)
     return SurfaceDistance(
-        hd95_mm=float(max(np.percentile(there, 95), np.percentile(back, 95))),
-        mean_mm=float(np.concatenate([there, back]).mean()),
+        hd95_mm=float(max(np.percentile(to_truth, 95), np.percentile(to_mask, 95))),
+        mean_mm=float(np.concatenate([to_truth, to_mask]).mean()),
     )
 
 
@@ -74,7 +75,7 @@ def _surface(mask: Mask, spacing: Spacing) -> Points:
     return np.asarray((index + corner) * spacing, dtype=np.float64)
 
 
-def _distances(start: Points, goal: Points) -> NDArray[np.float64]:
-    # Points of a grid are evenly spread: the tree needs no balance, and is built much faster so.
-    tree = KDTree(goal, balanced_tree=False, compact_nodes=False)
-    return np.asarray(tree.query(start)[0])
+def _distances(points: Points, surface: Points) -> NDArray[np.float64]:
+    # Points of a grid are evenly distributed: an unbalanced tree is built much faster.
+    tree = KDTree(surface, balanced_tree=False, compact_nodes=False)
+    return np.asarray(tree.query(points)[0])

@@ -1,7 +1,7 @@
-"""Tables of results: one row per subject, and what they come to.
+"""Tables of results: one row per subject, and summaries over subjects.
 
-On disk (:mod:`anomri.files.tsv`) ``n/a`` is a measure that does not apply, ``nan`` one that is not
-defined.
+On disk (:mod:`anomri.files.tsv`) ``n/a`` is a measure that does not apply, ``nan`` one that is
+undefined.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def summarise(rows: Rows, *, seed: int = 0) -> list[dict[str, Any]]:
-    """Return one row per measure: what it comes to over all subjects.
+    """Summarise each measure over all subjects.
 
     Args:
-        rows: one per subject; entries that are text, such as its name, are left out. A measure
-            may lack in some.
-        seed: of the bootstrap.
+        rows: one per subject; text entries, such as its name, are ignored. A measure may be
+            missing in some rows.
+        seed: seed of the bootstrap.
 
     Returns:
         Rows with ``metric``; ``mean``, ``median`` and ``sd`` (n - 1); ``lower`` and ``upper`` end
-        of the bootstrap 95 % interval of the mean; ``n``, the subjects that these come from;
-        ``undefined``, those left out because the value was NaN; and ``absent``, those left out
-        because the measure does not apply to them, such as Dice to a healthy subject.
+        of the bootstrap 95 % interval of the mean; ``n``, the number of subjects of these;
+        ``undefined``, the number of subjects excluded because of NaN; and ``absent``, the number
+        of subjects to which the measure does not apply, such as Dice to a healthy subject.
     """
     names = dict.fromkeys(name for row in rows for name, value in row.items() if _is_number(value))
     return [{"metric": name, **_summary(column(rows, name), len(rows), seed)} for name in names]
 
 
 def column(rows: Rows, name: str) -> NDArray[np.float64]:
-    """Return a measure of the subjects that have it, in order; reads what was read from a file."""
+    """Return a measure of the subjects that have it, in order; cells may be text from a file."""
     cells = [row[name] for row in rows if name in row]
     return np.asarray([float(cell) for cell in cells if cell not in (None, NOTHING, "")])
 
 
 def write_table(path: Path, rows: Rows) -> None:
-    """Write rows as TSV; the columns are all names in order of appearance."""
+    """Write rows as TSV, with all names as columns in order of appearance."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     write_tsv(path, columns, ([row.get(name) for name in columns] for row in rows))
 

@@ -1,10 +1,9 @@
-"""Agreement of a mask with the truth, voxel by voxel inside the brain.
+"""Voxel-wise agreement of a mask with the truth inside the brain.
 
-Background is never counted: it is trivially right and would raise every specificity to 1.
+Voxels outside the brain are never counted: they would raise every specificity to 1.
 
-Empty masks: where there is nothing to find and nothing was found, a ratio is not defined and is
-``empty``, 1 unless told otherwise (``nan`` leaves it undefined). Where only one of the two masks
-is empty, Dice, sensitivity and precision are 0.
+If both masks are empty, a ratio is undefined and ``empty`` is returned, by default 1. If only one
+of the masks is empty, Dice, sensitivity and precision are 0.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ AXIAL = (0, 1)  # the axes within an axial slice
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How many voxels were judged how.
+    """Confusion matrix: numbers of voxels.
 
     Attributes:
         true_positive: lesion, and marked.
-        false_positive: marked, but no lesion.
+        false_positive: marked, but not lesion.
         false_negative: lesion, but not marked.
         true_negative: neither.
     """
@@ -41,34 +40,34 @@ def confusion(mask: Mask, truth: Mask, brain: Mask) -> Confusion:
     """Count the voxels of ``brain``; the three arrays share one shape, of any dimension."""
     marked, lesion = mask & brain, truth & brain
     voxels, hits = _count(brain), _count(marked & lesion)
-    false_alarms, missed = _count(marked) - hits, _count(lesion) - hits
-    return Confusion(hits, false_alarms, missed, voxels - hits - false_alarms - missed)
+    false_positives, misses = _count(marked) - hits, _count(lesion) - hits
+    return Confusion(hits, false_positives, misses, voxels - hits - false_positives - misses)
 
 
 def dice(counts: Confusion, *, empty: float = 1.0) -> float:
-    """Return ``2 TP / (2 TP + FP + FN)``; ``empty`` where both masks are."""
+    """Return ``2 TP / (2 TP + FP + FN)``; ``empty`` if both masks are empty."""
     hits = 2 * counts.true_positive
     return _ratio(hits, hits + counts.false_positive + counts.false_negative, empty)
 
 
 def sensitivity(counts: Confusion, *, empty: float = 1.0) -> float:
-    """Return ``TP / (TP + FN)``; ``empty`` where both masks are, 0 where only the truth is."""
+    """Return ``TP / (TP + FN)``; ``empty`` if both masks are empty, 0 if only the truth is."""
     lesion = counts.true_positive + counts.false_negative
     return _ratio(counts.true_positive, lesion, 0.0 if counts.false_positive else empty)
 
 
 def precision(counts: Confusion, *, empty: float = 1.0) -> float:
-    """Return ``TP / (TP + FP)``; ``empty`` where both masks are, 0 where only the mask is."""
+    """Return ``TP / (TP + FP)``; ``empty`` if both masks are empty, 0 if only the mask is."""
     marked = counts.true_positive + counts.false_positive
     return _ratio(counts.true_positive, marked, 0.0 if counts.false_negative else empty)
 
 
 def specificity(counts: Confusion, *, empty: float = float("nan")) -> float:
-    """Return ``TN / (TN + FP)``, the share of healthy brain that is left unmarked.
+    """Return ``TN / (TN + FP)``, the share of healthy brain that is not marked.
 
     Args:
-        counts: of brain voxels.
-        empty: the result where no voxel is healthy.
+        counts: confusion matrix of the brain.
+        empty: result if no voxel is healthy.
     """
     healthy = counts.true_negative + counts.false_positive
     return _ratio(counts.true_negative, healthy, empty)
@@ -77,16 +76,16 @@ def specificity(counts: Confusion, *, empty: float = float("nan")) -> float:
 def slice_dice(
     mask: Mask, truth: Mask, brain: Mask, *, lesion_free: Literal["zero", "skip", "empty"] = "zero"
 ) -> float:
-    """Return the mean Dice over the axial slices that hold brain, NaN where no slice counts.
+    """Return the mean Dice over the axial slices that contain brain; NaN if no slice counts.
 
     Args:
         mask: (I, J, K).
         truth: (I, J, K).
         brain: (I, J, K).
-        lesion_free: what a slice without lesion counts as. ``zero`` is 0 whatever the mask, so
-            that the best possible result is the share of slices with lesion, as in Table 2 of
-            Weninger et al.; ``skip`` leaves such slices out; ``empty`` is 1 where nothing is
-            marked and 0 where something is. Their section 5.3 must have done one of the two.
+        lesion_free: value of a slice without lesion. ``zero`` is 0 for any mask, so that the best
+            possible result is the share of slices with lesion, as in Table 2 of Weninger et al.;
+            ``skip`` excludes such slices; ``empty`` is 1 if nothing is marked and else 0. Their
+            section 5.3 must have used ``skip`` or ``empty``.
     """
     marked, lesion = _per_slice(mask & brain), _per_slice(truth & brain)
     hits = _per_slice(mask & truth & brain)

@@ -1,4 +1,4 @@
-"""Experiments of our own: rows of the papers, comparisons, and training of shipped networks."""
+"""Experiments: reproduction of the papers, comparisons, and training of the shipped networks."""
 
 from anomri.experiments.pretraining import LesionTrainingSchedule
 

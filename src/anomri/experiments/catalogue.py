@@ -1,6 +1,6 @@
-"""What there is to train: every family, and every row of the papers, with what it costs.
+"""Catalogue of the reconstructors and the rows of the papers, with sizes and costs.
 
-Networks are built without memory for their weights, so that the list costs next to nothing.
+Networks are built on the ``meta`` device, without memory for their weights.
 ``docs/models.md`` is :func:`markdown` of this checkout::
 
     anomri models recipes --markdown > docs/models.md
@@ -27,55 +27,55 @@ from anomri.models import (
 )
 from anomri.recipe import Preparation, Recipe, Step
 
-SIDE = 128  # pixels; one size for all families, so that they can be compared
-HEADINGS = ("row", "family", "image", "code", "layers", "parameters", "multiply-adds", "memory")
+SIDE = 128  # pixels; one size for all reconstructors, so that they can be compared
+HEADINGS = ("row", "family", "image", "latents", "layers", "parameters", "multiply-adds", "memory")
 
 INTRODUCTION = """# Models
 
 Made by `anomri models recipes --markdown`; a test keeps it up to date.
 
-*Code* is the shape of one image's code, *layers* counts convolutions and fully connected layers on
-the way to a reconstruction, *parameters* include a discriminator's, *multiply-adds* are those of
-reconstructing one image, and *memory* is the float32 outputs of all layers that training keeps
-for one image.
+*Latents* is the shape of one image's latents, *layers* the number of convolutions and fully
+connected layers of a reconstruction, *parameters* include a discriminator's, *multiply-adds* are
+those of reconstructing one image, and *memory* is the float32 outputs of all layers that training
+keeps for one image.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One family or one row of a paper.
+    """A reconstructor or a row of a paper.
 
     Attributes:
-        name: of the family or the row.
-        paper: folder of the row's paper; empty for a family.
+        name: name of the reconstructor or the row.
+        paper: folder of the row's paper; empty for a reconstructor.
         family: name in ``RECONSTRUCTORS``.
         image: (C, *space) of one image.
-        code: (D, *space) of one code; empty without one.
-        layers: those that ``reconstruct`` uses, in order.
-        cost: of one image.
+        latents: (D, *space) of one image's latents; empty without latents.
+        layers: layers of ``reconstruct``, in order of execution.
+        cost: cost of one image.
     """
 
     name: str
     paper: str
     family: str
     image: tuple[int, ...]
-    code: tuple[int, ...]
+    latents: tuple[int, ...]
     layers: tuple[LayerSummary, ...]
     cost: Cost
 
     @property
-    def learnt(self) -> tuple[LayerSummary, ...]:
+    def trainable(self) -> tuple[LayerSummary, ...]:
         """The convolutions and fully connected layers."""
         return tuple(row for row in self.layers if "Conv" in row.kind or row.kind == "Linear")
 
     def cells(self) -> tuple[str, ...]:
-        """Return what stands under ``HEADINGS``."""
+        """Return the cells under ``HEADINGS``."""
         return (
             self.name,
             self.family,
             _shape(self.image),
-            _shape(self.code),
-            str(len(self.learnt)),
+            _shape(self.latents),
+            str(len(self.trainable)),
             f"{self.cost.parameters:,}",
             f"{self.cost.multiply_adds / 1e6:,.0f} M",
             f"{self.cost.activation_bytes / 2**20:,.1f} MiB",
@@ -83,7 +83,7 @@ class Entry:
 
 
 def families() -> list[Entry]:
-    """List every family, for one contrast of 128 x 128 pixels."""
+    """List all reconstructors, for one contrast of 128 x 128 pixels."""
     preparation = Preparation(shape=(SIDE, SIDE, None))
     return [
         describe(Recipe(name=name, preparation=preparation, family=Step(name=name)))
@@ -107,7 +107,7 @@ def rows(folder: Path) -> list[Entry]:
 
 
 def describe(recipe: Recipe, *, paper: str = "") -> Entry:
-    """Build a recipe's network without its weights and look at it."""
+    """Describe a recipe's network, built without its weights."""
     with torch.device("meta"):
         network = build_recipe_network(recipe)
     return Entry(
@@ -115,31 +115,32 @@ def describe(recipe: Recipe, *, paper: str = "") -> Entry:
         paper=paper,
         family=recipe.family.name,
         image=(network.channels, *network.size),
-        code=_code_of(network),
+        latents=_latent_shape(network),
         layers=tuple(summary(network)),
         cost=cost(network),
     )
 
 
 def markdown(folder: Path) -> str:
-    """Return the page of all families, all rows of a folder, and all layers."""
-    found = rows(folder)
+    """Return the page of all reconstructors, all rows of a folder, and all layers."""
+    entries = rows(folder)
     tables = [f"## Families, one contrast of {SIDE} × {SIDE} pixels", _table(families())]
-    for paper in sorted({entry.paper for entry in found}):
-        tables += [f"## Rows of {paper}", _table(entry for entry in found if entry.paper == paper)]
-    shown = {(entry.family, entry.image): entry for entry in reversed(found)}
-    layers = [_layers(entry) for _, entry in sorted(shown.items()) if entry.learnt]
+    for paper in sorted({entry.paper for entry in entries}):
+        of_paper = (entry for entry in entries if entry.paper == paper)
+        tables += [f"## Rows of {paper}", _table(of_paper)]
+    shown = {(entry.family, entry.image): entry for entry in reversed(entries)}
+    layers = [_layers(entry) for _, entry in sorted(shown.items()) if entry.trainable]
     return "\n\n".join([INTRODUCTION.rstrip(), *tables, "## Layers", *layers]) + "\n"
 
 
-def _code_of(network: Network) -> tuple[int, ...]:
-    """Return the shape of one code, from an empty image; nothing where there is no code."""
+def _latent_shape(network: Network) -> tuple[int, ...]:
+    """Return the shape of one image's latents; empty without latents."""
     encode = getattr(network.eval(), "encode", None)
     if encode is None or not isinstance(network, Reconstructor):
         return ()
     with torch.no_grad():
-        code = encode(torch.zeros(1, network.channels, *network.size, device="meta")).mean
-    return tuple(code.shape[1:])
+        latents = encode(torch.zeros(1, network.channels, *network.size, device="meta")).mean
+    return tuple(latents.shape[1:])
 
 
 def _table(entries: Iterable[Entry]) -> str:
@@ -147,8 +148,10 @@ def _table(entries: Iterable[Entry]) -> str:
 
 
 def _layers(entry: Entry) -> str:
-    lines = [(row.name, row.kind, _shape(row.shape), f"{row.parameters:,}") for row in entry.learnt]
-    table = _lines(("layer", "kind", "gives out", "parameters"), lines)
+    lines = [
+        (row.name, row.kind, _shape(row.shape), f"{row.parameters:,}") for row in entry.trainable
+    ]
+    table = _lines(("layer", "kind", "output", "parameters"), lines)
     return f"### {entry.family}, image {_shape(entry.image)}\n\n{table}"
 
 

@@ -1,4 +1,4 @@
-"""Networks: reconstructors of healthy anatomy, supervised segmenters, and how both are built."""
+"""Networks: reconstructors of healthy anatomy and supervised segmenters, built by name."""
 
 from anomri.models.base import TOTAL, Batch, Losses, Network, Reconstructor, Segmenter
 from anomri.models.factory import (

@@ -1,6 +1,6 @@
-"""An autoencoder and a discriminator that learns to tell its work from the originals.
+"""Adversarial autoencoders (AAE, BiAAE): an autoencoder trained against a discriminator.
 
-Weninger et al. 2019, section 4.1 and Figure 2: the two take turns.
+Weninger et al. 2019, section 4.1 and Figure 2.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from anomri.models.latents import Latent
 from anomri.models.layers import CONVOLUTION, NORM, Layer
 from anomri.models.losses import Loss
 
-IMAGES = (
+IMAGE_LAYERS = (
     *(Layer(4, 2, 1, width, padding=1) for width in (16, 32, 64, 64, 64)),
     Layer(4, 2, 1, 64),
 )
-IMAGES_BESIDE_CODES = (*IMAGES[:-1], Layer(4, 2, 1, 128))
-CODES = (Layer(4, 2, 1, 128, padding=1),) * 2
-FUSION = (Layer(1, 1, 1, 128),) * 3
+IMAGE_LAYERS_OF_PAIRS = (*IMAGE_LAYERS[:-1], Layer(4, 2, 1, 128))
+LATENT_LAYERS = (Layer(4, 2, 1, 128, padding=1),) * 2
+FUSION_LAYERS = (Layer(1, 1, 1, 128),) * 3
 
 
 class Adversarial(Reconstructor):
-    """An autoencoder that is also praised for what a discriminator takes for an original.
+    """Autoencoder with an adversarial loss term.
 
-    The discriminator minimises the binary cross-entropy of its verdicts, the autoencoder its own
-    objective plus ``adversarial_weight`` times the cross-entropy of "original" for its output (the
-    form that does not saturate, Goodfellow et al. 2014). Voxels that do not count are shown to
-    neither: they are 0 in both images. Validation judges by the objective alone, because an
-    opponent's loss says who is ahead and not how good the reconstruction is.
+    The discriminator minimises its binary cross-entropy, the autoencoder its own loss plus
+    ``adversarial_weight`` times the cross-entropy of its output being classified as original (the
+    non-saturating form, Goodfellow et al. 2014). Voxels without weight are 0 in both images of the
+    discriminator. The validation loss is that of the autoencoder alone, because an adversarial
+    loss does not measure the quality of a reconstruction.
 
     Args:
-        channels: contrasts.
-        size: spatial shape of the images; the paper's is (128, 128).
-        objective: what the autoencoder minimises.
-        autoencoder: makes it.
-        codes: show the discriminator pairs, the image with the encoder's mean code against the
-            reconstruction with the decoder's input (the BiAAE), instead of images.
-        adversarial_weight: the cross-entropy is 0.7 when the two are equal and the reconstruction
-            terms end near 0.1: 0.01 lets the adversary sharpen images without leading.
+        channels: number of contrasts.
+        size: spatial shape of the images; (128, 128) in the paper.
+        loss: loss of the autoencoder.
+        autoencoder: constructor of the autoencoder.
+        pairs: discriminate pairs (BiAAE), the image with the mean of its latent distribution
+            against the reconstruction with the decoder's input, instead of images (AAE).
+        adversarial_weight: the cross-entropy is 0.7 at equilibrium and reconstruction terms end
+            near 0.1: with 0.01 the adversarial term sharpens images without dominating.
 
     Raises:
         UsageError: the images are too small for the discriminator.
@@ -56,9 +56,9 @@ class Adversarial(Reconstructor):
         *,
         channels: int,
         size: tuple[int, ...],
-        objective: Loss,
+        loss: Loss,
         autoencoder: Callable[..., Autoencoder],
-        codes: bool,
+        pairs: bool,
         adversarial_weight: float = 0.01,
     ) -> None:
         super().__init__(channels=channels, size=size)
@@ -67,34 +67,35 @@ class Adversarial(Reconstructor):
                 f"adversarial_weight: expected a number of at least 0; got {adversarial_weight}."
             )
         self.adversarial_weight = adversarial_weight
-        self.autoencoder = autoencoder(channels=channels, size=size, objective=objective)
-        self.discriminator = Discriminator((channels, *size), self._code() if codes else None)
+        self.autoencoder = autoencoder(channels=channels, size=size, loss=loss)
+        latent_shape = self._latent_shape() if pairs else None
+        self.discriminator = Discriminator((channels, *size), latent_shape)
 
     def phases(self) -> tuple[Phase, ...]:
-        """Return the autoencoder's turn, then the discriminator's."""
+        """Return the phases of the autoencoder and of the discriminator."""
         return (
             Phase("generator", self.autoencoder.parameters, self.generator_losses),
             Phase("discriminator", self.discriminator.parameters, self.discriminator_losses),
         )
 
     def losses(self, batch: Batch) -> Losses:
-        """Return the autoencoder's objective, without the adversary."""
+        """Return the autoencoder's losses, without the adversarial term."""
         return self.autoencoder.losses(batch)
 
     def encode(self, images: Tensor) -> Latent:
-        """Return what is known of the code of each image."""
+        """Encode images to their latents."""
         return self.autoencoder.encode(images)
 
-    def decode(self, code: Tensor) -> Tensor:
-        """Return the image of each code."""
-        return self.autoencoder.decode(code)
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode latents to images."""
+        return self.autoencoder.decode(latents)
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Decode the mean code."""
+        """Decode the means of the latents."""
         return self.autoencoder.reconstruct(images)
 
-    def _code(self) -> tuple[int, ...]:
-        """Return the shape of one image's code."""
+    def _latent_shape(self) -> tuple[int, ...]:
+        """Return the shape of one image's latents, (D, *space)."""
         image = torch.zeros(1, self.channels, *self.size)
         with torch.no_grad():
             shape = self.autoencoder.eval().encode(image).mean.shape
@@ -102,100 +103,103 @@ class Adversarial(Reconstructor):
         return tuple(shape[1:])
 
     def generator_losses(self, batch: Batch) -> Losses:
-        """Return the objective, and how far the discriminator is from being taken in."""
-        passed = self.autoencoder.run(batch.image)
-        losses = self.autoencoder.judge(batch, passed)
-        with _left_alone(self.discriminator):
-            verdict = self.discriminator(passed.output * batch.weight, passed.code)
-        adversarial = _cross_entropy(verdict, 1)
+        """Return the autoencoder's losses with the adversarial term."""
+        result = self.autoencoder.run(batch.image)
+        losses = self.autoencoder.losses_of(batch, result)
+        with _frozen(self.discriminator):
+            logits = self.discriminator(result.output * batch.weight, result.latents)
+        adversarial = _cross_entropy(logits, 1)
         total = losses[TOTAL] + self.adversarial_weight * adversarial
         return {**losses, TOTAL: total, "adversarial": adversarial}
 
     def discriminator_losses(self, batch: Batch) -> Losses:
-        """Return the mean cross-entropy of both verdicts, and each of them."""
+        """Return the cross-entropy of originals, of reconstructions, and the mean of both."""
         with torch.no_grad():
-            passed = self.autoencoder.run(batch.image)
-        originals = self.discriminator(batch.target * batch.weight, passed.latent.mean)
-        copies = self.discriminator(passed.output * batch.weight, passed.code)
-        real, fake = _cross_entropy(originals, 1), _cross_entropy(copies, 0)
+            result = self.autoencoder.run(batch.image)
+        original_logits = self.discriminator(batch.target * batch.weight, result.latent.mean)
+        output_logits = self.discriminator(result.output * batch.weight, result.latents)
+        real, fake = _cross_entropy(original_logits, 1), _cross_entropy(output_logits, 0)
         return {TOTAL: (real + fake) / 2, "real": real, "fake": fake}
 
 
 class Discriminator(nn.Module):
     """Six strided blocks down to one voxel and a logit (Table 1, last column).
 
-    Beside codes, the image's last block has 128 channels, two blocks of 128 read the code, and
-    three 1x1 blocks read both. Where one voxel is left a block has no batch norm: there the
-    statistics would be those of the other images alone, and of nothing in a batch of one. Images
-    larger than the paper's leave more than one voxel, whose mean is taken.
+    In a discriminator of pairs the image's last block has 128 channels, two blocks of 128 channels
+    encode the latents, and three 1x1 blocks combine both. A block whose output is one voxel has no
+    batch norm, which would have no statistics in a batch of one. The remaining voxels of images
+    larger than the paper's are averaged.
 
     Args:
         image: (C, *space) of one image.
-        code: (D, *space) of one code; None where it is not to be seen.
+        latents: (D, *space) of one image's latents; None for a discriminator of images alone.
 
     Raises:
-        UsageError: the image or the code is too small.
+        UsageError: the image or its latents are too small.
     """
 
-    def __init__(self, image: tuple[int, ...], code: tuple[int, ...] | None = None) -> None:
+    def __init__(self, image: tuple[int, ...], latents: tuple[int, ...] | None = None) -> None:
         super().__init__()
         axes = len(image) - 1
-        self.images = _blocks(image, IMAGES if code is None else IMAGES_BESIDE_CODES)
-        self.codes = None if code is None else _blocks(code, CODES)
-        width = IMAGES[-1].channels
+        # Weights files hold these modules as `images`, `codes`, `fusion` and `logit`.
+        self.images = _blocks(image, IMAGE_LAYERS if latents is None else IMAGE_LAYERS_OF_PAIRS)
+        self.codes = None if latents is None else _blocks(latents, LATENT_LAYERS)
+        width = IMAGE_LAYERS[-1].channels
         self.fusion = nn.Sequential()
-        if code is not None:
-            both = IMAGES_BESIDE_CODES[-1].channels + CODES[-1].channels
-            self.fusion, width = _blocks((both, *(1,) * axes), FUSION), FUSION[-1].channels
+        if latents is not None:
+            both = IMAGE_LAYERS_OF_PAIRS[-1].channels + LATENT_LAYERS[-1].channels
+            self.fusion = _blocks((both, *(1,) * axes), FUSION_LAYERS)
+            width = FUSION_LAYERS[-1].channels
         self.logit = CONVOLUTION[axes](width, 1, 1)
 
-    def forward(self, images: Tensor, codes: Tensor) -> Tensor:
-        """Return (N,) logits, above 0 for what looks original."""
-        features = _single(self.images(images))
+    def forward(self, images: Tensor, latents: Tensor) -> Tensor:
+        """Return (N,) logits, above 0 for original images."""
+        features = _mean_over_space(self.images(images))
         if self.codes is not None:
-            features = torch.cat((features, _single(self.codes(codes))), 1)
+            features = torch.cat((features, _mean_over_space(self.codes(latents))), 1)
         logits: Tensor = self.logit(self.fusion(features))
         return logits.flatten()
 
 
-def _blocks(start: tuple[int, ...], layers: tuple[Layer, ...]) -> nn.Sequential:
+def _blocks(input_shape: tuple[int, ...], layers: tuple[Layer, ...]) -> nn.Sequential:
     """Return convolution, batch norm and leaky ReLU for each layer.
 
     Raises:
-        UsageError: nothing would be left of the image.
+        UsageError: the input is too small for the layers.
     """
-    width, shape = start[0], start[1:]
+    width, shape = input_shape[0], input_shape[1:]
     blocks = []
     for layer in layers:
-        left = tuple(layer.output_length(length) for length in shape)
-        if min(left) < 1:
+        output_shape = tuple(layer.output_length(length) for length in shape)
+        if min(output_shape) < 1:
             raise UsageError(
-                f"an image or a code of {start[1:]} voxels is too small for the discriminator. "
+                f"images or latents of {input_shape[1:]} voxels are too small for the "
+                "discriminator. "
                 "Next: set `preparation.shape` in the recipe to at least [128, 128]."
             )
-        norm = [NORM[len(shape)](layer.channels)] if max(left) > 1 else []
+        norm = [NORM[len(shape)](layer.channels)] if max(output_shape) > 1 else []
         convolution = CONVOLUTION[len(shape)](
             width, layer.channels, bias=not norm, **layer.geometry(shape)
         )
         blocks.append(nn.Sequential(convolution, *norm, nn.LeakyReLU(inplace=True)))
-        width, shape = layer.channels, left
+        width, shape = layer.channels, output_shape
     return nn.Sequential(*blocks)
 
 
-def _single(features: Tensor) -> Tensor:
-    """Average what is left of space to one voxel."""
+def _mean_over_space(features: Tensor) -> Tensor:
+    """Return (N, C, 1, ...) means of (N, C, *space)."""
     return features.mean(tuple(range(2, features.ndim)), keepdim=True)
 
 
-def _cross_entropy(logits: Tensor, answer: int) -> Tensor:
+def _cross_entropy(logits: Tensor, label: int) -> Tensor:
     return binary_cross_entropy_with_logits(
-        logits.float(), torch.full_like(logits, answer, dtype=torch.float32)
+        logits.float(), torch.full_like(logits, label, dtype=torch.float32)
     )
 
 
 @contextmanager
-def _left_alone(network: nn.Module) -> Iterator[None]:
-    """Let gradients through a network without computing any for its own parameters."""
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Compute no gradients of a network's parameters, only those of its inputs."""
     network.requires_grad_(False)
     try:
         yield

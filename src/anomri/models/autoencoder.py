@@ -1,4 +1,4 @@
-"""What every autoencoder does, whatever its layers and its code are."""
+"""Base class of the autoencoders, independent of their layers and latents."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from anomri.models.losses import Loss
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """One way through an autoencoder.
+class ForwardPass:
+    """Result of one pass through an autoencoder.
 
     Attributes:
-        latent: what the encoder said.
-        code: (N, D, *space), what the decoder was given.
-        output: (N, C, *space), what it made of it.
+        latent: output of the encoder.
+        latents: (N, D, *space), input of the decoder: one sample per image.
+        output: (N, C, *space) reconstruction.
     """
 
     latent: Latent
-    code: Tensor
+    latents: Tensor
     output: Tensor
 
 
 class Autoencoder(Reconstructor):
-    """Encoder, code, decoder, and an objective that sees what came in and what came out.
+    """Encoder, latents, decoder, and the loss that is minimised.
 
-    Images whose size the layers do not restore are padded on their way in and cropped on their way
-    out; here and nowhere else.
+    Images whose size the layers do not restore are padded before the encoder and cropped after the
+    decoder.
 
     Attributes:
-        encoder: (N, C, *padded) to features.
-        decoder: codes to (N, C, *padded).
+        encoder: maps (N, C, *padded) to features.
+        decoder: maps latents to (N, C, *padded).
 
     Args:
-        channels: contrasts.
+        channels: number of contrasts.
         size: spatial shape of the images.
-        padded: the size that the layers restore, at least as large.
-        objective: what is minimised.
+        padded: size that the layers restore, at least as large.
+        loss: loss that is minimised.
     """
 
     encoder: nn.Module
@@ -54,45 +54,46 @@ class Autoencoder(Reconstructor):
         channels: int,
         size: tuple[int, ...],
         padded: tuple[int, ...],
-        objective: Loss,
+        loss: Loss,
     ) -> None:
         super().__init__(channels=channels, size=size)
         self.padded = padded
-        self.objective = objective
+        self.objective = loss  # weights files hold the loss's buffers by this name
 
     @abstractmethod
     def latent(self, features: Tensor) -> Latent:
-        """Return what the encoder's features say of the code."""
+        """Return the latents of the encoder's features."""
 
     def encode(self, images: Tensor) -> Latent:
-        """Return what is known of the code of each image."""
+        """Encode images to their latents."""
         return self.latent(self.encoder(fit(images, self.padded)))
 
-    def decode(self, code: Tensor) -> Tensor:
-        """Return the image of each code."""
-        return fit(self.decoder(code), self.size)
+    def decode(self, latents: Tensor) -> Tensor:
+        """Decode latents to images."""
+        return fit(self.decoder(latents), self.size)
 
-    def run(self, images: Tensor) -> Pass:
-        """Encode, draw one code per image, decode."""
+    def run(self, images: Tensor) -> ForwardPass:
+        """Encode images, sample their latents once and decode the samples."""
         latent = self.encode(images)
-        code = latent.sample()
-        return Pass(latent, code, self.decode(code))
+        latents = latent.sample()
+        return ForwardPass(latent, latents, self.decode(latents))
 
-    def judge(self, batch: Batch, passed: Pass) -> Losses:
-        """Return the objective of a pass; with context encoding, of a second one too.
+    def losses_of(self, batch: Batch, result: ForwardPass) -> Losses:
+        """Return the losses of a forward pass.
 
-        The second pass sees a batch with holes and decodes its mean code.
+        With context encoding the batch is also reconstructed with erased squares, through the
+        means of its latents.
         """
-        losses = self.objective.losses(batch, passed.output, passed.latent)
+        losses = self.objective.losses(batch, result.output, result.latent)
         if not self.objective.context_weight:
             return losses
-        healed = self.reconstruct(self.objective.erase(batch.image))
-        return self.objective.with_context(losses, batch, healed)
+        inpainted = self.reconstruct(self.objective.erase(batch.image))
+        return self.objective.with_context(losses, batch, inpainted)
 
     def losses(self, batch: Batch) -> Losses:
-        """Return the objective at one random code per image."""
-        return self.judge(batch, self.run(batch.image))
+        """Return the losses with one random sample of each image's latents."""
+        return self.losses_of(batch, self.run(batch.image))
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Decode the mean code."""
+        """Decode the means of the latents."""
         return self.decode(self.encode(images).mean)

@@ -1,7 +1,8 @@
-"""The contracts that every network keeps, and the little that training and scoring know of it.
+"""Interfaces of the networks: all that training and scoring depend on.
 
-A :class:`Reconstructor` learns healthy anatomy. It owns its objective, so that training only ever
-sees named scalars and scoring only ever sees a healthy version of an image.
+A :class:`Reconstructor` learns healthy anatomy, a :class:`Segmenter` labelled regions. Each network
+computes its own losses: training sees named scalars only, and scoring sees reconstructions or
+probabilities only.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ Losses = Mapping[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one training step sees.
+    """Data of one training step.
 
     Attributes:
-        image: (N, C, *space) float32, the network's input, disturbed or not.
-        target: (N, C, *space) float32, what it should give back; for a :class:`Segmenter` the
+        image: (N, C, *space) float32 input, augmented or not.
+        target: (N, C, *space) float32 expected output; for a :class:`Segmenter` the
             (N, R, *space) region masks.
-        weight: (N, 1, *space) float32, 1 where a voxel counts in the loss, 0 where not.
+        weight: (N, 1, *space) float32, 1 for voxels that count in the loss, else 0.
     """
 
     image: Tensor
@@ -35,17 +36,17 @@ class Batch:
 
     @classmethod
     def of(cls, image: Tensor) -> Batch:
-        """A batch whose target is its input and in which every voxel counts."""
+        """Return a batch whose target is its input, with all weights 1."""
         return cls(image, image, torch.ones_like(image[:, :1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One optimiser's turn within a training step.
+    """Step of one optimiser within a training step.
 
     Attributes:
         name: prefix of the logged losses.
-        parameters: what this phase's optimiser moves.
+        parameters: returns the parameters that this optimiser updates.
         losses: maps a batch to named scalars; the one called ``loss`` is minimised.
     """
 
@@ -55,13 +56,13 @@ class Phase:
 
 
 class Network(nn.Module, ABC):
-    """What training knows of anything that learns.
+    """Base class of everything that can be trained.
 
     Attributes:
-        channels: contrasts per image.
+        channels: number of contrasts per image.
         size: spatial shape of one image, ``(I, J)`` for a network of slices, ``(I, J, K)`` for
             one of volumes.
-        name: what recipes call it; kept beside its weights.
+        name: name in recipes; stored with the weights.
     """
 
     name: str = ""
@@ -81,25 +82,25 @@ class Network(nn.Module, ABC):
         """Return named scalars; the one called ``loss`` is what training minimises."""
 
     def phases(self) -> tuple[Phase, ...]:
-        """Return the turns of one training step; adversaries return two."""
+        """Return the phases of one training step; adversarial networks have two."""
         return (Phase("", self.parameters, self.losses),)
 
 
 class Reconstructor(Network):
-    """A network that learns healthy anatomy; scoring pads and crops scans to its size."""
+    """A network that learns healthy anatomy. Scans are padded or cropped to its size."""
 
     @abstractmethod
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Return the healthy version of ``images``, same shape, without any randomness."""
+        """Return the healthy reconstruction of ``images``, of the same shape; deterministic."""
 
 
 class Segmenter(Network):
-    """The supervised counterpart of a :class:`Reconstructor`: learns regions that experts drew.
+    """A supervised network that learns labelled regions.
 
-    The target of its batches is not the image but its (N, R, *space) region masks, in the order of
-    ``REGIONS``; each region holds the next.
+    The target of its batches is the (N, R, *space) region masks in the order of ``REGIONS``; each
+    region contains the next.
     """
 
     @abstractmethod
     def segment(self, images: Tensor) -> Tensor:
-        """Return (N, R, *space) probabilities of the nested regions, without any randomness."""
+        """Return (N, R, *space) probabilities of the nested regions; deterministic."""

@@ -1,6 +1,6 @@
-"""Convolutional autoencoders of a plan, one class per kind of code.
+"""Convolutional autoencoders, one class per kind of latents.
 
-The plans are in :mod:`anomri.models.plans`; what is minimised is an objective, a separate choice.
+Their layers are given by a plan (:mod:`anomri.models.plans`), their loss is chosen independently.
 """
 
 from __future__ import annotations
@@ -15,69 +15,65 @@ from anomri.models.losses import Loss
 
 
 class PlainAutoencoder(Autoencoder):
-    """The code is what the latent layer gives (Paolini et al., section 3.1).
+    """Autoencoder with deterministic latents (Paolini et al., section 3.1).
 
     Args:
-        channels: contrasts.
+        channels: number of contrasts.
         size: (I, J) or (I, J, K) voxels.
-        objective: what is minimised.
+        loss: loss that is minimised.
         plan: the layers.
     """
 
-    def __init__(
-        self, *, channels: int, size: tuple[int, ...], objective: Loss, plan: Plan
-    ) -> None:
+    def __init__(self, *, channels: int, size: tuple[int, ...], loss: Loss, plan: Plan) -> None:
         stack = Stack.of(plan, channels, size)
-        super().__init__(channels=channels, size=size, padded=stack.size, objective=objective)
+        super().__init__(channels=channels, size=size, padded=stack.size, loss=loss)
         self.encoder = stack.encoder()
         self.point = stack.latent()
         self.decoder = stack.decoder()
 
     def latent(self, features: Tensor) -> Point:
-        """Return the code itself."""
+        """Return the output of the latent layer."""
         return Point(self.point(features))
 
 
 class VariationalAutoencoder(Autoencoder):
-    """The code is drawn from a normal distribution whose parameters two latent layers give.
+    """Autoencoder with normally distributed latents, whose parameters two latent layers return.
 
-    The second latent layer is read as the square root of the variance itself (the Sigma^0.5 of
-    Weninger et al. 2019, Table 1), not its logarithm: ``z = mean + deviation * noise``.
+    The second latent layer returns the standard deviation (the Sigma^0.5 of Weninger et al. 2019,
+    Table 1), not the logarithm of the variance: ``z = mean + deviation * noise``.
 
     Args:
-        channels: contrasts.
+        channels: number of contrasts.
         size: (I, J) or (I, J, K) voxels.
-        objective: what is minimised.
+        loss: loss that is minimised.
         plan: the layers.
     """
 
-    def __init__(
-        self, *, channels: int, size: tuple[int, ...], objective: Loss, plan: Plan
-    ) -> None:
+    def __init__(self, *, channels: int, size: tuple[int, ...], loss: Loss, plan: Plan) -> None:
         stack = Stack.of(plan, channels, size)
-        super().__init__(channels=channels, size=size, padded=stack.size, objective=objective)
+        super().__init__(channels=channels, size=size, padded=stack.size, loss=loss)
         self.encoder = stack.encoder()
         self.mean = stack.latent()
         self.deviation = stack.latent()
         self.decoder = stack.decoder()
 
     def latent(self, features: Tensor) -> Gaussian:
-        """Return the distribution of the code."""
+        """Return the distribution of the latents."""
         return Gaussian(self.mean(features), self.deviation(features))
 
 
 class QuantisedAutoencoder(Autoencoder):
-    """Each vector of the code is exchanged for the nearest of a learnt codebook (VQ-VAE).
+    """Vector-quantised autoencoder (VQ-VAE): latent vectors are replaced by codebook entries.
 
-    Van den Oord et al. 2017; Paolini et al., section 3.4. The codebook learns by its own term of
-    the objective and starts uniform within 1/``codes`` of 0.
+    Van den Oord et al. 2017; Paolini et al., section 3.4. The codebook is trained by its own loss
+    term and initialised uniformly within 1/``codes`` of 0.
 
     Args:
-        channels: contrasts.
+        channels: number of contrasts.
         size: (I, J) or (I, J, K) voxels.
-        objective: what is minimised.
-        plan: the layers; its latent layer gives the vectors' dimension.
-        codes: vectors in the codebook.
+        loss: loss that is minimised.
+        plan: the layers; the latent layer's channels are the dimension of the vectors.
+        codes: number of codebook entries.
     """
 
     def __init__(
@@ -85,12 +81,12 @@ class QuantisedAutoencoder(Autoencoder):
         *,
         channels: int,
         size: tuple[int, ...],
-        objective: Loss,
+        loss: Loss,
         plan: Plan,
         codes: int = 512,
     ) -> None:
         stack = Stack.of(plan, channels, size)
-        super().__init__(channels=channels, size=size, padded=stack.size, objective=objective)
+        super().__init__(channels=channels, size=size, padded=stack.size, loss=loss)
         self.encoder = stack.encoder()
         self.vectors = stack.latent()
         self.codebook = nn.Embedding(codes, plan.latent.channels)
@@ -98,14 +94,14 @@ class QuantisedAutoencoder(Autoencoder):
         nn.init.uniform_(self.codebook.weight, -1 / codes, 1 / codes)
 
     def latent(self, features: Tensor) -> Quantised:
-        """Exchange each vector."""
+        """Quantise the output of the latent layer."""
         encoded = self.vectors(features)
-        numbers = self.nearest(encoded)
-        chosen = self.codebook(numbers).movedim(-1, 1)
-        return Quantised(encoded, chosen, numbers, self.codebook.num_embeddings)
+        indices = self.nearest(encoded)
+        quantised = self.codebook(indices).movedim(-1, 1)
+        return Quantised(encoded, quantised, indices, self.codebook.num_embeddings)
 
     def nearest(self, encoded: Tensor) -> Tensor:
-        """Return (N, *space), the number of the code nearest to each vector of (N, D, *space)."""
+        """Return (N, *space) indices of the entries nearest to the vectors (N, D, *space)."""
         vectors = encoded.detach().movedim(1, -1).flatten(0, -2).float()
         distances = torch.cdist(vectors, self.codebook.weight.detach().float())
         return distances.argmin(-1).reshape(len(encoded), *encoded.shape[2:])

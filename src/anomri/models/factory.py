@@ -1,8 +1,9 @@
-"""Networks by name: one file per kind, one line per family in ``RECONSTRUCTORS``.
+"""Networks by name, and their options.
 
-A family's options are its own keyword arguments and, where it takes an ``objective``, the
-attributes of the objective that belongs to its kind of code (``OBJECTIVES``). ``loss`` names how
-the objective's terms are weighed (``LOSSES``), which may have options of its own.
+To add a reconstructor: one file for a new kind, and one line in ``RECONSTRUCTORS``. Its options are
+its own keyword arguments and, if it takes a ``loss``, the attributes of the loss terms that belong
+to its kind of latents (``LOSS_TERMS``). In a recipe, ``loss`` names the weighting of these terms
+(``LOSSES``), which may have options of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from anomri.models.convolutional import (
 )
 from anomri.models.folded_segmenter import FoldedSegmenter
 from anomri.models.intensity import Intensity
-from anomri.models.losses import CodebookObjective, Loss, Objective, PlainObjective
+from anomri.models.losses import CodebookLoss, Loss, ReconstructionLoss, VariationalLoss
 from anomri.models.plans import DENSE, DVAE, LARGE, SMALL, SPATIAL, VAE, VAE1PX, VECTORS
 from anomri.models.segresnet_vae import RegularisedSegmenter
 from anomri.recipe import Step
@@ -35,8 +36,8 @@ RECONSTRUCTORS: dict[str, Callable[..., Reconstructor]] = {
     "vae": _VAE,
     "dvae": partial(VariationalAutoencoder, plan=DVAE),
     "vae1px": partial(VariationalAutoencoder, plan=VAE1PX),
-    "aae": partial(Adversarial, autoencoder=_VAE, codes=False),
-    "biaae": partial(Adversarial, autoencoder=_VAE, codes=True),
+    "aae": partial(Adversarial, autoencoder=_VAE, pairs=False),
+    "biaae": partial(Adversarial, autoencoder=_VAE, pairs=True),
     "ae": partial(PlainAutoencoder, plan=LARGE),
     "vae1": partial(VariationalAutoencoder, plan=LARGE),
     "vae2": partial(VariationalAutoencoder, plan=SMALL),
@@ -50,31 +51,31 @@ SEGMENTERS: dict[str, Callable[..., Segmenter]] = {
     "folded_segmenter": FoldedSegmenter,
 }
 
-# What a family minimises where its code is not a normal distribution.
-OBJECTIVES: dict[str, Callable[..., Loss]] = {"ae": PlainObjective, "vqvae": CodebookObjective}
+# Loss terms of reconstructors whose latents are not normally distributed.
+LOSS_TERMS: dict[str, Callable[..., Loss]] = {"ae": ReconstructionLoss, "vqvae": CodebookLoss}
 
 LOSS, PLAIN = "loss", "plain"
 
 
-def plain(objective: Loss) -> Loss:
-    """Minimise the objective as it is."""
-    return objective
+def plain(terms: Loss) -> Loss:
+    """Return the loss terms as they are."""
+    return terms
 
 
 LOSSES: dict[str, Callable[..., Loss]] = {PLAIN: plain, "collapse_robust": CollapseRobust}
 
 
 def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Reconstructor:
-    """Build the family that a recipe names, untrained.
+    """Build an untrained reconstructor.
 
     Args:
         step: the recipe's ``family``: a name of ``RECONSTRUCTORS`` and its options.
-        channels: contrasts per image.
+        channels: number of contrasts per image.
         size: spatial shape of one image.
 
     Raises:
-        RecipeError: there is no such family or option; the message lists those that exist.
-        UsageError: the family cannot take images of this size.
+        RecipeError: unknown name or option; the message lists the known ones.
+        UsageError: the network cannot take images of this size.
     """
     if step.name not in RECONSTRUCTORS:
         raise RecipeError(
@@ -82,22 +83,22 @@ def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Reconstructor:
         )
     loss = _loss_of(step)
     _check_options(step, loss)
-    own: dict[str, Any] = dict(step.options)
-    if _takes_objective(step.name):
-        own.pop(LOSS, None)
-        objective = OBJECTIVES.get(step.name, Objective)
-        terms = objective(**_taken(own, objective))
-        own["objective"] = LOSSES[loss](terms, **_taken(own, LOSSES[loss]))
-    family = RECONSTRUCTORS[step.name](channels=channels, size=size, **own)
-    family.name = step.name
-    return family
+    arguments: dict[str, Any] = dict(step.options)
+    if _takes_loss(step.name):
+        arguments.pop(LOSS, None)
+        loss_terms = LOSS_TERMS.get(step.name, VariationalLoss)
+        terms = loss_terms(**_extract_options(arguments, loss_terms))
+        arguments[LOSS] = LOSSES[loss](terms, **_extract_options(arguments, LOSSES[loss]))
+    network = RECONSTRUCTORS[step.name](channels=channels, size=size, **arguments)
+    network.name = step.name
+    return network
 
 
 def build_segmenter(step: Step, *, channels: int, size: tuple[int, ...]) -> Segmenter:
-    """Build the segmenter that a recipe's ``family`` names, untrained.
+    """Build an untrained segmenter; arguments as for :func:`build`.
 
     Raises:
-        RecipeError: there is no such segmenter or option, or its value is wrong.
+        RecipeError: unknown name or option, or a wrong value.
         UsageError: the segmenter cannot take images of this size.
     """
     if step.name not in SEGMENTERS:
@@ -109,36 +110,36 @@ def build_segmenter(step: Step, *, channels: int, size: tuple[int, ...]) -> Segm
 
 
 def build_network(step: Step, *, channels: int, size: tuple[int, ...]) -> Network:
-    """Build the family or the segmenter that a recipe names; see :func:`build`."""
-    make = build_segmenter if step.name in SEGMENTERS else build
-    return make(step, channels=channels, size=size)
+    """Build an untrained reconstructor or segmenter; see :func:`build`."""
+    build_named = build_segmenter if step.name in SEGMENTERS else build
+    return build_named(step, channels=channels, size=size)
 
 
 def options(name: str, *, loss: str = PLAIN) -> list[str]:
-    """Names of the options that the family called ``name`` takes in a recipe, with that loss."""
-    entry = _entry(name)
-    fixed = entry.keywords.keys() if isinstance(entry, partial) else set()
-    own = _parameters(entry) - fixed - {"channels", "size", "objective"}
-    if _takes_objective(name):
-        terms = _parameters(OBJECTIVES.get(name, Objective))
-        own |= {LOSS} | terms | (_parameters(LOSSES[loss]) - {"objective"})
-    return sorted(own)
+    """Return the names of the options of a network in a recipe, with the given loss."""
+    constructor = _constructor(name)
+    fixed = constructor.keywords.keys() if isinstance(constructor, partial) else set()
+    names = _parameters(constructor) - fixed - {"channels", "size"}
+    if _takes_loss(name):
+        names |= _parameters(LOSS_TERMS.get(name, VariationalLoss))
+        names |= _parameters(LOSSES[loss]) - {"terms"}
+    return sorted(names)
 
 
-def _entry(name: str) -> Callable[..., Network]:
+def _constructor(name: str) -> Callable[..., Network]:
     return RECONSTRUCTORS[name] if name in RECONSTRUCTORS else SEGMENTERS[name]
 
 
-def _takes_objective(name: str) -> bool:
-    return "objective" in _parameters(_entry(name))
+def _takes_loss(name: str) -> bool:
+    return LOSS in _parameters(_constructor(name))
 
 
 def _parameters(function: Callable[..., object]) -> set[str]:
     return set(inspect.signature(function).parameters)
 
 
-def _taken(options: dict[str, Any], function: Callable[..., object]) -> dict[str, Any]:
-    """Take out of ``options`` those that are ``function``'s."""
+def _extract_options(options: dict[str, Any], function: Callable[..., object]) -> dict[str, Any]:
+    """Remove the parameters of ``function`` from ``options`` and return them."""
     return {name: options.pop(name) for name in _parameters(function) & options.keys()}
 
 

@@ -1,4 +1,4 @@
-"""No network: a healthy version that is empty, so that the residual is the intensity itself."""
+"""Baseline without a network: the reconstruction is 0, so the residual is the intensity."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from anomri.models.base import Batch, Losses, Reconstructor
 
 
 class Intensity(Reconstructor):
-    """The row that every model must beat: how bright a voxel is within its own brain.
-
-    Takes images of any size. What "bright" means is the recipe's intensity scaling.
-    """
+    """Intensity baseline, for images of any size; the recipe scales the intensities."""
 
     def losses(self, batch: Batch) -> Losses:  # noqa: ARG002 - the contract's argument
-        """There is nothing to learn.
+        """Refuse training, since there are no parameters.
 
         Raises:
             UsageError: always.

@@ -1,4 +1,4 @@
-"""What an encoder says of the code of an image: a point, a distribution, or entries of a book."""
+"""Latents of an encoder: points, normal distributions or codebook entries."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ SMALLEST_VARIANCE = 1e-6
 
 
 class Latent(Protocol):
-    """What an encoder says of a code."""
+    """Output of an encoder."""
 
     @property
     def mean(self) -> Tensor:
-        """(N, D, *space), the code that reconstruction decodes."""
+        """(N, D, *space) latents from which images are reconstructed."""
 
     def sample(self) -> Tensor:
-        """Draw one code, differentiable in what the encoder said."""
+        """Draw (N, D, *space) latents, differentiable in the encoder's output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A code without a distribution.
+    """Deterministic latents.
 
     Attributes:
         mean: (N, D, *space).
@@ -33,13 +33,13 @@ class Point:
     mean: Tensor
 
     def sample(self) -> Tensor:
-        """Return the code."""
+        """Return the latents."""
         return self.mean
 
 
 @dataclass(frozen=True, slots=True)
 class Gaussian:
-    """A diagonal normal distribution over latent codes.
+    """Latents with a diagonal normal distribution.
 
     Attributes:
         mean: (N, D, *space).
@@ -55,39 +55,39 @@ class Gaussian:
         return (self.deviation.float().square() + SMALLEST_VARIANCE).log()
 
     def sample(self) -> Tensor:
-        """Draw one code, differentiable in mean and deviation."""
+        """Draw latents, differentiable in mean and deviation."""
         return self.mean + self.deviation * torch.randn_like(self.deviation)
 
 
 @dataclass(frozen=True, slots=True)
 class Quantised:
-    """A code whose vectors were exchanged for the nearest of a codebook's.
+    """Latents quantised to the nearest entries of a codebook.
 
     Attributes:
-        encoded: (N, D, *space), what the encoder gave.
-        chosen: (N, D, *space), the nearest vectors, differentiable in the codebook.
-        numbers: (N, *space), which ones they are.
-        entries: vectors in the codebook.
+        encoded: (N, D, *space) output of the encoder.
+        quantised: (N, D, *space) nearest entries, differentiable in the codebook.
+        indices: (N, *space) indices of these entries.
+        entries: size of the codebook.
     """
 
     encoded: Tensor
-    chosen: Tensor
-    numbers: Tensor
+    quantised: Tensor
+    indices: Tensor
     entries: int
 
     @property
     def mean(self) -> Tensor:
-        """The chosen vectors; their gradient goes straight through to the encoder."""
-        return self.encoded + (self.chosen - self.encoded).detach()
+        """The quantised latents, with a straight-through gradient to the encoder."""
+        return self.encoded + (self.quantised - self.encoded).detach()
 
     def sample(self) -> Tensor:
-        """Return the chosen vectors: there is nothing to draw."""
+        """Return the quantised latents, which are deterministic."""
         return self.mean
 
     def perplexity(self) -> Tensor:
-        """``exp(-sum p log p)`` over the entries: as many as are in use, were they used alike."""
-        numbers = self.numbers.flatten()
-        once = torch.ones_like(numbers, dtype=torch.float32)
-        # Sums of ones are exact in any order, and unlike a bincount do not wait for the device.
-        shares = once.new_zeros(self.entries).index_add(0, numbers, once) / numbers.numel()
+        """Return ``exp(-sum p log p)`` over the entries, the effective number in use."""
+        indices = self.indices.flatten()
+        ones = torch.ones_like(indices, dtype=torch.float32)
+        # Sums of ones are exact in any order, and unlike bincount do not synchronise the device.
+        shares = ones.new_zeros(self.entries).index_add(0, indices, ones) / indices.numel()
         return torch.xlogy(shares, shares).sum().neg().exp()

@@ -1,8 +1,7 @@
-"""What several families are made of: layers by number of axes, and images that must grow to fit.
+"""Convolutional encoders and decoders built from a plan, for slices and volumes.
 
-A :class:`Plan` writes a convolutional network down as data, a column of a paper's table.
-:class:`Stack` builds its encoder, its latent layers and the decoder that transposes them, for
-slices or for volumes. What the code in between means is the business of a family.
+A :class:`Plan` is a convolutional network as data: a column of a paper's table. :class:`Stack`
+builds its encoder, its latent layers and the decoder that transposes them.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ NORM: ByAxes = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """``conv kernel, stride, dilation-channels``, as Weninger et al. write it, and its padding.
+    """``conv kernel, stride, dilation-channels`` in the notation of Weninger et al., and padding.
 
-    Their "receptive field size" is read as the kernel: with dilation 2 no effective size of 6
-    exists. A kernel of None is as long as what remains, so that one voxel is left.
+    Their "receptive field size" is taken as the kernel: with dilation 2 no effective size of 6
+    exists. A kernel of None covers the whole input, so that the output is one voxel.
     """
 
     kernel: int | None
@@ -40,23 +39,23 @@ class Layer:
     padding: int = 0
 
     def kernel_for(self, length: int) -> int:
-        """Return the kernel along an axis of so many voxels."""
+        """Return the kernel along an axis of ``length`` voxels."""
         return length if self.kernel is None else self.kernel
 
     def output_length(self, length: int) -> int:
-        """Voxels along one axis after this layer; not positive where nothing fits."""
+        """Return the voxels along an axis after this layer; below 1 if the input is too small."""
         return self._span(length) // self.stride + 1
 
     def left_over(self, length: int) -> int:
-        """Voxels at the far end, padding included, that no window reaches."""
+        """Return the voxels at the far end, padding included, that no window covers."""
         return self._span(length) % self.stride
 
     def fits(self, length: int) -> bool:
-        """Tell whether the windows reach every voxel, so that the way back restores them all."""
+        """Tell whether the windows cover every voxel, so that the decoder restores all of them."""
         return self._span(length) >= 0 and self.left_over(length) <= self.padding
 
     def geometry(self, shape: tuple[int, ...]) -> dict[str, Any]:
-        """Return what a convolution of an image of this shape is built with."""
+        """Return the arguments of a convolution of images of this shape."""
         return {
             "kernel_size": tuple(self.kernel_for(length) for length in shape),
             "stride": self.stride,
@@ -72,15 +71,14 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The layers between image and code.
+    """The layers from image to latents.
 
     Attributes:
         encoder: the blocks, first to last.
-        latent: the layer that gives the code, or each of its parameters.
-        norm: whether blocks have batch norm; their convolutions then have no bias, which the norm
-            would remove.
-        coordinates: whether every convolution also sees where it is (:class:`Coordinates`).
-        multiple: what sizes must be a multiple of.
+        latent: the layer of the latents, or of each of their parameters.
+        norm: whether blocks have batch norm; their convolutions then have no bias.
+        coordinates: whether convolutions have :class:`Coordinates` as additional input.
+        multiple: sizes must be a multiple of this.
     """
 
     encoder: tuple[Layer, ...]
@@ -91,30 +89,30 @@ class Plan:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """Every step from the image to the code."""
+        """All layers from image to latents."""
         return (*self.encoder, self.latent)
 
     def lengths(self, length: int) -> list[int]:
-        """Voxels along one axis: of the image, then after each layer."""
+        """Return the voxels along an axis: of the image, then after each layer."""
         lengths = [length]
         for layer in self.layers:
             lengths.append(layer.output_length(lengths[-1]))
         return lengths
 
     def fits(self, length: int) -> bool:
-        """Tell whether the decoder gives back exactly ``length`` voxels, none of them unseen."""
-        steps = zip(self.layers, self.lengths(length), strict=False)
-        return length % self.multiple == 0 and all(layer.fits(n) for layer, n in steps)
+        """Tell whether the encoder covers and the decoder restores exactly ``length`` voxels."""
+        inputs = zip(self.layers, self.lengths(length), strict=False)
+        return length % self.multiple == 0 and all(layer.fits(n) for layer, n in inputs)
 
     def at_least(self, length: int) -> int:
-        """Return the smallest length from ``length`` on that fits."""
+        """Return the smallest length that fits and is at least ``length``."""
         return next(n for n in count(length) if self.fits(n))
 
 
 class Coordinates(nn.Module):
-    """Appends one channel per axis, from -1 at its first voxel to 1 at its last (CoordConv).
+    """Append one channel per axis with coordinates from -1 to 1 (CoordConv).
 
-    Liu et al. 2018, figure 1. A single voxel is left alone: there is nowhere else to be.
+    Liu et al. 2018, figure 1. Images of a single voxel are returned unchanged.
     """
 
     def forward(self, images: Tensor) -> Tensor:
@@ -129,15 +127,15 @@ class Coordinates(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A plan for images of given channels and size.
+    """A plan for a given number of contrasts and image size.
 
-    Blocks are convolution, batch norm where the plan has it, and leaky ReLU. Latent layers and
-    the last layer of the decoder, back to the contrasts, have neither norm nor activation.
+    Blocks are convolution, batch norm if the plan has it, and leaky ReLU. Latent layers and the
+    last layer of the decoder have neither norm nor activation.
 
     Attributes:
         plan: the layers.
-        channels: contrasts.
-        size: (I, J) or (I, J, K) voxels; :meth:`of` makes them fit.
+        channels: number of contrasts.
+        size: (I, J) or (I, J, K) voxels that fit the plan; see :meth:`of`.
     """
 
     plan: Plan
@@ -146,7 +144,7 @@ class Stack:
 
     @classmethod
     def of(cls, plan: Plan, channels: int, size: tuple[int, ...]) -> Stack:
-        """Return the stack for the smallest images that fit the plan and hold ``size``.
+        """Return the stack for the smallest size that fits the plan and contains ``size``.
 
         Raises:
             UsageError: the size has neither two nor three axes.
@@ -158,18 +156,13 @@ class Stack:
             )
         return cls(plan, channels, tuple(plan.at_least(length) for length in size))
 
-    @property
-    def code(self) -> tuple[int, ...]:
-        """Shape of one image's code, (D, *space)."""
-        return (self.plan.latent.channels, *self._shapes()[-1])
-
     def encoder(self) -> nn.Sequential:
-        """Build the blocks from the image to what the latent layers read."""
-        steps = zip(self.plan.encoder, self._widths(), self._shapes(), strict=False)
+        """Build the blocks from the image to the input of the latent layers."""
+        blocks = zip(self.plan.encoder, self._widths(), self._shapes(), strict=False)
         return nn.Sequential(
             *(
-                self._block(self._convolution(*step, bias=not self.plan.norm), step[1][1])
-                for step in steps
+                self._block(self._convolution(*block, bias=not self.plan.norm), block[1][1])
+                for block in blocks
             )
         )
 
@@ -179,11 +172,11 @@ class Stack:
         return self._convolution(self.plan.latent, width, self._shapes()[-2], bias=True)
 
     def decoder(self) -> nn.Sequential:
-        """Transpose every layer, last to first."""
-        first, *others = zip(self.plan.layers, self._widths(), self._shapes(), strict=False)
+        """Build the transposed layers, last to first."""
+        first, *inner = zip(self.plan.layers, self._widths(), self._shapes(), strict=False)
         blocks = [
-            self._block(self._transposed(*step, bias=not self.plan.norm), step[1][0])
-            for step in reversed(others)
+            self._block(self._transposed(*layer, bias=not self.plan.norm), layer[1][0])
+            for layer in reversed(inner)
         ]
         return nn.Sequential(*blocks, self._transposed(*first, bias=True))
 
@@ -198,53 +191,48 @@ class Stack:
     def _convolution(
         self, layer: Layer, width: tuple[int, int], shape: tuple[int, ...], *, bias: bool
     ) -> nn.Module:
-        start, to = width
-        made = CONVOLUTION[len(shape)]
-        return self._placed(
-            shape, lambda more: made(start + more, to, bias=bias, **layer.geometry(shape))
+        inputs, outputs = width
+        convolution = CONVOLUTION[len(shape)]
+        return self._with_coordinates(
+            shape,
+            lambda added: convolution(inputs + added, outputs, bias=bias, **layer.geometry(shape)),
         )
 
     def _transposed(
         self, layer: Layer, width: tuple[int, int], shape: tuple[int, ...], *, bias: bool
     ) -> nn.Module:
-        """Lead back to ``shape``, what the layer was given on the way in."""
-        to, start = width
-        made, geometry = TRANSPOSED[len(shape)], layer.geometry(shape)
+        """Build the transposed layer, whose output has the layer's input ``shape``."""
+        outputs, inputs = width
+        convolution, geometry = TRANSPOSED[len(shape)], layer.geometry(shape)
         geometry["output_padding"] = tuple(layer.left_over(length) for length in shape)
-        narrow = tuple(layer.output_length(length) for length in shape)
-        return self._placed(narrow, lambda more: made(start + more, to, bias=bias, **geometry))
+        input_shape = tuple(layer.output_length(length) for length in shape)
+        return self._with_coordinates(
+            input_shape, lambda added: convolution(inputs + added, outputs, bias=bias, **geometry)
+        )
 
-    def _placed(self, shape: tuple[int, ...], make: Callable[[int], nn.Module]) -> nn.Module:
-        """Make a layer that reads images of ``shape``, with their coordinates if so planned."""
+    def _with_coordinates(
+        self, shape: tuple[int, ...], build: Callable[[int], nn.Module]
+    ) -> nn.Module:
+        """Build a layer for images of ``shape``, with added coordinate channels if planned."""
         if not self.plan.coordinates or max(shape) == 1:
-            return make(0)
-        return nn.Sequential(Coordinates(), make(len(shape)))
+            return build(0)
+        return nn.Sequential(Coordinates(), build(len(shape)))
 
     def _block(self, convolution: nn.Module, width: int) -> nn.Sequential:
-        if self.plan.norm:
-            return block(convolution, width, len(self.size))
-        return nn.Sequential(convolution, nn.LeakyReLU(inplace=True))
-
-
-def block(convolution: nn.Module, width: int, axes: int) -> nn.Sequential:
-    """Follow a convolution to ``width`` channels by batch norm and leaky ReLU."""
-    return nn.Sequential(convolution, NORM[axes](width), nn.LeakyReLU(inplace=True))
-
-
-def rounded_up(size: tuple[int, ...], step: int) -> tuple[int, ...]:
-    """Return the smallest size that is a multiple of ``step`` along each axis."""
-    return tuple(-(-length // step) * step for length in size)
+        """Return a convolution to ``width`` channels, batch norm if planned, and leaky ReLU."""
+        norm = [NORM[len(self.size)](width)] if self.plan.norm else []
+        return nn.Sequential(convolution, *norm, nn.LeakyReLU(inplace=True))
 
 
 def fit(images: Tensor, size: tuple[int, ...]) -> Tensor:
     """Pad with 0 or crop (N, C, *space) to ``size``, around the centre.
 
-    Cropping back to the size before padding restores the image; an odd voxel too many or too few
-    is at the far end.
+    Cropping to the size before padding restores the image; an odd voxel is added or removed at the
+    far end.
     """
-    ends: list[int] = []
-    for length, wanted in zip(images.shape[:1:-1], size[::-1], strict=True):
-        before = abs(wanted - length) // 2
-        after = abs(wanted - length) - before
-        ends += [before, after] if wanted >= length else [-before, -after]
-    return pad(images, ends) if any(ends) else images
+    margins: list[int] = []
+    for length, new_length in zip(images.shape[:1:-1], size[::-1], strict=True):
+        before = abs(new_length - length) // 2
+        after = abs(new_length - length) - before
+        margins += [before, after] if new_length >= length else [-before, -after]
+    return pad(images, margins) if any(margins) else images

@@ -1,4 +1,4 @@
-"""The layers of the papers' networks, as data: one plan per column of a table."""
+"""Layers of the papers' networks, one plan per column of a table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def _halving(*channels: int) -> tuple[Layer, ...]:
     return tuple(Layer(4, 2, 1, width, padding=1) for width in channels)
 
 
-# Weninger et al. 2019, Table 1. Padding is not given there.
-# 128, 64, 32, 16, 8, 4; the latent layer, 8 to 4, needs one voxel more on the way back.
+# Weninger et al. 2019, Table 1, which does not give the padding.
+# 128, 64, 32, 16, 8, 4; the latent layer, 8 to 4, needs one voxel of output padding in the decoder.
 VAE = Plan(encoder=_halving(16, 32, 64, 64), latent=Layer(3, 2, 1, 64, padding=1))
 # No padding: 128, 123, 58, 48, 14, 12. Every division is exact.
 DVAE = Plan(
@@ -22,7 +22,7 @@ DVAE = Plan(
 VAE1PX = Plan(encoder=_halving(16, 32, 64, 64), latent=Layer(8, 1, 1, 64))
 
 # Paolini et al., section "Network architectures": no norm, coordinates at every convolution. The
-# last of its five layers is given the kernel that leaves one voxel. Every halving must be exact.
+# last of the five layers has the kernel that leaves one voxel. All halvings must be exact.
 # 208 (196 padded), 104, 52, 26, 13, 1: the AE and the VAE1.
 LARGE = Plan(
     encoder=_halving(16, 64, 256, 512),
@@ -39,7 +39,7 @@ SMALL = Plan(
     coordinates=True,
     multiple=8,
 )
-# 200 (196 padded), 100, 50, 25, 25: the VQ-VAE, whose code stays an image of vectors.
+# 200 (196 padded), 100, 50, 25, 25: the VQ-VAE, whose latents are an image of vectors.
 VECTORS = Plan(
     encoder=_halving(128, 256, 256),
     latent=Layer(1, 1, 1, 256),
@@ -48,8 +48,8 @@ VECTORS = Plan(
     multiple=8,
 )
 
-# Lambert et al. 2021, section 2.3: four strided convolutions and two heads, five layers back, in
-# two or three dimensions. Kernels, channels and the size of the code are ours: none are given.
+# Lambert et al. 2021, section 2.3: four strided convolutions and two heads, five layers in the
+# decoder, in two or three dimensions. The paper does not give kernels, channels and latent size.
 # 160 x 192 x 75 becomes 10 x 12 x 4; a head that leaves one voxel is a fully connected layer.
 SPATIAL = Plan(encoder=_halving(16, 32, 64, 128), latent=Layer(1, 1, 1, 16))
 DENSE = Plan(encoder=_halving(16, 32, 64, 128), latent=Layer(None, 1, 1, 128))

@@ -1,9 +1,9 @@
-"""The encoder-decoder with a variational branch of Myronenko 2018, Figure 1 and Table 1.
+"""Encoder-decoder with a variational branch, Myronenko 2018, Figure 1 and Table 1.
 
-MONAI's ``SegResNetVAE`` is another network: its branch shares the weights of the segmentation's
-decoder, its divergence is the mean of the squared means unless told otherwise, and it gives out no
-reconstruction. Here the branch has its own decoder, built of MONAI's residual block, and both
-parameters of the code are learnt.
+MONAI's ``SegResNetVAE`` differs: its branch shares the weights of the segmentation's decoder, its
+divergence is by default the mean of the squared means, and it does not return the reconstruction.
+Here the branch has its own decoder, built of MONAI's residual block, and both parameters of the
+latent distribution are learnt.
 """
 
 from __future__ import annotations
@@ -22,26 +22,25 @@ from anomri.scan import REGIONS
 BLOCKS = (1, 2, 2, 4)  # residual blocks per level of the encoder, from Figure 1
 GROUPS = 8  # of each group norm
 BOTTLENECK = 16  # channels of the branch's first layer, "Conv (16)" in Table 1
-REDUCTION = 16  # voxels of the image along an axis to one of the branch's smallest image
+REDUCTION = 16  # downsampling factor of the branch's smallest image
 EPSILON = 1e-5  # of eq. (2), "to avoid zero division"
 
 
 class RegularisedSegmenter(Segmenter):
-    """Segments nested regions; a branch that reconstructs the input keeps the encoder honest.
+    """Segmenter of nested regions, regularised by a branch that reconstructs the input.
 
     Args:
-        channels: contrasts; four in the paper.
+        channels: number of contrasts; four in the paper.
         size: (I, J, K) voxels of a crop, each a multiple of 16; 160 x 192 x 128 in the paper.
-        filters: channels of the first level, a multiple of 8; each level has twice as many as the
-            one above.
-        code: dimensions of the branch's normal distribution.
-        dropout: share of channels that are dropped after the first convolution.
-        branch_weight: of the reconstruction and of the divergence, eq. (1); 0 for no branch in
-            the loss.
+        filters: channels of the first level, a multiple of 8; doubled at each further level.
+        code: dimensions of the branch's latent distribution.
+        dropout: share of channels dropped after the first convolution.
+        branch_weight: weight of reconstruction and divergence, eq. (1); 0 for no branch in the
+            loss.
 
     Raises:
-        RecipeError: ``filters`` is no multiple of 8.
-        UsageError: the crop does not survive the layers.
+        RecipeError: ``filters`` is not a multiple of 8.
+        UsageError: the size of the crop is not a multiple of 16.
     """
 
     def __init__(
@@ -70,17 +69,17 @@ class RegularisedSegmenter(Segmenter):
         self.branch = Branch(channels, size, width=widths[-1], code=code)
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """Return the features of each level, the endpoint last."""
+        """Return the features of each level, the deepest last."""
         features = [self.levels[0](self.first(images))]
         for down, level in zip(self.down, self.levels[1:], strict=True):
             features.append(level(down(features[-1])))
         return features
 
     def logits(self, features: list[Tensor]) -> Tensor:
-        """Decode, adding the encoder's features of the same level."""
-        *others, decoded = features
-        for up, block, skipped in zip(self.up, self.blocks, reversed(others), strict=True):
-            decoded = block(up(decoded) + skipped)
+        """Decode features with additive skip connections."""
+        *skipped, decoded = features
+        for up, block, skip in zip(self.up, self.blocks, reversed(skipped), strict=True):
+            decoded = block(up(decoded) + skip)
         return cast(Tensor, self.last(decoded))
 
     def losses(self, batch: Batch) -> Losses:
@@ -94,18 +93,18 @@ class RegularisedSegmenter(Segmenter):
         return {TOTAL: total, "dice": dice, "reconstruction": reconstruction, "kl": kl}
 
     def segment(self, images: Tensor) -> Tensor:
-        """Return the probabilities of the regions; any size that is a multiple of 8."""
+        """Return the probabilities of the regions, for any size that is a multiple of 8."""
         return self.logits(self.encode(images)).sigmoid()
 
 
 class Branch(nn.Module):
-    """From the encoder's endpoint to a normal distribution, and from a draw back to the image.
+    """Variational branch: from the deepest features to a latent distribution and to an image.
 
     Args:
-        channels: contrasts.
+        channels: number of contrasts.
         size: (I, J, K) voxels of the image.
-        width: channels of the endpoint.
-        code: dimensions of the distribution.
+        width: channels of the deepest features.
+        code: dimensions of the latent distribution.
     """
 
     def __init__(self, channels: int, size: tuple[int, ...], *, width: int, code: int) -> None:
@@ -127,9 +126,9 @@ class Branch(nn.Module):
         )
         self.last = nn.Conv3d(widths[-1], channels, 1)
 
-    def forward(self, endpoint: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the image of one draw, and mean and deviation, (N, code) each."""
-        mean, deviation = self.dense(self.reduce(endpoint)).chunk(2, 1)
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the image decoded from one sample, and mean and deviation, (N, code) each."""
+        mean, deviation = self.dense(self.reduce(features)).chunk(2, 1)
         decoded = self.grow(mean + deviation * torch.randn_like(deviation))
         for level in self.levels:
             decoded = level(decoded)
@@ -139,7 +138,7 @@ class Branch(nn.Module):
 def soft_dice_loss(probabilities: Tensor, masks: Tensor) -> Tensor:
     """Return ``sum over regions of 1 - 2 sum(p t) / (sum t^2 + sum p^2 + epsilon)``, eq. (2).
 
-    The paper writes the coefficient and calls it the loss; what is minimised is 1 minus it.
+    The paper calls the coefficient itself the loss; 1 minus the coefficient is minimised.
 
     Args:
         probabilities: (N, R, *space); sums are over the voxels of each image.
@@ -151,7 +150,7 @@ def soft_dice_loss(probabilities: Tensor, masks: Tensor) -> Tensor:
 
 
 def divergence(mean: Tensor, deviation: Tensor) -> Tensor:
-    """Return the sum of ``m^2 + s^2 - log s^2 - 1`` per image, eq. (4) before its division."""
+    """Return the sum of ``m^2 + s^2 - log s^2 - 1`` per image, eq. (4) without its division."""
     mean, variance = mean.float(), deviation.float().square() + SMALLEST_VARIANCE
     return (mean.square() + variance - variance.log() - 1).sum(1).mean()
 
@@ -171,7 +170,7 @@ def _conv3(channels: int, width: int, *, stride: int = 1) -> nn.Conv3d:
 
 
 def _upwards(channels: int, width: int) -> nn.Sequential:
-    """Change the channels, then double the image linearly."""
+    """Return a 1x1x1 convolution followed by linear upsampling by 2."""
     return nn.Sequential(
         nn.Conv3d(channels, width, 1, bias=False),
         nn.Upsample(scale_factor=2, mode="trilinear", align_corners=False),
@@ -179,7 +178,7 @@ def _upwards(channels: int, width: int) -> nn.Sequential:
 
 
 def _residual(width: int) -> nn.Module:
-    """Return norm, ReLU and convolution, twice, and the identity added."""
+    """Return a residual block of twice norm, ReLU and convolution."""
     from monai.networks.blocks.segresnet_block import ResBlock  # takes seconds to import
 
     block: nn.Module = ResBlock(3, width, norm=("GROUP", {"num_groups": GROUPS}))

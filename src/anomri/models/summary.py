@@ -1,4 +1,4 @@
-"""A network as a table: what each layer gives out, and what the whole of it costs."""
+"""Summary of a network: its layers, parameters, operations and memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class LayerSummary:
-    """One layer without parts.
+    """One elementary layer.
 
     Attributes:
-        name: its path inside the family.
-        kind: its class.
-        shape: (C, *space) that it gives out for one image.
-        parameters: numbers it learns.
-        in_place: it overwrites what it was given.
+        name: path of the module in the network.
+        kind: name of its class.
+        shape: (C, *space) of its output for one image.
+        parameters: number of trainable parameters.
+        in_place: whether it overwrites its input.
     """
 
     name: str
@@ -36,12 +36,12 @@ class LayerSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a network takes to look at one image.
+    """Cost of a network for one image.
 
     Attributes:
-        parameters: numbers it learns, an opponent's included.
-        multiply_adds: of convolutions and matrix products.
-        activation_bytes: float32 outputs of all layers, what training keeps per image.
+        parameters: number of trainable parameters, including a discriminator's.
+        multiply_adds: multiply-adds of convolutions and matrix products.
+        activation_bytes: size of the float32 outputs of all layers, which training keeps.
     """
 
     parameters: int
@@ -50,24 +50,24 @@ class Cost:
 
 
 def summary(network: Network) -> list[LayerSummary]:
-    """List the layers that looking at an image uses, in the order in which it uses them."""
-    rows: list[LayerSummary] = []
+    """List the layers that inference on an image uses, in order of execution."""
+    layers: list[LayerSummary] = []
 
-    def note(name: str, layer: nn.Module, output: Tensor) -> None:
-        learnt = sum(parameter.numel() for parameter in layer.parameters())
+    def record(name: str, layer: nn.Module, output: Tensor) -> None:
+        parameters = sum(parameter.numel() for parameter in layer.parameters())
         in_place = bool(getattr(layer, "inplace", False))
         shape = tuple(output.shape[1:])
-        rows.append(LayerSummary(name, type(layer).__name__, shape, learnt, in_place))
+        layers.append(LayerSummary(name, type(layer).__name__, shape, parameters, in_place))
 
-    with _watched(network, note):
-        _look_at_one(network)
-    return rows
+    with _hooked(network, record):
+        _run_on_empty_image(network)
+    return layers
 
 
 def cost(network: Network) -> Cost:
-    """Count what one image costs; a network on the meta device costs next to nothing to ask."""
+    """Count parameters, operations and memory of one image; fast for a network on ``meta``."""
     with FlopCounterMode(display=False) as counter:
-        _look_at_one(network)
+        _run_on_empty_image(network)
     kept = sum(torch.Size(row.shape).numel() for row in summary(network) if not row.in_place)
     return Cost(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
@@ -76,32 +76,32 @@ def cost(network: Network) -> Cost:
     )
 
 
-def _look_at_one(network: Network) -> None:
-    """Reconstruct or segment an empty image, and leave the network as it was."""
+def _run_on_empty_image(network: Network) -> None:
+    """Reconstruct or segment an empty image; the network's mode is restored."""
     was_training = network.training
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     image = torch.zeros(1, network.channels, *network.size, device=device)
     try:
         with torch.no_grad():
-            _function_of(network.eval())(image)
+            _inference(network.eval())(image)
     finally:
         network.train(was_training)
 
 
-def _function_of(network: Network) -> Callable[[Tensor], Tensor]:
-    """Return what a network does with images outside training."""
+def _inference(network: Network) -> Callable[[Tensor], Tensor]:
+    """Return the inference method of a network."""
     if isinstance(network, Segmenter):
         return network.segment
     if isinstance(network, Reconstructor):
         return network.reconstruct
-    raise TypeError(f"{type(network).__name__}: neither a family nor a segmenter")
+    raise TypeError(f"{type(network).__name__}: neither a reconstructor nor a segmenter")
 
 
 @contextmanager
-def _watched(network: Network, note: Callable[[str, nn.Module, Tensor], None]) -> Iterator[None]:
-    """Call ``note`` with the name, the layer and the output of every layer without parts."""
+def _hooked(network: Network, record: Callable[[str, nn.Module, Tensor], None]) -> Iterator[None]:
+    """Call ``record`` with name, layer and output of every elementary layer."""
     handles = [
-        layer.register_forward_hook(lambda layer, _, out, name=name: note(name, layer, out))
+        layer.register_forward_hook(lambda layer, _, out, name=name: record(name, layer, out))
         for name, layer in network.named_modules()
         if name and not any(layer.children())
     ]

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, never a pickle, with the family's name beside them."""
+"""Weights on disk: safetensors, never a pickle, with the network's name as metadata."""
 
 from __future__ import annotations
 
@@ -18,60 +18,61 @@ from anomri.models.base import Network
 GET_AGAIN = "copy the weights again, or train again"
 
 
-def save_weights(family: Network, path: Path) -> None:
-    """Write the weights; the file appears whole or not at all."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in family.state_dict().items()}
-    about = {"family": family.name, "anomri_version": version("anomri")}
-    # As bytes: of a full disk the library's own writer says less, in an error of its own.
-    write_bytes(path, save(tensors, metadata=about))
+def save_weights(network: Network, path: Path) -> None:
+    """Write the weights of a network atomically."""
+    tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
+    metadata = {"family": network.name, "anomri_version": version("anomri")}
+    # As bytes: the library's own writer reports a full disk less clearly.
+    write_bytes(path, save(tensors, metadata=metadata))
 
 
-def load_weights(family: Network, path: Path) -> None:
-    """Put the weights of ``path`` into a family that was built in the same way.
+def load_weights(network: Network, path: Path) -> None:
+    """Load the weights of ``path`` into a network of the same architecture.
 
     Raises:
-        DamagedFile: the file cannot be read, or holds numbers that are none.
-        AnomriError: it holds the weights of another network.
+        DamagedFile: the file cannot be read, or a parameter is not finite.
+        AnomriError: the file holds the weights of another network.
     """
-    tensors, about = _read(path)
-    found, expected = about.get("family", ""), family.name
+    tensors, metadata = _read(path)
+    found, expected = metadata.get("family", ""), network.name
     if found and expected and found != expected:
         raise _mismatch(path, f"weights of the family '{expected}'", f"those of '{found}'")
-    _check_shapes(path, tensors, family.state_dict())
-    _refuse_not_finite(path, tensors, [name for name, _ in family.named_parameters()])
-    family.load_state_dict(tensors)
+    _check_shapes(path, tensors, network.state_dict())
+    _check_finite(path, tensors, [name for name, _ in network.named_parameters()])
+    network.load_state_dict(tensors)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return tensors and metadata."""
     guard = undamaged(path, what="weights as safetensors", next_step=GET_AGAIN)
     with guard, safe_open(path, framework="pt") as file:
         names = list(file.keys())
         tensors = {name: file.get_tensor(name) for name in names}
-        about = file.metadata() or {}
-    return tensors, about
+        metadata = file.metadata() or {}
+    return tensors, metadata
 
 
-def _refuse_not_finite(
-    path: Path, tensors: Mapping[str, Tensor], parameters: Iterable[str]
-) -> None:
-    """Raise where a parameter is NaN or infinite; buffers may be, such as a history not yet full.
+def _check_finite(path: Path, tensors: Mapping[str, Tensor], parameters: Iterable[str]) -> None:
+    """Check that parameters are finite; buffers may hold NaN, such as an unfilled window.
 
     Raises:
-        DamagedFile: one is.
+        DamagedFile: a parameter is NaN or infinite.
     """
     for name in parameters:
         if not torch.isfinite(tensors[name]).all():
             raise DamagedFile(
                 path,
-                expected="numbers",
-                got=f"NaN or infinite ones in '{name[:80]}'",
+                expected="finite numbers",
+                got=f"NaN or infinity in '{name[:80]}'",
                 next_step=GET_AGAIN,
             )
 
 
 def _check_shapes(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     for name in sorted(found.keys() | expected.keys()):
-        shapes = [tuple(side[name].shape) if name in side else None for side in (expected, found)]
+        shapes = [
+            tuple(tensors[name].shape) if name in tensors else None for tensors in (expected, found)
+        ]
         if shapes[0] != shapes[1]:
             wanted, got = (f"shape {shape}" if shape is not None else "none" for shape in shapes)
             raise _mismatch(path, f"tensor '{name}': {wanted}", got)
@@ -80,5 +81,5 @@ def _check_shapes(path: Path, found: Mapping[str, Tensor], expected: Mapping[str
 def _mismatch(path: Path, expected: str, got: str) -> AnomriError:
     return AnomriError(
         f"{path.name}: expected {expected}, got {got}. "
-        "Next: use the recipe.yaml that lies beside the weights, or train again."
+        "Next: use the recipe.yaml in the folder of the weights, or train again."
     )

@@ -1,7 +1,7 @@
-"""From anomaly maps to masks: clean the map, set a threshold, segment, refine the mask."""
+"""Postprocessing of anomaly maps: cleaning, thresholds, segmentation and mask refinement."""
 
 from anomri.postprocessing.combination import COMBINATION_STEPS, Segmentation
-from anomri.postprocessing.components import findings, numbered
+from anomri.postprocessing.components import findings, number_lesions
 from anomri.postprocessing.false_positive_calibration import (
     FALSE_POSITIVE_RULE,
     FalsePositiveCalibration,
@@ -25,7 +25,7 @@ from anomri.postprocessing.steps import (
     segment,
     threshold_of_scan,
 )
-from anomri.postprocessing.threads import together
+from anomri.postprocessing.threads import run_in_parallel
 from anomri.postprocessing.thresholds import Fit, ThresholdFits
 
 __all__ = [
@@ -53,8 +53,8 @@ __all__ = [
     "fit_threshold",
     "largest_inscribed_radius_mm",
     "nested_labels",
-    "numbered",
+    "number_lesions",
+    "run_in_parallel",
     "segment",
     "threshold_of_scan",
-    "together",
 ]

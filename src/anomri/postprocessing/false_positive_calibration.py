@@ -1,12 +1,13 @@
-"""The threshold with which the whole decision, not the cut alone, keeps to a volume.
+"""Calibration of the threshold on the false-positive volume of the complete segmentation.
 
-A decision that grows marks more than lies above the threshold, and steps that drop small components
-mark less. So each healthy scan is decided on at every rung of a ladder of thresholds:
+Region growing marks more than the voxels above the threshold, and removing small components marks
+less. Each healthy scan is therefore segmented at a series of thresholds, and the result is
 
-    t = the lowest rung such that from it upwards the mean over scans of the marked volume is at
-        most what is allowed
+    the lowest threshold from which upwards the mean false-positive volume over the scans stays
+    within the allowed volume.
 
-A scan's own volume at the rung that the others chose is what a new scan has to expect.
+The volume that a new scan has to expect is estimated by leaving out one subject: each scan's
+volume at the threshold fitted to the other subjects.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from numpy.typing import NDArray
 from anomri.scan import FalsePositiveVolume, Threshold
 
 FALSE_POSITIVE_RULE = "healthy_decision"
-SCALES = np.geomspace(0.7, 8.0, 27)  # times a threshold to begin with; steps of 10 %
+SCALES = np.geomspace(0.7, 8.0, 27)  # factors of the initial threshold, in steps of 10 %
 
 MarkedMl = Callable[[float], float]
 
 
 class FalsePositiveCalibration:
-    """A threshold in the making; a row of 27 numbers per scan is all that it keeps.
+    """Incremental calibration of a threshold; memory is one volume per scale and scan.
 
     Args:
-        around: a threshold to begin with, above 0: where the cut alone keeps to the volume.
-        false_positive_ml: allowed in the mean over the scans.
+        around: initial threshold, above 0, such as the one that keeps to the volume without
+            growing or removing components.
+        false_positive_ml: allowed volume, in the mean over the scans.
     """
 
     def __init__(self, around: float, *, false_positive_ml: float) -> None:
@@ -39,39 +41,42 @@ class FalsePositiveCalibration:
         self._ml: list[NDArray[np.float64]] = []
 
     def add(self, subject: str, marked_ml: MarkedMl) -> None:
-        """Learn from the healthy tissue of one scan.
+        """Measure the healthy tissue of one scan at all thresholds.
 
         Args:
-            subject: whose scan it is.
-            marked_ml: the volume that is marked there with a threshold, in ml.
+            subject: name of the subject.
+            marked_ml: maps a threshold to the false-positive volume in ml.
         """
         self._subjects.append(subject)
         self._ml.append(np.array([marked_ml(float(value)) for value in self._values]))
 
     def threshold(self) -> Threshold | None:
-        """Return the threshold; None where no rung keeps to the volume."""
+        """Return the threshold; None where no scale keeps to the allowed volume."""
         ml = np.stack(self._ml) if self._ml else np.zeros((0, self._values.size))
-        rung = self._lowest(ml)
-        if rung is None:
+        index = self._lowest_scale(ml)
+        if index is None:
             return None
         return Threshold(
-            value=float(self._values[rung]),
+            value=float(self._values[index]),
             rule=FALSE_POSITIVE_RULE,
             fitted_on=tuple(dict.fromkeys(self._subjects)),
-            false_positive_ml=float(ml[:, rung].mean()),
-            marked=self._marked(ml),
+            false_positive_ml=float(ml[:, index].mean()),
+            marked=self._left_out_volumes(ml),
         )
 
-    def _marked(self, ml: NDArray[np.float64]) -> FalsePositiveVolume | None:
-        """Return the volumes at the rungs that other subjects chose."""
+    def _left_out_volumes(self, ml: NDArray[np.float64]) -> FalsePositiveVolume | None:
+        """Summarise each scan's volume at the threshold fitted to the other subjects."""
         subjects = np.array(self._subjects)
-        rungs = [self._lowest(ml[subjects != subject]) for subject in subjects]
-        held = [float(row[rung]) for row, rung in zip(ml, rungs, strict=True) if rung is not None]
-        return FalsePositiveVolume.of(held) if held else None
+        indices = [self._lowest_scale(ml[subjects != subject]) for subject in subjects]
+        volumes = [
+            float(row[index]) for row, index in zip(ml, indices, strict=True) if index is not None
+        ]
+        return FalsePositiveVolume.of(volumes) if volumes else None
 
-    def _lowest(self, ml: NDArray[np.float64]) -> int | None:
+    def _lowest_scale(self, ml: NDArray[np.float64]) -> int | None:
+        """Return the index of the lowest scale from which upwards the mean volume is allowed."""
         if not len(ml):
             return None
-        too_much = np.flatnonzero(ml.mean(axis=0) > self._allowed)
-        rung = int(too_much[-1]) + 1 if too_much.size else 0
-        return rung if rung < self._values.size else None
+        too_large = np.flatnonzero(ml.mean(axis=0) > self._allowed)
+        index = int(too_large[-1]) + 1 if too_large.size else 0
+        return index if index < self._values.size else None

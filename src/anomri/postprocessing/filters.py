@@ -1,4 +1,4 @@
-"""Steps that change the values of a map."""
+"""Filters that change the values of an anomaly map."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from anomri.scan import Volume
 def median(
     state: SegmentationState, *, size_mm: Size, dims: Literal[2, 3] = 3
 ) -> SegmentationState:
-    """Replace each voxel by the median of a box around it; what lies outside the brain counts as 0.
+    """Apply a median filter; voxels outside the brain count as 0.
 
     Args:
         state: the map.
-        size_mm: side of the box; along each axis the nearest odd number of voxels, so that axes
-            with thick voxels are not smoothed at all.
-        dims: 2 stays within the axial slice.
+        size_mm: side of the box, rounded to the nearest odd number of voxels along each axis;
+            axes with thick voxels are therefore not smoothed.
+        dims: 2 filters within axial slices.
     """
     reach = _reach(size_mm, state.spacing)
     if dims == 2:
@@ -31,7 +31,7 @@ def median(
     if not any(reach) or not state.brain.any():
         return state
     box = crop_around(state.brain)
-    # Padding with zeros, not with the edge: the array may be cropped tightly around the brain.
+    # Zeros, not edge values: the array may be cropped tightly around the brain.
     padded = np.pad(state.values[box], [(n, n) for n in reach])
     inner = tuple(slice(n, -n or None) for n in reach)
     smoothed = np.zeros_like(state.values)
@@ -40,13 +40,13 @@ def median(
 
 
 def smooth(state: SegmentationState, *, sigma_mm: Size) -> SegmentationState:
-    """Average each voxel with its neighbours inside the brain, with Gaussian weights.
+    """Apply a Gaussian filter, normalised by the brain mask.
 
-    ``(G * values) / (G * brain)``: what lies outside the brain neither counts nor darkens the rim.
+    ``(G * values) / (G * brain)``: voxels outside the brain do not darken its rim.
 
     Args:
         state: the map.
-        sigma_mm: standard deviation of the weights.
+        sigma_mm: standard deviation of the Gaussian.
     """
     sigma = [sigma_mm / step for step in state.spacing]
     box = crop_around(state.brain)
@@ -59,10 +59,10 @@ def smooth(state: SegmentationState, *, sigma_mm: Size) -> SegmentationState:
 
 
 def standardise(state: SegmentationState) -> SegmentationState:
-    """Express the values in robust standard deviations of the brain's own values.
+    """Convert the values to robust z-scores of the brain.
 
-    ``(value - median) / (1.4826 * MAD)`` over the brain; the standard deviation stands in for a
-    MAD of 0, and a map without any spread becomes 0.
+    ``(value - median) / (1.4826 * MAD)`` over the brain; the standard deviation replaces a MAD of
+    0, and a constant map becomes 0.
     """
     centre, spread = state.centre_and_spread()
     if not spread:
@@ -71,12 +71,12 @@ def standardise(state: SegmentationState) -> SegmentationState:
 
 
 def _reach(size_mm: float, spacing: tuple[float, float, float]) -> tuple[int, ...]:
-    """Return voxels to either side, so that ``2 * reach + 1`` is the odd number nearest to size."""
+    """Return the box's half-width in voxels: ``2 * reach + 1`` is the nearest odd number."""
     return tuple(int((size_mm + HEADER_NOISE_MM) / (2 * step)) for step in spacing)
 
 
 def _median(values: Volume, reach: tuple[int, ...]) -> Volume:
-    """Filter with SimpleITK, twenty times as fast as SciPy in 3-D; its axes run K, J, I."""
+    """Filter with SimpleITK (axes K, J, I), which is twenty times as fast as SciPy in 3-D."""
     image = SimpleITK.GetImageFromArray(values)
     smoothed = SimpleITK.Median(image, reach[::-1])
     return np.asarray(SimpleITK.GetArrayFromImage(smoothed))

@@ -1,4 +1,4 @@
-"""What is a mass, and what is a small or thin lesion: the ball that fits into it tells."""
+"""Largest inscribed ball of a mask, which separates masses from small or thin lesions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from anomri.scan import Mask
 
 
 def largest_inscribed_radius_mm(mask: Mask, spacing: tuple[float, float, float]) -> float:
-    """Return the radius of the largest ball of voxels in ``mask``, in mm; 0 where it is empty.
+    """Return the radius of the largest ball inside ``mask`` in mm; 0 for an empty mask.
 
-    The radius is the largest distance between the centres of a voxel inside and of the nearest
-    one outside; what lies beyond the array is outside.
+    This is the maximum of the Euclidean distance transform: the distance from a voxel's centre to
+    that of the nearest voxel outside. Voxels beyond the array are outside.
 
     Args:
         mask: (I, J, K).

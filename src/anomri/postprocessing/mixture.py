@@ -1,4 +1,4 @@
-r"""Two Gaussian components whose voxels listen to their neighbours.
+r"""Two-component Gaussian mixture with neighbourhood weights.
 
 Weninger et al., section 4.3. With the weights :math:`W_{ik}` of the eight neighbours of voxel *i*
 in its axial slice, eqs. (1) and (2) are
@@ -7,13 +7,13 @@ in its axial slice, eqs. (1) and (2) are
     p(k | x_i) = \frac{\alpha_k W_{ik} p_k(x_i)}{\sum_j \alpha_j W_{ij} p_j(x_i)}, \qquad
     W_{ik} = \frac{1}{|N_i|} \sum_{n \in N_i} p(k | x_n),
 
-with the posteriors of the step before on the right of (2). The M-step is the usual one. The paper
-leaves open, and this module decides: the first posteriors are those of a plain two-component fit;
-neighbours outside the brain do not count in :math:`N_i`; a voxel without neighbours has
-:math:`W_{ik} = 1/2`.
+where the right-hand side of (2) uses the posteriors of the previous step. The M-step is the usual
+one. The paper leaves three points open: here the initial posteriors are those of a plain
+two-component fit, neighbours outside the brain are not in :math:`N_i`, and a voxel without
+neighbours has :math:`W_{ik} = 1/2`.
 
-Of two components it is enough to follow one: its posterior is :math:`W_i / (W_i + (1 - W_i) r_i)`
-with the odds :math:`r_i = \alpha_0 p_0(x_i) / \alpha_1 p_1(x_i)`.
+Only the second component's posterior is stored: :math:`W_i / (W_i + (1 - W_i) r_i)` with the odds
+:math:`r_i = \alpha_0 p_0(x_i) / \alpha_1 p_1(x_i)`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 from anomri.postprocessing.gaussians import Array, fit_plain
 from anomri.postprocessing.morphology import crop_around
 from anomri.postprocessing.neighbourhood import Field
-from anomri.postprocessing.threads import together
+from anomri.postprocessing.threads import run_in_parallel
 from anomri.scan import Mask, Volume
 
 
@@ -36,9 +36,9 @@ class MixtureFit:
     Attributes:
         posterior: (I, J, K) probability of the brighter component, 0 outside the brain.
         means: (2,) of the darker and the brighter component, in the units of the map.
-        deviations: (2,) their standard deviations.
-        weights: (2,) their shares.
-        iterations: steps taken.
+        deviations: (2,) standard deviations.
+        weights: (2,) mixing weights.
+        iterations: number of EM steps.
     """
 
     posterior: Volume
@@ -56,16 +56,16 @@ def fit_mixture(
     Args:
         values: (I, J, K) map; slices are along K.
         brain: (I, J, K).
-        max_iterations: the most steps; as many again for the plain fit that comes first.
-        tolerance: least change of the mean log-likelihood per voxel worth another step.
+        max_iterations: limit of the EM steps; the plain fit that comes first has the same limit.
+        tolerance: smallest change of the mean log-likelihood per voxel to continue.
 
     Returns:
-        The fit. Where there are no two different values its posterior is 0 everywhere; where one
-        component loses its last voxel on the way, the parameters are those of the step before.
+        The fit. If all values are equal the posterior is 0 everywhere; if a component vanishes,
+        the parameters are those of the step before.
     """
     posterior = np.zeros(values.shape, dtype=np.float32)
     box = crop_around(brain)
-    # In the order of the axes: scans come from their files the other way round.
+    # Scans read from NIfTI files are in Fortran order.
     values, brain = np.ascontiguousarray(values[box]), np.ascontiguousarray(brain[box])
     inside = values[brain]
     exact = inside.astype(np.float64)
@@ -73,13 +73,13 @@ def fit_mixture(
     if scale == 0.0:
         nothing = np.zeros(2)
         return MixtureFit(posterior, nothing + shift, nothing, np.array([1.0, 0.0]), 0)
-    plain, field = together(
+    plain, field = run_in_parallel(
         lambda: fit_plain((np.sort(inside) - shift) / scale, max_iterations, tolerance),
         lambda: Field(values, brain, shift, scale),
     )
-    gaussians, found, iterations = field.fit(plain, max_iterations, tolerance)
+    gaussians, second, iterations = field.fit(plain, max_iterations, tolerance)
     order = np.argsort(gaussians.means, kind="stable")
-    posterior[box] = found if order[0] == 0 else np.where(brain, 1 - found, 0)
+    posterior[box] = second if order[0] == 0 else np.where(brain, 1 - second, 0)
     return MixtureFit(
         posterior,
         gaussians.means[order] * scale + shift,

@@ -1,7 +1,7 @@
-"""Steps that grow and shrink shapes by millimetres, whatever the voxels look like.
+"""Morphological operations with sizes in millimetres, on anisotropic voxels.
 
-The structuring element is the ball of that radius, as far as voxel centres fall into it: along an
-axis whose voxels are thicker than the radius nothing happens.
+The structuring element is the set of voxels whose centres lie within a ball of the given radius:
+along an axis whose voxels are thicker than the radius nothing changes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Size
 from anomri.scan import Mask
 
-# Headers keep spacing in single precision; a voxel exactly at the radius must stay inside.
+# Headers store the spacing in single precision; a voxel exactly at the radius must stay inside.
 HEADER_NOISE_MM = 1e-3
 
-# Four neighbours within the axial slice, none in the slices above and below.
+# 4-connectivity within the axial slice.
 IN_SLICE = np.zeros((3, 3, 3), dtype=bool)
 IN_SLICE[:, :, 1] = ndimage.generate_binary_structure(2, 1)
 
@@ -26,7 +26,7 @@ Operation = Callable[[Mask, Mask], Mask]
 
 
 def ball(mm: float, spacing: tuple[float, float, float]) -> Mask:
-    """Return the voxels whose centre lies within ``mm`` of the middle one.
+    """Return the ball of radius ``mm`` around a voxel, as a structuring element.
 
     >>> ball(2, (1.0, 1.0, 8.0)).shape
     (5, 5, 1)
@@ -38,16 +38,16 @@ def ball(mm: float, spacing: tuple[float, float, float]) -> Mask:
 
 
 def crop_around(mask: Mask, margin: tuple[int, ...] = (0, 0, 0)) -> tuple[slice, ...]:
-    """Return the box around ``mask`` and ``margin`` voxels; an empty one for an empty mask."""
+    """Return the bounding box of ``mask`` plus ``margin`` voxels; empty for an empty mask."""
     box: tuple[slice, ...] = ()
     for axis in range(mask.ndim):
-        # What is known of the box so far keeps the search for the next side short.
+        # Cropping to the sides found so far keeps the search for the next one short.
         part = mask[box]
-        others = tuple(n for n in range(mask.ndim) if n != axis)
-        held = np.flatnonzero(part.any(axis=others))
-        if not held.size:
+        other_axes = tuple(n for n in range(mask.ndim) if n != axis)
+        occupied = np.flatnonzero(part.any(axis=other_axes))
+        if not occupied.size:
             return (slice(0, 0),) * mask.ndim
-        box = (*box, slice(int(held[0]), int(held[-1]) + 1))
+        box = (*box, slice(int(occupied[0]), int(occupied[-1]) + 1))
     return tuple(
         slice(max(side.start - extra, 0), side.stop + extra)
         for side, extra in zip(box, margin, strict=True)
@@ -55,9 +55,9 @@ def crop_around(mask: Mask, margin: tuple[int, ...] = (0, 0, 0)) -> tuple[slice,
 
 
 def erode_brain(state: SegmentationState, *, mm: Size = 2.0) -> SegmentationState:
-    """Leave out the rim of the brain, where a residual tells of the skull strip and not of lesions.
+    """Erode the brain mask: at its rim, residuals come from brain extraction and not from lesions.
 
-    What lies beyond the array counts as outside the brain: the array may be cropped tightly.
+    Voxels beyond the array count as outside the brain, because the array may be cropped tightly.
 
     Args:
         state: the map; its brain becomes the eroded one.
@@ -70,17 +70,17 @@ def erode_brain(state: SegmentationState, *, mm: Size = 2.0) -> SegmentationStat
 
 
 def opening(state: SegmentationState, *, mm: Size) -> SegmentationState:
-    """Remove what no ball of radius ``mm`` fits into."""
+    """Open the mask with a ball: remove parts that no ball of radius ``mm`` fits into."""
     return _morph(state, (erosion, dilation), mm)
 
 
 def closing(state: SegmentationState, *, mm: Size) -> SegmentationState:
-    """Fill what no ball of radius ``mm`` fits into, inside the brain."""
+    """Close the mask with a ball: fill gaps that no ball of radius ``mm`` fits into."""
     return _morph(state, (dilation, erosion), mm)
 
 
 def dilate(state: SegmentationState, *, mm: Size) -> SegmentationState:
-    """Grow the mask by ``mm`` on all sides, inside the brain."""
+    """Dilate the mask by ``mm``, within the brain."""
     element = ball(mm, state.spacing)
     box = crop_around(state.lesion, tuple(n // 2 for n in element.shape))
     grown = np.zeros_like(state.lesion)
@@ -89,9 +89,9 @@ def dilate(state: SegmentationState, *, mm: Size) -> SegmentationState:
 
 
 def fill_holes(state: SegmentationState) -> SegmentationState:
-    """Fill what the mask encloses within an axial slice."""
+    """Fill the holes of the mask in each axial slice."""
     box = crop_around(state.lesion)
-    # One voxel of background around the slice joins everything that is not enclosed.
+    # A frame of one background voxel connects everything that is not enclosed.
     background = np.pad(~state.lesion[box], ((1, 1), (1, 1), (0, 0)), constant_values=True)
     pieces, _ = ndimage.label(background, structure=IN_SLICE)
     holes = background & ~np.isin(pieces, pieces[0, 0])
@@ -101,47 +101,45 @@ def fill_holes(state: SegmentationState) -> SegmentationState:
 
 
 def erosion(mask: Mask, element: Mask) -> Mask:
-    """Return where a symmetric ``element`` fits into ``mask``; what lies beyond is not mask."""
+    """Erode ``mask`` with a symmetric ``element``; voxels beyond the array are background."""
     return _combined(mask, element, np.logical_and)
 
 
 def dilation(mask: Mask, element: Mask) -> Mask:
-    """Return what a symmetric ``element`` covers with its middle in ``mask``."""
+    """Dilate ``mask`` with a symmetric ``element``."""
     return _combined(mask, element, np.logical_or)
 
 
 def _combined(mask: Mask, element: Mask, combine: np.ufunc) -> Mask:
-    """Combine each voxel with those that ``element`` (odd sides) puts around it.
+    """Combine each voxel with its neighbours in ``element`` (odd sides).
 
-    In a frame as wide as the element, each of these is a fixed distance away in memory, so that
-    whole volumes are combined in one go: some ten times faster than SciPy, which looks at one
-    voxel after the other.
+    In an array padded by the width of the element each neighbour has a fixed offset in memory, so
+    that whole volumes are combined at once: about ten times faster than SciPy.
     """
     if not mask.size:
         return mask
     reach = [n // 2 for n in element.shape]
-    framed = np.ascontiguousarray(np.pad(mask, [(n, n) for n in reach]))
-    distances = (np.argwhere(element) - reach) @ framed.strides
-    flat, margin = framed.ravel(), int(distances.max(initial=0))
-    found = np.zeros_like(framed)
-    inner = found.ravel()[margin : flat.size - margin]
+    padded = np.ascontiguousarray(np.pad(mask, [(n, n) for n in reach]))
+    offsets = (np.argwhere(element) - reach) @ padded.strides
+    flat, margin = padded.ravel(), int(offsets.max(initial=0))
+    result = np.zeros_like(padded)
+    inner = result.ravel()[margin : flat.size - margin]
     inner[:] = flat[margin : flat.size - margin]
-    for distance in distances:
-        combine(inner, flat[margin + distance : flat.size - margin + distance], out=inner)
-    return found[tuple(slice(n, -n or None) for n in reach)]
+    for offset in offsets:
+        combine(inner, flat[margin + offset : flat.size - margin + offset], out=inner)
+    return result[tuple(slice(n, -n or None) for n in reach)]
 
 
 def _morph(
     state: SegmentationState, operations: tuple[Operation, Operation], mm: float
 ) -> SegmentationState:
-    """Apply two operations, one after the other, as if the array had no border."""
+    """Apply two operations in turn, as if the array had no border."""
     element = ball(mm, state.spacing)
     box = crop_around(state.lesion)
     margin = [(n // 2, n // 2) for n in element.shape]
     inner = tuple(slice(before, -before or None) for before, _ in margin)
     first, second = operations
     changed = np.zeros_like(state.lesion)
-    # What an operation adds within the box is all that a closing can add: the closing of a set
-    # stays inside its convex hull.
+    # The bounding box is enough: the closing of a set stays inside its convex hull.
     changed[box] = second(first(np.pad(state.lesion[box], margin), element), element)[inner]
     return state.with_mask(changed)

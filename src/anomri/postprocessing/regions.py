@@ -1,8 +1,8 @@
-"""Regions of a tumour as BraTS label numbers.
+"""Tumour regions as BraTS label numbers.
 
-Weninger et al., section 4 and Figure 3: the whole tumour is what the FLAIR residual shows, the
-enhancing tumour what the T1CE residual shows inside it, and the core its convex hull, because "the
-enhancing tumor core mostly encloses the necrotic tissue". What is left of the tumour is edema.
+Weninger et al., section 4 and Figure 3: the whole tumour is segmented on the FLAIR residual, the
+enhancing tumour inside it on the T1CE residual, and the core is the convex hull of the latter,
+because "the enhancing tumor core mostly encloses the necrotic tissue". The rest is edema.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from anomri.recipe import Share, Size
 from anomri.scan import Labels, Mask, Note, NoteKind
 
 EDEMA, NECROSIS, ENHANCING = 2, 1, 4
-SPECKS_MM = 1.5  # thinner dark parts are noise
+MIN_NECROSIS_RADIUS_MM = 1.5  # thinner dark parts are noise
 DARK_CORE = Note(
     NoteKind.REGIONS,
-    "hardly any contrast enhancement: what is dark after contrast medium was named core",
+    "hardly any contrast enhancement: parts that are dark in T1CE were labelled core",
 )
 
 Box = tuple[slice, ...]
@@ -35,18 +35,18 @@ Tumours = Literal["each", "largest", "together"]
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """A tumour's regions.
+    """Labelled tumour regions.
 
     Attributes:
         labels: (I, J, K) BraTS numbers; 0 outside the tumour.
-        note: what a reader must know of them, if anything.
+        note: limitation that a reader has to know; None without one.
     """
 
     labels: Labels
     note: Note | None = None
 
 
-def hull(  # noqa: PLR0913 - what may be said of a tumour, each with a default
+def hull(  # noqa: PLR0913 - the options of a recipe's step, each with a default
     whole: SegmentationState,
     enhancing: SegmentationState,
     *,
@@ -54,66 +54,74 @@ def hull(  # noqa: PLR0913 - what may be said of a tumour, each with a default
     tumours: Tumours = "each",
     smallest_ml: Size = 0.1,
     least_contrast: float = 0.0,
-    reach_mm: Size = 0.0,
-    hardly: Share = 0.0,
-    darker: Size = 0.5,
-    mass_mm: Size = 0.0,
+    rim_distance_mm: Size = 0.0,
+    min_enhancing_fraction: Share = 0.0,
+    necrosis_sd: Size = 0.5,
+    min_mass_radius_mm: Size = 0.0,
 ) -> Regions:
-    """Name the regions of what was found in two contrasts.
+    """Label edema, core and enhancing tumour from the masks of two contrasts.
 
-    A tumour without credible enhancement has no core: all of it is edema, and the note says so.
-    The paper names such tumours as its limit; any two-component mixture finds a smaller component.
+    A tumour without credible enhancement has no core: all of it is labelled edema, with a note.
+    The paper names such tumours as its limit, since a two-component mixture always finds a smaller
+    component.
 
     Args:
-        whole: the map that shows the whole tumour, and its mask.
-        enhancing: the map that shows the enhancing tumour, and its mask; what lies outside the
-            whole tumour does not count.
+        whole: map and mask of the whole tumour.
+        enhancing: map and mask of the enhancing tumour; voxels outside the whole tumour are
+            ignored.
         dims: 3 for the convex hull of the volume, 2 for one per axial slice.
-        tumours: ``each`` connected tumour gets a hull of its own; ``largest`` keeps nothing but
-            the largest tumour ("the biggest blob", section 6); ``together`` draws one hull.
-        smallest_ml: enhancing pieces (26 neighbours) below this volume are not enhancement.
-        least_contrast: a tumour's enhancement must be this bright in the mean of its voxels, in
-            robust standard deviations above the median of the brain.
-        reach_mm: enhancement this close to the whole tumour counts too, and what its hull encloses
-            becomes part of the tumour: a necrosis that is dark in FLAIR is found by its rim.
-        hardly: where less than this share of all tumours enhances, what is dark in the second map
-            is core too: tumours of low grade hardly enhance, and have one. 0 never asks.
-        darker: how dark, in robust standard deviations below the median of the brain.
-        mass_mm: only tumours into which a ball of this radius fits can have such a core.
+        tumours: ``each`` connected tumour has its own hull; ``largest`` labels the largest tumour
+            only ("the biggest blob", section 6); ``together`` uses one hull for all.
+        smallest_ml: smaller enhancing components (26-connectivity) are ignored.
+        least_contrast: minimum of a tumour's mean enhancement, in robust standard deviations above
+            the median of the brain.
+        rim_distance_mm: enhancement within this distance of the whole tumour counts as well, and
+            the tumour is extended by its hull: a necrosis that is dark in FLAIR is found by its
+            rim.
+        min_enhancing_fraction: if a smaller fraction of all tumours enhances, dark parts in the
+            second map are labelled core: low-grade tumours have a core that hardly enhances. 0
+            switches this off.
+        necrosis_sd: how dark these parts are, in robust standard deviations below the median of
+            the brain.
+        min_mass_radius_mm: only tumours with an inscribed ball of this radius can have such a
+            core.
     """
-    if reach_mm:
-        whole = _with_enclosed(whole, enhancing, reach_mm, dims, smallest_ml)
+    if rim_distance_mm:
+        whole = _with_enclosed(whole, enhancing, rim_distance_mm, dims, smallest_ml)
     pieces = remove_small(enhancing.with_mask(enhancing.lesion & whole.lesion), ml=smallest_ml)
-    least = _least(enhancing, least_contrast)
+    min_mean = _min_mean_enhancement(enhancing, least_contrast)
     labels = np.zeros(whole.lesion.shape, dtype=np.uint8)
-    found = _tumours(whole.lesion, tumours)
-    without = 0
-    for box, tumour in found:
+    tumour_masks = _tumours(whole.lesion, tumours)
+    without_core = 0
+    for box, tumour in tumour_masks:
         bright = pieces.lesion[box] & tumour
-        credible = bright.any() and float(enhancing.values[box][bright].mean()) >= least
+        credible = bright.any() and float(enhancing.values[box][bright].mean()) >= min_mean
         bright &= credible
         _label(labels[box], tumour, fill_hull(bright, dims) & tumour, bright)
-        without += not credible
-    if np.count_nonzero(labels == ENHANCING) < hardly * np.count_nonzero(labels):
-        dark = _dark(enhancing, labels, darker, mass_mm)
+        without_core += not credible
+    enhancing_voxels, tumour_voxels = (np.count_nonzero(m) for m in (labels == ENHANCING, labels))
+    if enhancing_voxels < min_enhancing_fraction * tumour_voxels:
+        dark = _dark_parts(enhancing, labels, necrosis_sd, min_mass_radius_mm)
         if dark.any():
             labels[dark & (labels == EDEMA)] = NECROSIS
             return Regions(labels, DARK_CORE)
-    return Regions(labels, _note(without, len(found)))
+    return Regions(labels, _note(without_core, len(tumour_masks)))
 
 
-def _dark(enhancing: SegmentationState, labels: Labels, darker: float, mass_mm: float) -> Mask:
-    """Return the dark parts of tumours; none where they hold no mass."""
+def _dark_parts(
+    enhancing: SegmentationState, labels: Labels, necrosis_sd: float, min_mass_radius_mm: float
+) -> Mask:
+    """Return the dark parts of the tumours; empty if no tumour is a mass."""
     tumour = labels > 0
-    if largest_inscribed_radius_mm(tumour, enhancing.spacing) < mass_mm:
+    if largest_inscribed_radius_mm(tumour, enhancing.spacing) < min_mass_radius_mm:
         return np.zeros_like(tumour)
     centre, spread = enhancing.centre_and_spread()
-    dark = tumour & (enhancing.values < centre - darker * spread)
-    return opening(enhancing.with_mask(dark), mm=SPECKS_MM).lesion
+    dark = tumour & (enhancing.values < centre - necrosis_sd * spread)
+    return opening(enhancing.with_mask(dark), mm=MIN_NECROSIS_RADIUS_MM).lesion
 
 
-def _least(enhancing: SegmentationState, contrast: float) -> float:
-    """Return how bright the enhancement of a tumour must be in the mean."""
+def _min_mean_enhancement(enhancing: SegmentationState, contrast: float) -> float:
+    """Return the minimum of a tumour's mean enhancement, in the units of the map."""
     if contrast:
         centre, spread = enhancing.centre_and_spread()
         return centre + contrast * spread
@@ -128,7 +136,7 @@ def _with_enclosed(
     dims: Literal[2, 3],
     smallest_ml: float,
 ) -> SegmentationState:
-    """Add the hulls of the enhancing pieces within ``mm`` of the tumour that lie mostly in it."""
+    """Add the hulls of enhancing components within ``mm`` of the tumour that lie mostly in it."""
     near = enhancing.with_mask(enhancing.lesion & dilate(whole, mm=mm).lesion)
     pieces = Components(remove_small(near, ml=smallest_ml).lesion)
     if not pieces.count:
@@ -143,14 +151,14 @@ def _with_enclosed(
 
 
 def nested_labels(probabilities: NDArray[np.float32], cut: float, whole: Mask) -> Labels:
-    """Turn probabilities of nested regions into label numbers.
+    """Convert probabilities of nested regions to BraTS label numbers.
 
-    What is enhancing is 4, the rest of the core 1 and the rest of the tumour 2.
+    Enhancing tumour is 4, the rest of the core 1 and the rest of the tumour 2.
 
     Args:
         probabilities: (3, I, J, K) of whole tumour, core and enhancing tumour.
-        cut: a region is where its probability is above it.
-        whole: (I, J, K), the tumour after its mask was refined; no label lies outside.
+        cut: probability above which a voxel belongs to a region.
+        whole: (I, J, K) refined mask of the tumour; labels outside it are 0.
     """
     _, core, enhancing = (probabilities > cut) & whole
     labels = np.zeros(whole.shape, dtype=np.uint8)
@@ -159,13 +167,13 @@ def nested_labels(probabilities: NDArray[np.float32], cut: float, whole: Mask) -
 
 
 def _label(labels: Labels, whole: Mask, core: Mask, enhancing: Mask) -> None:
-    """Write label numbers of nested regions, the inner over the outer."""
+    """Write the label numbers of nested regions, inner regions last."""
     for mask, number in ((whole, EDEMA), (core, NECROSIS), (enhancing, ENHANCING)):
         labels[mask] = number
 
 
 def _tumours(whole: Mask, tumours: Tumours) -> list[tuple[Box, Mask]]:
-    """Return what gets a hull of its own, each as a box of the array and the mask inside it."""
+    """Return the tumours that have a hull of their own: bounding box, and mask inside it."""
     if not whole.any():
         return []
     if tumours == "together":
@@ -173,26 +181,26 @@ def _tumours(whole: Mask, tumours: Tumours) -> list[tuple[Box, Mask]]:
         return [(box, whole[box])]
     components = Components(whole)
     sizes = components.sizes()[1:]
-    least = sizes.max(initial=1) if tumours == "largest" else 1
+    min_size = sizes.max(initial=1) if tumours == "largest" else 1
     return [
         (box, components.labels[inner] == number)
         for number, inner in enumerate(ndimage.find_objects(components.labels), start=1)
-        if sizes[number - 1] >= least
+        if sizes[number - 1] >= min_size
         for box in [_shifted(inner, components.box)]
     ]
 
 
 def _shifted(inner: Box, outer: Box) -> Box:
-    """Return a box of a box as one of the whole array."""
+    """Convert a box relative to ``outer`` to one of the whole array."""
     return tuple(
-        slice(far.start + near.start, far.start + near.stop)
-        for near, far in zip(inner, outer, strict=True)
+        slice(outer_side.start + side.start, outer_side.start + side.stop)
+        for side, outer_side in zip(inner, outer, strict=True)
     )
 
 
-def _note(without: int, tumours: int) -> Note | None:
-    if not without:
+def _note(without_core: int, tumours: int) -> Note | None:
+    if not without_core:
         return None
-    which = "the tumour" if tumours == without == 1 else f"{without} of {tumours} tumours"
-    text = f"no credible contrast enhancement in {which}: no core was named there"
+    which = "the tumour" if tumours == without_core == 1 else f"{without_core} of {tumours} tumours"
+    text = f"no credible contrast enhancement in {which}: no core was labelled there"
     return Note(NoteKind.REGIONS, text)

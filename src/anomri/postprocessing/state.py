@@ -1,4 +1,4 @@
-"""What the steps of post-processing hand on: one map on its way to a mask."""
+"""The map and mask that the postprocessing steps pass on."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 from anomri.errors import RecipeError
 from anomri.scan import AnomalyMap, Mask, Volume
 
-# Sigma of a normal distribution per median absolute deviation.
+# Standard deviation of a normal distribution divided by its median absolute deviation.
 MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentationState:
-    """A map and the mask that is made of it.
+    """An anomaly map and its mask.
 
     Attributes:
-        values: (I, J, K) float32, higher is more abnormal.
-        brain: (I, J, K) bool, where the values count; neither map nor mask reaches beyond it.
+        values: (I, J, K) float32, higher is more abnormal; 0 outside the brain.
+        brain: (I, J, K) bool; the mask lies within it.
         spacing: mm along I, J, K.
         voxel_ml: volume of a voxel in ml.
-        mask: (I, J, K) bool, once there is one.
+        mask: (I, J, K) bool; None before segmentation.
     """
 
     values: Volume
@@ -35,38 +35,40 @@ class SegmentationState:
 
     @classmethod
     def of(cls, anomaly: AnomalyMap) -> Self:
-        """Combine the contrasts of ``anomaly`` that show one region by their maximum."""
+        """Start from the maximum of ``anomaly`` over its contrasts, without a mask."""
         grid = anomaly.scan.grid
         return cls(anomaly.highest, anomaly.brain, grid.spacing, grid.voxel_ml)
 
     @property
     def lesion(self) -> Mask:
-        """The mask, where a step cannot do without one.
+        """The mask, for steps that require one.
 
         Raises:
-            RecipeError: nothing has been decided yet.
+            RecipeError: the map has not been segmented yet.
         """
         if self.mask is None:
             raise RecipeError(
-                "a mask step came before the decision. Next: move it from 'clean' to 'refine'."
+                "a mask step came before the segmentation. Next: move it from 'clean' to 'refine'."
             )
         return self.mask
 
     def with_values(self, values: Volume) -> Self:
-        """Return a copy with other values, set to 0 outside the brain."""
-        kept = np.where(self.brain, values, 0).astype(np.float32, copy=False)
-        return replace(self, values=kept)
+        """Return a copy with new values, set to 0 outside the brain."""
+        inside = np.where(self.brain, values, 0).astype(np.float32, copy=False)
+        return replace(self, values=inside)
 
     def with_brain(self, brain: Mask) -> Self:
-        """Return a copy with another brain, the values set to 0 outside it."""
+        """Return a copy with a new brain mask; values outside it are set to 0."""
         return replace(self, brain=brain).with_values(self.values)
 
     def with_mask(self, mask: Mask) -> Self:
-        """Return a copy with another mask, cut to the brain."""
+        """Return a copy with a new mask, restricted to the brain."""
         return replace(self, mask=mask & self.brain)
 
     def voxels_in(self, ml: float) -> int:
-        """Fewest whole voxels that fill ``ml``; a hundredth of a voxel is forgiven.
+        """Return the number of whole voxels that fill ``ml``, rounded up.
+
+        A hundredth of a voxel is tolerated.
 
         >>> empty = np.zeros((1, 1, 1), np.float32)
         >>> SegmentationState(empty, empty > 0, (1.5, 1.5, 1.0), 0.00225).voxels_in(0.45)
@@ -77,8 +79,8 @@ class SegmentationState:
     def centre_and_spread(self) -> tuple[float, float]:
         """Return median and 1.4826·MAD of the values inside the brain.
 
-        Where more than half of the values are equal the MAD is 0, and the standard deviation
-        takes its place; it may be 0 too. Without any brain both are 0.
+        If more than half of the values are equal the MAD is 0, and the standard deviation, which
+        may be 0 too, is returned instead. Both are 0 for an empty brain.
         """
         inside = self.values[self.brain]
         if not inside.size:

@@ -1,4 +1,4 @@
-"""Work on parts of one array, shared out over the threads that this process may use."""
+"""Parallel work on parts of one array, within the threads that this process may use."""
 
 from __future__ import annotations
 
@@ -10,43 +10,47 @@ from typing import TypeVar
 import torch
 
 Part = TypeVar("Part")
-Value = TypeVar("Value")
-Other = TypeVar("Other")
+First = TypeVar("First")
+Second = TypeVar("Second")
 
-# How many are at work at the same time already: each has its share of the threads.
-_SHARERS = ContextVar("sharers", default=1)
+# Number of tasks that run at the same time and share the threads.
+_CONCURRENT_TASKS = ContextVar("concurrent_tasks", default=1)
 
 
-def threads_here() -> int:
-    """Return how many threads may be used from here.
+def available_threads() -> int:
+    """Return the number of threads that the calling task may use.
 
-    There are as many as the networks have: ``OMP_NUM_THREADS``, and a worker's fair share of the
-    cores, hold here too.
+    The total is PyTorch's, so that ``OMP_NUM_THREADS`` and a worker's share of the cores apply.
     """
-    return max(torch.get_num_threads() // _SHARERS.get(), 1)
+    return max(torch.get_num_threads() // _CONCURRENT_TASKS.get(), 1)
 
 
-def side_by_side(work: Callable[[Part], Value], parts: Sequence[Part]) -> list[Value]:
-    """Return what ``work`` makes of each part, in their order, whoever was faster.
+def map_over_threads(function: Callable[[Part], First], parts: Sequence[Part]) -> list[First]:
+    """Apply ``function`` to each part in a thread pool; the results keep the order of the parts.
 
-    NumPy lets go of the interpreter inside its loops.
+    This pays off for NumPy code, which releases the interpreter lock inside its loops.
     """
-    threads = min(threads_here(), len(parts))
+    threads = min(available_threads(), len(parts))
     if threads < 2:
-        return [work(part) for part in parts]
+        return [function(part) for part in parts]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, parts))
+        return list(pool.map(function, parts))
 
 
-def together(one: Callable[[], Value], other: Callable[[], Other]) -> tuple[Value, Other]:
-    """Return what two functions return, at work at the same time where there are two threads."""
-    if threads_here() < 2:
-        return one(), other()
-    shared = _SHARERS.set(2 * _SHARERS.get())
+def run_in_parallel(
+    first: Callable[[], First], second: Callable[[], Second]
+) -> tuple[First, Second]:
+    """Call two functions in parallel, each with half of the threads, and return both results.
+
+    With a single thread they are called one after the other.
+    """
+    if available_threads() < 2:
+        return first(), second()
+    token = _CONCURRENT_TASKS.set(2 * _CONCURRENT_TASKS.get())
     try:
         with ThreadPoolExecutor(1) as pool:
-            first = pool.submit(copy_context().run, one)
-            second = other()
-            return first.result(), second
+            future = pool.submit(copy_context().run, first)
+            result = second()
+            return future.result(), result
     finally:
-        _SHARERS.reset(shared)
+        _CONCURRENT_TASKS.reset(token)

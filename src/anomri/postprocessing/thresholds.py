@@ -1,19 +1,19 @@
-"""Rules that set the threshold, each leaving its provenance in the :class:`Threshold`.
+"""Threshold rules; each records its provenance in the :class:`Threshold`.
 
-=========== ============================== ======================================================
-rule        looks at                       value
-=========== ============================== ======================================================
-fixed       nothing                        as given
-robust      the scan itself                median + k · 1.4826 · MAD of its values
-healthy     lesion-free tissue of others   lowest whose mean false-positive volume is allowed
-labelled    labelled scans of others       best mean Dice of ``values > threshold``
-oracle      the test scans' own labels     as labelled; an upper bound and never a result
-=========== ============================== ======================================================
+=========== ================================ ====================================================
+rule        data                             value
+=========== ================================ ====================================================
+fixed       none                             as given
+robust      the scan itself                  median + k · 1.4826 · MAD of its values
+healthy     lesion-free tissue, other scans  lowest whose mean false-positive volume is allowed
+labelled    labelled lesions, other scans    best mean Dice of ``values > threshold``
+oracle      labels of the test scans         as ``labelled``; an upper bound, never a result
+=========== ================================ ====================================================
 
-``fixed`` and ``robust`` return the threshold. The others return a :class:`Fit`: maps are added one
-by one, so that memory stays that of one scan however many there are. What a fit keeps per scan is
-a count at each of :data:`CUTS`; every count is exact, and the grid is fine enough that its value
-is within 0.2 % of the best one.
+``fixed`` and ``robust`` return the threshold. The other rules return a :class:`Fit`, to which maps
+are added one by one, so that memory does not grow with their number. A fit accumulates one number
+per entry of :data:`CUTS`; the numbers are exact, and the grid is fine enough for a value within
+0.2 % of the best one.
 """
 
 from __future__ import annotations
@@ -34,73 +34,72 @@ from anomri.scan import REGIONS, AnomalyMap, Mask, Threshold
 
 log = logging.getLogger(__name__)
 
-# Values to choose a threshold from: 0 and both signs of a grid in steps of 0.2 %. The last one
-# is the largest number that a map can hold, so that nothing is above it.
+# Candidate thresholds: 0 and a grid of both signs in steps of 0.2 %. The last one is the largest
+# float32 number, so that no value of a map is above it.
 _ABOVE_0 = np.asarray([*np.geomspace(1e-6, 1e9, 17_300), np.finfo(np.float32).max])
 CUTS = np.concatenate([-_ABOVE_0[::-1], np.zeros(1), _ABOVE_0])
-
 
 FOLDS = 10
 
 
 class Fit(Protocol):
-    """A threshold in the making."""
+    """Incremental fit of a threshold."""
 
     def add(self, anomaly: AnomalyMap) -> bool:
-        """Learn from one cleaned map; tell whether there was something to learn in it."""
+        """Add a cleaned map; return whether it holds data for this rule."""
 
-    def absorb(self, other: Self) -> None:
-        """Learn what another fit of the same kind has learnt."""
+    def merge(self, fit: Self) -> None:
+        """Add the maps of another fit of the same rule."""
 
     def threshold(self) -> Threshold:
         """Return the threshold for all maps so far.
 
         Raises:
-            UsageError: there was nothing to learn in any of them.
+            UsageError: no map holds data for this rule.
         """
 
 
-def fixed(_candidate: SegmentationState, *, value: float) -> Threshold:
-    """Take ``value``, in the units of the map."""
+def fixed(_state: SegmentationState, *, value: float) -> Threshold:
+    """Return ``value``, in the units of the map, as threshold."""
     return Threshold(value=value, rule="fixed")
 
 
 def robust(state: SegmentationState, *, k: float = 3.0) -> Threshold:
-    """Take ``median + k * 1.4826 * MAD`` of the scan's own values inside the brain."""
+    """Return ``median + k * 1.4826 * MAD`` of the scan's values inside the brain."""
     centre, spread = state.centre_and_spread()
     return Threshold(value=centre + k * spread, rule="robust")
 
 
 def healthy(*, false_positive_ml: Size = 5.0) -> Fit:
-    """Take the lowest value above which healthy scans hold at most ``false_positive_ml`` each.
+    """Fit the lowest threshold with at most ``false_positive_ml`` above it per healthy scan.
 
     Args:
-        false_positive_ml: volume in ml, in the mean over the scans.
+        false_positive_ml: allowed volume in ml, in the mean over the scans.
     """
     return _HealthyFit(false_positive_ml)
 
 
 def labelled(*, candidates: Sequence[float] = ()) -> Fit:
-    """Take the value with the best mean Dice over labelled scans (Lambert et al., section 3).
+    """Fit the threshold with the best mean Dice over labelled scans (Lambert et al., section 3).
 
-    Of the labels those of the region count that the map shows; see ``REGIONS``.
+    The reference is the region that the map shows; see ``REGIONS``.
 
     Args:
-        candidates: values to choose from; all of :data:`CUTS` where there are none.
+        candidates: thresholds to choose from; all of :data:`CUTS` by default.
     """
     return _LabelledFit("labelled", candidates)
 
 
 def oracle(*, candidates: Sequence[float] = ()) -> Fit:
-    """Do as :func:`labelled` does, on the very scans that are judged; called oracle everywhere."""
+    """Fit as :func:`labelled` does, on the test scans themselves; always reported as oracle."""
     return _LabelledFit("oracle", candidates)
 
 
 class ThresholdFits:
-    """The rules that a model is calibrated by, all in one pass over the scans.
+    """Fits of all calibration rules, in one pass over the scans.
 
-    Subjects are dealt to :data:`FOLDS` folds as they come, so that there is also a threshold that
-    a subject had no part in. Memory does not grow with their number.
+    Subjects are distributed over :data:`FOLDS` folds in order of appearance, so that a threshold
+    without a given subject's fold is available too. Memory does not grow with their number.
 
     Args:
         false_positive_ml: see :func:`healthy`.
@@ -112,40 +111,42 @@ class ThresholdFits:
             "healthy": partial(healthy, false_positive_ml=false_positive_ml),
             "labelled": partial(labelled, candidates=candidates),
         }
-        self._all = {rule: begin() for rule, begin in self._rules.items()}
-        self._folds = {rule: [begin() for _ in range(FOLDS)] for rule, begin in self._rules.items()}
+        self._all = {rule: new_fit() for rule, new_fit in self._rules.items()}
+        self._folds = {
+            rule: [new_fit() for _ in range(FOLDS)] for rule, new_fit in self._rules.items()
+        }
         self._fold_of: dict[str, int] = {}
         self._fitted: set[str] = set()
 
     def add(self, anomaly: AnomalyMap) -> None:
-        """Learn from one cleaned map."""
+        """Add a cleaned map to the fits of all rules."""
         fold = self._fold_of.setdefault(anomaly.scan.subject, len(self._fold_of) % FOLDS)
-        for rule, begin in self._rules.items():
-            one = begin()
-            if one.add(anomaly):
-                self._all[rule].absorb(one)
-                self._folds[rule][fold].absorb(one)
+        for rule, new_fit in self._rules.items():
+            fit = new_fit()
+            if fit.add(anomaly):
+                self._all[rule].merge(fit)
+                self._folds[rule][fold].merge(fit)
                 self._fitted.add(rule)
 
     def thresholds(self) -> dict[str, Threshold]:
-        """Return the threshold of each rule that found something to learn from."""
+        """Return the threshold of each rule for which there were data."""
         return {rule: fit.threshold() for rule, fit in self._all.items() if rule in self._fitted}
 
     def thresholds_without(self, subject: str) -> dict[str, Threshold]:
-        """Return the thresholds of the folds that this subject is not in."""
-        found = {}
-        for rule, begin in self._rules.items():
-            rest = begin()
+        """Return the thresholds fitted to all folds but the subject's own."""
+        thresholds = {}
+        for rule, new_fit in self._rules.items():
+            rest = new_fit()
             for number, fold in enumerate(self._folds[rule]):
                 if number != self._fold_of.get(subject):
-                    rest.absorb(fold)
-            with suppress(UsageError):  # the others had nothing to learn from
-                found[rule] = rest.threshold()
-        return found
+                    rest.merge(fold)
+            with suppress(UsageError):  # no data in the other folds
+                thresholds[rule] = rest.threshold()
+        return thresholds
 
 
 def fit_all(fit: Fit, maps: Iterable[AnomalyMap]) -> Threshold:
-    """Add ``maps`` to ``fit``, one in memory at a time, and return its threshold."""
+    """Add ``maps`` to ``fit``, with one in memory at a time, and return its threshold."""
     for anomaly in maps:
         fit.add(anomaly)
     return fit.threshold()
@@ -166,9 +167,9 @@ class _HealthyFit:
         self._subjects.append(anomaly.scan.subject)
         return True
 
-    def absorb(self, other: Self) -> None:
-        self._above += other._above
-        self._subjects += other._subjects
+    def merge(self, fit: Self) -> None:
+        self._above += fit._above
+        self._subjects += fit._subjects
 
     def threshold(self) -> Threshold:
         subjects = _subjects("healthy", self._subjects, "a scan with lesion-free brain")
@@ -194,37 +195,37 @@ class _LabelledFit:
             return False
         lesion, brain = np.isin(anomaly.scan.truth, REGIONS[anomaly.shown]), anomaly.brain
         if not lesion.any():
-            return False  # without a lesion there is no Dice to raise
+            return False  # Dice without a lesion does not depend on the threshold
         values = SegmentationState.of(anomaly).values
-        hit = _count_above(values[brain & lesion], self._cuts)
-        marked = hit + _count_above(values[brain & ~lesion], self._cuts)
-        self._dice += 2 * hit / (marked + lesion.sum())
+        true_positives = _count_above(values[brain & lesion], self._cuts)
+        marked = true_positives + _count_above(values[brain & ~lesion], self._cuts)
+        self._dice += 2 * true_positives / (marked + lesion.sum())
         self._subjects.append(anomaly.scan.subject)
         return True
 
-    def absorb(self, other: Self) -> None:
-        self._dice += other._dice
-        self._subjects += other._subjects
+    def merge(self, fit: Self) -> None:
+        self._dice += fit._dice
+        self._subjects += fit._subjects
 
     def threshold(self) -> Threshold:
         subjects = _subjects(self._rule, self._subjects, "a scan with a labelled lesion")
         best = np.flatnonzero(self._dice == self._dice.max())
-        # Several cuts may give the same masks: the middle one is farthest from changing them.
+        # Several cuts may give the same masks; the middle one is the most robust choice.
         value = float(self._cuts[best[best.size // 2]])
         return Threshold(value=value, rule=self._rule, fitted_on=subjects)
 
 
 def _lesion_free(anomaly: AnomalyMap) -> Mask:
-    """Return the brain without its lesions; none of it where lesions must be but are not drawn."""
+    """Return the brain without labelled lesions; empty for unlabelled scans of patients."""
     scan = anomaly.scan
     if scan.truth is not None:
         tissue: Mask = anomaly.brain & (scan.truth == 0)
         return tissue
     if scan.lesions_unknown:
-        log.warning("%s: not healthy and without labels; left out", scan.subject)
+        log.warning("%s: not healthy and without lesion labels; skipped", scan.subject)
         return np.zeros_like(anomaly.brain)
     if scan.healthy is None:
-        log.warning("%s: nothing says whether it is healthy; taken as healthy", scan.subject)
+        log.warning("%s: healthy or not is unknown; assumed to be healthy", scan.subject)
     return anomaly.brain
 
 

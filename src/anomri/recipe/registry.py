@@ -1,9 +1,10 @@
-"""The functions of a table, called by a recipe's step, with words for what is wrong with it."""
+"""Look up a recipe's step in a table of functions, and check its options."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from inspect import Parameter, signature
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -18,6 +19,19 @@ Count = Annotated[int, Field(ge=1)]
 
 Result = TypeVar("Result")
 
+# Options of a step by their names in version 0.1, accepted for one more version.
+RENAMED_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "grow": {"lowest": "min_level", "heaviness": "min_relative_weight"},
+    "hull": {
+        "reach_mm": "rim_distance_mm",
+        "hardly": "min_enhancing_fraction",
+        "darker": "necrosis_sd",
+        "mass_mm": "min_mass_radius_mm",
+    },
+}
+
+log = logging.getLogger(__name__)
+
 
 def call(table: Mapping[str, Callable[..., Result]], step: Step, *inputs: object) -> Result:
     """Look up ``step`` in ``table`` and call it on ``inputs`` with the step's options.
@@ -31,11 +45,12 @@ def call(table: Mapping[str, Callable[..., Result]], step: Step, *inputs: object
 def bind(table: Mapping[str, Callable[..., Result]], step: Step) -> Callable[..., Result]:
     """Look up ``step`` in ``table`` and fix its options.
 
-    The options of a step are the keyword-only parameters of its function; each is held against
-    the parameter's annotation.
+    The options of a step are the keyword-only parameters of its function; each value is validated
+    against the parameter's annotation. Names of ``RENAMED_OPTIONS`` are accepted with a warning.
 
     Raises:
-        RecipeError: no such name, an option that is unknown or missing, or a wrong value.
+        RecipeError: no such name, an option that is unknown, missing or given twice, or a wrong
+            value.
     """
     if step.name not in table:
         raise RecipeError(
@@ -43,11 +58,37 @@ def bind(table: Mapping[str, Callable[..., Result]], step: Step) -> Callable[...
             "Next: check the spelling in the recipe, and the section that it stands in."
         )
     function = table[step.name]
-    return partial(function, **_checked(function, step))
+    return partial(function, **_checked(function, _with_current_names(step)))
+
+
+def _with_current_names(step: Step) -> Step:
+    """Replace renamed options of a step by their current names."""
+    current = RENAMED_OPTIONS.get(step.name, {})
+    options: dict[str, Any] = {}
+    for name, value in step.options.items():
+        if name in current:
+            _warn_renamed(step.name, name, current[name])
+        new_name = current.get(name, name)
+        if new_name in options:
+            raise RecipeError(
+                f"{step.name}: option '{new_name}' is given twice, once by its old name. "
+                "Next: remove one of the two from the recipe."
+            )
+        options[new_name] = value
+    return Step(name=step.name, options=options)
+
+
+@cache  # steps are bound once per scan
+def _warn_renamed(step: str, old: str, new: str) -> None:
+    log.warning(
+        "%s: option '%s' is now called '%s'. "
+        "Next: rename it in the recipe; the next version will not accept the old name.",
+        *(step, old, new),
+    )
 
 
 def _checked(function: Callable[..., object], step: Step) -> dict[str, Any]:
-    """Return the step's options as the function wants them."""
+    """Return the step's options, validated and converted."""
     known = {
         name: parameter
         for name, parameter in signature(function).parameters.items()

@@ -1,7 +1,7 @@
-"""How abnormal each voxel looks to a model."""
+"""Anomaly scores of voxels and slices."""
 
 from anomri.scoring.coarse_segmentation import network_input
-from anomri.scoring.latent_distance import CodeStatistics, code_distances, encode_slices
+from anomri.scoring.latent_distance import LatentStatistics, encode_slices, latent_distances
 from anomri.scoring.scores import SCORES, SEGMENTATIONS, score_scan
 from anomri.scoring.slice_scores import (
     MAHALANOBIS,
@@ -17,11 +17,11 @@ __all__ = [
     "MEAN_RESIDUAL",
     "SCORES",
     "SEGMENTATIONS",
-    "CodeStatistics",
+    "LatentStatistics",
     "SliceFits",
-    "code_distances",
     "empty_healthy_slices",
     "encode_slices",
+    "latent_distances",
     "network_input",
     "score_scan",
     "segment_scan",

@@ -1,4 +1,4 @@
-"""Regions of a whole scan in one look, on cubes that the network was taught on."""
+"""Segmentation of a whole scan in one pass, on the isotropic voxels of the training."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def segment_coarsely(
 ) -> NDArray[np.float32]:
     """Return (R, I, J, K) probabilities of the nested regions, 0 outside the brain.
 
-    The scan and its mirror image are looked at side by side, each contrast standardised on the
-    cubes; the mean returns to the scan's own voxels with one interpolation.
+    The scan is resampled to isotropic voxels, on which each contrast is standardised, and segmented
+    together with its mirror image. The mean is resampled to the scan's grid once.
 
     Args:
-        segmenters: their probabilities are averaged; each is moved to ``device`` for its turn.
-        scan: with the contrasts of the segmenters, in their order; missing ones are 0.
-        device: where the networks run.
-        spacing_mm: side of the cubes.
-        brighter_than: nothing is a lesion where the first contrast, at the scan's own detail, is
-            not that bright, see :func:`brightness`; None asks nothing.
+        segmenters: networks whose probabilities are averaged; moved to ``device`` one by one.
+        scan: scan with the contrasts of the segmenters, in their order; missing ones are 0.
+        device: device of the networks.
+        spacing_mm: side of the isotropic voxels.
+        brighter_than: smallest :func:`brightness` of a lesion in the first contrast, on the scan's
+            own grid; None for no limit.
     """
     coarse = resample_to_isotropic(scan, spacing_mm)
     image = torch.from_numpy(network_input(coarse.image, coarse.brain))
-    both = torch.stack([image, image.flip(1)]).to(device)
-    each = [_segment(segmenter.to(device).eval(), both) for segmenter in segmenters]
-    found = torch.stack(each).mean(0).cpu().numpy()
-    probabilities = resample_to_grid(found, coarse.grid, scan.grid) * scan.brain
+    mirrored_pair = torch.stack([image, image.flip(1)]).to(device)
+    results = [_segment(segmenter.to(device).eval(), mirrored_pair) for segmenter in segmenters]
+    mean = torch.stack(results).mean(0).cpu().numpy()
+    probabilities = resample_to_grid(mean, coarse.grid, scan.grid) * scan.brain
     if brighter_than is None:
         return probabilities
     bright = brightness(scan.image[0], scan.brain) > brighter_than
@@ -51,7 +51,7 @@ def segment_coarsely(
 
 
 def network_input(image: Image, brain: Mask) -> Image:
-    """Return (C, I, J, K) with each contrast standardised in the brain; missing ones stay 0."""
+    """Standardise each contrast of (C, I, J, K) within the brain; missing contrasts stay 0."""
     result = np.zeros_like(image)
     for source, target in zip(image, result, strict=True):
         if source.any():
@@ -60,10 +60,10 @@ def network_input(image: Image, brain: Mask) -> Image:
 
 
 def brightness(volume: Volume, brain: Mask) -> Volume:
-    """Return (v - median) / s in the brain, 0 outside; s is (P90 - median) / 1.2816.
+    """Return (v - median) / s in the brain and 0 outside, with s = (P90 - median) / 1.2816.
 
-    For a normal distribution s is its standard deviation. Only the brighter half counts: how much
-    dark fluid a mask holds differs from one brain extraction to the next.
+    For a normal distribution s is the standard deviation. It is estimated from the brighter half,
+    because the amount of dark fluid in a mask depends on the brain extraction.
 
     Args:
         volume: (I, J, K).
@@ -71,15 +71,15 @@ def brightness(volume: Volume, brain: Mask) -> Volume:
     """
     result = np.zeros_like(volume)
     if brain.any():
-        middle, top = np.percentile(volume[brain], [50, 90])
-        spread = max((top - middle) / UPPER_DECILE, float(np.finfo(np.float32).tiny))
-        result[brain] = (volume[brain] - middle) / spread
+        median, upper = np.percentile(volume[brain], [50, 90])
+        spread = max((upper - median) / UPPER_DECILE, float(np.finfo(np.float32).tiny))
+        result[brain] = (volume[brain] - median) / spread
     return result
 
 
-def _segment(segmenter: Segmenter, both: Tensor) -> Tensor:
-    """Return (R, I, J, K), the mean over an image and its mirror image."""
+def _segment(segmenter: Segmenter, mirrored_pair: Tensor) -> Tensor:
+    """Return (R, I, J, K) means over an image and its mirror image, (2, C, I, J, K)."""
     with torch.inference_mode():
-        straight, mirrored = segmenter.segment(both)
+        straight, mirrored = segmenter.segment(mirrored_pair)
     mean: Tensor = (straight + mirrored.flip(1)) / 2
     return mean

@@ -1,4 +1,4 @@
-"""Takes a scan through a network, batch by batch."""
+"""Forward passes of a reconstructor over a scan, in batches."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ log = logging.getLogger(__name__)
 
 
 def score_and_reconstruct(
-    family: Reconstructor, scan: Scan, score: Score, *, device: torch.device, batch_size: int
+    network: Reconstructor, scan: Scan, score: Score, *, device: torch.device, batch_size: int
 ) -> tuple[Image, Image]:
     """Return scores and reconstruction of a scan, both (C, I, J, K) and 0 outside the brain.
 
     Args:
-        family: on ``device``; a family without a size takes whole slices.
-        scan: is only read.
-        score: maps family, images and reconstruction to values, all (N, C, *space).
-        device: where the network runs.
-        batch_size: items per pass; slices without brain are left out.
+        network: reconstructor on ``device``; one without a size takes whole slices.
+        scan: scan with the network's contrasts.
+        score: maps network, images and reconstruction to values, all (N, C, *space).
+        device: device of the network.
+        batch_size: items per pass; slices without brain are skipped.
     """
-    size = family.size or scan.brain.shape[:2]
+    size = network.size or scan.brain.shape[:2]
     brain = as_stack(scan.brain, len(size))
     window = _window(scan, brain, size)
     image = as_stack(scan.image, len(size))
     values, reconstruction = np.zeros_like(scan.image), np.zeros_like(scan.image)
     results = [as_stack(result, len(size)) for result in (values, reconstruction)]
-    with in_evaluation(family):
-        for chosen in batches(brain, batch_size):
-            inputs = torch.from_numpy(window.take(image, chosen)).to(device)
-            for result, outputs in zip(results, _pass(family, inputs, score), strict=True):
-                window.put(result, chosen, outputs.cpu().numpy())
+    with in_evaluation(network):
+        for indices in batches(brain, batch_size):
+            inputs = torch.from_numpy(window.take(image, indices)).to(device)
+            for result, outputs in zip(results, _pass(network, inputs, score), strict=True):
+                window.put(result, indices, outputs.cpu().numpy())
     for result in (values, reconstruction):
         np.copyto(result, 0, where=~scan.brain)
     return values, reconstruction
 
 
-def _pass(family: Reconstructor, images: Tensor, score: Score) -> tuple[Tensor, Tensor]:
-    """Return values and reconstruction; a score that needs gradients may switch them on."""
+def _pass(network: Reconstructor, images: Tensor, score: Score) -> tuple[Tensor, Tensor]:
+    """Return values and reconstruction; a score that needs gradients may enable them."""
     on_cuda = images.device.type == "cuda"
     with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=on_cuda):
         with torch.inference_mode():
-            reconstruction = family.reconstruct(images).float()
-        return score(family, images, reconstruction).float(), reconstruction
+            reconstruction = network.reconstruct(images).float()
+        return score(network, images, reconstruction).float(), reconstruction
 
 
 def _window(scan: Scan, brain: NDArray[np.bool_], size: tuple[int, ...]) -> Window:
     window = Window.centred(brain.shape[1:], size)
-    if window.loses(brain):
+    if window.crops(brain):
         log.warning(
-            "%s: the brain reaches beyond the %s voxels that the model looks at; "
-            "nothing is found there. Next: prepare the scan with the recipe's shape.",
+            "%s: the brain extends beyond the %s voxels of the network's input, where nothing is "
+            "detected. Next: prepare the scan with the recipe's shape.",
             scan.subject,
             " x ".join(map(str, size)),
         )
@@ -70,18 +70,18 @@ def _window(scan: Scan, brain: NDArray[np.bool_], size: tuple[int, ...]) -> Wind
 
 
 def batches(brain: NDArray[np.bool_], batch_size: int) -> list[NDArray[np.intp]]:
-    """Number the items of the stack that hold brain, a batch at a time."""
-    held = np.flatnonzero(brain.any(axis=tuple(range(1, brain.ndim))))
-    return [held[start : start + batch_size] for start in range(0, held.size, batch_size)]
+    """Return the indices of the stack's items that hold brain, in batches."""
+    indices = np.flatnonzero(brain.any(axis=tuple(range(1, brain.ndim))))
+    return [indices[start : start + batch_size] for start in range(0, indices.size, batch_size)]
 
 
 @contextmanager
-def in_evaluation(family: Reconstructor) -> Iterator[None]:
-    """Switch dropout and batch statistics off, and back on where they were on."""
-    was_training = family.training
-    family.eval()
+def in_evaluation(network: Reconstructor) -> Iterator[None]:
+    """Put a network into evaluation mode, and restore its mode afterwards."""
+    was_training = network.training
+    network.eval()
     try:
         yield
     finally:
         if was_training:
-            family.train()
+            network.train()

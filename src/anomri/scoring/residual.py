@@ -1,4 +1,4 @@
-"""The difference between a scan and its healthy version."""
+"""Residual between a scan and its healthy reconstruction."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ Sign = Literal["signed", "positive", "negative", "absolute"]
 
 
 def residual(
-    family: Reconstructor,  # noqa: ARG001 - every score is called in the same way
+    network: Reconstructor,  # noqa: ARG001 - the common signature of scores
     images: Tensor,
     reconstruction: Tensor,
     *,
     sign: Sign = "signed",
 ) -> Tensor:
-    """Return ``images - reconstruction``: above zero where the scan is brighter than expected.
+    """Return ``images - reconstruction``, above 0 where the scan is brighter than expected.
 
-    Weninger et al. subtract the other way round (their tumours "show up as negative values"); in
-    an anomaly map higher is always more abnormal.
+    Weninger et al. use the opposite sign (their tumours "show up as negative values"); in an
+    anomaly map higher is always more abnormal.
 
     Args:
-        family: not asked.
+        network: unused.
         images: (N, C, *space).
         reconstruction: (N, C, *space).
-        sign: ``signed`` keeps both signs. ``positive`` keeps what is brighter than expected and
-            sets the rest to 0, ``negative`` what is darker, as a positive number, and
-            ``absolute`` counts both alike.
+        sign: ``signed`` keeps both signs; ``positive`` sets negative residuals to 0, ``negative``
+            returns the magnitude of negative residuals and 0 elsewhere, ``absolute`` the magnitude
+            of all.
     """
     difference = images - reconstruction
     match sign:

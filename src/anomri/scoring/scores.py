@@ -1,8 +1,8 @@
-"""How abnormal each voxel looks to a model.
+"""Anomaly scores of voxels, by name.
 
-A score is a function ``(family, images, reconstruction, *, options) -> values`` on tensors of one
-shape, (N, C, *space); higher is more abnormal. Its keyword-only parameters are the options that a
-recipe may give. It is called without gradients; one that needs them enables them itself.
+A score is a function ``(network, images, reconstruction, *, options) -> values`` on tensors of one
+shape, (N, C, *space); higher is more abnormal. Its keyword-only parameters are its options in a
+recipe. It is called without gradients and may enable them.
 
 To add a score: write one function and add one line to ``SCORES``.
 """
@@ -26,7 +26,7 @@ from anomri.scoring.windowed_segmentation import segment_scan
 
 SCORES: Mapping[str, Callable[..., Tensor]] = {"residual": residual}
 
-# What stands in the place of a score where a network names regions itself.
+# Used in place of a score if the network is a segmenter.
 SEGMENTATIONS: Mapping[str, Callable[..., NDArray[np.float32]]] = {
     "segment": segment_scan,
     "segment_coarsely": segment_coarsely,
@@ -34,31 +34,31 @@ SEGMENTATIONS: Mapping[str, Callable[..., NDArray[np.float32]]] = {
 
 
 def score_scan(
-    family: Reconstructor, scan: Scan, step: Step, *, device: torch.device, batch_size: int = 32
+    network: Reconstructor, scan: Scan, step: Step, *, device: torch.device, batch_size: int = 32
 ) -> AnomalyMap:
-    """Compare a scan with what a model expects, voxel by voxel.
+    """Reconstruct a scan and score each voxel.
 
     Args:
-        family: a family of slices sees the axial slices that hold brain, a family of volumes the
-            whole scan; both padded or cropped to its size around the centre. Is moved to
-            ``device``.
-        scan: with the contrasts of the family, in its order.
+        network: moved to ``device``. A network of slices processes the axial slices that hold
+            brain, a network of volumes the whole scan; both padded or cropped to its size around
+            the centre.
+        scan: scan with the contrasts of the network, in their order.
         step: a name of ``SCORES`` with its options.
-        device: where the network runs; in bfloat16 where it is a CUDA device.
+        device: device of the network; CUDA devices compute in bfloat16.
         batch_size: slices per pass.
 
     Returns:
         The map and the reconstruction, both 0 outside the brain.
 
     Raises:
-        RecipeError: there is no such score or option, or its value is wrong.
+        RecipeError: unknown score or option, or a wrong value.
     """
     score = bind(SCORES, step)
-    family.to(device)
-    if len(family.size) < 3:
-        # Convolutions over slices run up to twice as fast in this order; torch's types lack it.
-        family.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device)
+    if len(network.size) < 3:
+        # Up to twice as fast for 2-D convolutions; missing from torch's type annotations.
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     values, reconstruction = score_and_reconstruct(
-        family, scan, score, device=device, batch_size=batch_size
+        network, scan, score, device=device, batch_size=batch_size
     )
     return AnomalyMap(scan=scan, values=values, reconstruction=reconstruction, score=step.name)

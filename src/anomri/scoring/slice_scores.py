@@ -1,13 +1,14 @@
-"""One number per axial slice, and from which number on a slice is not healthy.
+"""Scores of axial slices, and their thresholds from healthy slices.
 
-Weninger et al., section 4.2, rank slices by the mean of the residual or by the Mahalanobis distance
-of their code from those of healthy slices. Their residual is reconstruction minus input and low in
-tumours; an anomaly map is the negation, so that here, as in their words, the threshold is a maximum
-for both. A code more than two standard deviations off the healthy mean is pathological; for the
-mean residual they say no more than that a threshold "can be determined based on exemplary healthy
-slices". Ours is the mean of these. Two standard deviations above it leave a fiftieth of the healthy
-slices, and with a ROC-AUC of 0.835, as theirs, but a quarter of those with tumour: too few for
-their section 5.3.
+Weninger et al., section 4.2, rank slices by the mean residual or by the Mahalanobis distance of
+their latents from those of healthy slices. Their residual is reconstruction minus input and low in
+tumours; an anomaly map has the opposite sign, so that higher is more abnormal for both scores.
+
+A distance more than two standard deviations above the healthy mean is pathological. For the mean
+residual the paper only says that a threshold "can be determined based on exemplary healthy slices";
+here it is their mean. With two standard deviations a fiftieth of the healthy slices would remain,
+but at a ROC-AUC of 0.835, as in the paper, only a quarter of those with tumour: too few for its
+section 5.3.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from anomri.errors import UsageError
 from anomri.scan import AnomalyMap, Mask, Threshold
-from anomri.scoring.latent_distance import Codes, CodeStatistics
+from anomri.scoring.latent_distance import Latents, LatentStatistics
 
 Scores = NDArray[np.float64]
 
@@ -39,54 +40,54 @@ def slice_scores(anomaly: AnomalyMap) -> Scores:
 
 
 class SliceFits:
-    """Thresholds of the slice scores, and what codes of healthy slices look like.
+    """Thresholds of the slice scores, and statistics of healthy latents.
 
-    Healthy slices are added scan by scan. Their codes are kept until the end, because distances
-    can only be told once all are known: four bytes for each of the code's numbers, which are 64
-    (``vae1px``) to some thousand per slice, and 160 000 for ``vqvae`` at its full size.
+    Healthy slices are added scan by scan. Their latents are kept until the end, because distances
+    depend on the statistics of all slices: four bytes per dimension, of which a slice has 64
+    (``vae1px``) to some thousand, and 160 000 for ``vqvae`` at its full size.
 
     Args:
-        deviations: how many standard deviations above the mean each threshold lies; None is the
-            score's own number.
+        deviations: standard deviations of the thresholds above the mean; by default those of
+            ``DEVIATIONS``.
     """
 
     def __init__(self, deviations: float | None = None) -> None:
         self._deviations = deviations
         self._subjects: list[str] = []
         self._scores: list[Scores] = []
-        self._codes: list[Codes] = []
+        self._latents: list[Latents] = []
 
-    def add(self, subject: str, scores: Scores, codes: Codes | None = None) -> None:
-        """Learn from the healthy slices of one scan.
+    def add(self, subject: str, scores: Scores, latents: Latents | None = None) -> None:
+        """Add the healthy slices of one scan.
 
         Args:
-            subject: whose slices they are.
-            scores: (n,) mean residual of each.
-            codes: (n, D) of the same slices; None where the model has none.
+            subject: name of the subject.
+            scores: (n,) mean residual of each slice.
+            latents: (n, D) latents of the same slices; None for a model without latents.
         """
         if not scores.size:
             return
         self._subjects.append(subject)
         self._scores.append(scores)
-        if codes is not None:
-            self._codes.append(codes)
+        if latents is not None:
+            self._latents.append(latents)
 
-    def statistics(self) -> CodeStatistics | None:
-        """Return mean and variance of the codes; None where there were none."""
-        if not self._codes:
+    def statistics(self) -> LatentStatistics | None:
+        """Return the statistics of the latents; None for a model without latents."""
+        if not self._latents:
             return None
-        return CodeStatistics.of(np.concatenate(self._codes), self._names())
+        return LatentStatistics.of(np.concatenate(self._latents), self._names())
 
     def thresholds(self) -> dict[str, Threshold]:
-        """Return the threshold of each score that there was, by its name."""
+        """Return the thresholds by the name of the score."""
         scores = {MEAN_RESIDUAL: self._scores}
         statistics = self.statistics()
         if statistics is not None:
-            scores[MAHALANOBIS] = [statistics.distances(codes) for codes in self._codes]
+            scores[MAHALANOBIS] = [statistics.distances(latents) for latents in self._latents]
         return {
-            name: self._threshold(np.concatenate(parts), name)
-            for name, parts in scores.items()
-            if parts
+            name: self._threshold(np.concatenate(scan_scores), name)
+            for name, scan_scores in scores.items()
+            if scan_scores
         }
 
     def _threshold(self, scores: Scores, name: str) -> Threshold:

@@ -1,6 +1,6 @@
-"""Regions of a whole scan: overlapping windows, mirrored copies and several networks, averaged.
+"""Segmentation of a whole scan with sliding windows, mirrored copies and ensembles.
 
-Myronenko 2018, section 4: eight mirrored copies of the input and ten networks.
+Myronenko 2018, section 4, averages eight mirrored copies of the input and ten networks.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def segment_scan(
     """Return (R, I, J, K) probabilities of the nested regions, 0 outside the brain.
 
     Args:
-        segmenters: their probabilities are averaged; each is moved to ``device`` for its turn.
-        scan: with the contrasts of the segmenters, in their order; of any size.
-        device: where the networks run; in bfloat16 where it is a CUDA device.
-        overlap: share of a window's side that the next one shares; windows count less towards
-            their rims.
-        mirrored: average over the eight mirrored copies of the scan, not the scan alone.
+        segmenters: networks whose probabilities are averaged; moved to ``device`` one by one.
+        scan: scan of any size with the contrasts of the segmenters, in their order.
+        device: device of the networks; CUDA devices compute in bfloat16.
+        overlap: overlap of neighbouring windows as a share of their side; windows are weighted by
+            a Gaussian.
+        mirrored: average over the eight mirrored copies of the scan.
     """
     images = torch.from_numpy(np.ascontiguousarray(scan.image))[None].to(device)
     copies = MIRRORED if mirrored else ((),)
@@ -48,29 +48,32 @@ def segment_scan(
     for segmenter in segmenters:
         segmenter.to(device).eval()
         for axes in copies:
-            found = _segment(segmenter, images.flip(axes), overlap).flip(axes)
-            total = total + found / (len(copies) * len(segmenters))
+            result = _segment(segmenter, images.flip(axes), overlap).flip(axes)
+            total = total + result / (len(copies) * len(segmenters))
     probabilities: NDArray[np.float32] = total[0].cpu().numpy()
     return np.where(scan.brain, probabilities, np.float32(0))
 
 
 def tumour_map(scan: Scan, probabilities: NDArray[np.float32]) -> AnomalyMap:
-    """Return the probability of the whole tumour as a map, over the contrast that shows it best.
+    """Return the probability of the whole tumour as a map of the FLAIR, or the first contrast.
 
     Args:
-        scan: what was segmented.
+        scan: the segmented scan.
         probabilities: (R, I, J, K), the whole tumour first.
     """
     shown = scan.contrasts.index(SHOWN) if SHOWN in scan.contrasts else 0
-    one = replace(scan, image=scan.image[[shown]], contrasts=(scan.contrasts[shown],))
+    shown_scan = replace(scan, image=scan.image[[shown]], contrasts=(scan.contrasts[shown],))
     values = probabilities[:1]
     return AnomalyMap(
-        scan=one, values=values, reconstruction=np.zeros_like(values), score="tumour probability"
+        scan=shown_scan,
+        values=values,
+        reconstruction=np.zeros_like(values),
+        score="tumour probability",
     )
 
 
 def _segment(segmenter: Segmenter, images: Tensor, overlap: float) -> Tensor:
-    """Look through windows of the segmenter's size; smaller scans are padded with 0."""
+    """Segment sliding windows of the segmenter's size; smaller scans are padded with 0."""
     from monai.inferers.utils import sliding_window_inference  # takes seconds to import
 
     on_cuda = images.device.type == "cuda"
@@ -78,7 +81,7 @@ def _segment(segmenter: Segmenter, images: Tensor, overlap: float) -> Tensor:
         torch.inference_mode(),
         torch.autocast(images.device.type, torch.bfloat16, enabled=on_cuda),
     ):
-        found = sliding_window_inference(
+        probabilities = sliding_window_inference(
             images,
             roi_size=segmenter.size,
             sw_batch_size=1,
@@ -86,4 +89,4 @@ def _segment(segmenter: Segmenter, images: Tensor, overlap: float) -> Tensor:
             overlap=overlap,
             mode="gaussian",
         )
-    return cast(Tensor, found).float()
+    return cast(Tensor, probabilities).float()

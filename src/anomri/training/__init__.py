@@ -1,4 +1,4 @@
-"""Teaching a family what healthy anatomy looks like; the only room that knows Lightning."""
+"""Training of networks; the only package that uses Lightning."""
 
 from anomri.training.fit import train
 from anomri.training.samples import healthy_slices

@@ -1,8 +1,8 @@
-"""Random geometry and squares (or cubes) of noise, for a whole batch, where the network runs.
+"""Augmentation of whole batches on the network's device: geometry, and squares of noise.
 
-Weninger et al. 2019, section 3. First everything random is drawn into a :class:`Draw`, then it is
-applied; the same generator state gives the same batch. Volumes are moved within their axial
-slices, all slices alike.
+Weninger et al. 2019, section 3. All random numbers are drawn into an :class:`AugmentationDraw`
+before it is applied, so that the same seed gives the same batch. Volumes are transformed within
+their axial slices, all slices alike, and have cubes of noise.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from anomri.recipe import Augmentation, NoiseSquares
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
-    """What happens to each image of a batch.
+class AugmentationDraw:
+    """Random parameters of the augmentation of a batch.
 
     Attributes:
-        geometry: (N, 2, 2) matrix from output to input pixels along I and J, about the centre;
-            None for none.
-        squares: (N, axes, 2) first and end voxel of a square or cube along each axis, empty where
-            there is none; None for none at all.
-        noise: (M, C, *space) standard normal for the M images that have one; None without squares.
+        geometry: (N, 2, 2) matrices from output to input pixels along I and J, about the centre;
+            None without geometric augmentation.
+        squares: (N, axes, 2) first and end voxel of each image's square or cube, equal for an
+            image without one; None without noise.
+        noise: (M, C, *space) standard normal noise of the M images with a square; None without
+            noise.
     """
 
     geometry: Tensor | None
@@ -37,7 +38,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Augmenter:
-    """Draws and applies what a recipe asks for.
+    """Augmentation of healthy images.
 
     Attributes:
         geometry: the recipe's ``augmentation``; None for none.
@@ -47,54 +48,58 @@ class Augmenter:
     geometry: Augmentation | None
     squares: NoiseSquares | None
 
-    def draw(self, images: Tensor, seed: int) -> Draw:
-        """Decide everything for images (N, C, *space); the few parameters are drawn on the CPU."""
+    def draw(self, images: Tensor, seed: int) -> AugmentationDraw:
+        """Draw the parameters for images (N, C, *space), on the CPU except for the noise."""
         generator = torch.Generator().manual_seed(seed)
         count, space = len(images), tuple(images.shape[2:])
         geometry = draw_geometry(count, self.geometry, generator) if self.geometry else None
         if self.squares is None:
-            return Draw(geometry, None, None)
+            return AugmentationDraw(geometry, None, None)
         squares = draw_squares(count, space, self.squares, generator)
-        there = torch.Generator(images.device).manual_seed(seed)
-        shape = (len(_having(squares)), *images.shape[1:])
-        noise = torch.randn(shape, generator=there, device=images.device)
-        return Draw(geometry, squares, noise)
+        device_generator = torch.Generator(images.device).manual_seed(seed)
+        shape = (len(_with_square(squares)), *images.shape[1:])
+        noise = torch.randn(shape, generator=device_generator, device=images.device)
+        return AugmentationDraw(geometry, squares, noise)
 
-    def apply(self, images: Tensor, excluded: Tensor, draw: Draw) -> Batch:
-        """Return the batch: moved images as targets, and the same with noise as inputs.
+    def apply(self, images: Tensor, excluded: Tensor, draw: AugmentationDraw) -> Batch:
+        """Return a batch with transformed images as targets and added noise in its inputs.
 
         Args:
             images: (N, C, *space), 0 outside the brain.
-            excluded: (N, 1, *space), 1 where nothing may be learnt.
-            draw: what to do.
+            excluded: (N, 1, *space), 1 for voxels without weight in the loss.
+            draw: random parameters.
         """
         if draw.geometry is not None:
-            images, excluded = self._moved(images, excluded, draw.geometry)
-        disturbed = images
+            images, excluded = self._transformed(images, excluded, draw.geometry)
+        inputs = images
         if draw.squares is not None and draw.noise is not None:
-            with_one = _having(draw.squares)
-            there = with_one.to(images.device)
-            hidden = hide(images.index_select(0, there), draw.squares[with_one], draw.noise)
-            disturbed = images.index_copy(0, there, hidden)
-        return Batch(image=disturbed, target=images, weight=1 - excluded)
+            with_square = _with_square(draw.squares)
+            indices = with_square.to(images.device)
+            noisy = add_squares(
+                images.index_select(0, indices), draw.squares[with_square], draw.noise
+            )
+            inputs = images.index_copy(0, indices, noisy)
+        return Batch(image=inputs, target=images, weight=1 - excluded)
 
-    def _moved(self, images: Tensor, excluded: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor]:
-        """Move the images that change; what is excluded loses no pixel of its rim."""
+    def _transformed(
+        self, images: Tensor, excluded: Tensor, geometry: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Transform images and excluded voxels; the latter include partly covered pixels."""
         changed = (geometry != torch.eye(2)).any(2).any(1).nonzero().flatten()
-        there, geometry = changed.to(images.device), geometry[changed]
-        moved = images.index_copy(0, there, move(images.index_select(0, there), geometry))
+        indices, geometry = changed.to(images.device), geometry[changed]
+        result = images.index_copy(0, indices, transform(images.index_select(0, indices), geometry))
         if not excluded.any():  # as in most batches
-            return moved, excluded
-        marks = (move(excluded.index_select(0, there), geometry) > 0).to(excluded.dtype)
-        return moved, excluded.index_copy(0, there, marks)
+            return result, excluded
+        covered = transform(excluded.index_select(0, indices), geometry) > 0
+        return result, excluded.index_copy(0, indices, covered.to(excluded.dtype))
 
-    def undisturbed(self, images: Tensor, excluded: Tensor) -> Batch:
-        """Return the batch as it was read."""
+    def unchanged(self, images: Tensor, excluded: Tensor) -> Batch:
+        """Return a batch without augmentation."""
         return Batch(image=images, target=images, weight=1 - excluded)
 
 
 def draw_geometry(count: int, limits: Augmentation, generator: torch.Generator) -> Tensor:
-    """Draw (N, 2, 2) matrices: flip along I, scale, shear and rotation; identity for the rest."""
+    """Draw (N, 2, 2) matrices of flip along I, scale, shear and rotation; some are the identity."""
 
     def uniform(largest: float) -> Tensor:
         return (2 * torch.rand(count, generator=generator) - 1) * largest
@@ -113,7 +118,7 @@ def draw_geometry(count: int, limits: Augmentation, generator: torch.Generator) 
 def draw_squares(
     count: int, size: tuple[int, ...], limits: NoiseSquares, generator: torch.Generator
 ) -> Tensor:
-    """Draw the (N, axes, 2) first and end voxels: side and place uniform, all inside."""
+    """Draw (N, axes, 2) first and end voxels of squares: uniform side and position, all inside."""
     largest = min(limits.largest, *size)
     smallest = min(limits.smallest, largest)
     side = torch.randint(smallest, largest + 1, (count, 1), generator=generator)
@@ -123,37 +128,39 @@ def draw_squares(
     return torch.stack((start, start + side), -1)
 
 
-def move(images: Tensor, geometry: Tensor) -> Tensor:
-    """Resample (N, C, *space) through (N, 2, 2) matrices of pixels along I and J, linearly.
+def transform(images: Tensor, geometry: Tensor) -> Tensor:
+    """Resample (N, C, *space) through (N, 2, 2) matrices of pixels along I and J.
 
-    0 comes in from outside.
+    Interpolation is linear, with 0 outside the image.
     """
-    grid = _looked_up(geometry.to(images.device), images.shape[2:])
+    grid = _sampling_grid(geometry.to(images.device), images.shape[2:])
     return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _looked_up(geometry: Tensor, space: torch.Size) -> Tensor:
-    """Return where each voxel looks, (N, *space, axes), last axis first, in units of half a side.
+def _sampling_grid(geometry: Tensor, space: torch.Size) -> Tensor:
+    """Return sampling positions (N, *space, axes), last axis first, in units of half a side.
 
-    Each coordinate is a sum of one term per axis, which is many times faster to add up than
-    ``affine_grid`` multiplies.
+    Each coordinate is a sum of one term per axis, which is many times faster than the matrix
+    product of ``affine_grid``.
     """
     axes, device = len(space), geometry.device
     matrix = torch.eye(axes, device=device).repeat(len(geometry), 1, 1)
     matrix[:, :2, :2] = geometry
     half = [length / 2 for length in space]
     grid = torch.empty(len(geometry), *space, axes, device=device)
-    for to in range(axes):
-        terms = grid[..., axes - 1 - to].zero_()
-        for along, length in enumerate(space):
-            voxels = torch.arange(length, device=device) + 0.5 - half[along]
-            shape = [len(geometry)] + [length if n == along else 1 for n in range(axes)]
-            terms += (matrix[:, to, along, None] * voxels / half[to]).reshape(shape)
+    for output_axis in range(axes):
+        coordinate = grid[..., axes - 1 - output_axis].zero_()
+        for axis, length in enumerate(space):
+            voxels = torch.arange(length, device=device) + 0.5 - half[axis]
+            shape = [len(geometry)] + [length if n == axis else 1 for n in range(axes)]
+            coordinate += (matrix[:, output_axis, axis, None] * voxels / half[output_axis]).reshape(
+                shape
+            )
     return grid
 
 
-def hide(images: Tensor, squares: Tensor, noise: Tensor) -> Tensor:
-    """Replace squares by noise with the mean and spread of the image's own brain, per channel."""
+def add_squares(images: Tensor, squares: Tensor, noise: Tensor) -> Tensor:
+    """Replace squares by noise with mean and standard deviation of the brain, per channel."""
     brain, space = images != 0, tuple(range(2, images.ndim))
     count = brain.sum(space, keepdim=True).clamp_min(1)
     mean = images.sum(space, keepdim=True) / count
@@ -161,8 +168,8 @@ def hide(images: Tensor, squares: Tensor, noise: Tensor) -> Tensor:
     return torch.where(_inside(squares.to(images.device), images), mean + spread * noise, images)
 
 
-def _having(squares: Tensor) -> Tensor:
-    """Return the positions of the images whose square is not empty."""
+def _with_square(squares: Tensor) -> Tensor:
+    """Return the indices of the images with a square."""
     return (squares[:, 0, 1] > squares[:, 0, 0]).nonzero().flatten()
 
 

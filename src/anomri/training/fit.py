@@ -1,4 +1,4 @@
-"""From a recipe and prepared scans to a run folder."""
+"""Training of a recipe's network into a run folder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from anomri.files import ENVIRONMENT, RECIPE, RESUME_STATE, WEIGHTS, write_text
 from anomri.models import Network, Segmenter, build_network
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.training.loading import PartReader, RegionReader, make_loaders
+from anomri.training.loading import ImageDataset, RegionDataset, make_loaders
 from anomri.training.module import NetworkTraining
-from anomri.training.run_record import finish, forget
-from anomri.training.samples import HEALTHY, Split, labelled_volume, split_parts
-from anomri.training.trainer import Machine, fit, limits_of, make_trainer, quiet
+from anomri.training.run_record import finish, remove_state
+from anomri.training.samples import HEALTHY, Split, labelled_volume, split_images
+from anomri.training.trainer import Machine, fit, make_trainer, quiet, step_limits
 
 log = logging.getLogger(__name__)
 
@@ -40,47 +40,48 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
     max_steps: int | None = None,
     progress: bool = True,
 ) -> Path:
-    """Train the recipe's family on the healthy slices or volumes of prepared scans.
+    """Train the recipe's network on the slices or volumes of prepared scans.
 
-    The weights of the epoch with the lowest validation loss are kept. A finished run is left
-    alone; an unfinished one goes on after its last whole epoch, exactly as it would have.
+    The weights of the epoch with the lowest validation loss are kept. A finished run is not
+    changed; an unfinished one is resumed after its last complete epoch, with the same result as
+    without interruption.
 
     Args:
-        recipe: what to train, and how.
-        prepared: where the scans are.
-        run: the run folder; see :mod:`anomri.training.run_record` for what is in it.
+        recipe: network and training options.
+        prepared: the prepared scans.
+        run: the run folder; see :mod:`anomri.training.run_record` for its content.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        processes: that train together, each with a device of its own (on the CPU, sharing it) and
-            batches of ``batch_size``. They import the calling script anew, which must therefore
-            start its work under ``if __name__ == "__main__"``.
-        workers: processes that read slices; 0 reads them in this one.
+        processes: number of distributed processes, each with a device of its own (on the CPU they
+            share it) and batches of ``batch_size``. They import the calling script anew, which
+            must therefore start its work under ``if __name__ == "__main__"``.
+        workers: processes that read images; 0 reads them in the main process.
         precision: ``float32``, ``bfloat16``, or ``auto``; see :class:`.trainer.Machine`.
-        resume: go on with an unfinished run; False starts it anew.
-        subjects: names or labels to train and validate on; all where None.
-        max_steps: stop after so many steps, for a trial.
-        progress: show a bar with the time that is left.
+        resume: resume an unfinished run; False starts it anew.
+        subjects: names or labels to train and validate on; None for all.
+        max_steps: stop after this many steps, for a trial.
+        progress: show a progress bar with the remaining time.
 
     Returns:
         The run folder.
 
     Raises:
-        UsageError: there is nothing to train or to train on, the run folder holds another recipe,
-            or the device is not there.
-        AnomriError: the loss stopped being a number.
+        UsageError: the network has no parameters, there are no usable images, the run folder
+            holds another recipe, or the device is missing.
+        AnomriError: the validation loss is NaN or infinite.
     """
     if _is_finished(recipe, run):
         log.info("%s: already trained", run.name)
         write_text(run / RECIPE, recipe.to_yaml())  # detection may have changed
-        forget(run)  # a kill may have come just before this
+        remove_state(run)  # left if the run was killed just before removing it
         return run
     with torch.random.fork_rng(devices=[]), quiet():
-        family = _untrained(recipe)
-        supervised = isinstance(family, Segmenter)
+        network = _initialised(recipe)
+        supervised = isinstance(network, Segmenter)
         _check_prepared(recipe, prepared)
-        split = split_parts(
+        split = split_images(
             prepared,
             recipe.training,
-            choose=labelled_volume if supervised else HEALTHY[recipe.axes],
+            select=labelled_volume if supervised else HEALTHY[recipe.axes],
             subjects=subjects,
         )
         loaders = make_loaders(
@@ -88,62 +89,65 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
             prepared,
             recipe,
             workers=workers,
-            reader=RegionReader if supervised else PartReader,
+            dataset=RegionDataset if supervised else ImageDataset,
         )
-        machine = Machine(device, processes, len(family.phases()), precision)
-        limits = limits_of(max_steps, batches=len(loaders[0]) // processes, phases=machine.phases)
+        machine = Machine(device, processes, len(network.phases()), precision)
+        limits = step_limits(max_steps, batches=len(loaders[0]) // processes, phases=machine.phases)
         trainer = make_trainer(recipe.training, run, machine, progress=progress, **limits)
-        _describe(run, recipe, split, machine, trainer)
+        _write_description(run, recipe, split, machine, trainer)
         if not resume:
-            forget(run)
-        fit(trainer, NetworkTraining(family, recipe.training), loaders, run / RESUME_STATE)
+            remove_state(run)
+        fit(trainer, NetworkTraining(network, recipe.training), loaders, run / RESUME_STATE)
     finish(run)
     return run
 
 
 def _is_finished(recipe: Recipe, run: Path) -> bool:
-    """Tell whether the run has ended.
+    """Tell whether the run has finished.
 
     Raises:
-        UsageError: the folder holds a run of a recipe that learns something else.
+        UsageError: the folder holds a run of a recipe with another training.
     """
-    held = run / RECIPE
-    if held.is_file() and not Recipe.load(held).learns_like(recipe):
+    path = run / RECIPE
+    if path.is_file() and not Recipe.load(path).learns_like(recipe):
         raise UsageError(
-            f"{run.name}: holds a run that learnt from another recipe, '{Recipe.load(held).name}'. "
+            f"{run.name}: holds a run that was trained by another recipe, "
+            f"'{Recipe.load(path).name}'. "
             "Next: train into another folder, or delete this one."
         )
     return (run / WEIGHTS).is_file()
 
 
-def _untrained(recipe: Recipe) -> Network:
-    """Build the family or the segmenter, its first weights drawn from the recipe's seed.
+def _initialised(recipe: Recipe) -> Network:
+    """Build the network, with initial weights from the recipe's seed.
 
     Raises:
         UsageError: it has no parameters.
     """
     torch.manual_seed(recipe.training.seed)
-    family = build_network(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
-    if not family.has_parameters:
+    network = build_network(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
+    if not network.has_parameters:
         raise UsageError(
             f"{recipe.name}: family '{recipe.family.name}' has nothing to train. "
             "Next: use it as it is with `anomri detect`."
         )
-    return family
+    return network
 
 
 def _check_prepared(recipe: Recipe, prepared: PreparedFolder) -> None:
     missing = [name for name in recipe.contrasts if name not in prepared.contrasts]
     if missing or not recipe.preparation.sees_like(prepared.preparation):
-        other = f"has no '{missing[0]}'" if missing else "was prepared in another way"
+        difference = f"has no '{missing[0]}'" if missing else "was prepared in another way"
         raise UsageError(
-            f"{prepared.folder.name}: expected scans prepared as the recipe '{recipe.name}' says; "
-            f"this folder {other}. Next: run `anomri prepare` with this recipe."
+            f"{prepared.folder.name}: expected scans prepared by the recipe '{recipe.name}'; "
+            f"this folder {difference}. Next: run `anomri prepare` with this recipe."
         )
 
 
-def _describe(run: Path, recipe: Recipe, split: Split, machine: Machine, trainer: Trainer) -> None:
-    """Write down what is about to be trained, on what and where."""
+def _write_description(
+    run: Path, recipe: Recipe, split: Split, machine: Machine, trainer: Trainer
+) -> None:
+    """Write the recipe and the environment of the training."""
     environment = {
         "anomri": version("anomri"),
         "torch": torch.__version__,

@@ -1,7 +1,7 @@
-"""Processes that train together or read images: how they start and end, and what a loss means.
+"""Start and end of the processes that train in parallel or read images.
 
-A terminal and a job scheduler signal all processes of a group at once. Only the first process
-answers: it stops the others, which otherwise would each write a traceback of their own.
+Terminals and job schedulers signal all processes of a group at once. Only the main process handles
+the signal and stops the others, which would otherwise each write a traceback.
 """
 
 from __future__ import annotations
@@ -27,45 +27,49 @@ from anomri.errors import AnomriError
 from anomri.files import exit_with_parent, kill_with_children, signals_blocked, unblock_signals
 
 GRACE_SECONDS = 3.0
-LOST = (
-    "a process of the training was killed, perhaps for want of memory; what was finished is kept. "
+PROCESS_KILLED = (
+    "a process of the training was killed, possibly out of memory; finished epochs are kept. "
     "Next: run the same command again, with fewer --workers or --processes if it happens again."
 )
 
 
 class QuietLoader(DataLoader[tuple[Tensor, Tensor]]):
-    """Starts its readers so that a signal to the group reaches their parent alone.
+    """Data loader whose worker processes ignore signals to the group.
 
-    One that arrived just while a process is copied would be lost, or named with a traceback.
+    A signal that arrives while a process is forked would be lost or end in a traceback.
     """
 
     def __iter__(self) -> _BaseDataLoaderIter:
-        """Start the readers where there are none yet."""
+        """Start the worker processes if necessary."""
         with signals_blocked():
             return super().__iter__()
 
 
 class QuietLauncher(_MultiProcessingLauncher):
-    """Starts processes that signals do not reach, and kills them when this one is interrupted."""
+    """Launcher of processes without signal handling, which are killed on interruption."""
 
     def launch(
-        self, function: Callable[..., Any], *args: Any, trainer: Trainer | None = None, **more: Any
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        trainer: Trainer | None = None,
+        **kwargs: Any,
     ) -> Any:
         """Run ``function`` in all processes.
 
         Raises:
-            KeyboardInterrupt: a signal arrived; no process is left.
+            KeyboardInterrupt: a signal arrived; all processes have ended.
         """
         try:
             with signals_blocked():
-                return super().launch(function, *args, trainer=trainer, **more)
+                return super().launch(function, *args, trainer=trainer, **kwargs)
         except KeyboardInterrupt:
             _kill_children()
             raise
 
     @property
     def procs(self) -> list[Any]:
-        """The processes; once they have been started, this one answers signals again."""
+        """The processes; once they have been started, signals are handled again."""
         return self._processes
 
     @procs.setter
@@ -76,17 +80,17 @@ class QuietLauncher(_MultiProcessingLauncher):
 
 
 def _kill_children() -> None:
-    """Kill, since one that waits for the others' gradients would hear nothing politer."""
+    """Kill all children; processes that wait for others' gradients handle no milder signal."""
     children: list[BaseProcess] = processes.active_children()
     kill_with_children(child.pid for child in children if child.pid)
     for child in children:
         child.join()
 
 
-def begin_reader(_: int) -> None:
-    """Let a process that reads images outlive a signal to the group until its parent ends it.
+def initialise_worker(_: int) -> None:
+    """Make a worker process of a data loader ignore signals, until its parent ends it.
 
-    It has inherited the parent's answer to signals, or their blocking.
+    It has inherited its parent's signal handlers and blocked signals.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end_later)
@@ -101,30 +105,30 @@ def _end_later(*_: Any) -> None:
 
 
 @contextmanager
-def losses_named() -> Iterator[None]:
-    """Say plainly what became of other processes.
+def readable_process_errors() -> Iterator[None]:
+    """Convert the errors of other processes to readable ones.
 
     Raises:
-        AnomriError: one of them was killed, or raised an error meant for people.
+        AnomriError: a process was killed, or raised an AnomriError.
     """
     try:
         yield
     except ProcessRaisedException as error:
         raise (_as_raised(str(error)) or error) from error
     except ProcessExitedException as error:
-        raise AnomriError(LOST) from error
+        raise AnomriError(PROCESS_KILLED) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise AnomriError(LOST) from error
+        raise AnomriError(PROCESS_KILLED) from error
 
 
 def _as_raised(text: str) -> AnomriError | None:
     """Return the error that another process raised, from the last line of its traceback."""
-    name, _, said = text.strip().rpartition("\n")[2].partition(": ")
+    name, _, message = text.strip().rpartition("\n")[2].partition(": ")
     kind = getattr(errors, name.removeprefix("anomri.errors."), None)
-    if not (isinstance(kind, type) and issubclass(kind, AnomriError) and said):
+    if not (isinstance(kind, type) and issubclass(kind, AnomriError) and message):
         return None
-    error = AnomriError(said)
+    error = AnomriError(message)
     error.exit_code = kind.exit_code
     return error

@@ -1,4 +1,4 @@
-"""Reading slices or volumes from prepared scans, a batch at a time; the rest stays on disk."""
+"""Data sets and loaders of slices or volumes, which are read from disk batch by batch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.scan import REGIONS
-from anomri.training.launching import QuietLoader, begin_reader
-from anomri.training.samples import Part, Split, unpack
+from anomri.training.launching import QuietLoader, initialise_worker
+from anomri.training.samples import Split, TrainingImage, unpack
 
-# Images (N, C, *space) and marks, both float32: (N, 1, *space), where nothing may be learnt; or
-# the (N, R, *space) masks of the regions that a segmenter learns.
+# Images (N, C, *space) and masks, both float32: (N, 1, *space) of the excluded voxels, or
+# (N, R, *space) of the regions that a segmenter learns.
 Sample = tuple[Tensor, Tensor]
 
 
@@ -29,12 +29,11 @@ def make_loaders(
     recipe: Recipe,
     *,
     workers: int,
-    reader: type[PartReader] | None = None,
+    dataset: type[ImageDataset] | None = None,
 ) -> list[DataLoader[Sample]]:
-    """Return a loader to train and one to validate; ``reader`` is ``PartReader`` where None.
+    """Return the loaders of training and validation; ``dataset`` is ``ImageDataset`` by default.
 
-    Where the recipe asks for crops, those of training lie at random, those of validation in the
-    middle.
+    If the recipe trains on crops, those of training are random and those of validation centred.
     """
     options: dict[str, Any] = {
         "batch_size": recipe.training.batch_size,
@@ -42,35 +41,35 @@ def make_loaders(
         "persistent_workers": workers > 0,
         "pin_memory": torch.cuda.is_available(),
         "collate_fn": _as_read,
-        "worker_init_fn": begin_reader,
+        "worker_init_fn": initialise_worker,
     }
     seed = None if recipe.training.crop is None else recipe.training.seed
     train, validation = (
-        (reader or PartReader)(
-            prepared, parts, contrasts=recipe.contrasts, size=recipe.size, seed=seed_of_side
+        (dataset or ImageDataset)(
+            prepared, images, contrasts=recipe.contrasts, size=recipe.size, seed=crop_seed
         )
-        for parts, seed_of_side in ((split.train, seed), (split.validation, None))
+        for images, crop_seed in ((split.train, seed), (split.validation, None))
     )
     order = EpochShuffle(len(train), seed=recipe.training.seed)
     # A last batch of a few images would have poor batch statistics.
-    whole = len(train) > recipe.training.batch_size
+    drop_last = len(train) > recipe.training.batch_size
     return [
-        QuietLoader(train, sampler=order, drop_last=whole, **options),
+        QuietLoader(train, sampler=order, drop_last=drop_last, **options),
         QuietLoader(validation, **options),
     ]
 
 
 def _as_read(sample: Sample) -> Sample:
-    """Collate nothing: the reader gives out whole batches."""
+    """Collate nothing, since the data set returns whole batches."""
     return sample
 
 
-class Visit(NamedTuple):
-    """One look at one part: a crop at random is another one in each epoch.
+class ImageIndex(NamedTuple):
+    """Index of an image, with the epoch, on which its random crop depends.
 
     Attributes:
-        position: of the part.
-        epoch: counted from 0.
+        position: index of the image.
+        epoch: number of the epoch from 0.
     """
 
     position: int
@@ -78,11 +77,11 @@ class Visit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a volume lies in its file.
+class VolumeFile:
+    """Position of a volume's data in its file.
 
-    It is mapped anew for each part and let go at once: neither memory nor open files grow with
-    the number of scans, and it costs a tenth of opening the image by its header.
+    The data are mapped for each access: neither memory nor open files grow with the number of
+    scans, and this takes a tenth of the time of opening the image by its header.
     """
 
     filename: str
@@ -92,140 +91,137 @@ class Place:
     order: Literal["C", "F"]
 
     @classmethod
-    def of(cls, volume: NDArray[Any]) -> Place:
-        """Remember where a mapped volume lies.
+    def of(cls, volume: NDArray[Any]) -> VolumeFile:
+        """Return the position of a memory-mapped volume.
 
         Raises:
-            TypeError: it is not mapped.
+            TypeError: the volume is not memory-mapped.
         """
         if not isinstance(volume, np.memmap):
             raise TypeError(f"expected a memory-mapped volume, got {type(volume).__name__}")
         order: Literal["C", "F"] = "F" if volume.flags.f_contiguous else "C"
         return cls(str(volume.filename), volume.dtype, volume.offset, volume.shape, order)
 
-    def part(self, index: int | None) -> NDArray[Any]:
-        """Return the (I, J) pixels of one axial slice, or all (I, J, K) voxels for None."""
+    def read(self, index: int | None) -> NDArray[Any]:
+        """Return the (I, J) pixels of an axial slice, or all (I, J, K) voxels for None."""
         volume = np.memmap(self.filename, self.dtype, "r", self.offset, self.shape, self.order)
         return np.array(volume if index is None else volume[:, :, index])
 
 
-class PartReader(Dataset[Sample]):
-    """Reads slices or volumes, a batch at a time, each straight from its place on disk.
+class ImageDataset(Dataset[Sample]):
+    """Slices or volumes and their excluded voxels, read from disk in batches.
 
     Args:
-        prepared: where the scans are.
-        parts: what to read.
+        prepared: the prepared scans.
+        images: the images of the data set.
         contrasts: channels, in order.
-        size: (I, J) or (I, J, K) of what is given out; parts are padded with 0 or cropped.
-        seed: of where that happens, together with part and epoch; around the centre where None.
+        size: (I, J) or (I, J, K) voxels, to which images are padded with 0 or cropped.
+        seed: seed of random crops, together with image and epoch; None for centred ones.
     """
 
     def __init__(
         self,
         prepared: PreparedFolder,
-        parts: Sequence[Part],
+        images: Sequence[TrainingImage],
         *,
         contrasts: Sequence[str],
         size: tuple[int, ...],
         seed: int | None = None,
     ) -> None:
-        self.parts = parts
+        self.images = images
         self.size = size
         self.seed = seed
-        self.places = {
-            label: [Place.of(prepared.volume(label, contrast)) for contrast in contrasts]
-            for label in sorted({one.label for one in parts})
+        self.volumes = {
+            label: [VolumeFile.of(prepared.volume(label, contrast)) for contrast in contrasts]
+            for label in sorted({image.label for image in images})
         }
         self.channels = len(contrasts)
 
     def __len__(self) -> int:
-        return len(self.parts)
+        return len(self.images)
 
     def __getitem__(self, position: int) -> Sample:
-        """Return one part as a batch of one."""
+        """Return one image as a batch."""
         return self.__getitems__([position])
 
-    def __getitems__(self, positions: Sequence[int | Visit]) -> Sample:
+    def __getitems__(self, positions: Sequence[int | ImageIndex]) -> Sample:
         """Return a batch; the loader calls this once for all of its positions."""
-        visits = [Visit(one) if isinstance(one, int) else one for one in positions]
-        images = np.zeros((len(visits), self.channels, *self.size), np.float32)
-        for n, visit in enumerate(visits):
-            first = self.first(visit)
-            for c, volume in enumerate(self.places[self.parts[visit.position].label]):
-                place(volume.part(self.parts[visit.position].index), images[n, c], first)
-        return torch.from_numpy(images), torch.from_numpy(self.marks(visits))
+        indices = [ImageIndex(n) if isinstance(n, int) else n for n in positions]
+        batch = np.zeros((len(indices), self.channels, *self.size), np.float32)
+        for n, index in enumerate(indices):
+            image, start = self.images[index.position], self.crop_start(index)
+            for c, volume in enumerate(self.volumes[image.label]):
+                copy_crop(volume.read(image.index), batch[n, c], start)
+        return torch.from_numpy(batch), torch.from_numpy(self.masks(indices))
 
-    def marks(self, visits: Sequence[Visit]) -> NDArray[np.float32]:
-        """Return (N, 1, *space), 1 where nothing may be learnt."""
-        excluded = np.zeros((len(visits), 1, *self.size), np.float32)
-        for n, visit in enumerate(visits):
-            one = self.parts[visit.position]
-            if one.excluded is not None:
-                marked = unpack(one.excluded, self.shape(one))
-                place(marked, excluded[n, 0], self.first(visit))
+    def masks(self, indices: Sequence[ImageIndex]) -> NDArray[np.float32]:
+        """Return (N, 1, *space), 1 for excluded voxels."""
+        excluded = np.zeros((len(indices), 1, *self.size), np.float32)
+        for n, index in enumerate(indices):
+            image = self.images[index.position]
+            if image.excluded is not None:
+                mask = unpack(image.excluded, self.shape(image))
+                copy_crop(mask, excluded[n, 0], self.crop_start(index))
         return excluded
 
-    def shape(self, part: Part) -> tuple[int, ...]:
-        """Return the voxels of a part as it lies on disk."""
-        return self.places[part.label][0].shape[: len(self.size)]
+    def shape(self, image: TrainingImage) -> tuple[int, ...]:
+        """Return the shape of an image on disk."""
+        return self.volumes[image.label][0].shape[: len(self.size)]
 
-    def first(self, visit: Visit) -> tuple[int, ...]:
-        """Return the voxel of the part that comes first in what is given out, for each axis.
+    def crop_start(self, index: ImageIndex) -> tuple[int, ...]:
+        """Return the first voxel of the crop along each axis; negative along padded axes.
 
-        A crop lies anywhere inside the part. Along an axis that is too short for it, the part lies
-        anywhere inside the crop, and the number is negative.
+        A random crop lies anywhere in the image or, along an axis that is padded, the image
+        anywhere in the crop.
         """
-        spare = [
-            n - wanted
-            for n, wanted in zip(self.shape(self.parts[visit.position]), self.size, strict=True)
-        ]
+        shape = self.shape(self.images[index.position])
+        surplus = [n - size for n, size in zip(shape, self.size, strict=True)]
         if self.seed is None:
-            return tuple(middle(length) for length in spare)
-        draw = np.random.default_rng((self.seed, visit.epoch, visit.position))
-        return tuple(int(draw.integers(min(n, 0), max(n, 0) + 1)) for n in spare)
+            return tuple(centred_start(n) for n in surplus)
+        rng = np.random.default_rng((self.seed, index.epoch, index.position))
+        return tuple(int(rng.integers(min(n, 0), max(n, 0) + 1)) for n in surplus)
 
 
-class RegionReader(PartReader):
-    """Reads volumes with the masks of their ``REGIONS``.
+class RegionDataset(ImageDataset):
+    """Volumes and the masks of their ``REGIONS``.
 
     Args:
-        prepared: where the scans are; all of ``parts`` have a truth.
-        parts: what to read.
+        prepared: the prepared scans; all of ``images`` have a truth.
+        images: the volumes of the data set.
         contrasts: channels, in order.
-        size: (I, J, K) of what is given out.
-        seed: as in :class:`PartReader`.
+        size: (I, J, K) voxels, to which volumes are padded or cropped.
+        seed: as in :class:`ImageDataset`.
     """
 
     def __init__(
         self,
         prepared: PreparedFolder,
-        parts: Sequence[Part],
+        images: Sequence[TrainingImage],
         *,
         contrasts: Sequence[str],
         size: tuple[int, ...],
         seed: int | None = None,
     ) -> None:
-        super().__init__(prepared, parts, contrasts=contrasts, size=size, seed=seed)
-        truths = {label: prepared.truth(label) for label in self.places}
-        self.truths = {label: Place.of(t) for label, t in truths.items() if t is not None}
+        super().__init__(prepared, images, contrasts=contrasts, size=size, seed=seed)
+        truths = {label: prepared.truth(label) for label in self.volumes}
+        self.truths = {label: VolumeFile.of(t) for label, t in truths.items() if t is not None}
 
-    def marks(self, visits: Sequence[Visit]) -> NDArray[np.float32]:
-        """Return (N, R, *space), the masks of the regions."""
-        masks = np.zeros((len(visits), len(REGIONS), *self.size), np.float32)
-        for n, visit in enumerate(visits):
-            part = self.parts[visit.position]
-            labels = self.truths[part.label].part(part.index)
+    def masks(self, indices: Sequence[ImageIndex]) -> NDArray[np.float32]:
+        """Return (N, R, *space) masks of the regions."""
+        masks = np.zeros((len(indices), len(REGIONS), *self.size), np.float32)
+        for n, index in enumerate(indices):
+            image = self.images[index.position]
+            labels = self.truths[image.label].read(image.index)
             for region, numbers in enumerate(REGIONS.values()):
-                place(np.isin(labels, numbers), masks[n, region], self.first(visit))
+                copy_crop(np.isin(labels, numbers), masks[n, region], self.crop_start(index))
         return masks
 
 
-class EpochShuffle(Sampler[Visit]):
-    """A new order each epoch that depends on seed and epoch alone, so that it can be resumed.
+class EpochShuffle(Sampler[ImageIndex]):
+    """A random order that depends on seed and epoch alone, so that training can be resumed.
 
-    The epoch goes along with each position, into whichever process reads it.
-
-    Processes that train together each take their share of it; all have the same number of steps.
+    Each index carries its epoch to the worker process that reads the image. Distributed processes
+    each have a share of the order, with the same number of steps.
     """
 
     def __init__(self, length: int, *, seed: int) -> None:
@@ -234,41 +230,44 @@ class EpochShuffle(Sampler[Visit]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; the trainer calls this."""
+        """Set the epoch; called by the trainer."""
         self.epoch = epoch
 
     def __len__(self) -> int:
         _, processes = _rank()
         return self.length // processes
 
-    def __iter__(self) -> Iterator[Visit]:
+    def __iter__(self) -> Iterator[ImageIndex]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
-        first, step = _rank()
-        mine = order[first::step][: len(self)].tolist()
-        return iter([Visit(position, self.epoch) for position in mine])
+        rank, processes = _rank()
+        share = order[rank::processes][: len(self)].tolist()
+        return iter([ImageIndex(position, self.epoch) for position in share])
 
 
 def _rank() -> tuple[int, int]:
-    """Return the number of this process and how many train together."""
-    together = distributed.is_available() and distributed.is_initialized()
-    return (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
+    """Return the rank of this process and the number of distributed processes."""
+    is_distributed = distributed.is_available() and distributed.is_initialized()
+    return (distributed.get_rank(), distributed.get_world_size()) if is_distributed else (0, 1)
 
 
-def middle(spare: int) -> int:
-    """Return where a crop begins that leaves ``spare`` voxels; negative where they are missing.
+def centred_start(surplus: int) -> int:
+    """Return the start of a centred crop that removes ``surplus`` voxels, or adds -``surplus``.
 
-    An odd one is at the far end.
+    An odd voxel is removed or added at the far end.
     """
-    return spare // 2 if spare > 0 else -(-spare // 2)
+    return surplus // 2 if surplus > 0 else -(-surplus // 2)
 
 
-def place(source: NDArray[Any], target: NDArray[np.float32], first: Sequence[int]) -> None:
-    """Copy ``source`` into ``target``, whose first voxel is ``source``'s ``first``, may be < 0."""
-    pairs = [_overlap(*of) for of in zip(source.shape, target.shape, first, strict=True)]
-    target[tuple(there for _, there in pairs)] = source[tuple(here for here, _ in pairs)]
+def copy_crop(source: NDArray[Any], target: NDArray[np.float32], start: Sequence[int]) -> None:
+    """Copy the part of ``source`` from ``start`` (which may be negative) on into ``target``."""
+    overlaps = [
+        _overlap(*lengths) for lengths in zip(source.shape, target.shape, start, strict=True)
+    ]
+    source_box, target_box = zip(*overlaps, strict=True)
+    target[target_box] = source[source_box]
 
 
-def _overlap(length: int, wanted: int, first: int) -> tuple[slice, slice]:
-    """Return which voxels of the source are copied, and which of the target they become."""
-    start, stop = max(first, 0), min(first + wanted, length)
-    return slice(start, stop), slice(start - first, stop - first)
+def _overlap(source_length: int, target_length: int, start: int) -> tuple[slice, slice]:
+    """Return the copied range of the source, and the same range in the target."""
+    first, end = max(start, 0), min(start + target_length, source_length)
+    return slice(first, end), slice(first - start, end - start)

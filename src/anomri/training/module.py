@@ -1,4 +1,4 @@
-"""The one LightningModule: any network, any number of optimisers taking turns."""
+"""LightningModule for any network with any number of alternating optimisers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from anomri.training.loading import Sample
 from anomri.training.perturbation import Perturber
 
 TRAIN, VALIDATION = "train", "val"
-CONVOLUTION = 4  # axes that a kernel has at least: two of channels, two of space
-NEVER = 2**32 - 1  # the epoch number of what must be the same in each epoch
+KERNEL_AXES = 4  # fewest axes of a convolution kernel: two of channels, two of space
+VALIDATION_EPOCH = 2**32 - 1  # seeds validation, which is the same in each epoch
 
 
-class Means:
-    """Means of named losses over the images of an epoch, added up where the losses are.
+class LossMeans:
+    """Means of named losses over the images of an epoch, accumulated on the device.
 
-    Lightning's own way of taking them costs a small network a tenth of each step.
+    Lightning's own accumulation takes a tenth of each step of a small network.
     """
 
     def __init__(self) -> None:
@@ -33,37 +33,37 @@ class Means:
         self._counts: dict[str, int] = {}
 
     def add(self, losses: Losses, prefix: str, count: int) -> None:
-        """Add the losses of a batch of so many images."""
+        """Add the losses of a batch of ``count`` images."""
         for name, value in losses.items():
             key, total = prefix + name, value.detach() * count
             self._sums[key] = self._sums[key] + total if key in self._sums else total
             self._counts[key] = self._counts.get(key, 0) + count
 
-    def take(self, prefix: str) -> dict[str, Tensor]:
-        """Return the means whose names begin with ``prefix``, and forget them."""
+    def pop(self, prefix: str) -> dict[str, Tensor]:
+        """Remove and return the means whose names begin with ``prefix``."""
         names = [name for name in self._sums if name.startswith(prefix)]
         return {name: self._sums.pop(name) / self._counts.pop(name) for name in names}
 
 
 class NetworkTraining(LightningModule):
-    """Teaches a family or a segmenter: each phase of a step has its own optimiser and its turn.
+    """Training of a network; each of its phases has an optimiser of its own.
 
-    Every random number of a step follows from the seed, the epoch and the step's number alone, so
-    that a run that was stopped after an epoch goes on exactly as it would have.
+    The random numbers of a step depend on the seed, the epoch and the step's number alone, so that
+    a resumed training gives the same result as an uninterrupted one.
 
     Args:
-        family: what learns.
+        network: the network.
         training: the recipe's section.
     """
 
-    def __init__(self, family: Network, training: Training) -> None:
+    def __init__(self, network: Network, training: Training) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.family = family
+        self.family = network  # checkpoints hold its weights by this name
         self.training_options = training
-        self.means = Means()
+        self.means = LossMeans()
         self.augmenter: Any = Augmenter(training.augmentation, training.noise_squares)
-        if isinstance(family, Segmenter):
+        if isinstance(network, Segmenter):
             self.augmenter = Perturber(training.perturbation)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
@@ -77,17 +77,17 @@ class NetworkTraining(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Set the learning rate of this epoch, which depends on its number alone."""
         options = self.training_options
-        left = 1 - self.current_epoch / options.max_epochs
-        for optimizer in self._turns():
+        remaining = 1 - self.current_epoch / options.max_epochs
+        for optimizer in self._optimizers():
             for group in optimizer.param_groups:
-                group["lr"] = options.learning_rate * left**options.decay_exponent
+                group["lr"] = options.learning_rate * remaining**options.decay_exponent
 
     def training_step(self, sample: Sample, index: int) -> None:
-        """Disturb a batch, then give each phase its turn."""
-        images, marks = sample
+        """Augment a batch and take one step of each phase."""
+        images, masks = sample
         seed = self._seed(self.current_epoch, index)
-        batch = self.augmenter.apply(images, marks, self.augmenter.draw(images, seed))
-        for phase, optimizer in zip(self.family.phases(), self._turns(), strict=True):
+        batch = self.augmenter.apply(images, masks, self.augmenter.draw(images, seed))
+        for phase, optimizer in zip(self.family.phases(), self._optimizers(), strict=True):
             optimizer.zero_grad()
             losses = phase.losses(batch)
             self.manual_backward(losses[TOTAL])
@@ -100,10 +100,10 @@ class NetworkTraining(LightningModule):
         self._log(TRAIN)
 
     def validation_step(self, sample: Sample, index: int) -> None:
-        """Log the losses of undisturbed images; a batch draws the same codes in every epoch."""
-        images, marks = sample
-        self._seed(NEVER, index)
-        losses = self.family.losses(self.augmenter.undisturbed(images, marks))
+        """Add the losses without augmentation, with the same random latents in each epoch."""
+        images, masks = sample
+        self._seed(VALIDATION_EPOCH, index)
+        losses = self.family.losses(self.augmenter.unchanged(images, masks))
         self.means.add(losses, f"{VALIDATION}/", len(images))
 
     def on_validation_epoch_end(self) -> None:
@@ -111,28 +111,28 @@ class NetworkTraining(LightningModule):
         self._log(VALIDATION)
 
     def _groups(self, parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
-        """Set the kernels of convolutions, which decay, apart from the rest."""
-        learnt = list(parameters)
+        """Return parameter groups, with weight decay for convolution kernels only."""
+        parameters = list(parameters)
         decay = self.training_options.weight_decay
         if not decay:
-            return [{"params": learnt}]
-        kernels = [p for p in learnt if p.ndim >= CONVOLUTION]
-        others = [p for p in learnt if p.ndim < CONVOLUTION]
+            return [{"params": parameters}]
+        kernels = [p for p in parameters if p.ndim >= KERNEL_AXES]
+        others = [p for p in parameters if p.ndim < KERNEL_AXES]
         return [{"params": kernels, "weight_decay": decay}, {"params": others}]
 
-    def _turns(self) -> list[LightningOptimizer]:
+    def _optimizers(self) -> list[LightningOptimizer]:
         optimizers: Any = self.optimizers()
         return optimizers if isinstance(optimizers, list) else [optimizers]
 
     def _seed(self, epoch: int, index: int) -> int:
-        """Set every generator for one step; return its seed."""
-        # The number of the process comes last: 0 there changes nothing.
-        words = np.random.SeedSequence((self.training_options.seed, epoch, index, self.global_rank))
-        seed = int(words.generate_state(1)[0])
+        """Seed all generators for one step; return the seed."""
+        # The rank comes last: a trailing 0 does not change the seed.
+        entropy = (self.training_options.seed, epoch, index, self.global_rank)
+        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         torch.manual_seed(seed)
         return seed
 
-    def _log(self, side: str) -> None:
-        """Log the means of one side, over all processes, and start anew."""
-        for name, value in self.means.take(f"{side}/").items():
+    def _log(self, stage: str) -> None:
+        """Log the means of a stage over all processes, and reset them."""
+        for name, value in self.means.pop(f"{stage}/").items():
             self.log(name, value, prog_bar=name == f"{VALIDATION}/{TOTAL}", sync_dist=True)

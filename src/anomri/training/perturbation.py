@@ -1,4 +1,4 @@
-"""Random intensity and mirroring of labelled volumes; Myronenko 2018, section 3.7."""
+"""Augmentation of labelled volumes: intensity and mirroring; Myronenko 2018, section 3.7."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from anomri.recipe import Perturbation
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What happens to each image of a batch.
+class PerturbationDraw:
+    """Random parameters of the augmentation of a batch.
 
     Attributes:
-        shift: (N, C), in standard deviations of the brain.
+        shift: (N, C) in standard deviations of the brain.
         scale: (N, C) factors.
-        mirrored: (N, axes), whether along each axis.
+        mirrored: (N, axes) whether images are mirrored along each axis.
     """
 
     shift: Tensor
@@ -28,7 +28,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Perturber:
-    """Draws and applies what a recipe asks for.
+    """Augmentation of labelled images.
 
     Attributes:
         limits: the recipe's ``perturbation``; None for none.
@@ -36,8 +36,8 @@ class Perturber:
 
     limits: Perturbation | None
 
-    def draw(self, images: Tensor, seed: int) -> Change:
-        """Decide everything for images (N, C, *space), on the CPU."""
+    def draw(self, images: Tensor, seed: int) -> PerturbationDraw:
+        """Draw the parameters for images (N, C, *space), on the CPU."""
         limits = self.limits or Perturbation(shift=0, scale=0, mirror=0)
         generator = torch.Generator().manual_seed(seed)
         count, channels, *space = images.shape
@@ -47,34 +47,34 @@ class Perturber:
 
         shift, scale = uniform(limits.shift), 1 + uniform(limits.scale)
         mirrored = torch.rand(count, len(space), generator=generator) < limits.mirror
-        return Change(shift, scale, mirrored)
+        return PerturbationDraw(shift, scale, mirrored)
 
-    def apply(self, images: Tensor, masks: Tensor, change: Change) -> Batch:
-        """Return the batch: mirrored masks as targets; intensities change in the brain alone.
+    def apply(self, images: Tensor, masks: Tensor, draw: PerturbationDraw) -> Batch:
+        """Return a batch with mirrored masks as targets; intensities change within the brain.
 
         Args:
             images: (N, C, *space), 0 outside the brain.
             masks: (N, R, *space).
-            change: what to do.
+            draw: random parameters.
         """
         brain, space = images != 0, tuple(range(2, images.ndim))
         count = brain.sum(space, keepdim=True).clamp_min(1)
         mean = images.sum(space, keepdim=True) / count
         spread = ((images - mean).square() * brain).sum(space, keepdim=True).div(count).sqrt()
-        shape = (*change.shift.shape, *(1 for _ in space))
-        shift, scale = (t.to(images.device).reshape(shape) for t in (change.shift, change.scale))
+        shape = (*draw.shift.shape, *(1 for _ in space))
+        shift, scale = (t.to(images.device).reshape(shape) for t in (draw.shift, draw.scale))
         changed = torch.where(brain, images * scale + shift * spread, images)
-        return self.undisturbed(mirror(changed, change.mirrored), mirror(masks, change.mirrored))
+        return self.unchanged(mirror(changed, draw.mirrored), mirror(masks, draw.mirrored))
 
-    def undisturbed(self, images: Tensor, masks: Tensor) -> Batch:
-        """Return the batch as it was read."""
+    def unchanged(self, images: Tensor, masks: Tensor) -> Batch:
+        """Return a batch without augmentation."""
         return Batch(image=images, target=masks, weight=torch.ones_like(images[:, :1]))
 
 
 def mirror(images: Tensor, mirrored: Tensor) -> Tensor:
-    """Flip each of (N, C, *space) along the axes that (N, axes) marks."""
+    """Flip each image of (N, C, *space) along the axes for which ``mirrored`` (N, axes) is true."""
     flipped = [
-        image.flip([axis + 1 for axis, along in enumerate(axes.tolist()) if along])
+        image.flip([axis + 1 for axis, is_mirrored in enumerate(axes.tolist()) if is_mirrored])
         for image, axes in zip(images, mirrored, strict=True)
     ]
     return torch.stack(flipped)

@@ -1,8 +1,8 @@
 """Checkpoints without pickles: tensors as safetensors, everything else as JSON in its header.
 
-A checkpoint is a nest of dictionaries, lists and tuples. Each tensor in it moves to a place of its
-own and leaves a reference behind; what JSON has no word for (tuples, keys that are no strings) is
-tagged. One file, written beside its place and then renamed, so that a kill leaves the former one.
+A checkpoint consists of nested dictionaries, lists and tuples. Tensors are replaced by references;
+tuples and dictionaries, whose keys may not be strings, are tagged. The file is replaced atomically,
+so that the former one survives a killed process.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class SafetensorsIO(CheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        """Write ``checkpoint``; the file appears whole or not at all."""
+        """Write ``checkpoint`` atomically."""
         del storage_options
         tensors: dict[str, Tensor] = {}
         tree = pack(checkpoint, tensors)
         text = json.dumps(tree)
-        about = {TREE: text, DIGEST: _digest(text, tensors)}
-        write_bytes(Path(path), save(tensors, metadata=about))
+        metadata = {TREE: text, DIGEST: _digest(text, tensors)}
+        write_bytes(Path(path), save(tensors, metadata=metadata))
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
@@ -51,12 +51,12 @@ class SafetensorsIO(CheckpointIO):
         del map_location, weights_only
         guard = undamaged(Path(path), what="the state of an unfinished training", next_step=ANEW)
         with guard, safe_open(path, framework="pt") as file:
-            about, names = file.metadata() or {}, list(file.keys())
+            metadata, names = file.metadata() or {}, list(file.keys())
             tensors = {name: file.get_tensor(name) for name in names}
             # Older states have no digest.
-            if about.get(DIGEST, digest := _digest(about[TREE], tensors)) != digest:
+            if metadata.get(DIGEST, digest := _digest(metadata[TREE], tensors)) != digest:
                 raise ValueError("changed since it was written")
-            return dict(unpack(json.loads(about[TREE]), tensors))
+            return dict(unpack(json.loads(metadata[TREE]), tensors))
 
     def remove_checkpoint(self, path: Any) -> None:
         """Delete a checkpoint."""
@@ -64,10 +64,7 @@ class SafetensorsIO(CheckpointIO):
 
 
 def _digest(tree: str, tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of a tree and its tensors.
-
-    What Lightning does with a state that was changed, be it by one bit, nobody can foresee.
-    """
+    """Return the SHA-256 of a tree and its tensors, which detects any change of the file."""
     digest = hashlib.sha256(tree.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -76,35 +73,35 @@ def _digest(tree: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """Return ``value`` in JSON's words; its tensors go into ``tensors``.
+    """Convert ``value`` to JSON types; its tensors are added to ``tensors``.
 
     Raises:
-        TypeError: something in it is neither data nor a tensor.
+        TypeError: it contains something that is neither plain data nor a tensor.
     """
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        tensors[name] = value.detach().cpu().clone().contiguous()  # no two share their memory
+        tensors[name] = value.detach().cpu().clone().contiguous()  # safetensors: no shared memory
         return {TENSOR: name}
     if isinstance(value, Mapping):
-        return {ITEMS: [[pack(key, tensors), pack(one, tensors)] for key, one in value.items()]}
+        return {ITEMS: [[pack(key, tensors), pack(item, tensors)] for key, item in value.items()]}
     if isinstance(value, tuple):
-        return {TUPLE: [pack(one, tensors) for one in value]}
+        return {TUPLE: [pack(item, tensors) for item in value]}
     if isinstance(value, list):
-        return [pack(one, tensors) for one in value]
+        return [pack(item, tensors) for item in value]
     if value is None or isinstance(value, str | bool | int | float):
         return value
     raise TypeError(f"a checkpoint cannot hold {type(value).__name__}: {value!r:.80}")
 
 
 def unpack(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """Undo :func:`pack`."""
+    """Restore what :func:`pack` converted."""
     if isinstance(tree, list):
-        return [unpack(one, tensors) for one in tree]
+        return [unpack(item, tensors) for item in tree]
     if not isinstance(tree, dict):
         return tree
     ((tag, content),) = tree.items()
     if tag == TENSOR:
         return tensors[content]
     if tag == TUPLE:
-        return tuple(unpack(one, tensors) for one in content)
-    return {unpack(key, tensors): unpack(one, tensors) for key, one in content}
+        return tuple(unpack(item, tensors) for item in content)
+    return {unpack(key, tensors): unpack(item, tensors) for key, item in content}

@@ -1,4 +1,4 @@
-"""What a training leaves behind while it runs: metrics, the best weights, the state to resume from.
+"""Files of a run folder: metrics, best weights, and the state to resume from.
 
 ::
 
@@ -7,8 +7,8 @@
       environment.json      versions, device, seed, subjects
       metrics.tsv           one row per epoch
       logs/                 TensorBoard
-      resume/               until the training has ended: state and best weights so far
-      weights.safetensors   once it has ended: the weights of the epoch with the best validation
+      resume/               during training: state and best weights so far
+      weights.safetensors   after training: the weights of the epoch with the best validation loss
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ log = logging.getLogger(__name__)
 
 
 class RunRecord(Checkpoint):
-    """Writes the run folder after each validated epoch, and stops when nothing improves.
+    """Callback that writes the run folder after each validated epoch, with early stopping.
 
-    Being Lightning's ``Checkpoint``, it is called after every other callback, so that the state it
-    saves is complete.
+    As a ``Checkpoint`` of Lightning it is called after all other callbacks, so that the state that
+    it saves is complete.
 
     Args:
         run: the run folder.
-        patience: epochs without a better validation loss after which training stops.
+        patience: epochs without a lower validation loss after which training stops.
     """
 
     def __init__(self, run: Path, *, patience: int) -> None:
@@ -49,39 +49,39 @@ class RunRecord(Checkpoint):
         self.validated = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run must know."""
+        """Return the state that a resumed run needs."""
         return {"rows": self.rows, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up where the former run stopped."""
+        """Restore the state of the interrupted run."""
         self.rows = state_dict["rows"]
         self.best_epoch = state_dict["best_epoch"]
         self.best_loss = state_dict["best_loss"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Learn no more where the former run had come to its end and was killed just then."""
+        """Stop at once if the resumed run had already run out of patience."""
         del pl_module
         if self.rows and self._is_out_of_patience(int(self.rows[-1]["epoch"])):
             trainer.should_stop = True
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember that this epoch has been validated."""
+        """Record that this epoch has been validated."""
         del trainer, pl_module
         self.validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write everything about the epoch that has ended.
+        """Write the metrics, the state and, if they improved, the best weights.
 
         Raises:
-            AnomriError: the validation loss is not a number any more.
+            AnomriError: the validation loss is NaN or infinite.
         """
         if not self.validated:  # cut short by `max_steps`
             return
         self.validated = False
-        # Every process knows the same metrics and decides alike; the first one writes.
+        # All processes have the same metrics and come to the same decision; rank 0 writes.
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        better = self._note(trainer.current_epoch, metrics)
-        if better and trainer.is_global_zero and isinstance(pl_module, NetworkTraining):
+        improved = self._record(trainer.current_epoch, metrics)
+        if improved and trainer.is_global_zero and isinstance(pl_module, NetworkTraining):
             save_weights(pl_module.family, self.run / RESUME_BEST)
         trainer.save_checkpoint(self.run / RESUME_STATE, weights_only=False)
         if trainer.is_global_zero:
@@ -93,8 +93,8 @@ class RunRecord(Checkpoint):
     def _is_out_of_patience(self, epoch: int) -> bool:
         return epoch - self.best_epoch >= self.patience
 
-    def _note(self, epoch: int, metrics: dict[str, float]) -> bool:
-        """Add a row for the epoch; tell whether it is the best so far."""
+    def _record(self, epoch: int, metrics: dict[str, float]) -> bool:
+        """Add a row for the epoch; return whether it is the best so far."""
         loss = metrics[f"{VALIDATION}/{TOTAL}"]
         if not math.isfinite(loss):
             raise AnomriError(
@@ -110,13 +110,13 @@ class RunRecord(Checkpoint):
 
 
 def finish(run: Path) -> None:
-    """Put the best weights in their place, which ends the run, and drop what resuming needed."""
+    """Move the best weights to their final path, which ends the run, and remove the state."""
     (run / RESUME_BEST).replace(run / WEIGHTS)
-    forget(run)
+    remove_state(run)
 
 
-def forget(run: Path) -> None:
-    """Delete the state of an unfinished training."""
+def remove_state(run: Path) -> None:
+    """Remove the state of an unfinished training."""
     for name in (RESUME_STATE, RESUME_BEST):
         (run / name).unlink(missing_ok=True)
     folder = (run / RESUME_STATE).parent

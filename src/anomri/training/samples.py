@@ -1,7 +1,4 @@
-"""Healthy parts of prepared scans: which ones count, and whose are kept for validation.
-
-A part is what a network sees at once, an axial slice or a whole volume.
-"""
+"""Selection of training images, axial slices or volumes, and their split for validation."""
 
 from __future__ import annotations
 
@@ -24,17 +21,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Marks = NDArray[np.bool_]  # (I, J) or (I, J, K)
+BoolArray = NDArray[np.bool_]  # (I, J) or (I, J, K)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One axial slice, or one volume, that may be learnt from.
+class TrainingImage:
+    """An axial slice or a volume used for training.
 
     Attributes:
-        label: of its scan.
-        index: of the slice along K; None for the whole volume.
-        excluded: voxels on and around lesions, packed eight to a byte; None where there are none.
+        label: label of its scan.
+        index: index of the slice along K; None for the whole volume.
+        excluded: bit-packed mask of the voxels on and around lesions; None without any.
     """
 
     label: str
@@ -42,98 +39,98 @@ class Part:
     excluded: NDArray[np.uint8] | None = None
 
 
-Choose = Callable[[Scan, Training], list[Part]]
+Selector = Callable[[Scan, Training], list[TrainingImage]]
 
 
-def pack(marks: Marks | None) -> NDArray[np.uint8] | None:
-    """Pack marks, eight to a byte; None where there are none."""
-    return np.packbits(marks) if marks is not None and marks.any() else None
+def pack(mask: BoolArray | None) -> NDArray[np.uint8] | None:
+    """Pack a mask, eight voxels to a byte; None for an empty mask."""
+    return np.packbits(mask) if mask is not None and mask.any() else None
 
 
-def unpack(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> Marks:
-    """Undo :func:`pack`."""
+def unpack(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> BoolArray:
+    """Unpack a mask of :func:`pack`."""
     return np.unpackbits(packed, count=prod(shape)).reshape(shape).astype(bool)
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Parts by purpose; a subject's parts, over all its sessions, are never divided.
+    """Images for training and validation, split by subject.
 
     Attributes:
-        train: parts to learn from.
-        validation: parts to choose the best epoch by.
-        subjects: names of the subjects behind each of the two.
+        train: images to train on.
+        validation: images that determine the best epoch.
+        subjects: names of the subjects of both.
     """
 
-    train: tuple[Part, ...]
-    validation: tuple[Part, ...]
+    train: tuple[TrainingImage, ...]
+    validation: tuple[TrainingImage, ...]
     subjects: dict[str, list[str]] = field(default_factory=dict)
 
 
-def split_parts(
+def split_images(
     prepared: PreparedFolder,
     training: Training,
     *,
-    choose: Choose | None = None,
+    select: Selector | None = None,
     subjects: Sequence[str] | None = None,
 ) -> Split:
-    """Choose the parts to learn from and divide them by subject, at random from the recipe's seed.
+    """Select the training images and split them by subject, at random with the recipe's seed.
 
     Args:
-        prepared: where the scans are.
-        training: what counts as healthy, the share for validation and the seed.
-        choose: lists the usable parts of a scan; :func:`healthy_slices` where None.
-        subjects: names or labels to use; all where None.
+        prepared: the prepared scans.
+        training: criteria of healthy images, validation fraction and seed.
+        select: lists the usable images of a scan; :func:`healthy_slices` by default.
+        subjects: names or labels to use; None for all.
 
     Raises:
-        UsageError: fewer than two subjects have a usable part.
+        UsageError: fewer than two subjects have usable images.
     """
-    parts: dict[str, list[Part]] = {}
-    for label, subject in _chosen(prepared, subjects):
-        found = (choose or healthy_slices)(prepared.load(label), training)
-        if found:
-            parts.setdefault(subject, []).extend(found)
-    if len(parts) < 2:
+    images: dict[str, list[TrainingImage]] = {}
+    for label, subject in _selected_scans(prepared, subjects):
+        usable = (select or healthy_slices)(prepared.load(label), training)
+        if usable:
+            images.setdefault(subject, []).extend(usable)
+    if len(images) < 2:
         raise UsageError(
             "training: expected usable images from at least two subjects, one of them for "
-            f"validation; found them in {len(parts)}. "
+            f"validation; found them in {len(images)}. "
             "Next: prepare more scans, or relax `slab_mm`, `min_brain_fraction` or `lesions` in "
             "the recipe's `training`."
         )
-    validation, train = _divide(sorted(parts), training)
-    log.info("%d subjects to train on, %d to validate on", len(train), len(validation))
+    validation, train = _split_subjects(sorted(images), training)
+    log.info("%d subjects for training, %d for validation", len(train), len(validation))
     return Split(
-        train=tuple(one for subject in train for one in parts[subject]),
-        validation=tuple(one for subject in validation for one in parts[subject]),
+        train=tuple(image for subject in train for image in images[subject]),
+        validation=tuple(image for subject in validation for image in images[subject]),
         subjects={"train": train, "validation": validation},
     )
 
 
-def healthy_slices(scan: Scan, training: Training) -> list[Part]:
-    """List the slices of one scan that may be learnt from.
+def healthy_slices(scan: Scan, training: Training) -> list[TrainingImage]:
+    """List the slices of a scan that can be used as healthy.
 
-    They lie in the middle slab of the brain, hold enough brain, and hold no lesion voxel or have
-    it masked. A scan without truth is taken whole, unless the data set says that it is not
-    healthy.
+    They lie in the middle slab of the brain, contain enough brain, and contain no lesion voxel or
+    have it excluded. All slices of a scan without truth are used, unless the data set says that it
+    is not healthy.
     """
     if not _may_be_healthy(scan):
         return []
     excluded = _excluded(scan, training)
     brain = scan.brain if excluded is None else scan.brain & ~excluded
-    usable = _enough(brain.mean(axis=(0, 1)), training) & _slab(scan, training.slab_mm)
+    usable = _has_enough_brain(brain.mean(axis=(0, 1)), training) & _slab(scan, training.slab_mm)
     if training.lesions == "drop" and scan.truth is not None:
         usable &= ~np.asarray(scan.truth).any(axis=(0, 1))
     return [
-        Part(scan.label, int(k), None if excluded is None else pack(excluded[:, :, k]))
+        TrainingImage(scan.label, int(k), None if excluded is None else pack(excluded[:, :, k]))
         for k in np.flatnonzero(usable)
     ]
 
 
-def healthy_volume(scan: Scan, training: Training) -> list[Part]:
-    """Return one scan as a single part, or nothing where it may not be learnt from.
+def healthy_volume(scan: Scan, training: Training) -> list[TrainingImage]:
+    """Return the volume of a scan in a list, empty if it cannot be used as healthy.
 
-    It must hold enough brain, and no lesion voxel or have it masked. ``slab_mm`` is for slices:
-    what of a volume is seen is the preparation's shape.
+    It must contain enough brain, and no lesion voxel or have it excluded. ``slab_mm`` applies to
+    slices only; a volume is cropped by the preparation's shape.
     """
     if not _may_be_healthy(scan):
         return []
@@ -141,38 +138,42 @@ def healthy_volume(scan: Scan, training: Training) -> list[Part]:
         return []
     excluded = _excluded(scan, training)
     brain = scan.brain if excluded is None else scan.brain & ~excluded
-    return [Part(scan.label, None, pack(excluded))] if _enough(brain.mean(), training) else []
+    if not _has_enough_brain(brain.mean(), training):
+        return []
+    return [TrainingImage(scan.label, None, pack(excluded))]
 
 
-HEALTHY: dict[int, Choose] = {2: healthy_slices, 3: healthy_volume}
+HEALTHY: dict[int, Selector] = {2: healthy_slices, 3: healthy_volume}
 
 
-def labelled_volume(scan: Scan, training: Training) -> list[Part]:
-    """Return one scan as a single part where experts have drawn its lesions, or found none."""
+def labelled_volume(scan: Scan, training: Training) -> list[TrainingImage]:
+    """Return the volume of a scan in a list, empty if its lesions have not been labelled."""
     del training
-    return [] if scan.truth is None else [Part(scan.label, None)]
+    return [] if scan.truth is None else [TrainingImage(scan.label, None)]
 
 
 def _may_be_healthy(scan: Scan) -> bool:
-    """Say no to a patient without truth; say aloud where health is taken on trust."""
+    """Refuse a patient without truth; log if a scan is assumed to be healthy."""
     if scan.lesions_unknown:
-        log.warning("%s: left out: not healthy, and no truth says where", scan.label)
+        log.warning("%s: skipped: not healthy, and its lesions are not labelled", scan.label)
         return False
     if scan.truth is None and scan.healthy is None:
-        log.info("%s: no truth, taken to be healthy", scan.label)
+        log.info("%s: no truth; assumed to be healthy", scan.label)
     return True
 
 
-def _enough(fraction: Any, training: Training) -> Any:
-    """Compare the share that is brain, of one part or of several, with what the recipe asks."""
+def _has_enough_brain(fraction: Any, training: Training) -> Any:
+    """Compare brain fractions, of one image or an array of several, with the recipe's minimum."""
     return fraction >= max(training.min_brain_fraction, 1e-9)
 
 
-def _chosen(prepared: PreparedFolder, subjects: Sequence[str] | None) -> Iterator[tuple[str, str]]:
-    """Yield label and subject of the scans asked for.
+def _selected_scans(
+    prepared: PreparedFolder, subjects: Sequence[str] | None
+) -> Iterator[tuple[str, str]]:
+    """Yield label and subject of the selected scans.
 
     Raises:
-        UsageError: somebody asked for is not there.
+        UsageError: a selected subject is missing.
     """
     missing = set(subjects or ())
     for label, subject, _ in prepared.index():
@@ -187,17 +188,17 @@ def _chosen(prepared: PreparedFolder, subjects: Sequence[str] | None) -> Iterato
         )
 
 
-def _divide(subjects: list[str], training: Training) -> tuple[list[str], list[str]]:
-    """Return the subjects for validation and those for training, at least one of each."""
+def _split_subjects(subjects: list[str], training: Training) -> tuple[list[str], list[str]]:
+    """Return the subjects for validation and for training, at least one of each."""
     shuffled = [
         subjects[n] for n in np.random.default_rng(training.seed).permutation(len(subjects))
     ]
-    kept = min(max(round(training.validation_fraction * len(subjects)), 1), len(subjects) - 1)
-    return sorted(shuffled[:kept]), sorted(shuffled[kept:])
+    count = min(max(round(training.validation_fraction * len(subjects)), 1), len(subjects) - 1)
+    return sorted(shuffled[:count]), sorted(shuffled[count:])
 
 
 def _slab(scan: Scan, slab_mm: float | None) -> NDArray[np.bool_]:
-    """Mark the slices whose centre lies in the middle of the brain's extent along K."""
+    """Return (K,) whether each slice lies in the middle slab of the brain's extent along K."""
     occupied = np.flatnonzero(scan.brain.any(axis=(0, 1)))
     if slab_mm is None or not occupied.size:
         return np.ones(scan.brain.shape[2], bool)
@@ -207,15 +208,15 @@ def _slab(scan: Scan, slab_mm: float | None) -> NDArray[np.bool_]:
 
 
 def _excluded(scan: Scan, training: Training) -> Mask | None:
-    """Mark lesions and their margin, where the recipe masks them."""
+    """Return the mask of lesions and their margin; None if the recipe does not mask lesions."""
     if training.lesions != "mask" or scan.truth is None or not scan.truth.any():
         return None
     margin = training.lesion_margin_mm
     lesion = np.asarray(scan.truth) > 0
-    # The distance is only needed around the lesion: a box with the margin added is far smaller.
+    # Distances are computed in the lesion's bounding box plus the margin, which is far smaller.
     box = tuple(
-        slice(max(int(where.min() - reach), 0), int(where.max() + reach) + 1)
-        for where, spacing in zip(np.nonzero(lesion), scan.grid.spacing, strict=True)
+        slice(max(int(indices.min() - reach), 0), int(indices.max() + reach) + 1)
+        for indices, spacing in zip(np.nonzero(lesion), scan.grid.spacing, strict=True)
         for reach in [np.ceil(margin / spacing)]
     )
     distance_mm = distance_transform_edt(~lesion[box], sampling=scan.grid.spacing)

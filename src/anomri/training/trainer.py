@@ -1,4 +1,4 @@
-"""Lightning's trainer, set up for a run folder, and its manners towards the user."""
+"""Lightning's trainer, configured for a run folder and without its own messages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from anomri.devices import choose_device
 from anomri.errors import UsageError
 from anomri.files import LOGS, exit_with_parent
 from anomri.recipe import Training
-from anomri.training.launching import QuietLauncher, losses_named
+from anomri.training.launching import QuietLauncher, readable_process_errors
 from anomri.training.loading import Sample
 from anomri.training.module import NetworkTraining
 from anomri.training.resume import SafetensorsIO
@@ -39,34 +39,34 @@ PRECISIONS: Mapping[str, Literal["32-true", "bf16-mixed"]] = {
 
 
 class RunProgress(RichProgressBar):
-    """A bar for the epoch, and beside it the most that all epochs together will still take."""
+    """Progress bar of the epoch, with the remaining time of all epochs at most."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._began = time.monotonic()
-        self._began_at = 0
+        self._start = time.monotonic()
+        self._first_epoch = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Record the start time."""
         super().on_train_start(trainer, pl_module)
-        self._began, self._began_at = time.monotonic(), trainer.current_epoch
+        self._start, self._first_epoch = time.monotonic(), trainer.current_epoch
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """Return what stands beside the bar."""
-        shown = super().get_metrics(trainer, pl_module)
-        shown.pop("v_num", None)
-        done = trainer.current_epoch - self._began_at
+        """Return the metrics beside the bar."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        done = trainer.current_epoch - self._first_epoch
         if done > 0 and trainer.max_epochs:
-            each = (time.monotonic() - self._began) / done
-            left = timedelta(seconds=round(each * (trainer.max_epochs - trainer.current_epoch)))
-            shown["left"] = str(left)
-        return shown
+            seconds = (time.monotonic() - self._start) / done
+            left = timedelta(seconds=round(seconds * (trainer.max_epochs - trainer.current_epoch)))
+            metrics["left"] = str(left)
+        return metrics
 
 
-def limits_of(max_steps: int | None, *, batches: int, phases: int) -> dict[str, Any]:
-    """Return the trainer's limits; a shorter epoch still ends with its validation."""
+def step_limits(max_steps: int | None, *, batches: int, phases: int) -> dict[str, Any]:
+    """Return the trainer's limits for ``max_steps``; a shortened epoch ends with validation."""
     if max_steps is None:
         return {}
     return {"max_steps": max_steps * phases, "limit_train_batches": min(max_steps, batches)}
@@ -74,14 +74,14 @@ def limits_of(max_steps: int | None, *, batches: int, phases: int) -> dict[str, 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a training runs on; nothing of it belongs to the recipe.
+    """Hardware settings of a training, which are not part of the recipe.
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        processes: that train together, each with a device of its own and its share of each epoch.
-        phases: turns in a training step. With several, some parameters have no gradient in each.
-        precision: ``float32``, ``bfloat16`` for the layers that bear it, or ``auto``: bfloat16
-            where a CUDA device computes in it.
+        processes: number of distributed processes, each with its own device and share of an epoch.
+        phases: phases of a training step; with several, each leaves parameters without gradient.
+        precision: ``float32``, ``bfloat16`` (mixed precision), or ``auto``: bfloat16 on CUDA
+            devices that support it.
     """
 
     device: str = "auto"
@@ -96,25 +96,25 @@ class Machine:
 
     @property
     def devices(self) -> list[int] | int:
-        """Which devices, or how many of them."""
+        """Indices of the devices, or their number."""
         _, _, index = self.device.partition(":")
         return [int(index)] if index else self.processes
 
     def strategy(self) -> Strategy | str:
-        """Return how processes keep their weights equal; started anew, they share no state.
+        """Return the strategy of distributed training, with spawned processes.
 
-        Gradients are averaged. The running means of batch norm are those of the first process
-        (on CUDA all processes' statistics are taken together).
+        Gradients are averaged. The running means of batch norm are those of rank 0; on CUDA the
+        batch statistics of all processes are combined.
         """
         if self.processes == 1:
             return "auto"
         return QuietDDP(start_method="spawn", find_unused_parameters=self.phases > 1)
 
     def computes_in(self) -> Literal["32-true", "bf16-mixed"]:
-        """Return Lightning's word for the precision.
+        """Return Lightning's name of the precision.
 
         Raises:
-            UsageError: there is no such precision.
+            UsageError: unknown precision.
         """
         if self.precision in PRECISIONS:
             return PRECISIONS[self.precision]
@@ -122,17 +122,17 @@ class Machine:
             raise UsageError(
                 f"precision '{self.precision}': expected one of auto, {', '.join(PRECISIONS)}."
             )
-        short = on_cuda(self.kind) and torch.cuda.is_bf16_supported(including_emulation=False)
-        return PRECISIONS["bfloat16" if short else "float32"]
+        bfloat16 = on_cuda(self.kind) and torch.cuda.is_bf16_supported(including_emulation=False)
+        return PRECISIONS["bfloat16" if bfloat16 else "float32"]
 
 
 def make_trainer(
     training: Training, run: Path, machine: Machine, *, progress: bool, **limits: Any
 ) -> Trainer:
-    """Return the trainer.
+    """Return the configured trainer.
 
     Raises:
-        UsageError: the device is not there.
+        UsageError: the device is missing.
     """
     kind = machine.kind
     choose_device(machine.device)
@@ -141,7 +141,7 @@ def make_trainer(
             accelerator=kind,
             devices=machine.devices,
             strategy=machine.strategy(),
-            use_distributed_sampler=False,  # the loader's own order is resumed exactly
+            use_distributed_sampler=False,  # `EpochShuffle` can be resumed exactly
             sync_batchnorm=machine.processes > 1 and on_cuda(kind),
             precision=machine.computes_in(),
             max_epochs=training.max_epochs,
@@ -153,7 +153,7 @@ def make_trainer(
             ],
             plugins=[SafetensorsIO()],
             num_sanity_val_steps=0,
-            log_every_n_steps=0,  # each epoch is logged, no step is
+            log_every_n_steps=0,  # epochs are logged, steps are not
             enable_progress_bar=progress,
             enable_model_summary=False,
             **limits,
@@ -177,16 +177,16 @@ def on_cuda(kind: str) -> bool:
 def fit(
     trainer: Trainer, module: NetworkTraining, loaders: Sequence[DataLoader[Sample]], state: Path
 ) -> None:
-    """Train to the end, from ``state`` if it is there.
+    """Train to the end, resuming from ``state`` if it exists.
 
     Raises:
-        KeyboardInterrupt: Lightning turns Ctrl-C into an exit and ignores the next one; both are
-            undone here.
+        KeyboardInterrupt: Ctrl-C was pressed. Lightning converts it into an exit and ignores the
+            next one; both are reverted here.
     """
     interrupt = signal.getsignal(signal.SIGINT)
     train, validation = loaders
     try:
-        with losses_named():
+        with readable_process_errors():
             trainer.fit(module, train, validation, ckpt_path=state if state.is_file() else None)
     except SystemExit as stop:
         if not trainer.interrupted:
@@ -196,20 +196,20 @@ def fit(
 
 
 class QuietDDP(DDPStrategy):
-    """Processes that train together and say nothing about it; each begins with Lightning's ways."""
+    """Distributed data parallel training without Lightning's messages."""
 
     def _configure_launcher(self) -> None:
         self._launcher = QuietLauncher(self, start_method="spawn")
 
     def setup_environment(self) -> None:
-        """Be quiet, then meet the others."""
-        hush()
+        """Silence Lightning, then set up the process group."""
+        silence_lightning()
         exit_with_parent(os.getppid())
         super().setup_environment()
 
 
-def hush() -> None:
-    """Keep Lightning's remarks about itself from the user, for as long as this process lives."""
+def silence_lightning() -> None:
+    """Suppress Lightning's messages and warnings in this process."""
     for logger in _loggers():
         logger.setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
@@ -217,11 +217,11 @@ def hush() -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Lightning's remarks about itself from the user."""
+    """Suppress Lightning's messages and warnings within the context."""
     levels = [(logger, logger.level) for logger in _loggers()]
     try:
         with warnings.catch_warnings():
-            hush()
+            silence_lightning()
             yield
     finally:
         for logger, level in levels:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from anomri.experiments.comparison import Definition, write_page
-from anomri.experiments.comparison.findings import aims_of, sentences_of
+from anomri.experiments.comparison.findings import aims_of, findings_of
 from anomri.experiments.comparison.formatting import change
 from anomri.experiments.comparison.page import BEGIN, section
 from anomri.experiments.comparison.score_table import Scores, replace_lines
-from anomri.experiments.comparison.statistics import found_of, paired, reached
+from anomri.experiments.comparison.statistics import lesions_by_volume, paired, reached
 from anomri.experiments.reproduction import made_section
 from anomri.files import read_tsv
 from anomri.pipeline import report
@@ -104,7 +104,7 @@ def test_few_scans_that_agree_are_no_finding() -> None:
 
 def test_lesions_of_a_class_add_up_over_scans(folder: Path) -> None:
     scores = Scores.of(folder)
-    assert found_of(scores, "base", ["D"], [1, 10]) == [(0, 0), (10, 5), (0, 0)]
+    assert lesions_by_volume(scores, "base", ["D"], [1, 10]) == [(0, 0), (10, 5), (0, 0)]
 
 
 def test_pools_hold_the_scans_of_their_sets(folder: Path) -> None:
@@ -116,7 +116,7 @@ def test_pools_hold_the_scans_of_their_sets(folder: Path) -> None:
 
 def test_the_sentences_say_who_is_above_and_what_the_decision_does(folder: Path) -> None:
     definition = Definition.load(folder)
-    said = list(sentences_of(definition, Scores.of(folder)))
+    said = list(findings_of(definition, Scores.of(folder)))
     own, common, moved, ranked, labels, small = said
     assert "1 of 2 networks taught without labels has a higher mean Dice" in own
     assert "zero out for 1 above it and 1 below it" in own
@@ -133,7 +133,7 @@ def test_lesions_found_are_compared_on_the_same_scans_alone(folder: Path) -> Non
     counts = {"lesions_1_to_10_ml": 2, "found_1_to_10_ml": 2, "false_positive_ml": 9.0}
     one = {"b": BASE["b"]}
     replace_lines(folder, ("better", "own", "D"), lines_of(one, **counts), [1, 10])
-    *_, small = sentences_of(Definition.load(folder), Scores.of(folder))
+    *_, small = findings_of(Definition.load(folder), Scores.of(folder))
     assert "`base`, which finds the most, 5 of 10" in small
 
 

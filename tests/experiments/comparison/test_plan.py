@@ -155,10 +155,10 @@ def test_other_weights_and_other_scans_are_measured_anew(folder: Path) -> None:
     lines = [line for line in scores.lines if line["row"] == "one" and line["data"] == "tumours"]
     (mark,) = {line["fingerprint"] for line in lines if line["decision"] == "own"}
     subjects = {line["subject"] for line in lines}
-    assert scores.holds(place, mark, subjects)
-    assert not scores.holds(place, "0" * 16, subjects)
-    assert not scores.holds(place, mark, {*subjects, "new"})
-    assert not scores.holds(("one", "own", "moon"), mark, subjects)
+    assert scores.is_current(place, mark, subjects)
+    assert not scores.is_current(place, "0" * 16, subjects)
+    assert not scores.is_current(place, mark, {*subjects, "new"})
+    assert not scores.is_current(("one", "own", "moon"), mark, subjects)
 
 
 def test_what_nobody_has_trained_is_trained_once(
@@ -284,9 +284,9 @@ def test_a_scan_that_fails_is_named_on_the_page(folder: Path) -> None:
     ("old", "new", "word"),
     [
         ("[one, other]", "[one, one]", "twice: one"),
-        ("candidate: intensity", "candidate: none", "no group has: none"),
-        ("[tumours, rest]}", "[tumours, moon]}", "not measured: moon"),
-        ("data: tumours", "data: moon", "aims for sets: moon"),
+        ("candidate: intensity", "candidate: none", "rows in no group: none"),
+        ("[tumours, rest]}", "[tumours, moon]}", "unknown sets in pools: moon"),
+        ("data: tumours", "data: moon", "unknown sets in aims: moon"),
     ],
 )
 def test_a_definition_that_cannot_be_right_is_refused(

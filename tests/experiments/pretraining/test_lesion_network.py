@@ -14,12 +14,19 @@ from safetensors.torch import load_file
 from anomri import load
 from anomri.experiments import LesionTrainingSchedule
 from anomri.experiments.pretraining import train_lesions
-from anomri.experiments.pretraining.lesion_network import Patients, loss, moved
+from anomri.experiments.pretraining.lesion_network import Patients, augmented, loss
 from anomri.models import FoldedSegmenter
 from anomri.synthesis import Anatomy
 
 LESSON = LesionTrainingSchedule(
-    steps=4, every=4, uses=2, batch=1, shape=(32, 32, 32), spacing=5.0, filters=8, looks=2
+    steps=4,
+    validation_interval=4,
+    uses=2,
+    batch=1,
+    shape=(32, 32, 32),
+    spacing=5.0,
+    filters=8,
+    validation_patients=2,
 )
 
 
@@ -55,7 +62,7 @@ def anatomy() -> Anatomy:
 
 def test_a_stopped_training_ends_as_an_uninterrupted_one(folder: Path, tmp_path: Path) -> None:
     whole = train_lesions(folder, tmp_path / "whole", LESSON)
-    train_lesions(folder, tmp_path / "parts", replace(LESSON, every=3), stop=3)
+    train_lesions(folder, tmp_path / "parts", replace(LESSON, validation_interval=3), stop=3)
     parts = train_lesions(folder, tmp_path / "parts", LESSON)
     one, two = (load_file(run / "weights.safetensors") for run in (whole, parts))
     for name, weight in one.items():
@@ -80,7 +87,7 @@ def test_a_patient_is_the_same_each_time_and_others_differ(anatomy: Anatomy) -> 
 def test_what_is_moved_stays_together() -> None:
     image = torch.rand(2, 4, 16, 16, 16)
     regions = (image[:, :3] > 0.5).float()
-    new, theirs = moved(image, regions, np.random.default_rng(1))
+    new, theirs = augmented(image, regions, np.random.default_rng(1))
     assert new.shape == image.shape
     assert not torch.equal(theirs, regions)
     scale = new.flatten(2).amax(2) / image.flatten(2).amax(2)

@@ -226,11 +226,11 @@ def test_halves_take_turns_and_sources_are_joined(tmp_path: Path) -> None:
     lines = [f"{name}\ttest" for name in "abcd"]
     (tmp_path / "splits.tsv").write_text("\n".join(["subject\tsplit", *lines]) + "\n")
     data = Data(tmp_path, tmp_path / "splits.tsv")
-    found = data.found([Source(folder="one"), Source(folder="two")])
+    found = data.scans_of([Source(folder="one"), Source(folder="two")])
     first, second = halves(found)
     assert [files.subject for files in first.scans] == ["a", "c"]
     assert [files.subject for files in second.scans] == ["b", "d"]
     with pytest.raises(UsageError, match="sub-a: is in more than one"):
-        data.found([Source(folder="one"), Source(folder="one")])
+        data.scans_of([Source(folder="one"), Source(folder="one")])
     with pytest.raises(UsageError, match="three: the protocol expects it"):
-        data.found([Source(folder="three")])
+        data.scans_of([Source(folder="three")])

@@ -1,11 +1,11 @@
-"""All models of the papers and the built-in ones on the same scans, scan by scan.
+"""Comparison of the models of the papers and the built-in models on the same scans.
 
 ::
 
     comparison.yaml --compare--> scans.tsv, rows.tsv --write_page--> README.md
 
-Networks that ``anomri reproduce`` has trained are taken where they lie. Every difference is paired:
-over the scans that both rows have.
+Networks that ``anomri reproduce`` has trained are reused. All differences are paired, over the
+scans that both rows have.
 """
 
 from anomri.experiments.comparison.definition import Definition

@@ -1,7 +1,7 @@
-"""What is compared with what, on which scans: ``comparison.yaml``.
+"""Definition of a comparison, ``comparison.yaml``: rows, scans and aims.
 
-The file is written before anything is measured: which row stands for a family follows from a rule
-that looks at no figure of a test scan. Folders are named below the one that ``--data`` gives.
+The file is written before the measurements: the row of each network is chosen by a rule that uses
+no figure of a test scan. Folders are relative to that of ``--data``.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class _Section(BaseModel):
 
 
 class Group(_Section):
-    """Rows that learn from the same thing.
+    """Rows with the same kind of training.
 
     Attributes:
-        name: in a few words.
-        about: what they learn from and what decides, for the page.
-        paper: folder of their paper, beside that of the comparison; empty for built-in models.
-        size: of the paper's protocol.
-        supervised: whether it is taught with the experts' labels.
-        rows: names.
+        name: short name.
+        about: description of training and decision, for the page.
+        paper: folder of their paper, a sibling of the comparison's; empty for built-in models.
+        size: size in the paper's protocol.
+        supervised: whether they are trained with labels.
+        rows: names of the rows.
     """
 
     name: str
@@ -50,12 +50,12 @@ class ScanSet(_Section):
     """Scans that are measured together.
 
     Attributes:
-        name: as the tables say it.
-        about: what they are, for the page.
-        sources: data sets that make it up.
-        regions: whether its reference tells core and enhancing tumour apart.
-        healthy: whether what is marked outside the reference is the figure that counts.
-        decisions: under which to judge.
+        name: name in the tables.
+        about: description for the page.
+        sources: data sets.
+        regions: whether the reference distinguishes core and enhancing tumour.
+        healthy: whether the main measure is the volume marked outside the reference.
+        decisions: decisions to evaluate.
     """
 
     name: str
@@ -67,16 +67,16 @@ class ScanSet(_Section):
 
 
 class Aim(_Section):
-    """A figure that was aimed at before.
+    """An aim that was set before the measurements.
 
     Attributes:
-        text: what is to be reached.
-        data: name of a set or of a pool.
-        region: of the reference.
-        metric: a column of the table of scans.
-        statistic: over the scans.
-        bound: the figure.
-        below: whether it has to stay at or below the bound.
+        text: description.
+        data: name of a set or a pool.
+        region: region of the reference.
+        metric: column of the table of scans.
+        statistic: statistic over the scans.
+        bound: value to reach.
+        below: whether the value is an upper bound.
     """
 
     text: str
@@ -92,18 +92,18 @@ class Definition(_Section):
     """A comparison.
 
     Attributes:
-        title: of the page.
+        title: title of the page.
         rule: how the rows were chosen, for the page.
-        baseline: row that every other is compared with; the common decision is its own.
+        baseline: row that all others are compared with; its decision is the common one.
         regions_baseline: the same for regions.
-        candidate: row that the aims are about.
-        groups: of rows, in the order of the tables.
+        candidate: row to which the aims apply.
+        groups: groups of rows, in the order of the tables.
         regions_only: rows whose whole tumour is that of another row, so that only regions count.
         test: sets of scans.
-        pools: sets to be counted together, by the name of all of them.
-        edges_ml: between classes of lesion volume.
-        aims: figures aimed at.
-        notes: what a reader must know, a sentence each.
+        pools: names of the sets of each pool, by the pool's name.
+        edges_ml: limits between classes of lesion volume.
+        aims: aims.
+        notes: limitations, a sentence each.
     """
 
     title: str
@@ -126,7 +126,7 @@ class Definition(_Section):
 
     @property
     def networks(self) -> list[str]:
-        """Rows of papers that learn without labels and show the whole lesion."""
+        """Rows of papers that are trained without labels and show the whole lesion."""
         return [
             name
             for name, group in self.rows.items()
@@ -135,25 +135,25 @@ class Definition(_Section):
 
     @property
     def sets(self) -> dict[str, tuple[str, ...]]:
-        """Sets that each table is of, by the table's name: every set alone, then every pool."""
-        return {one.name: (one.name,) for one in self.test} | self.pools
+        """Names of the sets of each table, by the table's name: single sets, then pools."""
+        return {scan_set.name: (scan_set.name,) for scan_set in self.test} | self.pools
 
     @model_validator(mode="after")
     def _names_agree(self) -> Definition:
-        """Refuse a row that is there twice, and names that nothing has."""
+        """Refuse duplicate rows and unknown names."""
         listed = [name for group in self.groups for name in group.rows]
         twice = {name for name in listed if listed.count(name) > 1}
         named = {self.baseline, self.candidate, *self.regions_only}
         named |= {self.regions_baseline} - {""}
         pooled = {name for names in self.pools.values() for name in names}
-        for what, wrong in (
-            ("rows that are there twice", twice),
-            ("rows that no group has", named - set(listed)),
-            ("sets that are not measured", pooled - {one.name for one in self.test}),
-            ("aims for sets", {aim.data for aim in self.aims} - set(self.sets)),
+        for problem, names in (
+            ("duplicate rows", twice),
+            ("rows in no group", named - set(listed)),
+            ("unknown sets in pools", pooled - {scan_set.name for scan_set in self.test}),
+            ("unknown sets in aims", {aim.data for aim in self.aims} - set(self.sets)),
         ):
-            if wrong:
-                raise ValueError(f"{what}: {', '.join(sorted(wrong))}")
+            if names:
+                raise ValueError(f"{problem}: {', '.join(sorted(names))}")
         return self
 
     @classmethod

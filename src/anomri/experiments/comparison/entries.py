@@ -1,7 +1,6 @@
-"""The rows of a comparison, and the models that stand for them.
+"""Rows of a comparison and their models.
 
-A network that some earlier command trained is taken where it lies, so that nothing is trained
-twice; one that nobody has trained is trained as its paper's protocol says.
+Networks trained by earlier commands are reused; missing ones are trained by their paper's protocol.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ class Entry:
     """One row of the comparison.
 
     Attributes:
-        name: of the row.
-        group: that it belongs to.
-        row: as its paper trains it; None for a model that ships with anomri.
+        name: name of the row.
+        group: group of the row.
+        row: row of the paper; None for a built-in model.
     """
 
     name: str
@@ -54,53 +53,53 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run folder that holds weights.
+    """A run folder with weights.
 
     Attributes:
-        folder: where it lies.
-        recipe: that it was trained by.
-        ended: how its training ended, see :func:`anomri.experiments.reproduction.ending`.
+        folder: the folder.
+        recipe: recipe of the training.
+        ended: end of the training, see :func:`anomri.experiments.reproduction.ending`.
     """
 
     folder: Path
     recipe: Recipe
     ended: Mapping[str, Any]
 
-    def is_of(self, wanted: Recipe) -> bool:
-        """Tell whether this is the network that a recipe trains.
+    def is_of(self, recipe: Recipe) -> bool:
+        """Tell whether this is the network that ``recipe`` trains.
 
-        A training that stopped because it no longer got better would have stopped there under any
-        other limit of epochs that lets it come so far, if the learning rate does not follow the
-        limit.
+        A training that was stopped early does not depend on its limit of epochs, if the limit of
+        ``recipe`` is not lower than the epochs trained and the learning rate does not depend on it.
         """
-        mine = self.recipe
-        stopped = self.ended.get("ended") == PATIENCE and not wanted.training.decay_exponent
-        if stopped and self.ended["epochs"] <= wanted.training.max_epochs:
-            limit = {"max_epochs": wanted.training.max_epochs}
-            training = mine.training.model_copy(update=limit)
-            mine = mine.model_copy(update={"training": training})
-        thresholds = wanted.detection.threshold.name not in TO_BE_FITTED
-        return mine.learns_like(wanted) and (thresholds or (self.folder / THRESHOLDS).is_file())
+        trained = self.recipe
+        stopped_early = self.ended.get("ended") == PATIENCE and not recipe.training.decay_exponent
+        if stopped_early and self.ended["epochs"] <= recipe.training.max_epochs:
+            limit = {"max_epochs": recipe.training.max_epochs}
+            training = trained.training.model_copy(update=limit)
+            trained = trained.model_copy(update={"training": training})
+        needs_fit = recipe.detection.threshold.name in TO_BE_FITTED
+        is_fitted = not needs_fit or (self.folder / THRESHOLDS).is_file()
+        return trained.learns_like(recipe) and is_fitted
 
 
 def chosen_rows(
     definition: Definition, papers: Path, chosen: frozenset[str] = frozenset()
 ) -> list[Entry]:
-    """List the chosen rows, all where none is named, in the order of the definition.
+    """List the chosen rows in the order of the definition.
 
     Args:
-        definition: of the comparison.
-        papers: folder that holds those of the papers.
-        chosen: names.
+        definition: the comparison.
+        papers: parent folder of the papers' folders.
+        chosen: names of the rows; all if empty.
 
     Raises:
-        UsageError: a row is named that is not there.
+        UsageError: unknown row.
     """
     unknown = sorted(chosen - set(definition.rows))
     if unknown:
         raise UsageError(f"comparison: no row {unknown}; it has {', '.join(definition.rows)}")
-    listed = [one for group in definition.groups for one in _of_group(group, papers)]
-    return [one for one in listed if not chosen or one.name in chosen]
+    entries = [entry for group in definition.groups for entry in _of_group(group, papers)]
+    return [entry for entry in entries if not chosen or entry.name in chosen]
 
 
 def _of_group(group: Group, papers: Path) -> list[Entry]:
@@ -113,9 +112,9 @@ def _of_group(group: Group, papers: Path) -> list[Entry]:
 
 
 def runs_below(*folders: Path) -> tuple[Run, ...]:
-    """List every finished run folder below some folders."""
-    found = {path.parent: None for folder in folders for path in sorted(folder.rglob(WEIGHTS))}
-    return tuple(_run(path) for path in found if (path / RECIPE).is_file())
+    """List all finished run folders below some folders."""
+    paths = {path.parent: None for folder in folders for path in sorted(folder.rglob(WEIGHTS))}
+    return tuple(_run(path) for path in paths if (path / RECIPE).is_file())
 
 
 def _run(folder: Path) -> Run:
@@ -126,14 +125,14 @@ def _run(folder: Path) -> Run:
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """Finds the networks of rows, and trains those that are not there.
+    """Provides the networks of rows: trained earlier, or trained now.
 
     Attributes:
-        papers: folder that holds those of the papers.
-        data: where the scans lie.
-        work: where trainings are kept, below the paper's name and size.
-        runs: trained before.
-        trains: whether to train what is not there.
+        papers: parent folder of the papers' folders.
+        data: location of the scans.
+        work: location of trainings, below the paper's name and size.
+        runs: earlier trainings.
+        trains: whether to train missing networks.
     """
 
     papers: Path
@@ -142,19 +141,19 @@ class Trainer:
     runs: tuple[Run, ...] = ()
     trains: bool = True
 
-    def detector(self, one: Entry) -> tuple[Detector, Mapping[str, Any]] | None:
-        """Return a row's model and how its training ended; None where it is not trained."""
-        if one.row is None:
-            return load(one.name, device=self.work.device), {}
-        parts = [self._network(row, one.group) for row in one.row.parts or (one.row,)]
+    def detector(self, entry: Entry) -> tuple[Detector, Mapping[str, Any]] | None:
+        """Return a row's model and the end of its training; None if it is not trained."""
+        if entry.row is None:
+            return load(entry.name, device=self.work.device), {}
+        parts = [self._network(row, entry.group) for row in entry.row.parts or (entry.row,)]
         models = [model for model in parts if model is not None]
         if len(models) < len(parts):
             return None
         (first, ended), *_ = models
-        if not one.row.parts:
+        if not entry.row.parts:
             return first, ended
         maps = {name: model.first for name, (model, _) in zip(PAIR, models, strict=True)}
-        return Detector(maps, pair_steps(), name=one.row.recipe.name), ended
+        return Detector(maps, pair_steps(), name=entry.row.recipe.name), ended
 
     def _network(self, row: Row, group: Group) -> tuple[Detector, Mapping[str, Any]] | None:
         run = self._run(row, group)
@@ -164,13 +163,13 @@ class Trainer:
 
     def _run(self, row: Row, group: Group) -> Run | None:
         protocol = Protocol.load(self.papers / group.paper)
-        # A network of another split may have learnt from scans that are judged here.
-        may = _plain(self.data.named(protocol.train))
-        runs = (run for run in self.runs if run.is_of(row.recipe))
-        known = [run for run in runs if _plain(learnt_from(run.folder)) <= may]
-        if known or not self.trains:
-            # Members of an ensemble may be the same network as a row.
-            return min(known, key=lambda run: run.folder.name != row.run, default=None)
+        # A network of another split may have been trained on test scans of this one.
+        allowed = _normalised(self.data.subjects_of(protocol.train))
+        candidates = (run for run in self.runs if run.is_of(row.recipe))
+        runs = [run for run in candidates if _normalised(learnt_from(run.folder)) <= allowed]
+        if runs or not self.trains:
+            # A member of an ensemble may be the same network as a row.
+            return min(runs, key=lambda run: run.folder.name != row.run, default=None)
         settings = protocol.sizes[group.size].settings or protocol.settings
         work = Work(
             self.work.folder / group.paper / group.size,
@@ -178,11 +177,11 @@ class Trainer:
             self.work.max_steps,
             self.work.progress,
         )
-        return _run(Path(train_row(row, self.data.found(protocol.train), settings, work)))
+        return _run(Path(train_row(row, self.data.scans_of(protocol.train), settings, work)))
 
 
-def _plain(names: Iterable[str]) -> set[str]:
-    """Return names as a file of splits may spell them too: by BIDS label, without ``sub-``."""
+def _normalised(names: Iterable[str]) -> set[str]:
+    """Return names as BIDS labels without ``sub-``, as split files may spell them differently."""
     return {bids_label(name.removeprefix("sub-")) for name in names}
 
 
@@ -192,12 +191,12 @@ def with_recipe(detector: Detector, recipe: Recipe) -> Detector:
 
 
 def under_common_decision(detector: Detector, baseline: Recipe) -> Detector | None:
-    """Return a network whose residual goes the baseline's way to a mask.
+    """Return a network with the baseline's postprocessing of its residual.
 
-    So networks are told apart from the decisions that their papers put behind them.
+    This separates the effect of the networks from that of their papers' decisions.
 
     Returns:
-        None for what has no residual of a network: a segmenter, or nothing trained.
+        None for models without a network's residual: segmenters and untrained models.
     """
     network = detector.first.networks[0]
     trained = network.has_parameters and isinstance(network, Reconstructor)
@@ -208,10 +207,10 @@ def under_common_decision(detector: Detector, baseline: Recipe) -> Detector | No
 
 
 def fingerprint(detector: Detector) -> str:
-    """Return 16 hex digits that change with what a model does to a scan.
+    """Return 16 hex digits that identify a model's processing of a scan.
 
-    Of a recipe only what is not at its default counts, so that a table of many hours survives a
-    new option. How the network was trained is in its weights.
+    Options at their default are ignored, so that tables stay valid when an option is added. The
+    training is represented by the weights.
     """
     facts = [_facts(model) for model in detector.map_models.values()]
     facts += [step.model_dump_json() for step in detector.steps]
@@ -227,5 +226,5 @@ def _facts(model: MapModel) -> str:
 
 
 def needed_contrasts(detector: Detector) -> frozenset[str]:
-    """Return the contrasts that a scan must have."""
+    """Return the contrasts that a model requires."""
     return frozenset(detector.contrasts) - detector.optional

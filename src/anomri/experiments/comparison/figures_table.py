@@ -1,4 +1,4 @@
-"""``figures.tsv``: what the scans of every row come to, for other programs and the HTML page."""
+"""``figures.tsv``: summary of every row, for other programs and the HTML page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_figures(folder: Path, definition: Definition) -> None:
 
 
 def figures(definition: Definition, scores: Scores) -> Iterator[dict[str, Any]]:
-    """Yield a line per set, region, row and decision that is measured."""
+    """Yield a line per measured set, region, row and decision."""
     for data, sets in definition.sets.items():
         for region in REGIONS:
             for row in definition.rows:
@@ -34,30 +34,30 @@ def figures(definition: Definition, scores: Scores) -> Iterator[dict[str, Any]]:
 def _line(
     definition: Definition,
     scores: Scores,
-    what: tuple[str, str, str],
+    measured: tuple[str, str, str],
     sets: Sequence[str],
 ) -> dict[str, Any]:
-    row, decision, region = what
+    row, decision, region = measured
     values = scores.values(row, "dice", sets, region=region, decision=decision)
     mean = mean_of(values)
     if mean is None:
         return {}
-    base = definition.baseline if region == WHOLE else definition.regions_baseline
-    bar = paired(values, scores.values(base, "dice", sets, region=region))
-    (_, scan), least = min(values.items(), key=lambda item: item[1])
+    baseline = definition.baseline if region == WHOLE else definition.regions_baseline
+    comparison = paired(values, scores.values(baseline, "dice", sets, region=region))
+    (_, scan), lowest = min(values.items(), key=lambda item: item[1])
     line: dict[str, Any] = {
         **{"region": region, "row": row, "decision": decision, "scans": len(values)},
         **{"dice": mean.estimate, "lower": mean.lower, "upper": mean.upper},
-        **{"lowest": least, "lowest_scan": scan, "compared_with": base},
+        **{"lowest": lowest, "lowest_scan": scan, "compared_with": baseline},
     }
-    compared = {} if bar is None or row == base else _difference(bar)
+    cells = {} if comparison is None or row == baseline else _difference(comparison)
     empty = dict.fromkeys(("difference", "difference_lower", "difference_upper", "common_scans"))
-    return line | empty | compared
+    return line | empty | cells
 
 
-def _difference(bar: Paired) -> dict[str, Any]:
-    one = bar.difference
+def _difference(comparison: Paired) -> dict[str, Any]:
+    mean = comparison.difference
     return {
-        **{"difference": one.estimate, "difference_lower": one.lower},
-        **{"difference_upper": one.upper, "common_scans": bar.scans},
+        **{"difference": mean.estimate, "difference_lower": mean.lower},
+        **{"difference_upper": mean.upper, "common_scans": comparison.scans},
     }

@@ -1,8 +1,8 @@
-"""What the tables come to, in sentences that are made from them."""
+"""Findings: sentences that summarise the tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isnan
 
 from anomri.experiments.comparison.definition import COMMON, OWN, Aim, Decision, Definition
@@ -12,7 +12,7 @@ from anomri.experiments.comparison.statistics import (
     FEWEST,
     Paired,
     figure_for,
-    found_of,
+    lesions_by_volume,
     mean_of,
     median_of,
     paired,
@@ -20,55 +20,61 @@ from anomri.experiments.comparison.statistics import (
 )
 
 
-def sentences_of(definition: Definition, scores: Scores) -> Iterator[str]:
-    """Say of every set and pool with enough scans how networks stand to the baseline."""
+def findings_of(definition: Definition, scores: Scores) -> Iterator[str]:
+    """Compare networks with the baseline on every set and pool with enough scans."""
     pooled = {name for names in definition.pools.values() for name in names}
-    healthy = [one.name for one in definition.test if one.healthy]
+    healthy = [scan_set.name for scan_set in definition.test if scan_set.healthy]
     for name, sets in definition.sets.items():
-        bar = scores.values(definition.baseline, "dice", sets)
-        if name in {*pooled, *healthy} or len(bar) < FEWEST:
+        baseline = scores.values(definition.baseline, "dice", sets)
+        if name in {*pooled, *healthy} or len(baseline) < FEWEST:
             continue
         for decision in (OWN, COMMON):
             yield from _networks(definition, scores, name, decision)
-        yield from _moved(definition, scores, name)
-        yield from _ranked(definition, scores, name)
-        yield from _others(definition, scores, name)
-        yield from _small(definition, scores, name)
+        yield from _effect_of_decision(definition, scores, name)
+        yield from _ranking(definition, scores, name)
+        yield from _other_rows(definition, scores, name)
+        yield from _small_lesions(definition, scores, name)
     for name in healthy:
-        yield from _healthy(definition, scores, name)
+        yield from _healthy_scans(definition, scores, name)
 
 
 def _networks(
     definition: Definition, scores: Scores, name: str, decision: Decision
 ) -> Iterator[str]:
-    """Say how many networks are above the baseline, and for how many that is more than luck."""
-    against = _against(definition, scores, definition.sets[name], decision)
-    if not against:
+    """Count the networks above the baseline, and the differences that are significant."""
+    comparisons = _against_baseline(definition, scores, definition.sets[name], decision)
+    if not comparisons:
         return
-    bar = mean_of(scores.values(definition.baseline, "dice", definition.sets[name]))
-    above = sum(one.difference.estimate > 0 for one in against.values())
-    surely = [sum(one.sign == sign for one in against.values()) for sign in (1, -1)]
-    best = max(against, key=lambda row: against[row].difference.estimate)
+    baseline = mean_of(scores.values(definition.baseline, "dice", definition.sets[name]))
+    above, significant = _counts(comparisons.values())
+    best = max(comparisons, key=lambda row: comparisons[row].difference.estimate)
     how = "their own decision" if decision == OWN else f"that of `{definition.baseline}`"
     yield (
-        f"{name}, under {how}: {above} of {len(against)} networks taught without labels "
+        f"{name}, under {how}: {above} of {len(comparisons)} networks taught without labels "
         f"{'has' if above == 1 else 'have'} a higher mean Dice than `{definition.baseline}` "
-        f"({bar.estimate if bar else float('nan'):.3f}). The paired interval leaves zero out for "
-        f"{surely[0]} above it and {surely[1]} below it. The best is `{best}`: "
-        f"{change(against[best]).strip('*')}."
+        f"({baseline.estimate if baseline else float('nan'):.3f}). The paired interval leaves zero "
+        f"out for {significant[0]} above it and {significant[1]} below it. The best is `{best}`: "
+        f"{change(comparisons[best]).strip('*')}."
     )
 
 
-def _moved(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
-    """Say what the decision alone does to the networks."""
+def _counts(comparisons: Collection[Paired]) -> tuple[int, list[int]]:
+    """Count differences above 0, and the significant ones above and below 0."""
+    above = sum(comparison.difference.estimate > 0 for comparison in comparisons)
+    signs = [comparison.sign for comparison in comparisons]
+    return above, [signs.count(sign) for sign in (1, -1)]
+
+
+def _effect_of_decision(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
+    """Compare the networks under the common and under their own decision."""
     sets = definition.sets[name]
-    changes = [
-        moved.difference.estimate
+    comparisons = (
+        paired(*(scores.values(row, "dice", sets, decision=d) for d in (COMMON, OWN)))
         for row in definition.networks
-        if (moved := paired(*(scores.values(row, "dice", sets, decision=d) for d in (COMMON, OWN))))
-    ]
+    )
+    changes = [comparison.difference.estimate for comparison in comparisons if comparison]
     if changes:
-        better, gain = sum(one > 0 for one in changes), sum(changes) / len(changes)
+        better, gain = sum(value > 0 for value in changes), sum(changes) / len(changes)
         yield (
             f"{name}: the decision of `{definition.baseline}` in place of their own raises the "
             f"mean Dice of {better} of {len(changes)} networks; "
@@ -76,51 +82,53 @@ def _moved(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
         )
 
 
-def _ranked(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
-    """Say how networks rank voxels, before anything is decided."""
-    sets, base = definition.sets[name], definition.baseline
-    bar = scores.values(base, "auprc", sets)
-    rows = {row: paired(scores.values(row, "auprc", sets), bar) for row in definition.networks}
-    ranked = [one for one in rows.values() if one is not None and one.scans >= FEWEST]
-    if ranked:
-        above = sum(one.difference.estimate > 0 for one in ranked)
-        surely = [sum(one.sign == sign for one in ranked) for sign in (1, -1)]
+def _ranking(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
+    """Compare the networks by AUPRC, without thresholds."""
+    sets, baseline = definition.sets[name], definition.baseline
+    reference = scores.values(baseline, "auprc", sets)
+    rows = [paired(scores.values(row, "auprc", sets), reference) for row in definition.networks]
+    comparisons = [row for row in rows if row is not None and row.scans >= FEWEST]
+    if comparisons:
+        above, significant = _counts(comparisons)
         yield (
-            f"{name}, before any threshold: {above} of {len(ranked)} networks taught without "
-            f"labels rank voxels better than `{base}` by AUPRC; the paired interval leaves zero "
-            f"out for {surely[0]} above it and {surely[1]} below it."
+            f"{name}, before any threshold: {above} of {len(comparisons)} networks taught without "
+            f"labels rank voxels better than `{baseline}` by AUPRC; the paired interval leaves "
+            f"zero out for {significant[0]} above it and {significant[1]} below it."
         )
 
 
-def _others(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
-    """Say how the rows stand that are no network of a paper taught without labels."""
+def _other_rows(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
+    """Compare all rows but the networks trained without labels with the baseline."""
     sets = definition.sets[name]
-    bar = scores.values(definition.baseline, "dice", sets)
-    left = set(definition.networks) | set(definition.regions_only) | {definition.baseline}
+    baseline = scores.values(definition.baseline, "dice", sets)
+    excluded = set(definition.networks) | set(definition.regions_only) | {definition.baseline}
     for row, group in definition.rows.items():
-        one = None if row in left else paired(scores.values(row, "dice", sets), bar)
-        if one is not None and one.scans >= FEWEST:
-            taught = ", which is supervised," if group.supervised else ""
-            yield f"{name}: `{row}`{taught} {_verdict(one, definition.baseline)}."
+        if row in excluded:
+            continue
+        comparison = paired(scores.values(row, "dice", sets), baseline)
+        if comparison is not None and comparison.scans >= FEWEST:
+            training = ", which is supervised," if group.supervised else ""
+            yield f"{name}: `{row}`{training} {_verdict(comparison, definition.baseline)}."
 
 
-def _small(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
-    """Say who finds the lesions below the middle edge, and what that costs, on the same scans."""
+def _small_lesions(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
+    """Name the row that finds most lesions below the middle limit, with its false positives."""
     sets, edges = definition.sets[name], definition.edges_ml
     middle = len(edges) // 2 + 1
     scans = scores.values(definition.baseline, "dice", sets).keys()
-    found = {}
+    detected = {}
     for row in definition.rows:
-        alike = scores.values(row, "dice", sets).keys() == scans
-        counts = found_of(scores, row, sets, edges)[:middle]
-        if row not in definition.regions_only and alike and any(true for true, _ in counts):
-            found[row] = (sum(hit for _, hit in counts), sum(true for true, _ in counts))
-    if definition.baseline not in found:
+        same_scans = scores.values(row, "dice", sets).keys() == scans
+        counts = lesions_by_volume(scores, row, sets, edges)[:middle]
+        lesions = sum(count for count, _ in counts)
+        if row not in definition.regions_only and same_scans and lesions:
+            detected[row] = (sum(found for _, found in counts), lesions)
+    if definition.baseline not in detected:
         return
-    best = max(found, key=lambda row: found[row][0] / found[row][1])
+    best = max(detected, key=lambda row: detected[row][0] / detected[row][1])
     base = definition.baseline
     costs = [mean_of(scores.values(row, "false_positive_ml", sets)) for row in (base, best)]
-    shares = [f"{hit} of {true}" for hit, true in (found[base], found[best])]
+    shares = [f"{found} of {lesions}" for found, lesions in (detected[base], detected[best])]
     marked = [f"{cost.estimate:.0f} ml" for cost in costs if cost]
     yield (
         f"{name}, lesions under {edges[middle - 1]:g} ml: `{base}` finds {shares[0]} and marks "
@@ -129,8 +137,8 @@ def _small(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
     )
 
 
-def _healthy(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
-    """Say how many networks mark less where there is no tumour."""
+def _healthy_scans(definition: Definition, scores: Scores, name: str) -> Iterator[str]:
+    """Count the networks that mark less than the baseline in scans without a tumour."""
     base = median_of(scores.values(definition.baseline, "false_positive_ml", [name]))
     for decision in (OWN, COMMON):
         medians = [
@@ -143,7 +151,7 @@ def _healthy(definition: Definition, scores: Scores, name: str) -> Iterator[str]
             )
         ]
         if base and medians:
-            less = sum(one < base.estimate for one in medians)
+            less = sum(median < base.estimate for median in medians)
             how = "their own decision" if decision == OWN else f"that of `{definition.baseline}`"
             yield (
                 f"{name}, under {how}: {less} of {len(medians)} networks mark less outside the "
@@ -152,53 +160,57 @@ def _healthy(definition: Definition, scores: Scores, name: str) -> Iterator[str]
             )
 
 
-def _verdict(one: Paired, baseline: str) -> str:
-    """Say how a row stands to the baseline."""
-    mean = one.difference
+def _verdict(comparison: Paired, baseline: str) -> str:
+    """Describe a row relative to the baseline."""
+    mean = comparison.difference
     if mean.lower == mean.upper == 0:
         return f"has the same Dice as `{baseline}` on every scan"
-    said = {1: "is above", -1: "is below", 0: "is not to be told from"}[one.sign]
-    return f"{said} `{baseline}` ({change(one).strip('*')})"
+    relation = {1: "is above", -1: "is below", 0: "is not to be told from"}[comparison.sign]
+    return f"{relation} `{baseline}` ({change(comparison).strip('*')})"
 
 
-def _against(
+def _against_baseline(
     definition: Definition, scores: Scores, sets: Sequence[str], decision: Decision
 ) -> Mapping[str, Paired]:
-    bar = scores.values(definition.baseline, "dice", sets)
-    rows = definition.networks
-    compared = {r: paired(scores.values(r, "dice", sets, decision=decision), bar) for r in rows}
-    return {row: one for row, one in compared.items() if one is not None and one.scans >= FEWEST}
+    """Compare each network with the baseline; networks with too few scans are left out."""
+    baseline = scores.values(definition.baseline, "dice", sets)
+    comparisons = {
+        row: paired(scores.values(row, "dice", sets, decision=decision), baseline)
+        for row in definition.networks
+    }
+    return {row: c for row, c in comparisons.items() if c is not None and c.scans >= FEWEST}
 
 
 def aims_of(definition: Definition, scores: Scores) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of every aim: what was wanted and what three kinds of row reach."""
+    """Yield the cells of every aim: bound, candidate, baseline, best network and verdict."""
     sets = definition.sets
     for aim in definition.aims:
         own, base = (
             figure_for(aim, scores, row, sets)
             for row in (definition.candidate, definition.baseline)
         )
-        wanted = f"{'≤' if aim.below else '≥'} {aim.bound:g}"
+        bound = f"{'≤' if aim.below else '≥'} {aim.bound:g}"
         verdict = NONE if isnan(own) else "yes" if reached(aim, own) else "no"
-        yield aim.text, wanted, _plain(own), _plain(base), _best(definition, scores, aim), verdict
+        best = _best(definition, scores, aim)
+        yield aim.text, bound, _formatted(own), _formatted(base), best, verdict
 
 
 def _best(definition: Definition, scores: Scores, aim: Aim) -> str:
-    """Name the network taught without labels that comes closest to an aim."""
+    """Return the figure and name of the unsupervised network that is best for an aim."""
     rows = [row for row, group in definition.rows.items() if group.paper and not group.supervised]
     figures = {
         (row, decision): figure_for(aim, scores, row, definition.sets, decision)
         for row in rows
         for decision in (OWN, COMMON)
     }
-    known = {which: figure for which, figure in figures.items() if not isnan(figure)}
-    if not known:
+    measured = {key: figure for key, figure in figures.items() if not isnan(figure)}
+    if not measured:
         return NONE
-    best = (min if aim.below else max)(known, key=known.__getitem__)
+    best = (min if aim.below else max)(measured, key=measured.__getitem__)
     row, decision = best
     how = "" if decision == OWN else f", decision of `{definition.baseline}`"
-    return f"{_plain(known[best])} (`{row}`{how})"
+    return f"{_formatted(measured[best])} (`{row}`{how})"
 
 
-def _plain(figure: float) -> str:
+def _formatted(figure: float) -> str:
     return NONE if isnan(figure) else f"{figure:.3g}"

@@ -1,4 +1,4 @@
-"""Figures as text."""
+"""Formatting of figures for the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def interval(mean: Interval | None) -> str:
-    """Return a mean with its interval.
+    """Format a mean with its interval.
 
     >>> interval(Interval(0.5, 0.25, 0.75))
     '0.500 (0.25 to 0.75)'
@@ -24,22 +24,22 @@ def interval(mean: Interval | None) -> str:
     return f"{mean.estimate:.3f}{span}"
 
 
-def change(one: Paired | None) -> str:
-    """Return a difference with its interval, bold where that leaves zero out.
+def change(comparison: Paired | None) -> str:
+    """Format a difference with its interval, bold if this excludes zero.
 
     >>> change(Paired(Interval(-0.1, -0.2, -0.05), scans=6, left_out=1))
     '**−0.100 (−0.20 to −0.05)**, of 6 common scans'
     """
-    if one is None:
+    if comparison is None:
         return NONE
-    mean, mark = one.difference, "**" if one.sign else ""
+    mean, bold = comparison.difference, "**" if comparison.sign else ""
     span = "" if isnan(mean.lower) else f" ({signed(mean.lower, 2)} to {signed(mean.upper, 2)})"
-    common = f", of {one.scans} common scans" if one.left_out else ""
-    return f"{mark}{signed(mean.estimate, 3)}{span}{mark}{common}"
+    common = f", of {comparison.scans} common scans" if comparison.left_out else ""
+    return f"{bold}{signed(mean.estimate, 3)}{span}{bold}{common}"
 
 
 def millilitres(median: Interval | None) -> str:
-    """Return a volume with its interval, to the tenth.
+    """Format a volume with its interval, to one decimal place.
 
     >>> millilitres(Interval(5.04, 1.0, 9.96))
     '5.0 (1.0 to 10.0)'
@@ -51,12 +51,12 @@ def millilitres(median: Interval | None) -> str:
 
 
 def plain(mean: Interval | None) -> str:
-    """Return an estimate alone, to the tenth."""
+    """Format an estimate without its interval, to one decimal place."""
     return NONE if mean is None else f"{mean.estimate:.1f}"
 
 
 def signed(value: float, digits: int) -> str:
-    """Return a number with its sign; zero has none.
+    """Format a number with its sign; zero has none.
 
     >>> signed(-0.001, 2), signed(0.26, 1)
     ('0.00', '+0.3')
@@ -66,7 +66,7 @@ def signed(value: float, digits: int) -> str:
 
 
 def lowest(values: Values) -> str:
-    """Return the lowest value with its scan.
+    """Format the lowest value with its scan.
 
     >>> lowest({("set", "a"): 0.5, ("set", "b"): 0.25})
     '0.25 (b)'

@@ -1,4 +1,4 @@
-"""Looking at the scans of one set with one model: a line per scan and region."""
+"""Detection and measurement of a model on a set of scans: a line per scan and region."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class DetectTask:
-    """One model before one set of scans.
+    """Detection and measurement of one model on one set of scans.
 
     Attributes:
         detector: the model.
-        scans: of the set.
+        scans: scans of the set.
         test: the set.
-        edges_ml: between classes of lesion volume.
+        edges_ml: limits between classes of lesion volume.
         out: folder of the detections.
         execution: how to run detection and measurement.
     """
@@ -54,22 +54,22 @@ class DetectTask:
         for files in self.scans.scans:
             if files.label in failed:
                 yield _failed(files.name, failed[files.label])
-        seen = [files for files in self.scans.scans if files.label not in failed]
+        scans = [files for files in self.scans.scans if files.label not in failed]
         measured = self.execution.executor.run(
-            MeasureTask(self.out, self.test.regions, tuple(self.edges_ml)), seen
+            MeasureTask(self.out, self.test.regions, tuple(self.edges_ml)), scans
         )
-        for _ in self.execution.progress(seen, "measuring"):
+        for _ in self.execution.progress(scans, "measuring"):
             yield from next(measured)
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureTask:
-    """What is measured of one scan; travels to a worker.
+    """Measurement of one scan, which is sent to worker processes.
 
     Attributes:
         out: folder of the detections.
-        regions: whether the reference tells core and enhancing tumour apart.
-        edges_ml: between classes of lesion volume.
+        regions: whether the reference distinguishes core and enhancing tumour.
+        edges_ml: limits between classes of lesion volume.
     """
 
     out: Path
@@ -98,20 +98,20 @@ class MeasureTask:
         counts = found_by_volume(
             case["mask"], case["truth"], voxel_ml=case["voxel_ml"], edges_ml=self.edges_ml
         )
-        for name, (true, found) in zip(classes(self.edges_ml), counts, strict=True):
-            line |= {f"lesions_{name}": true, f"found_{name}": found}
+        for name, (lesions, found) in zip(classes(self.edges_ml), counts, strict=True):
+            line |= {f"lesions_{name}": lesions, f"found_{name}": found}
         return line
 
 
 def usable(scans: Found, detector: Detector) -> Found:
-    """Return the scans that have every contrast the model must have."""
+    """Return the scans that have all contrasts that the model requires."""
     needed = needed_contrasts(detector)
     kept = tuple(files for files in scans.scans if needed <= set(files.contrasts))
     return Found(kept, scans.skipped, scans.layout, chosen=True)
 
 
 def classes(edges_ml: Sequence[float]) -> list[str]:
-    """Name the classes between edges.
+    """Return the names of the classes of lesion volume.
 
     >>> classes([0.1, 1])
     ['under_0.1_ml', '0.1_to_1_ml', 'over_1_ml']
@@ -121,8 +121,8 @@ def classes(edges_ml: Sequence[float]) -> list[str]:
 
 
 def columns(edges_ml: Sequence[float]) -> tuple[str, ...]:
-    """Name what a line says of lesions by volume."""
-    return tuple(f"{what}_{name}" for name in classes(edges_ml) for what in ("lesions", "found"))
+    """Return the names of the columns of lesions by volume."""
+    return tuple(f"{count}_{name}" for name in classes(edges_ml) for count in ("lesions", "found"))
 
 
 def _failed(subject: str, reason: str) -> Line:

@@ -1,7 +1,7 @@
-"""The page: what came out in words, then the tables.
+"""Page of a comparison: findings, then tables.
 
-The section stands between two markers and is made from the tables and the definition alone;
-whatever is around it is left as it is.
+The section between two markers is generated from the tables and the definition alone; the text
+around it is not changed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from anomri.experiments.comparison.definition import Definition
 from anomri.experiments.comparison.figures_table import write_figures
-from anomri.experiments.comparison.findings import sentences_of
+from anomri.experiments.comparison.findings import findings_of
 from anomri.experiments.comparison.page_tables import (
     Sheet,
     aims_table,
@@ -30,7 +30,7 @@ BEGIN = "<!-- Made by `anomri compare` from the TSV files; changes here are lost
 
 
 def write_page(folder: Path, definition: Definition) -> Path:
-    """Write the table of figures, and the section into the page in the place of the former one."""
+    """Write the table of figures, and replace the generated section of the page."""
     write_figures(folder, definition)
     path = folder / README
     put_between_markers(path, section(folder, definition), title=definition.title, begin=BEGIN)
@@ -38,7 +38,7 @@ def write_page(folder: Path, definition: Definition) -> Path:
 
 
 def section(folder: Path, definition: Definition) -> str:
-    """Return what stands between the markers."""
+    """Return the text between the markers."""
     sheet = Sheet(definition, Scores.of(folder), folder)
     return "\n\n".join(part for part in _parts(sheet) if part)
 
@@ -47,28 +47,29 @@ def _parts(sheet: Sheet) -> Iterator[str]:
     definition = sheet.definition
     yield _command(sheet)
     yield "## What came out"
-    yield _listed(sentences_of(definition, sheet.scores)) or "Nothing is measured yet."
-    yield _not_there(sheet)
+    yield _bullets(findings_of(definition, sheet.scores)) or "Nothing is measured yet."
+    yield _missing(sheet)
     yield aims_table(sheet).markdown().removeprefix("#")
     yield "## Dice of every set"
-    yield _explained(definition)
-    yield from (dice_table(sheet, name).markdown() for name in sheet.judged)
+    yield _explanation(definition)
+    yield from (dice_table(sheet, name).markdown() for name in sheet.lesion_sets)
     yield "## Lesions by volume"
     yield (
         "Lesions found of those in the reference, all scans together, and what was marked beside "
         "them per scan: components that touch no lesion, and ml outside the reference."
     )
-    yield from (size_table(sheet, name).markdown() for name in sheet.judged)
+    yield from (size_table(sheet, name).markdown() for name in sheet.lesion_sets)
     yield "## Core and enhancing tumour"
     yield from (table.markdown() for table in region_tables(sheet))
     yield "## Scans without a tumour"
     yield from (table.markdown() for table in healthy_tables(sheet))
     yield "## The rows"
     yield definition.rule
-    yield _listed(f"**{group.name}**: {group.about}" for group in definition.groups)
+    yield _bullets(f"**{group.name}**: {group.about}" for group in definition.groups)
     yield training_table(sheet).markdown()
     yield "## What a reader must know"
-    yield _listed([*(f"`{one.name}`: {one.about}." for one in definition.test), *definition.notes])
+    about = (f"`{scan_set.name}`: {scan_set.about}." for scan_set in definition.test)
+    yield _bullets([*about, *definition.notes])
 
 
 def _command(sheet: Sheet) -> str:
@@ -84,7 +85,7 @@ def _command(sheet: Sheet) -> str:
     )
 
 
-def _explained(definition: Definition) -> str:
+def _explanation(definition: Definition) -> str:
     return (
         "Volume Dice on each scan's own grid: mean over scans with its bootstrap 95 % interval "
         f"(scans are drawn). *minus `{definition.baseline}`* is the mean of the differences over "
@@ -97,15 +98,15 @@ def _explained(definition: Definition) -> str:
     )
 
 
-def _not_there(sheet: Sheet) -> str:
+def _missing(sheet: Sheet) -> str:
     failed = [
         f"`{row}` on {subject} of `{data}`: {reason}."
         for row, data, subject, reason in sheet.scores.failures()
     ]
     untrained = ", ".join(f"`{name}`" for name in sheet.untrained)
-    said = [f"Not measured yet: {untrained}."] if untrained else []
-    return _listed([*said, *failed])
+    not_measured = [f"Not measured yet: {untrained}."] if untrained else []
+    return _bullets([*not_measured, *failed])
 
 
-def _listed(sentences: Iterable[str]) -> str:
+def _bullets(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)

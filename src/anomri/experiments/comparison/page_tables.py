@@ -1,4 +1,4 @@
-"""The tables of the page, each made from ``scans.tsv``: one row per row of the comparison."""
+"""Tables of the page, generated from ``scans.tsv``: one line per row of the comparison."""
 
 from __future__ import annotations
 
@@ -18,25 +18,30 @@ from anomri.experiments.comparison.formatting import (
 )
 from anomri.experiments.comparison.measurement import classes
 from anomri.experiments.comparison.score_table import Scores
-from anomri.experiments.comparison.statistics import found_of, mean_of, median_of, paired
+from anomri.experiments.comparison.statistics import (
+    lesions_by_volume,
+    mean_of,
+    median_of,
+    paired,
+)
 from anomri.experiments.reproduction import TextTable
 from anomri.files import COMPARISON_ROWS, read_tsv
 
 FALSE_ML, FALSE_LESIONS = "false_positive_ml", "false_lesion_count"
 ENDED = {"patience": "no better for the recipe's patience", "limit": "at the limit of epochs"}
-BEGINS = ("row", "group")
+ROW_HEADINGS = ("row", "group")
 
 Cells = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What the tables are made from.
+    """Data of the tables.
 
     Attributes:
-        definition: of the comparison.
-        scores: of the scans.
-        folder: that holds both.
+        definition: the comparison.
+        scores: scores of the scans.
+        folder: folder of both.
     """
 
     definition: Definition
@@ -52,30 +57,30 @@ class Sheet:
 
     @property
     def untrained(self) -> list[str]:
-        """Rows that are not measured."""
+        """Rows without measurements."""
         return [name for name in self.definition.rows if not self.scores.measured(name)]
 
     @property
-    def judged(self) -> list[str]:
-        """Sets and pools whose lesions are the question, pools before their sets."""
-        healthy = {one.name for one in self.definition.test if one.healthy}
+    def lesion_sets(self) -> list[str]:
+        """Sets and pools of scans with lesions, pools before their sets."""
+        healthy = {scan_set.name for scan_set in self.definition.test if scan_set.healthy}
         pooled = {name for names in self.definition.pools.values() for name in names}
-        alone = [name for name in self.definition.sets if name not in healthy | pooled]
-        return [*alone, *(name for name in self.definition.sets if name in pooled)]
+        separate = [name for name in self.definition.sets if name not in healthy | pooled]
+        return [*separate, *(name for name in self.definition.sets if name in pooled)]
 
-    def begins(self, row: str) -> Cells:
-        """Return the first two cells of a row: its name and its group."""
+    def row_cells(self, row: str) -> Cells:
+        """Return the first two cells of a line: name and group of the row."""
         return f"`{row}`", self.definition.rows[row].name
 
-    def titled(self, name: str) -> str:
-        """Return the name of a set or pool with the number of its scans."""
+    def title_of(self, name: str) -> str:
+        """Return the name of a set or pool with its number of scans."""
         sets = self.definition.sets[name]
         scans = len(self.scores.values(self.definition.baseline, "volume_ml", sets))
         return f"{name}, {scans} scan{'' if scans == 1 else 's'}"
 
 
 def aims_table(sheet: Sheet) -> TextTable:
-    """Return every aim beside what was reached."""
+    """Return the table of the aims."""
     definition = sheet.definition
     headings = (
         *("aim", "wanted", f"`{definition.candidate}`", f"`{definition.baseline}`"),
@@ -86,92 +91,92 @@ def aims_table(sheet: Sheet) -> TextTable:
 
 
 def dice_table(sheet: Sheet, name: str) -> TextTable:
-    """Return Dice and its paired difference to the baseline, under both decisions."""
+    """Return the table of Dice and its paired difference to the baseline, for both decisions."""
     base = sheet.definition.baseline
     headings = (
-        *(*BEGINS, "scans", "Dice", "lowest", f"minus `{base}`"),
+        *(*ROW_HEADINGS, "scans", "Dice", "lowest", f"minus `{base}`"),
         *(f"Dice, decision of `{base}`", f"minus `{base}`", "AUPRC"),
     )
     rows = (_dice_row(sheet, row, sheet.definition.sets[name]) for row in sheet.shown)
-    return TextTable(sheet.titled(name), headings, tuple(row for row in rows if row))
+    return TextTable(sheet.title_of(name), headings, tuple(row for row in rows if row))
 
 
 def _dice_row(sheet: Sheet, row: str, sets: Sequence[str]) -> Cells:
     base = sheet.definition.baseline
-    bar = sheet.scores.values(base, "dice", sets)
+    baseline = sheet.scores.values(base, "dice", sets)
     own = sheet.scores.values(row, "dice", sets)
     common = sheet.scores.values(row, "dice", sets, decision=COMMON)
-    ranked = sheet.scores.values(row, "auprc", sets)
+    auprc = sheet.scores.values(row, "auprc", sets)
     if not own:
         return ()
-    against = NONE if row == base else change(paired(own, bar))
-    mine = (str(len(own)), interval(mean_of(own)), lowest(own), against)
-    same = (interval(mean_of(common)), change(paired(common, bar)))
-    return (*sheet.begins(row), *mine, *same, interval(mean_of(ranked)))
+    difference = NONE if row == base else change(paired(own, baseline))
+    own_cells = (str(len(own)), interval(mean_of(own)), lowest(own), difference)
+    common_cells = (interval(mean_of(common)), change(paired(common, baseline)))
+    return (*sheet.row_cells(row), *own_cells, *common_cells, interval(mean_of(auprc)))
 
 
 def size_table(sheet: Sheet, name: str) -> TextTable:
-    """Return the share of lesions found by volume, and what was marked beside them."""
+    """Return the table of detected lesions by volume, and of false positives."""
     named = [text.replace("_", " ") for text in classes(sheet.definition.edges_ml)]
-    headings = (*BEGINS, *named, "false lesions", "false-positive ml")
+    headings = (*ROW_HEADINGS, *named, "false lesions", "false-positive ml")
     rows = (_size_row(sheet, row, sheet.definition.sets[name]) for row in sheet.shown)
-    return TextTable(sheet.titled(name), headings, tuple(row for row in rows if row))
+    return TextTable(sheet.title_of(name), headings, tuple(row for row in rows if row))
 
 
 def _size_row(sheet: Sheet, row: str, sets: Sequence[str]) -> Cells:
-    counts = found_of(sheet.scores, row, sets, sheet.definition.edges_ml)
-    beside = [mean_of(sheet.scores.values(row, m, sets)) for m in (FALSE_LESIONS, FALSE_ML)]
-    if None in beside:
+    counts = lesions_by_volume(sheet.scores, row, sets, sheet.definition.edges_ml)
+    false = [mean_of(sheet.scores.values(row, m, sets)) for m in (FALSE_LESIONS, FALSE_ML)]
+    if None in false:
         return ()
     shares = (f"{found} of {true} ({found / true:.0%})" if true else NONE for true, found in counts)
-    return (*sheet.begins(row), *shares, *(plain(mean) for mean in beside))
+    return (*sheet.row_cells(row), *shares, *(plain(mean) for mean in false))
 
 
 def region_tables(sheet: Sheet) -> Iterator[TextTable]:
-    """Yield Dice of core and enhancing tumour for every set whose reference has them."""
+    """Yield a table of core and enhancing tumour for every set whose reference has them."""
     base, regions = sheet.definition.regions_baseline, ("core", "enhancing")
     titles = [f"{text} {part}" for part in regions for text in ("Dice,", f"minus `{base}`,")]
-    for one in (one for one in sheet.definition.test if one.regions):
+    for data in (scan_set.name for scan_set in sheet.definition.test if scan_set.regions):
         rows = []
         for row in sheet.definition.rows:
-            cells = [cell for part in regions for cell in _region(sheet, row, one.name, part)]
-            rows += [(*sheet.begins(row), *cells)] if set(cells) != {NONE} else []
-        yield TextTable(sheet.titled(one.name), (*BEGINS, *titles), tuple(rows))
+            cells = [cell for part in regions for cell in _region(sheet, row, data, part)]
+            rows += [(*sheet.row_cells(row), *cells)] if set(cells) != {NONE} else []
+        yield TextTable(sheet.title_of(data), (*ROW_HEADINGS, *titles), tuple(rows))
 
 
 def _region(sheet: Sheet, row: str, data: str, region: str) -> Cells:
     base = sheet.definition.regions_baseline
     own = sheet.scores.values(row, "dice", [data], region=region)
-    bar = sheet.scores.values(base, "dice", [data], region=region)
-    return interval(mean_of(own)), NONE if row == base else change(paired(own, bar))
+    baseline = sheet.scores.values(base, "dice", [data], region=region)
+    return interval(mean_of(own)), NONE if row == base else change(paired(own, baseline))
 
 
 def healthy_tables(sheet: Sheet) -> Iterator[TextTable]:
-    """Yield what is marked in scans without a tumour."""
+    """Yield the tables of scans without a tumour."""
     headings = (
-        *(*BEGINS, "scans", "median ml outside the reference", "largest"),
+        *(*ROW_HEADINGS, "scans", "median ml outside the reference", "largest"),
         *("false lesions per scan", "Dice of the reference's lesions"),
         f"median ml outside, decision of `{sheet.definition.baseline}`",
     )
-    for one in (one for one in sheet.definition.test if one.healthy):
-        rows = (_healthy_row(sheet, row, one.name) for row in sheet.shown)
-        yield TextTable(one.name, headings, tuple(row for row in rows if row))
+    for data in (scan_set.name for scan_set in sheet.definition.test if scan_set.healthy):
+        rows = [_healthy_row(sheet, row, data) for row in sheet.shown]
+        yield TextTable(data, headings, tuple(row for row in rows if row))
 
 
 def _healthy_row(sheet: Sheet, row: str, data: str) -> Cells:
-    outside, false, agreed = (
+    outside, false, dice = (
         sheet.scores.values(row, metric, [data]) for metric in (FALSE_ML, FALSE_LESIONS, "dice")
     )
     common = sheet.scores.values(row, FALSE_ML, [data], decision=COMMON)
     if not outside:
         return ()
     volumes = (millilitres(median_of(outside)), f"{max(outside.values()):.1f}")
-    rest = (plain(mean_of(false)), interval(mean_of(agreed)), millilitres(median_of(common)))
-    return (*sheet.begins(row), str(len(outside)), *volumes, *rest)
+    rest = (plain(mean_of(false)), interval(mean_of(dice)), millilitres(median_of(common)))
+    return (*sheet.row_cells(row), str(len(outside)), *volumes, *rest)
 
 
 def training_table(sheet: Sheet) -> TextTable:
-    """Return how each network was trained."""
+    """Return the table of the networks' trainings."""
     headings = ("row", "size", "epochs", "best epoch", "ended", "seed", "weights")
     facts = {line["row"]: line for line in read_tsv(sheet.folder / COMPARISON_ROWS)}
     rows = [

@@ -1,12 +1,4 @@
-"""All families of the papers and the built-in models on the same scans, scan by scan.
-
-::
-
-    comparison.yaml --compare--> scans.tsv, rows.tsv --write_page--> README.md
-
-Networks that ``anomri reproduce`` has trained are taken where they lie. Every difference is paired:
-over the scans that both rows have.
-"""
+"""Execution of a comparison: training, detection and measurement of what is missing."""
 
 from __future__ import annotations
 
@@ -30,7 +22,7 @@ from anomri.experiments.comparison.entries import (
 )
 from anomri.experiments.comparison.measurement import DetectTask, usable
 from anomri.experiments.comparison.score_table import (
-    Place,
+    ScoreKey,
     Scores,
     rename_size,
     replace_lines,
@@ -45,14 +37,14 @@ class Plan:
     """One call of :func:`compare`.
 
     Attributes:
-        definition: of the comparison.
-        data: where the scans lie.
-        work: where trainings and detections are kept.
-        runs: folder below which trained networks are looked for, beside that of the work.
-        rows: those to measure; all where none is named.
-        trains: whether to train what nobody has trained.
-        executor: who looks at scans and measures them.
-        again: measure what has not changed too, for a change in the program.
+        definition: the comparison.
+        data: location of the scans.
+        work: location of trainings and detections.
+        runs: additional folder in which trained networks are searched.
+        rows: rows to measure; all if empty.
+        trains: whether to train missing networks.
+        executor: executor of detection and measurement.
+        again: also measure what has not changed, after a change of the program.
     """
 
     definition: Definition
@@ -67,85 +59,85 @@ class Plan:
 
 @dataclass(slots=True)
 class Report:
-    """What a call did.
+    """Result of a call of :func:`compare`.
 
     Attributes:
-        measured: row, decision and set of what was measured now.
-        kept: the same of what was measured before and has not changed.
+        measured: row, decision and set of new measurements.
+        kept: the same of earlier measurements that are still valid.
         untrained: rows without a network.
     """
 
-    measured: list[Place] = field(default_factory=list)
-    kept: list[Place] = field(default_factory=list)
+    measured: list[ScoreKey] = field(default_factory=list)
+    kept: list[ScoreKey] = field(default_factory=list)
     untrained: list[str] = field(default_factory=list)
 
 
 def compare(folder: Path, plan: Plan) -> Report:
-    """Measure what is not measured yet into the tables of a comparison's folder.
+    """Add missing measurements to the tables of a comparison's folder.
 
-    The tables are written after each set of scans, so that a killed call loses no more than one.
+    The tables are written after each set of scans, so that a killed call loses at most one.
 
     Raises:
-        UsageError: a row, a size or a data set named is not there.
+        UsageError: a row, size or data set is unknown or missing.
     """
-    places = (plan.work.folder, *([plan.runs] if plan.runs else []))
-    trainer = Trainer(folder.parent, plan.data, plan.work, runs_below(*places), plan.trains)
+    run_folders = (plan.work.folder, *([plan.runs] if plan.runs else []))
+    trainer = Trainer(folder.parent, plan.data, plan.work, runs_below(*run_folders), plan.trains)
     report = Report()
-    for one in chosen_rows(plan.definition, folder.parent, plan.rows):
-        ready = trainer.detector(one)
-        if ready is None:
-            report.untrained.append(one.name)
+    for entry in chosen_rows(plan.definition, folder.parent, plan.rows):
+        trained = trainer.detector(entry)
+        if trained is None:
+            report.untrained.append(entry.name)
             continue
-        detector, ended = ready
+        detector, ended = trained
         before = len(report.measured)
-        for place, look in _looks(one.name, detector, plan):
+        for key, task in _tasks(entry.name, detector, plan):
             if plan.again:
-                shutil.rmtree(look.out, ignore_errors=True)
-            _measure(folder, place, look, report, again=plan.again)
-        origin = _origin(one, detector)
+                shutil.rmtree(task.out, ignore_errors=True)
+            _measure(folder, key, task, report, again=plan.again)
+        origin = _origin(entry, detector)
         if len(report.measured) > before:
             replace_row(folder, {**origin, **ended})
         else:
-            rename_size(folder, one.name, origin["size"])
+            rename_size(folder, entry.name, origin["size"])
     return report
 
 
-def _looks(row: str, detector: Detector, plan: Plan) -> Iterator[tuple[Place, DetectTask]]:
-    """Yield a row's model before every set, under its own decision and under the common one."""
+def _tasks(row: str, detector: Detector, plan: Plan) -> Iterator[tuple[ScoreKey, DetectTask]]:
+    """Yield the tasks of a row on every set, under its own and under the common decision."""
     definition = plan.definition
     common = under_common_decision(detector, Recipe.load(definition.baseline))
     models = {OWN: detector} | ({COMMON: common} if common else {})
     for test in definition.test:
         if row in definition.regions_only and not test.regions:
             continue
-        scans = usable(plan.data.found(test.sources), detector)
+        scans = usable(plan.data.scans_of(test.sources), detector)
         for decision in (name for name in models if name in test.decisions and scans.scans):
             out = plan.work.folder / "detections" / row / decision / test.name.replace(" ", "-")
-            seen = (models[decision], scans, test, definition.edges_ml, out)
+            arguments = (models[decision], scans, test, definition.edges_ml, out)
             execution = batch.Execution(plan.executor, progress=plan.work.progress)
-            look = DetectTask(*seen, execution=execution)
-            yield (row, decision, test.name), look
+            task = DetectTask(*arguments, execution=execution)
+            yield (row, decision, test.name), task
 
 
-def _measure(folder: Path, place: Place, look: DetectTask, report: Report, *, again: bool) -> None:
-    """Measure one model on one set, unless the table has it already."""
-    mark = fingerprint(look.detector)
-    subjects = [files.name for files in look.scans.scans]
-    if not again and Scores.of(folder).holds(place, mark, subjects):
-        report.kept.append(place)
+def _measure(folder: Path, key: ScoreKey, task: DetectTask, report: Report, *, again: bool) -> None:
+    """Measure a model on a set, unless the table has valid measurements."""
+    model_hash = fingerprint(task.detector)
+    subjects = [files.name for files in task.scans.scans]
+    if not again and Scores.of(folder).is_current(key, model_hash, subjects):
+        report.kept.append(key)
         return
-    lines = [{**line, "fingerprint": mark} for line in look.lines()]
-    replace_lines(folder, place, lines, look.edges_ml)
-    report.measured.append(place)
+    lines = [{**line, "fingerprint": model_hash} for line in task.lines()]
+    replace_lines(folder, key, lines, task.edges_ml)
+    report.measured.append(key)
 
 
-def _origin(one: Entry, detector: Detector) -> dict[str, Any]:
-    network = one.row is not None
+def _origin(entry: Entry, detector: Detector) -> dict[str, Any]:
+    is_trained = entry.row is not None
     return {
-        "row": one.name,
-        "paper": one.group.paper,
-        "size": one.group.size if network else "",
-        "seed": detector.recipe.training.seed if network else "",
+        "row": entry.name,
+        "paper": entry.group.paper,
+        "size": entry.group.size if is_trained else "",
+        "seed": detector.recipe.training.seed if is_trained else "",
         "weights_sha256": detector.weights_hash,
         "anomri": version("anomri"),
         "commit": commit(),

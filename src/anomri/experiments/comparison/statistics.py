@@ -1,6 +1,6 @@
-"""What the figures of scans come to: means, paired differences, lesions by volume.
+"""Statistics of a comparison: means, paired differences, lesions by volume.
 
-Every figure that compares two rows is over the scans that both have.
+All comparisons of two rows are over the scans that both have.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from anomri.experiments.comparison.measurement import classes
 from anomri.experiments.comparison.score_table import Scores, Values
 
 FEWEST = 5
-"""Scans, before an interval is taken for more than luck. That of a bootstrap is too narrow for few:
-it leaves zero out whenever all scans agree, which four do by chance one time in eight."""
+"""Fewest scans for which a bootstrap interval without zero counts as a difference. For fewer it is
+too narrow: it excludes zero whenever all scans agree in sign, which four do by chance one time in
+eight."""
 STATISTICS: Mapping[str, Callable[..., Any]] = {
     "mean": np.mean,
     "median": np.median,
@@ -28,12 +29,12 @@ STATISTICS: Mapping[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """A row against another over the scans that both have.
+    """Paired comparison of two rows.
 
     Attributes:
-        difference: its mean, first minus second, with its interval.
-        scans: that both have.
-        left_out: scans that one of them has alone.
+        difference: mean difference, first minus second, with its interval.
+        scans: number of scans that both have.
+        left_out: number of scans that only one of them has.
     """
 
     difference: Interval
@@ -42,7 +43,7 @@ class Paired:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval leaves zero out, else 0; 0 for fewer scans than FEWEST."""
+        """Sign of an interval that excludes zero, else 0; 0 for fewer than ``FEWEST`` scans."""
         low, high = self.difference.lower, self.difference.upper
         if self.scans < FEWEST:
             return 0
@@ -60,7 +61,7 @@ def median_of(values: Values) -> Interval | None:
 
 
 def paired(first: Values, second: Values) -> Paired | None:
-    """Compare two rows over their common scans; None where there is none."""
+    """Compare two rows over their common scans; None without common scans."""
     common = [scan for scan in first if scan in second]
     if not common:
         return None
@@ -68,10 +69,10 @@ def paired(first: Values, second: Values) -> Paired | None:
     return Paired(difference, len(common), len(set(first) ^ set(second)))
 
 
-def found_of(
+def lesions_by_volume(
     scores: Scores, row: str, data: Sequence[str], edges_ml: Sequence[float]
 ) -> list[tuple[int, int]]:
-    """Return lesions and those found in each class of volume, over all scans of some sets."""
+    """Return the numbers of lesions and of detected lesions in each class of volume."""
 
     def total(column: str) -> int:
         return round(sum(scores.values(row, column, data).values()))
@@ -82,12 +83,12 @@ def found_of(
 def figure_for(
     aim: Aim, scores: Scores, row: str, sets: Mapping[str, Sequence[str]], decision: str = OWN
 ) -> float:
-    """Return a row's figure for an aim; NaN where it is not measured."""
+    """Return a row's figure for an aim; NaN if it has not been measured."""
     data = sets[aim.data]
     values = scores.values(row, aim.metric, data, region=aim.region, decision=decision)
     return float(STATISTICS[aim.statistic](list(values.values()))) if values else float("nan")
 
 
 def reached(aim: Aim, figure: float) -> bool:
-    """Tell whether a figure is on the right side of an aim's bound."""
+    """Tell whether a figure reaches an aim."""
     return figure <= aim.bound if aim.below else figure >= aim.bound

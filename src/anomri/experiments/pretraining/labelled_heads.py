@@ -1,4 +1,4 @@
-"""The labelled healthy heads that images are drawn from, and the card of what was learnt."""
+"""Labelled healthy heads from which images are synthesised, and the model card of the weights."""
 
 from __future__ import annotations
 
@@ -18,32 +18,38 @@ from anomri.preprocessing import grid_to_ras, read_truth, read_volume, volume_to
 from anomri.scan import Labels, Volume
 
 FWHM_PER_SIGMA = 2.355
-HELD_OUT = slice(5, None, 6)  # of the heads in the order of their names
+HELD_OUT = slice(5, None, 6)  # every sixth head by name
 
 Head = TypeVar("Head")
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
-    """A T1 scan and the labels of its anatomy, (I, J, K) RAS+, and mm along I, J, K."""
+class LabelledHead:
+    """A T1 scan and its anatomical labels.
+
+    Attributes:
+        scan: (I, J, K) RAS+.
+        anatomy: (I, J, K) labels.
+        spacing: mm along I, J, K.
+    """
 
     scan: Volume
     anatomy: Labels
     spacing: tuple[float, float, float]
 
-    def at(self, mm: float) -> Labelled:
-        """Return the head on cubes of ``mm``, blurred before by what they are larger."""
+    def at(self, mm: float) -> LabelledHead:
+        """Resample the head to isotropic voxels of ``mm``, with anti-aliasing."""
         steps = np.array([mm / step for step in self.spacing])
         shape = tuple(int((n - 1) / s) + 1 for n, s in zip(self.scan.shape, steps, strict=True))
         blur = np.sqrt(np.maximum(steps**2 - 1, 0)) / FWHM_PER_SIGMA
         smooth = ndimage.gaussian_filter(self.scan, blur)
         scan = ndimage.affine_transform(smooth, steps, output_shape=shape, order=1)
         anatomy = ndimage.affine_transform(self.anatomy, steps, output_shape=shape, order=0)
-        return Labelled(scan.astype(np.float32), anatomy, (mm, mm, mm))
+        return LabelledHead(scan.astype(np.float32), anatomy, (mm, mm, mm))
 
 
-def read_heads(folder: Path) -> Iterator[tuple[str, Labelled]]:
-    """Yield the names and heads of ``t1/<name>_T1`` and ``dlmuse_seg/<name>_T1_DLMUSE`` (.nii.gz).
+def read_heads(folder: Path) -> Iterator[tuple[str, LabelledHead]]:
+    """Yield names and heads from ``t1/<name>_T1`` and ``dlmuse_seg/<name>_T1_DLMUSE`` (.nii.gz).
 
     Raises:
         UsageError: there are fewer than two such pairs.
@@ -53,32 +59,34 @@ def read_heads(folder: Path) -> Iterator[tuple[str, Labelled]]:
         name: (path, folder / "dlmuse_seg" / f"{name}_T1_DLMUSE.nii.gz")
         for name, path in sorted(named.items())
     }
-    whole = {name: pair for name, pair in pairs.items() if pair[1].exists()}
-    if len(whole) < 2:
+    complete = {name: pair for name, pair in pairs.items() if pair[1].exists()}
+    if len(complete) < 2:
         raise UsageError(
             f"{folder.name}: expected t1/ and dlmuse_seg/ with at least two heads, "
-            f"found {len(whole)}. Next: name them t1/X_T1.nii.gz and "
+            f"found {len(complete)}. Next: name them t1/X_T1.nii.gz and "
             "dlmuse_seg/X_T1_DLMUSE.nii.gz."
         )
-    for name, (path, labels) in whole.items():
+    for name, (path, labels) in complete.items():
         scan, grid = read_volume(path)
-        anatomy = volume_to_ras(read_truth(labels, grid), grid)  # its file may lie otherwise
-        yield name, Labelled(volume_to_ras(scan, grid), anatomy, grid_to_ras(grid).spacing)
+        anatomy = volume_to_ras(
+            read_truth(labels, grid), grid
+        )  # its file may have another orientation
+        yield name, LabelledHead(volume_to_ras(scan, grid), anatomy, grid_to_ras(grid).spacing)
 
 
 def split(heads: Mapping[str, Head]) -> tuple[dict[str, Head], dict[str, Head]]:
-    """Return the heads to learn from and every sixth, held out; all of them if under six."""
-    held = set(sorted(heads)[HELD_OUT])
-    taught = {name: head for name, head in heads.items() if name not in held}
-    return taught, {name: heads[name] for name in sorted(held)} or dict(heads)
+    """Return the heads for training and for validation: every sixth, or all if fewer than six."""
+    held_out = set(sorted(heads)[HELD_OUT])
+    training = {name: head for name, head in heads.items() if name not in held_out}
+    return training, {name: heads[name] for name in sorted(held_out)} or dict(heads)
 
 
-def write_card(weights: Path, steps: int, taught: Iterable[str]) -> None:
-    """Write beside the weights what they are: their hash, their origin, their licence."""
+def write_card(weights: Path, steps: int, heads: Iterable[str]) -> None:
+    """Write the model card of the weights: hash, training data and licence."""
     card = {
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "steps": steps,
-        "heads": sorted(taught),
+        "heads": sorted(heads),
         "data": "IXI data set (brain-development.org), T1 and automatic anatomy labels",
         "licence": "CC BY-SA 3.0",
     }

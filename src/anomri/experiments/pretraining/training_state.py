@@ -1,7 +1,7 @@
-"""A network in training on images drawn at random; resumes where it was stopped.
+"""Resumable training of a network on synthetic images.
 
-Adam with a rate that rises at first and then falls as (1 - step/steps)^0.9; the result is the
-exponential moving average of the weights.
+AdamW with a learning rate that rises linearly during warm-up and decays as (1 - step/steps)^0.9;
+the result is the exponential moving average of the weights.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from anomri.files import undamaged, write_bytes
 
-ANEW = "delete it and begin anew"
-MEMORY = ("exp_avg", "exp_avg_sq")
+START_AGAIN = "delete it and start again"
+MOMENTS = ("exp_avg", "exp_avg_sq")
 
 Network = TypeVar("Network", bound=nn.Module)
 Progress = Callable[[Sequence[Any], str], Iterable[Any]]
@@ -27,44 +27,44 @@ Progress = Callable[[Sequence[Any], str], Iterable[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSchedule:
-    """How a network learns.
+    """Training schedule of a network.
 
     Attributes:
-        steps: batches seen.
-        rate: of Adam, at its highest.
-        rising: steps until the rate is at its highest.
-        decay: of the weights, apart from the gradient (AdamW).
-        longest: the gradient is cut to this norm.
-        average: share of the moving average that each step keeps.
-        uses: how often each drawn image is seen.
-        every: steps between two looks at the held-out heads; also when the state is saved.
-        seed: of every random number.
+        steps: number of training steps.
+        learning_rate: highest learning rate.
+        warmup: steps until the highest learning rate.
+        weight_decay: decoupled weight decay (AdamW).
+        max_gradient_norm: norm to which gradients are clipped.
+        average: decay of the moving average of the weights per step.
+        uses: number of times each synthetic image is used.
+        validation_interval: steps between validations, after which the state is saved.
+        seed: seed of all random numbers.
     """
 
     steps: int
-    rate: float = 2e-3
-    rising: int = 50
-    decay: float = 0.0
-    longest: float = 1.0
+    learning_rate: float = 2e-3
+    warmup: int = 50
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
     average: float = 0.99
     uses: int = 2
-    every: int = 100
+    validation_interval: int = 100
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
-        """Return the rate of a step.
+        """Return the learning rate of a step.
 
-        >>> lesson = Lesson(steps=100, rate=1.0, rising=10)
-        >>> lesson.rate_at(0), round(lesson.rate_at(50), 3)
+        >>> schedule = TrainingSchedule(steps=100, learning_rate=1.0, warmup=10)
+        >>> schedule.rate_at(0), round(schedule.rate_at(50), 3)
         (0.1, 0.536)
         """
-        left = 1 - min(step / self.steps, 1.0)
-        return float(self.rate * min((step + 1) / self.rising, 1.0) * left**0.9)
+        remaining = 1 - min(step / self.steps, 1.0)
+        return float(self.learning_rate * min((step + 1) / self.warmup, 1.0) * remaining**0.9)
 
 
 @dataclass(slots=True)
 class TrainingState(Generic[Network]):
-    """The weights, their average, Adam's memory, the step and the running mean of the loss."""
+    """Weights, their moving average, optimiser state, step and running mean of the loss."""
 
     build: Callable[[], Network]
     network: Network
@@ -78,15 +78,15 @@ class TrainingState(Generic[Network]):
     def start(
         cls, build: Callable[[], Network], saved: Path, schedule: TrainingSchedule
     ) -> TrainingState[Network]:
-        """Begin, or go on from a saved state.
+        """Start a training, or resume it from a saved state.
 
         Raises:
-            DamagedFile: the state cannot be read back.
+            DamagedFile: the state cannot be read.
         """
         torch.manual_seed(schedule.seed)
         network = build()
         optimiser = torch.optim.AdamW(
-            network.parameters(), schedule.rate, weight_decay=schedule.decay
+            network.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay
         )
         average = {name: weight.clone() for name, weight in network.state_dict().items()}
         state = cls(build, network, average, optimiser, schedule)
@@ -94,28 +94,29 @@ class TrainingState(Generic[Network]):
             state._resume(saved)
         return state
 
-    def learn(self, value_of: Callable[[Network], Tensor]) -> None:
-        """Take one step down the loss that ``value_of`` computes."""
+    def learn(self, loss_of: Callable[[Network], Tensor]) -> None:
+        """Take one step on the loss that ``loss_of`` computes."""
         schedule = self.schedule
         self.optimiser.param_groups[0]["lr"] = schedule.rate_at(self.step)
-        value = value_of(self.network)
+        loss = loss_of(self.network)
         self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(value)
-        nn.utils.clip_grad_norm_(self.network.parameters(), schedule.longest)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.network.parameters(), schedule.max_gradient_norm)
         self.optimiser.step()
-        keep = min(schedule.average, self.step / (self.step + 10))
+        decay = min(schedule.average, self.step / (self.step + 10))
         for name, weight in self.network.state_dict().items():
-            self.average[name].lerp_(weight, 1 - keep)
-        self.loss = 0.98 * self.loss + 0.02 * float(value.detach())
+            self.average[name].lerp_(weight, 1 - decay)
+        self.loss = 0.98 * self.loss + 0.02 * float(loss.detach())
         self.step += 1
 
     def remaining(self, stop: int | None) -> range:
-        """Return the steps that are left, up to ``stop`` where one is given."""
+        """Return the remaining steps, up to ``stop`` if given."""
         return range(self.step, min(stop or self.schedule.steps, self.schedule.steps))
 
-    def is_looked_at(self) -> bool:
-        """Tell whether it is time for a look at the held-out heads."""
-        return self.step % self.schedule.every == 0 or self.step == self.schedule.steps
+    def is_validation_step(self) -> bool:
+        """Tell whether the network is validated after this step."""
+        is_last = self.step == self.schedule.steps
+        return is_last or self.step % self.schedule.validation_interval == 0
 
     def averaged(self) -> Network:
         """Return a network with the averaged weights."""
@@ -124,12 +125,12 @@ class TrainingState(Generic[Network]):
         return network.eval()
 
     def save(self, path: Path) -> None:
-        """Write everything that going on needs."""
+        """Write the state from which training can be resumed."""
         tensors = {f"average/{name}": weight for name, weight in self.average.items()}
         for name, weight in self.network.named_parameters():
-            memory = self.optimiser.state[weight]
+            moments = self.optimiser.state[weight]
             tensors |= {f"weight/{name}": weight.detach()}
-            tensors |= {f"{key}/{name}": memory[key] for key in MEMORY}
+            tensors |= {f"{key}/{name}": moments[key] for key in MOMENTS}
         tensors["step"] = torch.tensor([self.step])
         tensors["loss"] = torch.tensor([self.loss])
         write_tensors(path, tensors)
@@ -139,29 +140,31 @@ class TrainingState(Generic[Network]):
         write_tensors(path, {name: weight.half() for name, weight in self.average.items()})
 
     def _resume(self, path: Path) -> None:
-        guard = undamaged(path, what="the state of an unfinished training", next_step=ANEW)
-        with guard, safe_open(path, framework="pt") as held:
-            self.step = int(held.get_tensor("step"))
-            self.loss = float(held.get_tensor("loss"))
+        guard = undamaged(path, what="the state of an unfinished training", next_step=START_AGAIN)
+        with guard, safe_open(path, framework="pt") as file:
+            self.step = int(file.get_tensor("step"))
+            self.loss = float(file.get_tensor("loss"))
             for name, weight in self.average.items():
-                self.average[name] = _like(weight, held.get_tensor(f"average/{name}"))
+                self.average[name] = _matching(file.get_tensor(f"average/{name}"), weight)
             for name, weight in self.network.named_parameters():
-                weight.data.copy_(_like(weight, held.get_tensor(f"weight/{name}")))
-                memory = {key: _like(weight, held.get_tensor(f"{key}/{name}")) for key in MEMORY}
-                self.optimiser.state[weight] = {"step": torch.tensor(float(self.step)), **memory}
+                weight.data.copy_(_matching(file.get_tensor(f"weight/{name}"), weight))
+                moments = {
+                    key: _matching(file.get_tensor(f"{key}/{name}"), weight) for key in MOMENTS
+                }
+                self.optimiser.state[weight] = {"step": torch.tensor(float(self.step)), **moments}
 
 
-def _like(weight: Tensor, found: Tensor) -> Tensor:
-    """Return what was found in a state where it has the shape and the kind of a weight.
+def _matching(tensor: Tensor, weight: Tensor) -> Tensor:
+    """Return ``tensor`` if it has the shape and the type of ``weight``.
 
     Raises:
         ValueError: it does not.
     """
-    if found.shape != weight.shape or found.dtype != weight.dtype:
-        raise ValueError(f"expected {tuple(weight.shape)}, got {tuple(found.shape)}")
-    return found
+    if tensor.shape != weight.shape or tensor.dtype != weight.dtype:
+        raise ValueError(f"expected {tuple(weight.shape)}, got {tuple(tensor.shape)}")
+    return tensor
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write tensors; the file appears complete or not at all."""
+    """Write tensors as safetensors, atomically."""
     write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))

@@ -1,4 +1,4 @@
-"""A paper's rows, from recipe to measured table and page."""
+"""Reproduction of a paper's rows, from recipes to measured tables and page."""
 
 from anomri.experiments.reproduction.page import (
     TextTable,

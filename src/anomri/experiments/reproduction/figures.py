@@ -1,4 +1,4 @@
-"""Looking up published and measured figures, and comparing their order."""
+"""Published and measured figures of a paper, and the comparison of their order."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Figures:
 
     @classmethod
     def of(cls, folder: Path) -> Figures:
-        """Read both; either may be missing."""
+        """Read both tables; missing ones are empty."""
         return cls(read_tsv(folder / PUBLISHED), read_tsv(folder / MEASURED))
 
     def rows_of(self, table: Table) -> list[tuple[str, str]]:
-        """List row and size of what a table shows; the size is empty where nothing is measured."""
+        """List row and size of a table's lines; the size of unmeasured rows is empty."""
         names = dict.fromkeys([BASELINE, *(line["row"] for line in self.published)])
         names |= dict.fromkeys(line["row"] for line in self.measured)
         shown = [name for name in (table.rows or names) if name in names]
@@ -48,29 +48,29 @@ class Figures:
         return list(lines.values())
 
     def published_value(self, row: str, quantity: str) -> str:
-        """Return a figure of the paper as it prints it; empty where it gives none."""
+        """Return a figure as printed in the paper; empty if there is none."""
         for line in self.published:
             if (line["row"], line["quantity"]) == (row, quantity):
                 return line["value"]
         return ""
 
     def measured_line(self, row: str, size: str, column: Column) -> Line | None:
-        """Return our line for a column; None where it is not measured."""
-        wanted = (row, size, column.data, column.region, column.metric)
+        """Return our line for a column; None if it has not been measured."""
+        key = (row, size, column.data, column.region, column.metric)
         for line in self.measured:
-            found = tuple(line[k] for k in ("row", "size", "data", "region", "metric"))
-            if found == wanted and setting_of(line["threshold"]) == column.threshold:
+            line_key = tuple(line[k] for k in ("row", "size", "data", "region", "metric"))
+            if line_key == key and setting_of(line["threshold"]) == column.threshold:
                 return line
         return None
 
     def published_cell(self, row: str, column: Column) -> str:
-        """Return the paper's figure as text; empty where it gives none."""
+        """Format the paper's figure; empty if there is none."""
         value = self.published_value(row, column.quantity)
         spread = self.published_value(row, column.spread) if column.spread else ""
         return f"{value} ± {spread}" if value and spread else value
 
     def measured_cell(self, row: str, size: str, column: Column) -> str:
-        """Return our figure as text; empty where it is not measured."""
+        """Format our figure; empty if it has not been measured."""
         line = self.measured_line(row, size, column)
         if line is None:
             return ""
@@ -87,7 +87,7 @@ class Figures:
 
 
 def order_of(protocol: Protocol, figures: Figures) -> Iterator[str]:
-    """Say of the first column of each table, at each size, what comes of the order of models."""
+    """Compare the order of models in the first column of each table, at each size."""
     for table in protocol.tables:
         column = table.columns[0]
         for size in protocol.sizes:
@@ -98,41 +98,41 @@ def order_of(protocol: Protocol, figures: Figures) -> Iterator[str]:
             }
             about = f"{table.title}, {column.title}, size `{size}`"
             sentences = [_order(column, ours, figures), _baseline(column, ours, figures)]
-            said = " ".join(sentence for sentence in sentences if sentence)
-            if said:
-                yield f"{about}: {said}"
+            text = " ".join(sentence for sentence in sentences if sentence)
+            if text:
+                yield f"{about}: {text}"
 
 
 def _order(column: Column, ours: Mapping[str, Line], figures: Figures) -> str:
-    """Compare every pair of models that the paper ranks; empty where fewer than two are there."""
+    """Compare every pair of models that the paper ranks; empty without such a pair."""
     printed = {name: figures.published_value(name, column.quantity) for name in ours}
-    theirs = {name: float(value) for name, value in printed.items() if value}
-    pairs = [(a, b) for a, b in combinations(theirs, 2) if theirs[a] != theirs[b]]
+    published = {name: float(value) for name, value in printed.items() if value}
+    pairs = [(a, b) for a, b in combinations(published, 2) if published[a] != published[b]]
     if not pairs:
         return ""
-    means = {name: float(ours[name]["mean"]) for name in theirs}
-    same = sum((theirs[a] - theirs[b]) * (means[a] - means[b]) > 0 for a, b in pairs)
-    apart = sum(_apart(ours[a], ours[b]) for a, b in pairs)
+    means = {name: float(ours[name]["mean"]) for name in published}
+    same = sum((published[a] - published[b]) * (means[a] - means[b]) > 0 for a, b in pairs)
+    separate = sum(_are_separate(ours[a], ours[b]) for a, b in pairs)
     best = min if _is_error(column) else max
     return (
         f"{_verdict(same, len(pairs))}: {same} of {len(pairs)} pairs of models are in the paper's "
-        f"order, and our 95 % intervals are apart in {apart}. Best in the paper of these "
-        f"{len(theirs)}: `{best(theirs, key=theirs.__getitem__)}`; "
+        f"order, and our 95 % intervals are apart in {separate}. Best in the paper of these "
+        f"{len(published)}: `{best(published, key=published.__getitem__)}`; "
         f"here: `{best(means, key=means.__getitem__)}`."
     )
 
 
 def _baseline(column: Column, ours: Mapping[str, Line], figures: Figures) -> str:
-    """Say how many models are better than the row without a network; empty without that row."""
+    """Count the models that are better than the baseline; empty without a baseline."""
     line = figures.measured_line(BASELINE, FULL, column)
     if line is None or not ours:
         return ""
     sign = -1 if _is_error(column) else 1
-    bar = float(line["mean"])
-    better = sum(sign * (float(one["mean"]) - bar) > 0 for one in ours.values())
+    baseline = float(line["mean"])
+    better = sum(sign * (float(model["mean"]) - baseline) > 0 for model in ours.values())
     return (
         f"{better} of {len(ours)} models {'is' if better == 1 else 'are'} better than "
-        f"`{BASELINE}`, which has no network ({bar:.3f})."
+        f"`{BASELINE}`, which has no network ({baseline:.3f})."
     )
 
 
@@ -143,15 +143,15 @@ def _verdict(same: int, pairs: int) -> str:
 
 
 def _is_error(column: Column) -> bool:
-    """Whether less is better."""
+    """Tell whether lower values are better."""
     return column.metric.endswith(("_mm", "_mae"))
 
 
-def _apart(one: Line, other: Line) -> bool:
-    """Whether two intervals do not overlap."""
-    return float(one["lower"]) > float(other["upper"]) or float(other["lower"]) > float(
-        one["upper"]
-    )
+def _are_separate(first: Line, second: Line) -> bool:
+    """Tell whether two intervals do not overlap."""
+    lowers = float(first["lower"]), float(second["lower"])
+    uppers = float(first["upper"]), float(second["upper"])
+    return lowers[0] > uppers[1] or lowers[1] > uppers[0]
 
 
 def _number(cell: str) -> float:

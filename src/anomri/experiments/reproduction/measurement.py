@@ -1,4 +1,4 @@
-"""Detecting and evaluating a trained row: one line per threshold, region and measure."""
+"""Detection and evaluation of a trained row: one line per threshold, region and measure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from anomri.postprocessing import TO_BE_FITTED, fit_threshold
 from anomri.recipe import Overrides, Step
 from anomri.scan import REGIONS
 
-# setting -> threshold rule, decision, and what the rule was allowed to see
+# setting -> threshold rule, decision, and data that the rule uses
 RULES: Mapping[Setting, tuple[str, str, str]] = {
     "recipe": ("", "", "label-free"),
     "slices": (
@@ -33,7 +33,7 @@ RULES: Mapping[Setting, tuple[str, str, str]] = {
     "labelled": ("labelled", "above", "fitted on train labels"),
 }
 SUPERVISED = "supervised"
-# The better of the two of Table 3 of Weninger et al.; section 5.3 does not say which one it used.
+# The better one in Table 3 of Weninger et al.; section 5.3 does not say which one was used.
 SLICE_SCORE = "mean_residual"
 HALVES = {
     "halves": "chosen on the labels of the first half, measured on the second",
@@ -45,13 +45,13 @@ Line = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One trained row before one test set.
+class RowEvaluation:
+    """Evaluation of a trained row on a test set.
 
     Attributes:
         row: the row.
-        model: what :func:`anomri.detector.load` takes.
-        scans: of the test set.
+        model: model name or folder for :func:`anomri.detector.load`.
+        scans: scans of the test set.
         out: folder for detections.
         work: device and progress.
     """
@@ -66,44 +66,43 @@ class Trial:
         """Yield one line per threshold, region and measure."""
         regions = regions_of(self.row)
         if setting in ("labelled", "halves") and regions != ("whole",):
-            return  # thresholds are fitted to every label, as lesion
+            return  # thresholds are fitted to all labels as one lesion
         if setting == "halves":
             yield from self._halves()
             return
-        rule, decide, sees = RULES[setting]
+        rule, decide, data_used = RULES[setting]
         detector = self._detector(rule, decide, SLICE_SCORE if setting == "slices" else "")
         out = self.out / setting
         pipeline.detect(self.scans, detector, out, execution=self.work.execution)
-        named = f"{setting} ({_seen(self.row, setting, sees)})"
+        threshold = f"{setting} ({_data_used(self.row, setting, data_used)})"
         for region in regions:
             summary = self._evaluate(out, self.scans, out / region, region)
-            yield from self._lines(summary, region, named, detector)
+            yield from self._lines(summary, region, threshold, detector)
 
     def _halves(self) -> Iterator[Line]:
-        """Yield the lines of paper B: a threshold of one half for the other, and swapped.
+        """Yield the lines of two-fold cross-validated thresholds, as in Lambert et al.
 
         "On the first half, we compute Dice scores between ground truths and segmentations obtained
         with 15 different thresholds [...]. Then, the threshold which provided the best performance
-        is applied on the second half" (Lambert et al., section 3). Rows without such a list of
-        thresholds choose from all values.
+        is applied on the second half" (section 3). Rows without a list of thresholds choose from
+        all values.
         """
         first, second = halves(self.scans)
         cases: list[Line] = []
         detector = self._detector("", "")
-        for name, chooses, judged in (
+        for name, fitting_scans, test_scans in (
             ("halves", first, second),
             ("halves swapped", second, first),
         ):
             out = self.out / name.replace(" ", "-")
-            fitted, value = fitted_on(detector, chooses, self.work)
-            pipeline.detect(judged, fitted, out, execution=self.work.execution)
-            summary = self._evaluate(out, judged, out, "whole")
+            fitted, value = fitted_on(detector, fitting_scans, self.work)
+            pipeline.detect(test_scans, fitted, out, execution=self.work.execution)
+            summary = self._evaluate(out, test_scans, out, "whole")
             cases += [_numbers(line) for line in read_tsv(out / EVALUATION)]
-            named = f"{name} ({HALVES[name]})"
-            summary.append({"metric": "threshold", "mean": value, "n": len(chooses.scans)})
-            yield from self._lines(summary, "whole", named, fitted)
-        named = f"halves both ({HALVES['halves both']})"
-        yield from self._lines(summarise(cases), "whole", named, detector)
+            summary.append({"metric": "threshold", "mean": value, "n": len(fitting_scans.scans)})
+            yield from self._lines(summary, "whole", f"{name} ({HALVES[name]})", fitted)
+        threshold = f"halves both ({HALVES['halves both']})"
+        yield from self._lines(summarise(cases), "whole", threshold, detector)
 
     def _detector(self, rule: str, decide: str, blank_slices: str = "") -> Detector:
         overrides = Overrides(
@@ -131,16 +130,17 @@ class Trial:
 
 
 def regions_of(row: Row) -> tuple[str, ...]:
-    """Return the regions that a row is measured on."""
+    """Return the regions on which a row is evaluated."""
     if row.supervised or row.parts:
         return tuple(REGIONS)
     return (row.recipe.detection.shows,)
 
 
 def fitted_on(detector: Detector, scans: Found, work: Work) -> tuple[Detector, float]:
-    """Return the detector with the threshold, of the recipe's candidates, best on labelled scans.
+    """Return the detector with the best threshold on labelled scans, and the threshold.
 
-    The decision is ``above``; everything else of the recipe's detection stays.
+    The threshold is chosen from the recipe's candidates, with the decision ``above``; other
+    detection options are unchanged.
 
     Raises:
         UsageError: none of the scans has a labelled lesion.
@@ -156,17 +156,17 @@ def fitted_on(detector: Detector, scans: Found, work: Work) -> tuple[Detector, f
     return Detector({recipe.name: detector.first.with_recipe(recipe)}), value
 
 
-def _seen(row: Row, setting: Setting, sees: str) -> str:
-    """Say what a setting was allowed to see of the labels."""
+def _data_used(row: Row, setting: Setting, of_setting: str) -> str:
+    """Describe the data that a threshold was fitted on."""
     if setting != "recipe":
-        return sees
+        return of_setting
     if row.supervised:
         return SUPERVISED
     rule = row.recipe.detection.threshold.name
-    return f"fitted on train: {rule}" if rule in TO_BE_FITTED else sees
+    return f"fitted on train: {rule}" if rule in TO_BE_FITTED else of_setting
 
 
 def _numbers(line: dict[str, str]) -> Line:
-    """Read a row of a table of subjects again; measures that do not apply are left out."""
+    """Convert a line of a table of subjects to numbers, without measures that do not apply."""
     measures = {k: float(v) for k, v in line.items() if k != "subject" and v != NOTHING}
     return {"subject": line["subject"], **measures}

@@ -1,7 +1,7 @@
-"""The paper's figures beside ours: as text tables, and as a section of the paper's README.
+"""Published and measured figures as text tables, and as a section of the paper's README.
 
-The section stands between two markers and is made from ``published.tsv``, ``measured.tsv`` and
-``protocol.yaml`` alone; whatever is around it is left as it is.
+The section between two markers is generated from ``published.tsv``, ``measured.tsv`` and
+``protocol.yaml`` alone; the text around it is not changed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class TextTable:
     """A table as text.
 
     Attributes:
-        title: heading.
-        headings: of the columns.
-        rows: cells, as many as headings.
+        title: title of the table.
+        headings: headings of the columns.
+        rows: cells of each row, as many as headings.
     """
 
     title: str
@@ -35,37 +35,37 @@ class TextTable:
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
-        """Return the table with its title, in Markdown."""
+        """Return the table with its title as Markdown."""
         lines = [self.headings, ("---",) * len(self.headings), *self.rows]
         ruled = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         return f"### {self.title}\n\n{ruled}" if self.rows else f"### {self.title}\n\nNo row yet."
 
 
 def tables_of(folder: Path, protocol: Protocol) -> list[TextTable]:
-    """Return the paper's tables with ours beside them, and how each training ended."""
+    """Return the tables of published and measured figures, and of the trainings' ends."""
     figures = Figures.of(folder)
     tables = [_compared(table, figures) for table in protocol.tables]
     return [*tables, _endings(figures)]
 
 
 def write_page(folder: Path, protocol: Protocol) -> Path:
-    """Put the section into the paper's README, in the place of the former one or at its end."""
+    """Replace the generated section of the paper's README, or append it."""
     path = folder / README
     put_between_markers(path, section(folder, protocol), title=protocol.paper)
     return path
 
 
-def put_between_markers(path: Path, made: str, *, title: str, begin: str = BEGIN) -> None:
-    """Put a made section into a page, in the place of the former one or at its end."""
+def put_between_markers(path: Path, content: str, *, title: str, begin: str = BEGIN) -> None:
+    """Replace the generated section of a page, or append it."""
     text = path.read_text(encoding="utf-8") if path.is_file() else f"# {title}\n"
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(END)
-    made = f"{begin}\n\n{made}\n\n{END}"
-    write_text(path, f"{before.rstrip()}\n\n{made}\n{_separated(after)}")
+    content = f"{begin}\n\n{content}\n\n{END}"
+    write_text(path, f"{before.rstrip()}\n\n{content}\n{_separated(after)}")
 
 
 def section(folder: Path, protocol: Protocol) -> str:
-    """Return what stands between the markers."""
+    """Return the text between the markers."""
     figures = Figures.of(folder)
     parts = [
         "## Published and measured",
@@ -82,7 +82,7 @@ def section(folder: Path, protocol: Protocol) -> str:
 
 
 def _command(folder: Path, protocol: Protocol, figures: Figures) -> str:
-    """Name the command of every size that rows were trained at; of all where none was."""
+    """Describe the commands of all sizes with trained rows, or of all sizes without any."""
     measured = {line["size"] for line in figures.measured if line["row"] != BASELINE}
     sizes = [name for name in protocol.sizes if name in measured] or list(protocol.sizes)
     command = f"anomri reproduce recipes/{folder.name} --data DATA -o work/"
@@ -98,7 +98,7 @@ def _command(folder: Path, protocol: Protocol, figures: Figures) -> str:
 
 
 def _compared(table: Table, figures: Figures) -> TextTable:
-    """Two columns per figure, the paper's and ours; one row per row and size."""
+    """Return a table with two columns per figure, the paper's and ours."""
     headings = ["row", "size"]
     for column in table.columns:
         headings += [f"{column.title}, paper"] if column.quantity else []
@@ -121,9 +121,9 @@ def _endings(figures: Figures) -> TextTable:
 
 
 def _ending_rows(figures: Figures) -> Iterable[tuple[str, ...]]:
-    words = {"patience": "no better for the recipe's patience", "limit": "at the limit of epochs"}
+    ends = {"patience": "no better for the recipe's patience", "limit": "at the limit of epochs"}
     for line in figures.trained():
-        ended = words.get(line["ended"], "not kept")
+        ended = ends.get(line["ended"], "not kept")
         cells = (line["epochs"], line["best_epoch"], ended, line["seed"], line["commit"])
         yield (f"`{line['row']}`", line["size"], *cells)
 
@@ -134,6 +134,6 @@ def _separated(after: str) -> str:
 
 
 def made_section(text: str, begin: str = BEGIN) -> str:
-    """Return what stands between the markers of a README."""
+    """Return the text between the markers of a README."""
     _, _, rest = text.partition(begin)
     return rest.partition(END)[0].strip("\n")

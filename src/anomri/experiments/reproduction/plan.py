@@ -1,13 +1,12 @@
-"""A paper's rows, from recipe to measured table and page.
+"""Reproduction of a paper's rows.
 
 ::
 
     rows/*.yaml, protocol.yaml --reproduce--> measured.tsv, curves/ --page_of--> README.md
                                               published.tsv ---------^
 
-Every row is trained on one split of the data and judged on another, under thresholds whose names
-say what they were allowed to see. The row ``intensity``, which has no network, stands beside every
-model.
+Every row is trained on one split of the data and evaluated on another, with thresholds whose names
+state the data that they were fitted on. The row ``intensity`` is a baseline without a network.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from anomri.datasets import find
 from anomri.evaluation import write_table
-from anomri.experiments.reproduction.measurement import Line, Trial
+from anomri.experiments.reproduction.measurement import Line, RowEvaluation
 from anomri.experiments.reproduction.protocol import FULL, Protocol, Setting, Size, Source, TestSet
 from anomri.experiments.reproduction.rows import Row, rows_of, size_of
 from anomri.experiments.reproduction.scans import Data
@@ -39,12 +38,12 @@ class Plan:
     """One call of :func:`reproduce`.
 
     Attributes:
-        protocol: of the paper.
-        data: where the scans lie.
-        work: where the work is kept.
+        protocol: protocol of the paper.
+        data: location of the scans.
+        work: location of intermediate results.
         size: name of a size of the protocol.
-        rows: those to measure; all where none is named.
-        out: folder for ``measured.tsv`` and ``curves``; the paper's where None.
+        rows: rows to measure; all if empty.
+        out: folder of ``measured.tsv`` and ``curves``; the paper's by default.
     """
 
     protocol: Protocol
@@ -56,18 +55,18 @@ class Plan:
 
     @property
     def settings(self) -> Sequence[Setting]:
-        """Thresholds to measure under."""
-        own = self.protocol.sizes[self.size].settings
-        return self.protocol.settings if own is None else own
+        """Thresholds to evaluate."""
+        of_size = self.protocol.sizes[self.size].settings
+        return self.protocol.settings if of_size is None else of_size
 
 
 def reproduce(folder: Path, plan: Plan) -> Path:
     """Measure the chosen rows of a paper into its table.
 
-    The table is written after each row, so that a killed run loses no more than one.
+    The table is written after each row, so that a killed run loses at most one.
 
     Raises:
-        UsageError: the folder has no rows, or a row, size or data set named is not there.
+        UsageError: the folder has no rows, or a row, size or data set is unknown or missing.
     """
     path = (plan.out or folder) / MEASURED
     rows = rows_of(folder, plan.protocol, plan.size, plan.rows)
@@ -79,7 +78,7 @@ def reproduce(folder: Path, plan: Plan) -> Path:
 def measure(row: Row, plan: Plan, curves: Path) -> list[Line]:
     """Train, calibrate, detect and evaluate one row on every test set."""
     size, work = size_of(row, plan.size), plan.work
-    model = train_row(row, plan.data.found(plan.protocol.train), plan.settings, work)
+    model = train_row(row, plan.data.scans_of(plan.protocol.train), plan.settings, work)
     ended = keep_curves(row, work, curves / size)
     origin = {
         "size": size,
@@ -89,36 +88,40 @@ def measure(row: Row, plan: Plan, curves: Path) -> list[Line]:
         "seed": ", ".join(str(seed) for seed in row.members or (row.recipe.training.seed,)),
     }
     lines: list[Line] = []
-    for one in plan.protocol.test:
-        out = work.folder / "out" / row.recipe.name / one.name.replace(" ", "-")
-        trial = Trial(row, model, plan.data.found(one.sources), out, work)
+    for test_set in plan.protocol.test:
+        out = work.folder / "out" / row.recipe.name / test_set.name.replace(" ", "-")
+        scans = plan.data.scans_of(test_set.sources)
+        evaluation = RowEvaluation(row, model, scans, out, work)
         for setting in plan.settings:
-            lines += [{**origin, "data": one.name, **line} for line in trial.measure(setting)]
+            measured = evaluation.measure(setting)
+            lines += [{**origin, "data": test_set.name, **line} for line in measured]
     return lines
 
 
 def trial(folder: Path, work: Path) -> Plan:
-    """Return a trial of a paper's rows on phantoms: two steps per network, no figure.
+    """Return a smoke test of a paper's rows on phantoms, with two steps per network.
 
-    It shows that every row builds, trains, saves, loads, detects and is evaluated. Rows shrink to
-    what a laptop trains in seconds: small batches, and a segmenter's coarse voxels and few filters.
+    It checks that every row builds, trains, saves, loads, detects and is evaluated. Rows are
+    reduced to seconds of training: small batches, and coarse voxels and few filters of segmenters.
     """
     cohort = make_phantoms(work / "phantoms", healthy=1, gliomas=4, lesions=0, spacing_mm=3.0)
     names = [files.subject for files in find(cohort).scans]
-    parts = ["train", "train", "train", "train", "test"]
+    splits = ["train", "train", "train", "train", "test"]
     split_file = work / SPLITS
-    write_table(split_file, [{"subject": n, "split": p} for n, p in zip(names, parts, strict=True)])
+    write_table(
+        split_file, [{"subject": n, "split": s} for n, s in zip(names, splits, strict=True)]
+    )
     protocol = Protocol(
         paper=folder.name,
         train=(Source(layout="phantom", split="train"),),
         test=(TestSet(name="phantoms", sources=(Source(layout="phantom"),)),),
-        sizes={FULL: Size(change=_shrunk(folder))},
+        sizes={FULL: Size(change=_reductions(folder))},
     )
     return Plan(protocol, Data(cohort, split_file), Work(work, max_steps=2), out=work)
 
 
-def _shrunk(folder: Path) -> dict[str, object]:
-    """Return what makes a paper's rows small."""
+def _reductions(folder: Path) -> dict[str, object]:
+    """Return the options that reduce a paper's rows for a smoke test."""
     recipes = [Recipe.load(path) for path in (folder / "rows").glob("*.yaml")]
     training = {"batch_size": min([8, *(r.training.batch_size for r in recipes)])}
     change: dict[str, object] = {"training": {**training, "crop": None}}

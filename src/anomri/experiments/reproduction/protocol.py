@@ -1,7 +1,6 @@
-"""What a paper's table is made from: scans, thresholds, sizes, columns; ``protocol.yaml``.
+"""Protocol of a paper's reproduction, ``protocol.yaml``: scans, thresholds, sizes and tables.
 
-The file lies beside the paper's rows and holds everything that is neither a row nor a machine.
-Folders are named below the one that ``--data`` gives.
+The file is in the folder of the paper's rows. Folders are relative to that of ``--data``.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ class Source(_Section):
     """Scans of one data set.
 
     Attributes:
-        folder: below the folder of all data; ``.`` is that folder itself.
+        folder: path below the folder of all data; ``.`` is that folder itself.
         layout: name of a layout.
-        split: whose subjects, see the split file.
+        split: split whose subjects are used, see the split file.
     """
 
     folder: str = "."
@@ -39,11 +38,11 @@ class Source(_Section):
 
 
 class TestSet(_Section):
-    """Scans that are measured together.
+    """Scans that are evaluated together.
 
     Attributes:
-        name: as the table says it.
-        sources: data sets that make it up.
+        name: name in the table.
+        sources: data sets.
     """
 
     name: str
@@ -51,14 +50,14 @@ class TestSet(_Section):
 
 
 class Size(_Section):
-    """How large the rows are trained.
+    """Size of the trainings.
 
     Attributes:
-        about: in words, for the page.
+        about: description for the page.
         change: sections of the recipe with the options to change in every row.
-        rows: what else to change in one row, by its name.
-        settings: thresholds to measure under; the protocol's where None.
-        members: networks of an ensemble.
+        rows: further changes of single rows, by name.
+        settings: thresholds to evaluate; None for the protocol's.
+        members: number of networks of an ensemble.
     """
 
     about: str = ""
@@ -69,16 +68,16 @@ class Size(_Section):
 
 
 class Column(_Section):
-    """A figure of the paper and the measure of ours that stands beside it.
+    """A figure of the paper and our corresponding measure.
 
     Attributes:
-        title: heading.
+        title: heading of the column.
         metric: our measure.
-        quantity: the paper's, as ``published.tsv`` calls it; empty where it gives none.
-        spread: its standard deviation over scans, likewise.
-        deviation: show ours with its standard deviation over scans in place of an interval.
+        quantity: the paper's figure, by its name in ``published.tsv``; empty without one.
+        spread: the paper's standard deviation over scans, by its name.
+        deviation: show the standard deviation over scans of our measure, not its interval.
         data: name of the test set.
-        region: of the truth.
+        region: region of the truth.
         threshold: beginning of the threshold's name.
     """
 
@@ -96,9 +95,9 @@ class Table(_Section):
     """A table of the page.
 
     Attributes:
-        title: heading.
-        rows: those shown, in order; all that were published or measured where there are none.
-        columns: from left to right.
+        title: title of the table.
+        rows: rows to show, in order; all published or measured ones if empty.
+        columns: columns from left to right.
     """
 
     title: str
@@ -107,19 +106,19 @@ class Table(_Section):
 
 
 class Protocol(_Section):
-    """How the rows of one paper are trained and judged.
+    """Training and evaluation of the rows of a paper.
 
     Attributes:
-        paper: how the text names it.
-        train: scans to learn and to calibrate from.
-        test: sets to measure on.
-        settings: thresholds to measure under.
-        sizes: by name; ``full`` is as the recipes say.
-        ensembles: row to average, by the name of the row that the ensemble is.
-        pairs: row of the whole and row of the enhancing tumour, by the name of the row that names
-            regions with both.
-        tables: of the page; the first column of each decides its order of models.
-        differences: between the paper's protocol and this one, a sentence each.
+        paper: name of the paper in texts.
+        train: scans for training and calibration.
+        test: test sets.
+        settings: thresholds to evaluate.
+        sizes: sizes by name; ``full`` is that of the recipes.
+        ensembles: row whose networks are averaged, by the name of the ensemble's row.
+        pairs: rows of the whole and of the enhancing tumour, by the name of the row that combines
+            both for regions.
+        tables: tables of the page; the first column of each is used for the order of models.
+        differences: differences from the paper's protocol, a sentence each.
     """
 
     paper: str
@@ -134,11 +133,11 @@ class Protocol(_Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> Protocol:
-        """Refuse a column of a set that is not measured, and a protocol without full size."""
-        sets = {one.name for one in self.test}
-        wrong = {c.data for table in self.tables for c in table.columns} - sets
-        if wrong:
-            raise ValueError(f"a column of '{min(wrong)}'; test sets: {', '.join(sorted(sets))}")
+        """Refuse columns of unknown test sets, and a protocol without the full size."""
+        sets = {test_set.name for test_set in self.test}
+        unknown = {c.data for table in self.tables for c in table.columns} - sets
+        if unknown:
+            raise ValueError(f"a column of '{min(unknown)}'; test sets: {', '.join(sorted(sets))}")
         if FULL not in self.sizes:
             raise ValueError(f"sizes: expected one called '{FULL}'")
         return self
@@ -153,8 +152,8 @@ class Protocol(_Section):
         path = folder / PROTOCOL
         if not path.is_file():
             raise RecipeError(
-                f"{folder.name}: expected {PROTOCOL} beside the rows, found none. "
-                "Next: copy that of another paper and name your scans in it."
+                f"{folder.name}: expected {PROTOCOL}, found none. "
+                "Next: copy that of another paper and adapt it to your scans."
             )
         try:
             return cls.model_validate(parse_yaml(read_text(path)))

@@ -1,4 +1,4 @@
-"""The rows of a paper as recipes, at the size they are trained in."""
+"""Rows of a paper as recipes, at a given size."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PAIR = ("whole", "enhancing")  # maps of a pair of rows, by what they show
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as it is trained.
+    """A row of a paper at a given size.
 
     Attributes:
-        recipe: at its size; its name is the row's.
-        run: name of its run folder; rows that differ in detection alone share one.
-        members: seeds of an ensemble's networks; none for a single network.
-        parts: rows of a pair, of the whole and of the enhancing tumour; none for a single row.
+        recipe: the recipe, named like the row.
+        run: name of its run folder; rows that only differ in detection share one.
+        members: seeds of an ensemble's networks; empty for a single network.
+        parts: rows of the whole and of the enhancing tumour of a pair; empty for a single row.
     """
 
     recipe: Recipe
@@ -36,16 +36,15 @@ class Row:
 
     @property
     def supervised(self) -> bool:
-        """Whether it learns from labels."""
+        """Whether it is trained with labels."""
         return self.recipe.family.name in SEGMENTERS
 
 
 def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str]) -> list[Row]:
-    """List the chosen rows, all where none is named, the row without a network first.
+    """List the chosen rows, or all if none is chosen, the baseline first.
 
     Raises:
-        UsageError: the folder has no rows, or a row or a size that is not there is named, by the
-            protocol perhaps.
+        UsageError: the folder has no rows, or a row or size, possibly of the protocol, is unknown.
     """
     if size not in protocol.sizes:
         sizes = ", ".join(protocol.sizes)
@@ -67,10 +66,10 @@ def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str])
 
 
 def resized(recipe: Recipe, size: Size) -> Recipe:
-    """Return the recipe with the options that the size changes.
+    """Return the recipe with the options of a size.
 
     Raises:
-        RecipeError: the result is no recipe.
+        RecipeError: the result is not a valid recipe.
     """
     change = _merged(size.change, size.rows.get(recipe.name, {}))
     changed = _merged(recipe.model_dump(mode="json"), change)
@@ -78,17 +77,17 @@ def resized(recipe: Recipe, size: Size) -> Recipe:
 
 
 def size_of(row: Row, size: str) -> str:
-    """Name the size of a row: what has no network is the same at each."""
-    named = [part.run for part in row.parts] or [row.run]
-    return FULL if set(named) <= set(builtin_names()) else size
+    """Return the name of a row's size; built-in models are the same at each size."""
+    runs = [part.run for part in row.parts] or [row.run]
+    return FULL if set(runs) <= set(builtin_names()) else size
 
 
 def _with_runs(recipes: Mapping[str, Recipe]) -> dict[str, Row]:
-    """Give rows that train the same network the run folder of the first of them."""
+    """Assign run folders; rows that train the same network share that of the first."""
     rows: dict[str, Row] = {}
     for name, recipe in recipes.items():
-        alike = (row.run for row in rows.values() if row.recipe.learns_like(recipe))
-        rows[name] = Row(recipe, next(alike, name))
+        same_network = (row.run for row in rows.values() if row.recipe.learns_like(recipe))
+        rows[name] = Row(recipe, next(same_network, name))
     return rows
 
 
@@ -99,7 +98,7 @@ def _ensemble(name: str, recipe: Recipe, members: int) -> Row:
 
 
 def _pair(name: str, parts: Sequence[Row]) -> Row:
-    """Return the row of two models beside each other, called by the recipe of the first."""
+    """Return the row of a pair of models, with the recipe of the first."""
     recipe = parts[0].recipe
     contrasts = tuple(c for part in parts for c in part.recipe.contrasts)
     named = recipe.model_copy(update={"name": name, "contrasts": contrasts})
@@ -122,12 +121,12 @@ def pair_recipe(row: Row) -> CombinedRecipe:
 
 
 def _built_in(name: str) -> Row:
-    """Return a row that ships with anomri and needs no training."""
+    """Return the row of a built-in model, which needs no training."""
     return Row(Recipe.load(name), name)
 
 
 def _merged(values: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``values`` with those of ``change``, sections merged and everything else replaced."""
+    """Return ``values`` updated with ``change``, recursively for sections."""
     return dict(values) | {
         name: _merged(values[name], new)
         if isinstance(new, Mapping) and isinstance(values.get(name), Mapping)

@@ -1,4 +1,4 @@
-"""The scans of a protocol on this machine."""
+"""Scans of a protocol on this machine."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ from anomri.experiments.reproduction.protocol import Source
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Where the scans lie.
+    """Location of the scans.
 
     Attributes:
-        folder: of all data sets.
+        folder: folder of all data sets.
         split_file: TSV with columns ``subject`` and ``split``.
     """
 
     folder: Path
     split_file: Path
 
-    def found(self, sources: Sequence[Source]) -> Found:
-        """List the scans of several sources as one.
+    def scans_of(self, sources: Sequence[Source]) -> Found:
+        """List the scans of several sources.
 
         Raises:
-            UsageError: a source is missing or empty, or two of its scans share a label.
+            UsageError: a source is missing or empty, or two scans have the same label.
         """
-        parts = [self._part(source) for source in sources]
-        scans = tuple(files for part in parts for files in part.scans)
+        listings = [self._scans(source) for source in sources]
+        scans = tuple(files for listing in listings for files in listing.scans)
         labels = [files.label for files in scans]
         if len(set(labels)) < len(labels):
             twice = sorted({label for label in labels if labels.count(label) > 1})
             raise UsageError(f"{twice[0]}: is in more than one of the data sets. Next: rename one.")
-        layouts = "+".join(dict.fromkeys(part.layout for part in parts))
-        return Found(scans, tuple(one for part in parts for one in part.skipped), layouts)
+        layouts = "+".join(dict.fromkeys(listing.layout for listing in listings))
+        skipped = tuple(files for listing in listings for files in listing.skipped)
+        return Found(scans, skipped, layouts)
 
-    def named(self, sources: Sequence[Source]) -> frozenset[str]:
-        """Return the subjects that the splits of several sources name, here or not.
+    def subjects_of(self, sources: Sequence[Source]) -> frozenset[str]:
+        """Return the subjects in the splits of several sources, whether their scans exist or not.
 
         Raises:
-            UsageError: nobody has such a split.
+            UsageError: a split has no subjects.
         """
         return frozenset(
             subject
@@ -51,25 +52,25 @@ class Data:
             for subject in pipeline.Selection.of_split(self.split_file, source.split).subjects
         )
 
-    def _part(self, source: Source) -> Found:
+    def _scans(self, source: Source) -> Found:
         folder = self.folder / source.folder
         if not folder.is_dir():
             raise UsageError(
-                f"{source.folder}: the protocol expects it below {self.folder.name}; not there. "
-                "Next: give the folder of all data sets with --data."
+                f"{source.folder}: the protocol expects this folder below {self.folder.name}; "
+                "it is missing. Next: give the folder of all data sets with --data."
             )
         selection = pipeline.Selection.of_split(self.split_file, source.split)
         return pipeline.find_scans(folder, layout=source.layout, selection=selection)
 
 
 def halves(found: Found) -> tuple[Found, Found]:
-    """Divide scans in two, every other one in the order of the list, so that no set is all in one.
+    """Split scans into two halves, alternately, so that each half has scans of every data set.
 
     Raises:
-        UsageError: there is one scan only.
+        UsageError: fewer than two scans.
     """
     if len(found.scans) < 2:
-        raise UsageError("halves: expected at least two scans to divide, got one")
+        raise UsageError("halves: expected at least two scans, got one")
     first, second = found.scans[::2], found.scans[1::2]
     return (
         Found(first, found.skipped, found.layout),

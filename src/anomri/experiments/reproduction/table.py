@@ -1,4 +1,4 @@
-"""``measured.tsv``: our figures of a paper's rows, one line per threshold, region and measure."""
+"""``measured.tsv``: measurements of a paper's rows, a line per threshold, region and measure."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ COLUMNS = (
 )
 
 
-def replace_lines(path: Path, fresh: Sequence[Mapping[str, Any]]) -> None:
-    """Write lines in the place of those of the same row, size, data, threshold and region."""
-    measured = {_key(line) for line in fresh}
+def replace_lines(path: Path, new_lines: Sequence[Mapping[str, Any]]) -> None:
+    """Replace the lines of the same row, size, data, threshold and region."""
+    measured = {_key(line) for line in new_lines}
     kept = [line for line in read_tsv(path) if _key(line) not in measured]
-    lines = sorted([*kept, *fresh], key=lambda line: tuple(str(line[k]) for k in COLUMNS[:3]))
+    lines = sorted([*kept, *new_lines], key=lambda line: tuple(str(line[k]) for k in COLUMNS[:3]))
     write_table(path, [{name: line.get(name) for name in COLUMNS} for line in lines])
 
 
 def setting_of(threshold: str) -> str:
-    """Return the first words of a threshold's name, without what it was allowed to see.
+    """Return a threshold's name without the description of the data used.
 
     >>> setting_of("halves swapped (chosen on the labels of the second half)")
     'halves swapped'
@@ -36,18 +36,17 @@ def setting_of(threshold: str) -> str:
 
 
 def commit() -> str:
-    """Return the short commit of the checkout anomri runs from; empty outside a checkout."""
+    """Return the short commit hash of anomri's checkout; empty outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return ""
-    where = Path(__file__).parent
-    done = subprocess.run(  # the command is fixed, nothing of it comes from outside
-        [git, "-C", str(where), "rev-parse", "--short", "HEAD"],
+    result = subprocess.run(  # a fixed command without external input
+        [git, "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 def _key(line: Mapping[str, Any]) -> tuple[str, ...]:

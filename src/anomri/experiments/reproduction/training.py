@@ -1,4 +1,4 @@
-"""Training a row, and what is kept of how it went."""
+"""Training of a row, and its learning curves."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ FITTING: frozenset[Setting] = frozenset({"healthy", "labelled", "slices"})
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Where the work is kept and on what it is done.
+    """Location of intermediate results, and execution options.
 
     Attributes:
-        folder: prepared scans, runs and detections; a second call goes on from there.
+        folder: folder of prepared scans, runs and detections, which later calls reuse.
         device: as ``--device``.
-        max_steps: training steps per network; None trains as the recipe says.
-        progress: shows progress.
+        max_steps: training steps per network; None for the recipe's training.
+        progress: progress display.
     """
 
     folder: Path
@@ -57,23 +57,23 @@ class Work:
         return batch.Execution(progress=self.progress)
 
     def prepared(self, recipe: Recipe) -> Path:
-        """Folder of the scans that were prepared as this recipe wants them."""
+        """Return the folder of the scans prepared by this recipe."""
         return self.folder / f"prepared-{'-'.join(recipe.contrasts)}-{recipe.preparation.key()}"
 
     def run(self, row: Row) -> Path:
-        """Run folder of a row, or of the members of an ensemble."""
+        """Return the run folder of a row, or the folder of an ensemble's members."""
         return self.folder / "runs" / row.run
 
 
 def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -> str:
-    """Prepare, train where there is anything to train, and fit thresholds where they are asked for.
+    """Prepare scans, train the networks of a row and fit thresholds, as far as necessary.
 
     Returns:
-        What :func:`anomri.detector.load` takes.
+        Model name or folder for :func:`anomri.detector.load`.
 
     Raises:
-        UsageError: the folder of the work holds others than these scans, or what was learnt from
-            others: an earlier split may have had them, and now they are to be judged.
+        UsageError: the folder of the work holds other scans than these, or networks trained on
+            others, for example of an earlier split: these may be test scans now.
     """
     run, names = work.run(row), {files.subject for files in scans.scans}
     if row.parts:
@@ -83,43 +83,44 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
         write_text(run / RECIPE, pair_recipe(row).to_yaml())
         return str(run)
     recipe, prepared = row.recipe, work.prepared(row.recipe)
-    learns = build_recipe_network(recipe).has_parameters
-    fits = recipe.detection.threshold.name in TO_BE_FITTED or bool(FITTING & set(settings))
-    if learns or fits:
+    needs_training = build_recipe_network(recipe).has_parameters
+    needs_fit = recipe.detection.threshold.name in TO_BE_FITTED or bool(FITTING & set(settings))
+    if needs_training or needs_fit:
         pipeline.prepare(scans, prepared, recipe=recipe, execution=work.execution)
-        held = (subject for _, subject, _ in PreparedFolder.open(prepared).index())
-        _refuse_strangers({*held, *learnt_from(run)} - names, work.folder)
-    if learns:
+        subjects = {subject for _, subject, _ in PreparedFolder.open(prepared).index()}
+        _check_subjects((subjects | learnt_from(run)) - names, work.folder)
+    if needs_training:
         _train(row, prepared, run, work)
     else:
         write_text(run / RECIPE, recipe.to_yaml())
-    if fits and not row.supervised:
+    if needs_fit and not row.supervised:
         pipeline.calibrate(run, prepared, run, device=work.device, progress=work.progress)
     return str(run)
 
 
-class _Learnt(BaseModel):
-    """Of ``environment.json`` the subjects, by split."""
+class _TrainingSubjects(BaseModel):
+    """The subjects in ``environment.json``, by split."""
 
     subjects: dict[str, list[str]] = {}
 
 
 def learnt_from(run: Path) -> frozenset[str]:
-    """Return the subjects that networks were trained and validated on; none where nobody says.
+    """Return the subjects that networks were trained and validated on; empty if not recorded.
 
     Args:
-        run: folder of one network, or of the members of an ensemble.
+        run: folder of a network, or of the members of an ensemble.
     """
-    paths = [path for where in ("", "*/") for path in run.glob(where + ENVIRONMENT)]
-    said = [read_json(path, _Learnt, what="who a model learnt from").subjects for path in paths]
-    return frozenset(name for one in said for names in one.values() for name in names)
+    paths = [path for folder in ("", "*/") for path in run.glob(folder + ENVIRONMENT)]
+    what = "the subjects of a training"
+    splits = [read_json(path, _TrainingSubjects, what=what).subjects for path in paths]
+    return frozenset(name for split in splits for names in split.values() for name in names)
 
 
-def _refuse_strangers(strangers: Collection[str], folder: Path) -> None:
-    if strangers:
+def _check_subjects(unexpected: Collection[str], folder: Path) -> None:
+    if unexpected:
         raise UsageError(
-            f"{folder.name}: expected work on the scans to learn from alone, found "
-            f"'{min(strangers)}' in it, which is not one of them. "
+            f"{folder.name}: expected results of the training scans alone, found "
+            f"'{min(unexpected)}', which is not one of them. "
             "Next: choose another folder with -o."
         )
 
@@ -135,12 +136,12 @@ def _train(row: Row, prepared: Path, run: Path, work: Work) -> None:
 
 
 def _member(run: Path, seed: int, member: Recipe) -> Path:
-    """Return the folder of one network of an ensemble; a single row's equal network is copied."""
+    """Return the folder of a member of an ensemble, copied from a row with the same network."""
     folder = run / f"seed{seed}"
-    for other in [] if folder.exists() else sorted(run.parent.glob(f"*/{WEIGHTS}")):
-        recipe = Recipe.load(other.parent / RECIPE)
+    for weights in [] if folder.exists() else sorted(run.parent.glob(f"*/{WEIGHTS}")):
+        recipe = Recipe.load(weights.parent / RECIPE)
         if recipe.learns_like(member):
-            _copy(other.parent, folder)
+            _copy(weights.parent, folder)
             break
     return folder
 
@@ -151,12 +152,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def keep_curves(row: Row, work: Work, folder: Path) -> dict[str, Any]:
-    """Copy the learning curve of each of a row's networks into a folder, and say how each ended.
+    """Copy the learning curves of a row's networks into a folder.
 
     Returns:
-        ``epochs``, ``best_epoch`` and ``ended``, as :func:`ending` says; of several networks the
-        first two are joined by commas, and ``ended`` is ``patience`` only if that ended them all.
-        Nothing without a curve.
+        ``epochs``, ``best_epoch`` and ``ended`` of :func:`ending`; for several networks the first
+        two are joined by commas, and ``ended`` is ``patience`` only if it is for all. Empty without
+        curves.
     """
     ends: list[dict[str, Any]] = []
     for name, run, patience in _networks(row, work):
@@ -169,7 +170,7 @@ def keep_curves(row: Row, work: Work, folder: Path) -> dict[str, Any]:
 
 
 def _networks(row: Row, work: Work) -> Iterator[tuple[str, Path, int]]:
-    """Yield the name of the curve, the run folder and the patience of each network of a row."""
+    """Yield name of the curve, run folder and patience of each network of a row."""
     run, name, patience = work.run(row), row.recipe.name, row.recipe.training.patience
     for part in row.parts:
         yield from _networks(part, work)
@@ -188,11 +189,11 @@ def _joined(ends: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def ending(lines: Sequence[dict[str, str]], *, patience: int) -> dict[str, Any]:
-    """Read from a curve how its training ended.
+    """Return how a training ended, from its learning curve.
 
     Returns:
-        ``epochs``, ``best_epoch`` and ``ended``: by ``patience`` when the validation loss had
-        stopped improving, by ``limit`` when the epochs ran out before.
+        ``epochs``, ``best_epoch`` and ``ended``: ``patience`` if the validation loss had stopped
+        improving, ``limit`` if the limit of epochs was reached before.
 
     >>> curve = [{"epoch": str(n), "val_loss": loss} for n, loss in enumerate(["3", "1", "2", "2"])]
     >>> ending(curve, patience=2)

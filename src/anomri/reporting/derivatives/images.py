@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.postprocessing import numbered
+from anomri.postprocessing import number_lesions
 from anomri.preprocessing import (
     labels_to_native,
     lesion_numbers_to_native,
@@ -44,7 +44,9 @@ def native_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
         "mask": mask.astype(np.uint8),
         "brain": mask_to_native(scan.brain, scan).astype(np.uint8),
     }
-    numbers = lesion_numbers_to_native(numbered(detection.mask, detection.anomaly), mask, scan)
+    numbers = lesion_numbers_to_native(
+        number_lesions(detection.mask, detection.anomaly), mask, scan
+    )
     arrays["lesions"] = numbers.astype(np.min_scalar_type(numbers.max(initial=0)))
     for channel, contrast in enumerate(scan.contrasts):
         arrays[f"anomaly_{contrast}"] = volume_to_native(detection.anomaly.values[channel], scan)
