@@ -189,9 +189,7 @@ def test_two_subjects_with_one_label_do_not_overwrite_each_other(
         folder.add(replace(files, subject="case-1"))
 
 
-def test_files_that_anomri_did_not_write_are_kept(
-    folder: PreparedFolder, files: ScanFiles
-) -> None:
+def test_files_that_anomri_did_not_write_are_kept(folder: PreparedFolder, files: ScanFiles) -> None:
     target = folder.folder / "sub-case1"
     target.mkdir()
     refused = target / "anat" / "sub-case1_desc-refused_qc.png"
@@ -222,7 +220,7 @@ def test_a_scan_that_is_interrupted_is_not_there_and_leaves_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("anomri.preprocessing.prepared.folder.write_json", killed)
+        patch.setattr("anomri.preprocessing.prepared_folder.folder.write_json", killed)
         with pytest.raises(KeyboardInterrupt):
             folder.add(files)
     assert folder.labels() == []

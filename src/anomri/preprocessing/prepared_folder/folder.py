@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from anomri.errors import ScanError, UsageError
 from anomri.files import replacing_folder
 from anomri.preprocessing.prepare import prepare_subject
-from anomri.preprocessing.prepared.fingerprints import (
+from anomri.preprocessing.prepared_folder.fingerprints import (
     Fingerprint,
     fingerprints,
     same_content,
     with_current_stamps,
 )
-from anomri.preprocessing.prepared.storage import (
+from anomri.preprocessing.prepared_folder.storage import (
     grid_entry,
     grid_of,
     memory_map,
@@ -43,7 +43,7 @@ from anomri.preprocessing.prepared.storage import (
     write_json,
     write_scan,
 )
-from anomri.preprocessing.reading.subject import read_subject, note_ambiguous_files
+from anomri.preprocessing.reading.subject import note_ambiguous_files, read_subject
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid, Labels, Mask, Scan, ScanFiles, Volume
 
@@ -178,7 +178,7 @@ class PreparedFolder:
         return mask
 
     def truth(self, label: str) -> Labels | None:
-        """Return the (I, J, K) expert labels on the working grid, memory-mapped, if there are any."""
+        """Return the (I, J, K) expert labels on the working grid, memory-mapped; None without."""
         return self._mapped(label, "truth") if self._path(label, "truth").is_file() else None
 
     def native_truth(self, label: str) -> tuple[Labels, Grid] | None:
