@@ -22,7 +22,7 @@ from anomri.errors import QualityRefused
 from anomri.files import write_tsv
 from anomri.preprocessing import grid_to_ras, volume_to_ras
 from anomri.preprocessing.brain import find_brain
-from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.scan_images import read_image
 from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.preprocessing.resampling import resample_image
 from anomri.scan import Mask

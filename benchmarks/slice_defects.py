@@ -16,9 +16,9 @@ import numpy as np
 
 from anomri.datasets import find
 from anomri.errors import AnomriError, QualityRefused
-from anomri.preprocessing.reading.images import read_image
 from anomri.preprocessing.reading.outlier_voxels import replace_outlier_voxels
 from anomri.preprocessing.reading.raw_image import RawImage
+from anomri.preprocessing.reading.scan_images import read_image
 from anomri.preprocessing.reading.slice_defects import repair_defective_slices
 
 DATA_SETS = (

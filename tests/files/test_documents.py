@@ -17,7 +17,7 @@ from anomri.experiments.pretraining.training_state import TrainingSchedule, Trai
 from anomri.files import PHANTOMS
 from anomri.models import build, load_weights, save_weights
 from anomri.preprocessing import PreparedFolder
-from anomri.preprocessing.prepared.storage import write_scan
+from anomri.preprocessing.prepared_folder.storage import write_scan
 from anomri.recipe import Preparation, Step
 from anomri.scan import Scan, ScanFiles
 from anomri.scoring import LatentStatistics

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from anomri.files import replacing_text, write_text
-from anomri.preprocessing.prepared.storage import read_json, write_json
+from anomri.preprocessing.prepared_folder.storage import read_json, write_json
 
 
 def interrupted(path: Path) -> None:

@@ -139,9 +139,11 @@ def test_calibration_and_training_refuse_to_guess(
 ) -> None:
     recipe, scan = Recipe.load("intensity"), replace(ball_scan, truth=None)
     prepared = PreparedFolder(tmp_path / "prepared", recipe.preparation, recipe.contrasts)
-    monkeypatch.setattr("anomri.preprocessing.prepared.folder.read_subject", lambda *_, **__: _Read)
     monkeypatch.setattr(
-        "anomri.preprocessing.prepared.folder.prepare_subject", lambda *_, **__: scan
+        "anomri.preprocessing.prepared_folder.folder.read_subject", lambda *_, **__: _Read
+    )
+    monkeypatch.setattr(
+        "anomri.preprocessing.prepared_folder.folder.prepare_subject", lambda *_, **__: scan
     )
     flair = tmp_path / "flair.nii"
     flair.touch()

@@ -15,11 +15,11 @@ from anomri.preprocessing.native_space import (
     volume_to_native,
 )
 from anomri.preprocessing.prepare import prepare_images, prepare_scan
-from anomri.preprocessing.prepared.folder import PreparedFolder, is_prepared
-from anomri.preprocessing.reading.images import read_volume
+from anomri.preprocessing.prepared_folder.folder import PreparedFolder, is_prepared
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import check_mask_grid
 from anomri.preprocessing.reading.orientation import check_orientation
+from anomri.preprocessing.reading.scan_images import read_volume
 from anomri.preprocessing.reading.segmentations import read_labels, read_truth
 from anomri.preprocessing.reading.subject import note_ambiguous_files, require_contrasts
 from anomri.preprocessing.resampling import resample_to_grid

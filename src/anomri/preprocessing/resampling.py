@@ -105,7 +105,8 @@ def masked_sample(volume: Volume, brain: Mask, matrix: Affine, shape: Shape) -> 
     """
     weight = np.ascontiguousarray(brain, dtype=np.float32)
     inside = np.ascontiguousarray(volume) * weight
-    sigma = _anti_alias_sigma(matrix)
+    steps = np.linalg.norm(matrix[:3, :3], axis=1)
+    sigma = [anti_alias_sigma(step) if step > ANTI_ALIAS else 0.0 for step in steps]
     if any(sigma):
         weight = ndimage.gaussian_filter(weight, sigma, mode="constant", truncate=3)
         inside = ndimage.gaussian_filter(inside, sigma, mode="constant", truncate=3)
@@ -117,10 +118,9 @@ def masked_sample(volume: Volume, brain: Mask, matrix: Affine, shape: Shape) -> 
     return result
 
 
-def _anti_alias_sigma(matrix: Affine) -> tuple[float, ...]:
-    """Return the standard deviations of the smoothing in voxels of the source's axes."""
-    steps = np.linalg.norm(matrix[:3, :3], axis=1)
-    return tuple(float(np.sqrt(s * s - 1) / 2.355) if s > ANTI_ALIAS else 0.0 for s in steps)
+def anti_alias_sigma(step: float) -> float:
+    """Return the standard deviation in voxels of the smoothing before a step of ``step`` voxels."""
+    return float(np.sqrt(step * step - 1) / 2.355) if step > 1 else 0.0
 
 
 def _axis_order(matrix: Affine) -> tuple[int, int, int] | None:

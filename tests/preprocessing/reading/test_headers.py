@@ -13,7 +13,7 @@ import pytest
 import anomri
 from anomri.errors import ScanError, UnreadableScan, UsageError
 from anomri.preprocessing import check_orientation, read_volume
-from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.scan_images import read_image
 from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.scan import Volume
 

@@ -13,7 +13,7 @@ import torch
 
 import anomri
 from anomri.errors import AnomriError, UnreadableScan, UsageError, WrongShape
-from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.scan_images import read_image
 from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.scan import Affine, Volume
 

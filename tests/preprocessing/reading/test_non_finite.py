@@ -12,7 +12,7 @@ import pytest
 
 from anomri.errors import BadIntensities
 from anomri.preprocessing import prepare_images
-from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.scan_images import read_image
 from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.recipe import Preparation
 from anomri.scan import Mask, Scan, Volume

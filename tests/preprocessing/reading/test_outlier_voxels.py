@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import anomri
-from anomri.preprocessing.reading.images import read_image
 from anomri.preprocessing.reading.outlier_voxels import replace_outlier_voxels
+from anomri.preprocessing.reading.scan_images import read_image
 from anomri.scan import Mask, Volume
 
 AFFINE = np.diag([2.0, 2, 2, 1])

@@ -11,8 +11,8 @@ import pytest
 
 from anomri.errors import QualityRefused
 from anomri.preprocessing import prepare_images
-from anomri.preprocessing.reading.images import read_image
 from anomri.preprocessing.reading.raw_image import RawImage
+from anomri.preprocessing.reading.scan_images import read_image
 from anomri.preprocessing.reading.slice_defects import repair_defective_slices
 from anomri.recipe import Preparation
 from anomri.scan import Mask, Note, Volume

@@ -9,7 +9,7 @@ import tifffile
 
 from anomri.errors import MissingContrast, UnreadableScan, WrongShape
 from anomri.preprocessing import read_labels, read_volume
-from anomri.preprocessing.reading.images import read_image
+from anomri.preprocessing.reading.scan_images import read_image
 
 ROWS, COLUMNS, COUNT = 20, 24, 12
 

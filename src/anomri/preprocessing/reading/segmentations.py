@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from anomri.files import guarded
-from anomri.preprocessing.reading.images import read_source, source_name
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
 from anomri.preprocessing.reading.non_finite import refuse_non_finite
 from anomri.preprocessing.reading.orientation import apply_orientation
 from anomri.preprocessing.reading.png_slices import png_slice_files, read_png_slice_labels
 from anomri.preprocessing.reading.raw_image import RawImage
+from anomri.preprocessing.reading.scan_images import read_source, source_name
 from anomri.preprocessing.reading.tiff_slices import read_tiff_slice_labels
 from anomri.scan import Grid, Labels
 
@@ -20,8 +20,8 @@ def read_labels(path: Path) -> tuple[Labels, Grid]:
     """Read the label numbers and the grid of a segmentation, in its file's own axis order.
 
     Raises:
-        ScanError: as :func:`~anomri.preprocessing.reading.images.read_volume`, or values that are
-            not label numbers.
+        ScanError: as :func:`~anomri.preprocessing.reading.scan_images.read_volume`, or values that
+            are not label numbers.
     """
     raw = read_segmentation(path)
     return raw.labels(), raw.grid
@@ -51,7 +51,7 @@ def read_segmentation(source: ImageSource, *, orientation: str = "") -> RawImage
         orientation: direction of the axes, such as ``RAS``, if the header does not state it.
 
     Raises:
-        ScanError: as :func:`~anomri.preprocessing.reading.images.read_volume`.
+        ScanError: as :func:`~anomri.preprocessing.reading.scan_images.read_volume`.
     """
     with guarded(source_name(source, "mask"), expected="a whole image of labels"):
         raw = read_source(source, "mask", _read_slice_labels)

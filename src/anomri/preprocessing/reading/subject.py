@@ -8,11 +8,11 @@ from types import MappingProxyType
 
 from anomri.errors import MissingContrast
 from anomri.preprocessing.brain.voxel_size import resized
-from anomri.preprocessing.reading.images import read_image
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
 from anomri.preprocessing.reading.outlier_voxels import replace_outlier_voxels
 from anomri.preprocessing.reading.raw_image import RawImage
+from anomri.preprocessing.reading.scan_images import read_image
 from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.preprocessing.reading.slice_defects import repair_defective_slices
 from anomri.scan import Labels, Note, NoteKind, ScanFiles

@@ -31,11 +31,6 @@ LESION = 2  # the masks outline the FLAIR abnormality, which BraTS numbers as ed
 SPACING_MM = (1.0, 1.0, 1.0)
 
 
-def tiff_slice_files(folder: Path, pattern: re.Pattern[str] = SLICE) -> list[Path]:
-    """Return the files of ``folder`` that match ``pattern``, sorted by slice number."""
-    return numbered_files(folder, pattern)
-
-
 def read_tiff_slices(folder: Path, contrast: str) -> RawImage:
     """Stack one contrast of the slices of a folder.
 
@@ -75,7 +70,7 @@ def read_tiff_slice_labels(folder: Path) -> RawImage:
 
 
 def _stack(folder: Path, pattern: re.Pattern[str]) -> NDArray[Any]:
-    files = tiff_slice_files(folder, pattern)
+    files = numbered_files(folder, pattern)
     if not files:
         raise UnreadableScan(
             folder.name,

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anomri.preprocessing.resampling import index_map, sample
+from anomri.preprocessing.resampling import anti_alias_sigma, index_map, sample
 from anomri.preprocessing.template.mni152 import load_template, template_grid
 from anomri.preprocessing.template.tissues import tissue_map
 from anomri.scan import Affine, Grid, Mask, Volume
@@ -157,7 +157,7 @@ def template_tissues() -> TemplateTissues:
 
 
 def _resample_template(volume: Volume, grid: Grid) -> Volume:
-    smooth = ndimage.gaussian_filter(volume, np.sqrt(SPACING_MM**2 - 1) / 2.355)
+    smooth = ndimage.gaussian_filter(volume, anti_alias_sigma(SPACING_MM))
     _, own_grid = load_template()
     resampled: Volume = sample(smooth, index_map(own_grid, grid), grid.shape, linear=True)
     return resampled

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.preprocessing.grids import brain_box
-from anomri.preprocessing.resampling import index_map, sample
+from anomri.preprocessing.resampling import anti_alias_sigma, index_map, sample
 from anomri.scan import Grid, Mask, Volume
 
 BORDER_MM = 15.0
@@ -85,7 +85,7 @@ def make_registration_image(
     box = brain_box(mask, margin)
     matrix = index_map(grid, target)
     matrix[:3, 3] -= [part.start for part in box]
-    sigma = [_anti_alias_sigma(spacing_mm / mm) for mm in grid.spacing]
+    sigma = [anti_alias_sigma(spacing_mm / mm) for mm in grid.spacing]
 
     def resample(array: NDArray[np.generic], background: float) -> Volume:
         shifted = array[box].astype(np.float32) - np.float32(background)
@@ -95,10 +95,6 @@ def make_registration_image(
 
     inside = resample(mask, 0.0) >= 0.5
     return RegistrationImage(resample(values.clip(low, high), float(low)), inside, target, grid)
-
-
-def _anti_alias_sigma(step: float) -> float:
-    return float(np.sqrt(step * step - 1) / 2.355) if step > 1 else 0.0
 
 
 def _world_grid(mask: Mask, grid: Grid, spacing_mm: float) -> Grid:

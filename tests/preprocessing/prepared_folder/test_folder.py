@@ -220,7 +220,7 @@ def test_a_scan_that_is_interrupted_is_not_there_and_leaves_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("anomri.preprocessing.prepared.folder.write_json", killed)
+        patch.setattr("anomri.preprocessing.prepared_folder.folder.write_json", killed)
         with pytest.raises(KeyboardInterrupt):
             folder.add(files)
     assert folder.labels() == []

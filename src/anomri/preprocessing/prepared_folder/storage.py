@@ -37,7 +37,7 @@ class _Grid(_Document):
 
 
 class _File(_Document):
-    """A fingerprint of :mod:`anomri.preprocessing.prepared.fingerprints`."""
+    """A fingerprint of :mod:`anomri.preprocessing.prepared_folder.fingerprints`."""
 
     name: str
     size: int

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from anomri.preprocessing.prepared.fingerprints import fingerprints, same_content
+from anomri.preprocessing.prepared_folder.fingerprints import fingerprints, same_content
 from anomri.scan import ScanFiles
 
 

@@ -13,7 +13,8 @@ from typing import TypedDict
 
 from anomri.files import unchanged_stamp
 from anomri.preprocessing.reading.png_slices import png_slice_files
-from anomri.preprocessing.reading.tiff_slices import MASK, SLICE, tiff_slice_files
+from anomri.preprocessing.reading.slice_stacks import numbered_files
+from anomri.preprocessing.reading.tiff_slices import MASK, SLICE
 from anomri.scan import ScanFiles
 
 CHUNK = 1 << 20
@@ -98,7 +99,7 @@ def _parts(role: str, path: Path) -> list[Path]:
         return [path]
     if slices := png_slice_files(path):
         return slices
-    return tiff_slice_files(path, MASK if role in ("brain", "truth") else SLICE)
+    return numbered_files(path, MASK if role in ("brain", "truth") else SLICE)
 
 
 def _stat(role: str, path: Path) -> tuple[int, int]:

@@ -12,8 +12,8 @@ import pytest
 
 from anomri.errors import BadIntensities, ScanError, UnreadableScan, WrongShape
 from anomri.preprocessing import read_volume
-from anomri.preprocessing.reading.images import read_image
 from anomri.preprocessing.reading.raw_image import SPACING_UNKNOWN
+from anomri.preprocessing.reading.scan_images import read_image
 from anomri.scan import Volume
 
 Write = Callable[..., Path]

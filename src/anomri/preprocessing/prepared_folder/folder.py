@@ -35,13 +35,13 @@ from anomri.files import (
     replacing_folder,
 )
 from anomri.preprocessing.prepare import prepare_subject
-from anomri.preprocessing.prepared.fingerprints import (
+from anomri.preprocessing.prepared_folder.fingerprints import (
     Fingerprint,
     fingerprints,
     same_content,
     with_current_stamps,
 )
-from anomri.preprocessing.prepared.storage import (
+from anomri.preprocessing.prepared_folder.storage import (
     grid_entry,
     grid_of,
     memory_map,
@@ -182,7 +182,7 @@ class PreparedFolder:
         return mask
 
     def truth(self, label: str) -> Labels | None:
-        """Return the (I, J, K) expert labels on the working grid, memory-mapped, or None."""
+        """Return the (I, J, K) expert labels on the working grid, memory-mapped; None without."""
         return self._mapped(label, "truth") if self._path(label, "truth").is_file() else None
 
     def native_truth(self, label: str) -> tuple[Labels, Grid] | None:

@@ -1,1 +1,0 @@
-"""Prepared scans on disk."""

@@ -1,0 +1,1 @@
+"""Folders of prepared scans, with fingerprints of the input files."""
