@@ -22,7 +22,7 @@ def test_a_name_in_latin_1_is_read_as_such(tmp_path: Path) -> None:
     assert scan.contrasts["flair"].is_file()
 
 
-def test_a_name_in_latin_1_is_written_to_tables(tmp_path: Path) -> None:
+def test_a_file_of_such_a_name_costs_no_table(tmp_path: Path) -> None:
     write_tables(tmp_path, [Failure("a", "M\udcfcller.nii", "damaged", "copy it again")])
     assert read_tsv(tmp_path / "failures.tsv")[0]["subject"] == "a"
     assert len(read_tsv(tmp_path / "summary.tsv")) == 1
