@@ -1,4 +1,4 @@
-"""Devices are named by the user; one that is not there is refused in one line."""
+"""Choice of the device by name, and one-line errors for unavailable devices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "name", ["mps", "cuda", "cuda:7", "cuda:x", "nonsense", "meta", "cpu:3", ""]
 )
-def test_a_device_that_is_not_there_is_refused_in_one_line(name: str) -> None:
+def test_an_unavailable_device_is_refused_in_one_line(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         choose_device(name)
     assert "\n" not in str(caught.value)
@@ -30,13 +30,13 @@ def test_a_device_that_is_not_there_is_refused_in_one_line(name: str) -> None:
 
 
 @pytest.mark.usefixtures("no_accelerator")
-def test_the_cpu_is_always_there() -> None:
+def test_the_cpu_is_always_available() -> None:
     assert available_devices() == ["cpu"]
     assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.usefixtures("no_accelerator")
-def test_a_device_whose_driver_fails_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_driver_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("driver too old\n" + "a line of the traceback\n" * 150)
 

@@ -174,6 +174,10 @@ class UnreadableScan(ScanError):
     """The file is truncated, is no image, or may not be read."""
 
 
+class ImageTooLarge(UnreadableScan):
+    """The image would take more memory than the limit."""
+
+
 class WrongShape(ScanError):
     """The image does not have the three spatial axes of a scan."""
 

@@ -1,4 +1,4 @@
-"""Trees of empty files: layouts read names, not contents."""
+"""Folders of empty files: layouts use names, not contents."""
 
 from __future__ import annotations
 

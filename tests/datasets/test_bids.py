@@ -48,7 +48,7 @@ def test_sessions_are_scans_of_their_own_with_their_own_masks(lay: Lay) -> None:
     assert found.skipped[0].name.endswith("sub-a_desc-brain_mask.nii.gz")
 
 
-def test_two_runs_are_not_guessed_between(lay: Lay) -> None:
+def test_two_runs_are_ambiguous(lay: Lay) -> None:
     root = lay(
         "sub-01/anat/sub-01_run-1_T1w.nii.gz",
         "sub-01/anat/sub-01_acq-fast_T1w.nii.gz",
@@ -74,7 +74,7 @@ def test_two_runs_are_not_guessed_between(lay: Lay) -> None:
         "derivatives/x/sub-02/sub-02_desc-brain_mask.nii.gz",
     ],
 )
-def test_what_is_not_used_is_named(lay: Lay, name: str) -> None:
+def test_unused_files_are_reported(lay: Lay, name: str) -> None:
     found = find(lay("sub-01/anat/sub-01_FLAIR.nii.gz", name))
     assert len(found.scans) == 1
     assert found.scans[0].brain is None
@@ -116,9 +116,7 @@ def test_participants_are_read_as_other_programs_save_them(lay: Lay, encoding: s
     assert find(root).scans[0].healthy is True
 
 
-def test_rows_and_subjects_that_do_not_meet_are_named(
-    lay: Lay, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unmatched_rows_and_subjects_are_logged(lay: Lay, caplog: pytest.LogCaptureFixture) -> None:
     root = lay("sub-01/anat/sub-01_FLAIR.nii.gz", "sub-02/anat/sub-02_FLAIR.nii.gz")
     (root / "participants.tsv").write_text("participant_id\tgroup\nsub-1\tHC\nsub-9\tHC\n")
     assert [scan.healthy for scan in find(root).scans] == [True, None]
@@ -126,7 +124,7 @@ def test_rows_and_subjects_that_do_not_meet_are_named(
     assert "no row for the subjects 02" in caplog.text
 
 
-def test_a_byte_order_mark_hides_no_line_of_the_ignored(lay: Lay) -> None:
+def test_a_byte_order_mark_in_bidsignore_is_skipped(lay: Lay) -> None:
     root = lay("sub-01/anat/sub-01_FLAIR.nii.gz", "sub-02/anat/sub-02_FLAIR.nii.gz")
     (root / ".bidsignore").write_bytes(b"\xef\xbb\xbfsub-02/\r\n")
     assert [scan.label for scan in find(root).scans] == ["sub-01"]
@@ -148,9 +146,7 @@ def test_what_the_data_set_ignores_is_left_out(lay: Lay) -> None:
     assert len(found.skipped) == 2
 
 
-def test_a_line_that_is_no_pattern_ignores_nothing(
-    lay: Lay, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_invalid_pattern_ignores_nothing(lay: Lay, caplog: pytest.LogCaptureFixture) -> None:
     root = lay("sub-01/anat/sub-01_FLAIR.nii.gz", "sub-02/anat/sub-02_FLAIR.nii.gz")
     (root / ".bidsignore").write_text("!\nsub-02/**\n", encoding="utf-8")
     assert [scan.label for scan in find(root).scans] == ["sub-01"]
@@ -192,7 +188,7 @@ def test_five_thousand_files_are_listed_in_one_walk(
     assert opened == []
 
 
-def test_a_cell_that_is_too_long_for_csv_costs_nothing(tmp_path: Path) -> None:
+def test_a_cell_too_long_for_csv_is_read(tmp_path: Path) -> None:
     from anomri.datasets.participants import read_healthy
 
     table = tmp_path / "participants.tsv"

@@ -1,4 +1,4 @@
-"""Subjects that the folders of a BIDS source name: of several data sets, and without a scan."""
+"""BIDS folders: several data sets, sessions by folder, and subjects without a scan."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_contrasts_in_folders_of_their_own_are_of_one_subject(lay: Lay) -> None:
     assert list(scan.contrasts) == ["flair", "t1"]
 
 
-def test_a_session_that_only_the_folder_names_counts(lay: Lay) -> None:
+def test_a_session_may_be_named_by_its_folder_only(lay: Lay) -> None:
     names = [f"sub-01/ses-{session}/anat/sub-01_FLAIR.nii.gz" for session in "ab"]
     mask = "derivatives/x/sub-01/ses-b/anat/sub-01_label-lesion_mask.nii.gz"
     found = find(lay(*names, mask))
@@ -94,7 +94,7 @@ def test_subjects_without_a_usable_scan_are_left_out_by_name(
 
 
 @pytest.mark.parametrize("ignored", ["sub-x/", "sub-x/**", "sub-x"])
-def test_a_subject_that_the_data_set_ignores_is_not_missed(lay: Lay, ignored: str) -> None:
+def test_an_ignored_subject_is_not_left_out(lay: Lay, ignored: str) -> None:
     root = lay(FLAIR, "sub-x/anat/sub-x_FLAIR.nii.gz")
     (root / ".bidsignore").write_text(ignored)
     (root / "derivatives/x/sub-y").mkdir(parents=True)
@@ -106,7 +106,7 @@ def test_a_single_subject_folder_is_a_source_too(lay: Lay) -> None:
     (root / "ses-b").mkdir()
     found = find(root)
     assert [scan.label for scan in found.scans] == ["sub-01_ses-a"]
-    assert [one.label for one in found.left_out] == ["sub-01_ses-b"]
+    assert [item.label for item in found.left_out] == ["sub-01_ses-b"]
 
 
 def test_entities_are_kept_in_the_order_of_bids(lay: Lay) -> None:

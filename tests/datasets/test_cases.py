@@ -25,7 +25,7 @@ def test_a_complete_case_becomes_a_scan() -> None:
     assert (scan.subject, scan.healthy, scan.layout) == ("a_1", True, "here")
 
 
-def test_two_files_for_one_role_are_both_named_and_the_rest_stays() -> None:
+def test_two_files_of_one_role_are_ambiguous_and_others_are_kept() -> None:
     cases = _cases()
     case = cases.case(1, "a", where="a")
     case.add("t1", ROOT / "one.nii")
@@ -61,7 +61,7 @@ def test_the_second_of_two_equal_names_is_left_out_by_name() -> None:
     assert left_out.label != found.scans[0].label
 
 
-def test_a_subject_without_one_sure_scan_is_left_out_by_name() -> None:
+def test_a_subject_with_ambiguous_files_only_is_left_out() -> None:
     cases = _cases()
     case = cases.case(1, "a", where="a")
     case.add("flair", ROOT / "one.nii")
@@ -79,7 +79,7 @@ def test_sessions_of_one_subject_do_not_collide() -> None:
     assert labels == ["sub-a_ses-1", "sub-a_ses-2"]
 
 
-def test_masks_alone_are_no_scan() -> None:
+def test_masks_alone_are_not_a_scan() -> None:
     cases = _cases()
     cases.case(1, "a", where="a").add(TRUTH, ROOT / "seg.nii")
     found = cases.found("here")
@@ -96,7 +96,7 @@ def test_names_without_latin_letters_and_long_ones_make_labels() -> None:
     assert all(re.fullmatch(r"sub-[0-9A-Za-z]{1,64}", label) for label in labels)
 
 
-def test_what_the_walk_skipped_is_kept() -> None:
+def test_entries_skipped_in_the_tree_are_kept() -> None:
     skipped = Skipped("link", "leads nowhere")
     cases = Cases(Tree(ROOT, (), (skipped,)))
     assert cases.found("here").skipped == (skipped,)

@@ -75,5 +75,5 @@ def test_names_are_read_by_the_documented_rules(name: str, role: str | None, sub
         ("patients", None),
     ],
 )
-def test_folders_of_one_kind_are_told_from_subjects(name: str, role: str | None) -> None:
+def test_folders_of_a_role_are_distinguished_from_subjects(name: str, role: str | None) -> None:
     assert folder_role(name) == role

@@ -20,7 +20,7 @@ def test_hidden_files_and_folders_are_not_listed(lay: Lay) -> None:
     assert tree.skipped == ()
 
 
-def test_links_that_lead_nowhere_or_in_circles_are_skipped_with_the_reason(lay: Lay) -> None:
+def test_broken_and_circular_links_are_skipped_with_the_reason(lay: Lay) -> None:
     root = lay("sub/a.nii")
     (root / "missing.nii").symlink_to(root / "nothing.nii")
     (root / "itself.nii").symlink_to(root / "itself.nii")
@@ -42,15 +42,13 @@ def test_a_link_to_a_file_elsewhere_counts(lay: Lay, tmp_path: Path) -> None:
     assert [path.name for path in Tree.of(root).images()] == ["a_flair.nii"]
 
 
-def test_what_is_no_regular_file_is_skipped(lay: Lay) -> None:
+def test_special_files_are_skipped(lay: Lay) -> None:
     root = lay("a.nii")
     os.mkfifo(root / "pipe.nii")
     assert [item.name for item in Tree.of(root).skipped] == ["pipe.nii"]
 
 
-def test_a_folder_that_may_not_be_read_is_skipped(
-    lay: Lay, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_folder_is_skipped(lay: Lay, monkeypatch: pytest.MonkeyPatch) -> None:
     root = lay("a.nii", "locked/b.nii")
     listing = os.scandir
 
@@ -123,7 +121,7 @@ def test_every_folder_is_listed_once_and_no_file_is_opened(
         ("prepared.json", '{"anomri_version": "1"}'),
     ],
 )
-def test_what_anomri_wrote_itself_is_no_source(lay: Lay, file: str, text: str) -> None:
+def test_own_results_are_skipped(lay: Lay, file: str, text: str) -> None:
     root = lay(
         "sub-01/anat/sub-01_FLAIR.nii.gz",
         "derivatives/x/sub-01/anat/sub-01_label-lesion_mask.nii.gz",
@@ -141,7 +139,7 @@ def test_what_anomri_wrote_itself_is_no_source(lay: Lay, file: str, text: str) -
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"GeneratedBy": "anomri"}', '{"GeneratedBy": [1]}'])
-def test_a_description_of_others_hides_nothing(lay: Lay, text: str) -> None:
+def test_folders_of_other_tools_are_not_skipped(lay: Lay, text: str) -> None:
     root = lay("a/b_flair.nii", "a/dataset_description.json", "a/prepared.json")
     (root / "a" / "dataset_description.json").write_text(text)
     assert len(Tree.of(root).images()) == 1

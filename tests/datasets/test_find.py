@@ -1,4 +1,4 @@
-"""What holds for every layout, and how `auto` chooses."""
+"""Properties of every layout, and the choice by `auto`."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_the_table_and_the_layouts_agree_on_names() -> None:
     assert [layout.name for layout in LAYOUTS.values()] == list(LAYOUTS)
 
 
-def test_nothing_fits_says_what_was_looked_for(lay: Lay) -> None:
+def test_the_error_without_a_layout_lists_what_was_looked_for(lay: Lay) -> None:
     with pytest.raises(UsageError, match=r"BraTS.*TCGA.*patientXX.*sub-"):
         find(lay("notes.txt"))
 
 
-def test_a_layout_that_finds_nothing_says_what_it_skipped(lay: Lay) -> None:
+def test_the_error_without_scans_lists_what_was_skipped(lay: Lay) -> None:
     with pytest.raises(UsageError, match=r"p\.nii: no BraTS ending.*BraTS\*_flair"):
         find(lay("p.nii"), "brats")
 

@@ -61,7 +61,7 @@ def test_one_folder_per_contrast(lay: Lay) -> None:
     }
 
 
-def test_the_folder_says_what_the_file_does_not(lay: Lay) -> None:
+def test_the_folder_gives_the_role_if_the_file_does_not(lay: Lay) -> None:
     root = lay("t1/a.nii", "t2/a.nii", "masks/a_t1.nii")
     assert _rows(find(root), root) == {
         "sub-a": {"t1": "t1/a.nii", "t2": "t2/a.nii", "truth": "masks/a_t1.nii"}
@@ -119,7 +119,7 @@ def test_a_single_file(lay: Lay, name: str, label: str) -> None:
     assert dict(scan.contrasts) == {"flair": root / name}
 
 
-def test_a_lone_image_counts_as_flair_and_the_log_says_so(
+def test_a_single_unnamed_image_counts_as_flair_with_a_warning(
     lay: Lay, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = lay("p1/scan.nii", "p1/mask.nii", "p2/flair.nii")
@@ -131,7 +131,7 @@ def test_a_lone_image_counts_as_flair_and_the_log_says_so(
     assert "p2" not in caplog.text
 
 
-def test_an_image_that_says_nothing_beside_one_that_does_is_skipped(lay: Lay) -> None:
+def test_an_unnamed_image_beside_a_named_one_is_skipped(lay: Lay) -> None:
     root = lay("p1/flair.nii", "p1/localizer.nii", "p1/scout.nii", "p1/p1_dwi.nii")
     found = find(root)
     assert _rows(found, root) == {"sub-p1": {"flair": "p1/flair.nii"}}
@@ -142,7 +142,7 @@ def test_an_image_that_says_nothing_beside_one_that_does_is_skipped(lay: Lay) ->
     }
 
 
-def test_two_files_for_a_contrast_are_not_guessed_between(lay: Lay) -> None:
+def test_two_files_of_a_contrast_are_ambiguous(lay: Lay) -> None:
     root = lay("p1/flair.nii", "p1/flair_old.nii", "p1/t1.nii", "p2/t1.nii")
     found = find(root)
     assert list(_rows(found, root)["sub-p1"]) == ["t1"]

@@ -1,4 +1,4 @@
-"""Subjects of plain folders that have no usable scan, and nnU-Net's channels."""
+"""Plain folders: subjects without a usable scan, and nnU-Net's channels."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def test_channels_of_nnunet_are_contrasts_of_one_subject(lay: Lay, key: str) -> 
         assert scan.truth == root / "labelsTr" / f"{scan.subject}.nii.gz"
 
 
-def test_the_order_of_channels_is_not_guessed(lay: Lay) -> None:
+def test_channels_without_names_are_not_used(lay: Lay) -> None:
     root = lay(*CHANNELS, *LABELS, "c_flair.nii")
     found = find(root)
     assert [scan.subject for scan in found.scans] == ["c"]
-    assert [one.subject for one in found.left_out] == ["a_1", "b_2"]
-    assert all("channel_names" in one.reason for one in found.left_out)
+    assert [item.subject for item in found.left_out] == ["a_1", "b_2"]
+    assert all("channel_names" in item.reason for item in found.left_out)
 
 
 def test_numbers_of_subjects_are_not_channels(lay: Lay) -> None:

@@ -1,4 +1,4 @@
-"""Names that are no UTF-8, and files that are not there, cost nothing but themselves."""
+"""File names that are not UTF-8, and broken links."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_file_of_such_a_name_costs_no_table(tmp_path: Path) -> None:
     assert len(read_tsv(tmp_path / "summary.tsv")) == 1
 
 
-def test_links_that_all_lead_nowhere_are_said_to_be_fetched(tmp_path: Path) -> None:
+def test_the_error_for_broken_links_suggests_to_fetch_them(tmp_path: Path) -> None:
     path = tmp_path / "sub-01" / "anat" / "sub-01_FLAIR.nii.gz"
     path.parent.mkdir(parents=True)
     path.symlink_to("../../.git/annex/objects/aa/bb/1")

@@ -1,4 +1,4 @@
-"""Files and folders appear complete or not at all, and what killed processes leave is removed."""
+"""Atomic writing of files and folders, and removal of stale drafts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
         yield
 
 
-def test_a_folder_is_replaced_with_all_it_holds(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_with_its_contents(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "older").touch()
     fill(tmp_path / "home", "new")
@@ -83,7 +83,7 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-def test_two_that_write_one_folder_leave_one_of_both(tmp_path: Path) -> None:
+def test_concurrent_writers_leave_the_folder_of_one(tmp_path: Path) -> None:
     jobs = [
         threading.Thread(target=fill_often, args=(tmp_path / "home", word))
         for word in ("one", "two")
@@ -97,16 +97,16 @@ def test_two_that_write_one_folder_leave_one_of_both(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-def test_only_drafts_of_the_dead_are_removed(tmp_path: Path) -> None:
+def test_only_drafts_of_dead_processes_are_removed(tmp_path: Path) -> None:
     process, start = dead()
-    theirs = tmp_path / "sub-01" / f"{DRAFT}{machine_id()}-{process}-{start}-0"
+    stale = tmp_path / "sub-01" / f"{DRAFT}{machine_id()}-{process}-{start}-0"
     reused = tmp_path / f"{DRAFT}{machine_id()}-{os.getpid()}-1000-0"  # this number, another start
     kept = {
         tmp_path / draft_name(),
         tmp_path / f"{DRAFT}notes",  # somebody else's
         tmp_path / f"{DRAFT}elsewhere-{process}-{start}-0",
     }
-    (theirs / "new").mkdir(parents=True)
+    (stale / "new").mkdir(parents=True)
     for path in (reused, *kept):
         path.touch()
     remove_stale_drafts(tmp_path)
@@ -114,7 +114,7 @@ def test_only_drafts_of_the_dead_are_removed(tmp_path: Path) -> None:
     assert list((tmp_path / "sub-01").iterdir()) == []
 
 
-def test_drafts_of_another_machine_go_after_a_day(tmp_path: Path) -> None:
+def test_drafts_of_another_machine_are_removed_after_a_day(tmp_path: Path) -> None:
     draft = tmp_path / f"{DRAFT}elsewhere-1-1-0"
     draft.mkdir()
     (draft / "a").touch()
@@ -124,7 +124,7 @@ def test_drafts_of_another_machine_go_after_a_day(tmp_path: Path) -> None:
     assert not draft.exists()
 
 
-def test_a_link_with_the_name_of_a_draft_costs_only_itself(tmp_path: Path) -> None:
+def test_a_link_named_like_a_draft_is_removed_without_its_target(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "scan").touch()
     process, start = dead()
@@ -134,7 +134,7 @@ def test_a_link_with_the_name_of_a_draft_costs_only_itself(tmp_path: Path) -> No
     assert (tmp_path / "precious" / "scan").is_file()
 
 
-def test_a_process_is_known_by_its_start() -> None:
+def test_a_process_is_identified_by_its_start_time() -> None:
     process, start = dead()
     assert not is_alive(process, start)
     own_start = start_time_ms(os.getpid())
@@ -143,7 +143,7 @@ def test_a_process_is_known_by_its_start() -> None:
     assert not is_alive(os.getpid(), own_start - 60_000)
 
 
-def test_temporary_files_of_the_dead_are_removed(
+def test_temporary_files_of_dead_processes_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -163,7 +163,7 @@ def test_temporary_files_of_the_dead_are_removed(
         (errno.EACCES, NotWritable, 2),
     ],
 )
-def test_a_place_that_cannot_be_written_to_is_named_and_the_old_file_stays(
+def test_an_unwritable_folder_is_reported_and_the_old_file_kept(
     number: int,
     kind: type[AnomriError],
     code: int,
@@ -182,17 +182,17 @@ def test_a_place_that_cannot_be_written_to_is_named_and_the_old_file_stays(
     assert (tmp_path / "a.tsv").read_text() == "old"
 
 
-def test_a_folder_that_was_removed_meanwhile_is_named(tmp_path: Path) -> None:
+def test_a_folder_removed_in_the_meantime_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OutputGone, match="removed"):
         write_where_it_is_removed(tmp_path / "out")
 
 
-def test_a_file_that_may_not_be_read_says_nothing_of_the_place(tmp_path: Path) -> None:
+def test_an_unreadable_input_is_not_blamed_on_the_output_folder(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), replacing_folder(tmp_path / "home"):
         raise PermissionError(errno.EACCES, "denied", "slice.dcm")
 
 
-def test_another_file_of_the_same_name_size_and_time_is_another(tmp_path: Path) -> None:
+def test_a_replaced_file_of_equal_name_size_and_time_has_another_stamp(tmp_path: Path) -> None:
     scan, other = tmp_path / "flair.nii", tmp_path / "other.nii"
     write_bytes(scan, b"one")
     before = scan.stat()

@@ -1,4 +1,4 @@
-"""Files that anomri wrote and somebody damaged: an error that names the file, and no other."""
+"""Damaged files of anomri's own: an error that names the file, and no other."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("content", ANYTHING.values(), ids=ANYTHING.keys())
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
-def test_damaged_tensors_are_named(
+def test_damaged_tensors_are_reported(
     tmp_path: Path, reader: Callable[[Path], Any], content: bytes
 ) -> None:
     path = tmp_path / "x.safetensors"
@@ -65,13 +65,13 @@ def test_damaged_tensors_are_named(
 
 
 @pytest.mark.parametrize("content", [b"", b"words", b"\xff" * 8 + b"{}"])
-def test_damaged_weights_are_named(tmp_path: Path, content: bytes) -> None:
+def test_damaged_weights_are_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.safetensors").write_bytes(content)
     with pytest.raises(DamagedFile, match=r"^x\.safetensors: expected weights"):
         _weights(tmp_path / "x.safetensors")
 
 
-def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+def test_weights_that_are_not_finite_are_reported(tmp_path: Path) -> None:
     family = build(Step(name="vae"), channels=1, size=(32, 32))
     with torch.no_grad():
         next(family.parameters()).fill_(float("nan"))
@@ -81,7 +81,7 @@ def test_weights_that_are_no_numbers_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [-1, 200])
-def test_a_state_that_was_changed_by_one_bit_is_told(tmp_path: Path, place: int) -> None:
+def test_a_flipped_bit_in_a_state_is_reported(tmp_path: Path, place: int) -> None:
     path = tmp_path / "state.safetensors"
     tree = {"epoch": 3, "state_dict": {"weight": NUMBERS}, "loops": {"a": [1] * 50}}
     SafetensorsIO().save_checkpoint(tree, path)
@@ -92,7 +92,7 @@ def test_a_state_that_was_changed_by_one_bit_is_told(tmp_path: Path, place: int)
         SafetensorsIO().load_checkpoint(path)
 
 
-def test_a_pupils_state_of_another_shape_is_told(tmp_path: Path) -> None:
+def test_a_pretraining_state_of_another_shape_is_reported(tmp_path: Path) -> None:
     pupil = _pupil(tmp_path / "none")
     pupil.learn(lambda network: network.weight.square().sum() + network.bias.sum())
     pupil.average["weight"] = torch.zeros(1)  # would be spread over the weight without a word
@@ -101,7 +101,7 @@ def test_a_pupils_state_of_another_shape_is_told(tmp_path: Path) -> None:
         _pupil(tmp_path / "state.safetensors")
 
 
-def test_a_damaged_mark_of_phantoms_is_told(tmp_path: Path) -> None:
+def test_a_damaged_marker_of_phantoms_is_reported(tmp_path: Path) -> None:
     (tmp_path / PHANTOMS).write_bytes(b"\xff\xfe")
     with pytest.raises(DamagedFile, match=PHANTOMS):
         make_phantoms(tmp_path, healthy=1, gliomas=0, lesions=0)
@@ -119,7 +119,7 @@ def prepared(ball_scan: Scan, tmp_path: Path) -> PreparedFolder:
     return folder
 
 
-def test_a_sound_prepared_scan_is_read(prepared: PreparedFolder, ball_scan: Scan) -> None:
+def test_an_undamaged_prepared_scan_is_read(prepared: PreparedFolder, ball_scan: Scan) -> None:
     scan = PreparedFolder.open(prepared.folder).load(ball_scan.label)
     np.testing.assert_array_equal(scan.image, ball_scan.image)
     assert prepared.native_truth(ball_scan.label) is not None
@@ -127,7 +127,7 @@ def test_a_sound_prepared_scan_is_read(prepared: PreparedFolder, ball_scan: Scan
 
 @pytest.mark.parametrize("key", ["subject", "contrasts", "grid", "native", "notes"])
 @pytest.mark.parametrize("value", [None, 5, [[]], {"shape": [1, 2]}, "gone"])
-def test_a_damaged_entry_of_a_prepared_scan_is_told(
+def test_a_damaged_entry_of_a_prepared_scan_is_reported(
     prepared: PreparedFolder, ball_scan: Scan, key: str, value: Any
 ) -> None:
     path = prepared.folder / ball_scan.label / "scan.json"
@@ -139,7 +139,7 @@ def test_a_damaged_entry_of_a_prepared_scan_is_told(
 
 @pytest.mark.parametrize("key", ["format", "preparation", "contrasts"])
 @pytest.mark.parametrize("value", [None, [], {"colour": 1}, "gone"])
-def test_a_damaged_header_of_prepared_scans_is_told(
+def test_a_damaged_header_of_prepared_scans_is_reported(
     prepared: PreparedFolder, key: str, value: Any
 ) -> None:
     path = prepared.folder / "prepared.json"
@@ -151,7 +151,7 @@ def test_a_damaged_header_of_prepared_scans_is_told(
 
 @pytest.mark.parametrize("name", ["flair", "brain", "truth"])
 @pytest.mark.parametrize("damage", ["empty", "words", "half", "other"])
-def test_a_damaged_volume_of_a_prepared_scan_is_told(
+def test_a_damaged_volume_of_a_prepared_scan_is_reported(
     prepared: PreparedFolder, ball_scan: Scan, name: str, damage: str
 ) -> None:
     path = prepared.folder / ball_scan.label / f"{name}.nii"

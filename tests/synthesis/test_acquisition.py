@@ -1,4 +1,4 @@
-"""Scanners drawn at random change what they should and nothing else."""
+"""Effects of random acquisition on images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patients drawn from a made-up anatomy: lesions lie where they may and look as they should."""
+"""Synthetic patients from an artificial anatomy: position and intensity of lesions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tissue(anatomy: Anatomy) -> Tissue:
     )
 
 
-def test_tissues_are_what_the_labels_and_the_scan_say(anatomy: Anatomy) -> None:
+def test_tissue_fractions_agree_with_labels_and_scan(anatomy: Anatomy) -> None:
     for number, expected in ((51, (1.0, 0.0)), (81, (0.0, 1.0)), (100, (0.0, 0.0))):
         where = anatomy.labels == number
         found = np.median(anatomy.fluid[where]), np.median(anatomy.white[where])
@@ -118,7 +118,7 @@ def test_white_matter_lesions_lie_in_white_matter(tissue: Tissue) -> None:
         assert not where[tissue.white < 0.1].any()
 
 
-def test_waves_are_smooth_and_have_unit_spread() -> None:
+def test_noise_is_smooth_and_have_unit_spread() -> None:
     field = smooth_noise((40, 40, 40), 8.0, np.random.default_rng(0))
     assert field.std() == pytest.approx(1, abs=1e-3)
     assert np.abs(np.diff(field, axis=0)).max() < 1

@@ -161,11 +161,9 @@ def _place(tree: Tree, folder: Path, names: Names) -> Iterator[_Placed]:
             subject = parsed.before or stem(path)
         if subject:
             base = subject_folder if _shared(folder) else folder
-            yield _Placed(path, role, base, subject)
         else:
-            root = subject_folder == tree.root
-            base = tree.root if root else subject_folder.parent
-            yield _Placed(path, role, base, subject_folder.name)
+            base = tree.root if subject_folder == tree.root else subject_folder.parent
+        yield _Placed(path, role, base, subject or subject_folder.name)
 
 
 def _subject_folder(tree: Tree, folder: Path) -> Path:

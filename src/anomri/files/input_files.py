@@ -23,7 +23,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from anomri.errors import AnomriError, UnreadableScan, UsageError
+from anomri.errors import AnomriError, ImageTooLarge, UnreadableScan, UsageError
 
 LIMIT_VARIABLE = "ANOMRI_MAX_IMAGE_GB"
 DEFAULT_LIMIT_GB = 2.0  # a scan of 512 x 512 x 512 voxels takes 0.8
@@ -66,13 +66,13 @@ def refuse_larger(name: str | Path, size: int, *, share: int = 1) -> None:
         share: divisor of the limit.
 
     Raises:
-        UnreadableScan: the image is larger.
+        ImageTooLarge: the image is larger.
     """
     limit = limit_bytes() // share
     if size <= limit:
         return
     needed = math.ceil(size * share / (1 << 30))
-    raise UnreadableScan(
+    raise ImageTooLarge(
         name,
         expected=f"an image of at most {_formatted(limit)} in memory",
         got=f"one of {_formatted(size)} according to its header",

@@ -1,4 +1,4 @@
-"""Series as a scanner writes them, made from arrays, with a patient who must not be named."""
+"""DICOM series made from arrays, with identifying tags that must not be kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MakeSeries = Callable[..., list[Path]]
 
 @pytest.fixture
 def make_series() -> MakeSeries:
-    """Return a function that writes one MR series and gives its files."""
+    """Return a function that writes an MR series and returns its paths."""
     pydicom = pytest.importorskip("pydicom", reason="the extra anomri[dicom] is not here")
 
     def make(
@@ -88,7 +88,7 @@ def make_series() -> MakeSeries:
 
 @pytest.fixture
 def make_enhanced(make_series: MakeSeries) -> MakeSeries:
-    """Return a function that writes one multi-frame file (Enhanced MR) and gives it in a list."""
+    """Return a function that writes a multi-frame file (Enhanced MR) and returns its path."""
 
     def make(folder: Path, volume: NDArray[Any], *, number: int = 1, **tags: Any) -> list[Path]:
         """Write (slices, rows, columns) as frames; arguments as for ``make_series``."""

@@ -1,4 +1,4 @@
-"""`anomri detect` on a DICOM folder, as a user types it; nobody is named but in the SEG."""
+"""`anomri detect` on a DICOM folder; only the DICOM segmentation has identifying tags."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def test_no_tag_of_the_patient_reaches_another_output(
     sources = {str(pydicom.dcmread(path).SOPInstanceUID) for path in paths}
     assert {str(uids[2]) for uids in seg.get_source_image_uids()} <= sources
     # The ball comes back where it was put: at (20 + 80, 10 + 80) mm in rows and columns.
-    held = seg.get_volume(combine_segments=True)
-    points = held.map_indices_to_reference(np.argwhere(held.array))
+    volume = seg.get_volume(combine_segments=True)
+    points = volume.map_indices_to_reference(np.argwhere(volume.array))
     np.testing.assert_allclose(points.mean(axis=0), [80, 100, 90], atol=2.0)
     again = CliRunner().invoke(app, words, catch_exceptions=False)
     assert "1 unchanged" in again.output
@@ -75,8 +75,8 @@ def test_one_file_with_many_frames_is_read_and_answered(
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     (segmentation,) = (tmp_path / "out").rglob("*_seg.dcm")
-    held = highdicom.seg.segread(segmentation).get_volume(combine_segments=True)
-    points = held.map_indices_to_reference(np.argwhere(held.array))
+    volume = highdicom.seg.segread(segmentation).get_volume(combine_segments=True)
+    points = volume.map_indices_to_reference(np.argwhere(volume.array))
     np.testing.assert_allclose(points.mean(axis=0), [80, 100, 90], atol=2.0)
 
 

@@ -1,4 +1,4 @@
-"""Series are recognised by their headers, and what is not used is told with the reason."""
+"""Recognition of DICOM series by their headers, and reasons for unused ones."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_nested_and_mixed_folder_becomes_one_scan(
     assert "localiser" in found.skipped[0].reason
 
 
-def test_two_of_a_contrast_are_listed_and_one_can_be_chosen(
+def test_two_series_of_a_contrast_are_listed_and_one_can_be_chosen(
     tmp_path: Path, make_series: MakeSeries
 ) -> None:
     study(tmp_path, make_series)
@@ -116,7 +116,7 @@ def test_studies_are_scans_of_their_own(tmp_path: Path, make_series: MakeSeries)
 
 
 @pytest.mark.parametrize("fault", ["truncated", "a slice is missing", "2 images at each place"])
-def test_a_series_that_is_not_whole_is_refused(
+def test_an_incomplete_series_is_refused(
     tmp_path: Path, make_series: MakeSeries, fault: str
 ) -> None:
     study(tmp_path, make_series)
@@ -133,7 +133,7 @@ def test_a_series_that_is_not_whole_is_refused(
     assert any(fault in item.reason for item in found.skipped)
 
 
-def test_what_is_no_image_is_named(tmp_path: Path, make_series: MakeSeries) -> None:
+def test_files_without_an_image_are_reported(tmp_path: Path, make_series: MakeSeries) -> None:
     study(tmp_path, make_series)
     report = make_series(tmp_path / "report", VOLUME[:1], number=9)[0]
     import pydicom
@@ -167,33 +167,29 @@ def test_without_pydicom_the_extra_is_named(
 
 
 @pytest.mark.parametrize(
-    ("number", "instead", "told"),
+    ("number", "value", "reason"),
     [
-        (
-            0x32,
-            b"a\\b\\c",
-            "1 of 10 images have no position and orientation",
-        ),  # ImagePositionPatient
+        (0x32, b"a\\b\\c", "1 of 10 images have no position"),  # ImagePositionPatient
         (0x37, b"1\\0\\0\\0\\1\\nan", "1 of 10 images have no position"),  # ImageOrientationPatient
         (0x11, b"1x", ""),  # SeriesNumber
     ],
 )
-def test_numbers_that_are_none_cost_no_warning(
-    tmp_path: Path, make_series: MakeSeries, number: int, instead: bytes, told: str
+def test_invalid_numbers_raise_no_warning(
+    tmp_path: Path, make_series: MakeSeries, number: int, value: bytes, reason: str
 ) -> None:
     paths = make_series(tmp_path, VOLUME, SeriesDescription="flair")
     make_series(tmp_path, VOLUME, number=2, SeriesDescription="t1")
     broken = paths[4].read_bytes()
     at = broken.index(bytes([0x20, 0, number, 0])) + 8
     length = int.from_bytes(broken[at - 2 : at], "little")
-    assert length >= len(instead)
-    paths[4].write_bytes(broken[:at] + instead.ljust(length) + broken[at + length :])
+    assert length >= len(value)
+    paths[4].write_bytes(broken[:at] + value.ljust(length) + broken[at + length :])
     found = find(tmp_path)  # warnings are errors here
-    assert ("flair" in found.scans[0].contrasts) == (not told)
-    assert any(told in item.reason for item in found.skipped) or not told
+    assert ("flair" in found.scans[0].contrasts) == (not reason)
+    assert any(reason in item.reason for item in found.skipped) or not reason
 
 
-def test_copies_are_one_image(tmp_path: Path, make_series: MakeSeries) -> None:
+def test_duplicate_files_count_once(tmp_path: Path, make_series: MakeSeries) -> None:
     make_series(tmp_path / "a", VOLUME, SeriesDescription="flair")
     make_series(tmp_path / "b", VOLUME, SeriesDescription="flair")
     found = find(tmp_path)
@@ -212,7 +208,7 @@ def test_patients_under_one_study_uid_are_kept_apart(
 
 
 @pytest.mark.parametrize("tag", ["ImagePositionPatient", "ImageOrientationPatient"])
-def test_a_series_that_does_not_say_where_it_lies_is_refused(
+def test_a_series_without_positions_is_refused(
     tmp_path: Path, make_series: MakeSeries, tag: str
 ) -> None:
     study(tmp_path, make_series)
@@ -234,7 +230,7 @@ def test_a_series_uid_for_each_slice_makes_one_volume(
     assert "10 series UIDs" in found.recognised[0].reason
 
 
-def test_phase_and_magnitude_under_one_uid_are_told_apart(
+def test_phase_and_magnitude_under_one_uid_are_separated(
     tmp_path: Path, make_series: MakeSeries
 ) -> None:
     phase = make_series(
@@ -253,7 +249,7 @@ def test_phase_and_magnitude_under_one_uid_are_told_apart(
         find(tmp_path)
 
 
-def test_echoes_under_one_uid_are_told_apart_and_can_be_chosen(
+def test_echoes_under_one_uid_are_separated_and_can_be_chosen(
     tmp_path: Path, make_series: MakeSeries
 ) -> None:
     make_series(tmp_path / "a", VOLUME, SeriesDescription="pd+t2_tse", EchoTime=20)

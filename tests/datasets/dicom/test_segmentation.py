@@ -1,4 +1,4 @@
-"""From slices to NIfTI and back into a DICOM segmentation, in the same places."""
+"""Conversion of DICOM slices to NIfTI, and of masks to DICOM segmentations."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_unusual_headers_are_answered_with_an_object_that_can_be_read(
     assert "太郎" in str(seg.PatientName) or "=" not in str(tags.get("PatientName", ""))
 
 
-def test_a_number_that_is_missing_is_named(tmp_path: Path, make_series: MakeSeries) -> None:
+def test_a_missing_number_is_reported(tmp_path: Path, make_series: MakeSeries) -> None:
     paths = make_series(tmp_path / "in", volume(), StudyInstanceUID=None)
     mask = nib.Nifti1Image(np.ones(volume().shape, np.uint8), np.diag([-4.0, -2, 2, 1]))
     with pytest.raises(UnreadableScan, match="headers without StudyInstanceUID"):
@@ -172,9 +172,7 @@ def test_sheared_slices_are_placed_and_segmented(tmp_path: Path, make_series: Ma
     write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
 
 
-def test_inverted_values_are_turned_back_with_a_note(
-    tmp_path: Path, make_series: MakeSeries
-) -> None:
+def test_inverted_values_are_corrected_with_a_note(tmp_path: Path, make_series: MakeSeries) -> None:
     make_series(
         tmp_path / "in",
         volume().max() - volume(),
@@ -190,7 +188,7 @@ def test_inverted_values_are_turned_back_with_a_note(
 
 
 @pytest.mark.parametrize("odd", ["bare", "deflated", "uids"])
-def test_what_the_converter_cannot_read_is_written_anew_for_it(
+def test_files_that_the_converter_cannot_read_are_rewritten(
     tmp_path: Path, make_series: MakeSeries, odd: str
 ) -> None:
     import pydicom
@@ -218,7 +216,7 @@ def test_a_mask_of_another_grid_is_refused(tmp_path: Path, make_series: MakeSeri
     assert not (tmp_path / "seg.dcm").exists()
 
 
-def test_nothing_stays_behind_when_the_work_fails(
+def test_temporary_files_are_removed_after_an_error(
     tmp_path: Path, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_series(tmp_path / "in", volume(), SeriesDescription="flair")
@@ -270,7 +268,7 @@ def test_positions_and_directions_that_jitter_are_answered(
     assert np.count_nonzero(read.pixel_array) == voxels.sum()
 
 
-def test_a_damaged_file_of_a_series_is_named(tmp_path: Path, make_series: MakeSeries) -> None:
+def test_a_damaged_file_of_a_series_is_reported(tmp_path: Path, make_series: MakeSeries) -> None:
     paths = make_series(tmp_path / "in", volume(), SeriesDescription="flair")
     paths[3].write_bytes(b"DICM" * 40)
     mask = nib.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4))

@@ -227,7 +227,7 @@ def test_a_header_that_claims_too_much_asks_for_no_memory(
         raise AssertionError("voxels were asked for")
 
     monkeypatch.setattr(nib.Nifti1Image, "get_fdata", never)
-    assert type(refusal(path)) in (UnreadableScan, WrongShape)
+    assert isinstance(refusal(path), UnreadableScan | WrongShape)
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0])

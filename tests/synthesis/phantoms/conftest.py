@@ -1,4 +1,4 @@
-"""One drawn person, shared by the tests of phantoms."""
+"""A random brain, shared by the tests of phantoms."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(cohort: Path, tmp_path: Pat
     assert _digests(tmp_path) == _digests(cohort)
 
 
-def test_a_kill_before_the_table_costs_nobody_their_health(
+def test_the_table_of_participants_is_written_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
@@ -163,7 +163,7 @@ def test_progress_counts_to_the_end(cohort: Path) -> None:
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_other_peoples_files_are_not_touched(tmp_path: Path) -> None:
+def test_foreign_files_are_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(UsageError, match="no phantoms"):
         _make(tmp_path)

@@ -22,7 +22,7 @@ from anomri.datasets.dicom.images import (
 )
 from anomri.datasets.dicom.series import Series
 from anomri.datasets.dicom.volumes import DISTINGUISHING, SAME_SERIES, volumes_of
-from anomri.errors import MissingPiece, ScanError
+from anomri.errors import ImageTooLarge, MissingPiece, ScanError
 from anomri.files import SLICE_SHARE, guarded, inflated_size, limit_bytes, refuse_larger
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ def read_series(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, s
         for tag in NOT_KEPT:
             header.pop(tag, None)
         key = (patient, *(str(header.get(tag) or "") for tag in IDENTITY))
-        header_of = shared.setdefault(
+        common_header = shared.setdefault(
             (*key, kind_of(header), *_distinguishing_tags(header)), header
         )
-        series = by_key.setdefault(key, Series(key[-1], header_of, patient=patient))
+        series = by_key.setdefault(key, Series(key[-1], common_header, patient=patient))
         uid = str(header.get("SOPInstanceUID") or "")
-        series.images.append(Image(path, header_of, uid, places, reason))
+        series.images.append(Image(path, common_header, uid, places, reason))
     order = sorted(volumes_of(by_key.values()), key=_order)
     return order, unused
 
@@ -98,9 +98,9 @@ def _distinguishing_tags(header: Dataset) -> tuple[str, ...]:
 
 
 def _patient(header: Dataset) -> str:
-    """Return a pseudonym of the patient: a hash of number and birth date, plus name without number.
+    """Return a hash of the patient's number and birth date, or of the name if there is no number.
 
-    It is never written to disk. Names are not used with a number: their spelling varies.
+    It is never written to disk. Names are avoided, because their spelling varies.
     """
     values = [" ".join(str(header.get(tag) or "").split()).upper() for tag in PATIENT]
     identity = values[:2] if values[0] else values
@@ -159,8 +159,9 @@ def _headers(paths: Iterable[Path]) -> Iterator[tuple[Path, Dataset | None, str]
 
 def _why_unused(error: ScanError) -> str:
     """Return why a file is not used."""
-    too_large = "in memory" in error.reason
-    return f"{error.reason}; {error.next_step}" if too_large else "truncated or not a DICOM file"
+    if isinstance(error, ImageTooLarge):
+        return f"{error.reason}; {error.next_step}"
+    return "truncated or not a DICOM file"
 
 
 def _header(path: Path) -> tuple[Any, bool]:

@@ -1,4 +1,4 @@
-"""Texts appear whole or not at all, whoever writes them, and only for whom they are meant."""
+"""Atomic writing of text files, with the permissions of their folder."""
 
 from __future__ import annotations
 
