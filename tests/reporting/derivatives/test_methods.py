@@ -85,12 +85,12 @@ def test_a_network_that_segments_gives_a_probability(record: Record) -> None:
 
 def test_small_lesions_are_described_where_they_were_added(record: Record) -> None:
     source = load("default", device="cpu").provenance()
-    note = Note(NoteKind.NO_MASS, "in any words")
-    with_mass, without = as_made_by(record, source), as_made_by(record, source, notes=(note,))
+    added = source.with_threshold("small", value=0.5, rule="fixed")
+    with_mass, without = as_made_by(record, source), as_made_by(record, added)
     assert "lesions_bright" not in methods_text([with_mass])
     text = methods_text([with_mass, without])
     assert "In 1 scan no ball of 7 mm radius fitted into the mask" in text
-    assert "recipe 'lesions_bright' (model folded_segmenter, weights SHA-256" in text
+    assert "recipe 'lesions_bright' (model folded_segmenter; weights SHA-256" in text
     assert "brighter than 2.5), above 0.5, followed by removal of small components" in text
 
 
@@ -105,7 +105,7 @@ def test_the_preparation_is_described(record: Record) -> None:
     assert "In 1 whole head the brain was segmented with deepbet." in text
     assert "In 1 scan contrasts were registered rigidly to the first one." in text
     assert "The bias field was corrected with N4." in text
-    assert "MNI152 template (ICBM 2009a, symmetric; affine transform" in text
+    assert "the symmetric MNI152 template, ICBM 2009a (affine transform, mutual information)." in text
     assert "resampled to 1.5 × 1.5 × original mm" in text
     assert authors(records) == {"Meissen", "Fisch", "Tustison", "Fonov"}
     hdbet = as_made_by(record, source, notes=(Note(NoteKind.HDBET, "in any words"),))
