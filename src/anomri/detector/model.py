@@ -461,7 +461,7 @@ class Detector:
         steps = {
             SMALL: StepFacts(
                 name=ADD_IF_NO_MASS,
-                options={"map": SMALL, "mass_mm": self.recipe.detection.mass_mm},
+                options={"map": SMALL, "min_mass_radius_mm": self.recipe.detection.mass_mm},
             ),
             ENHANCING: StepFacts(name=NAME_REGIONS, options={"map": ENHANCING}),
         }

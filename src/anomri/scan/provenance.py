@@ -117,6 +117,10 @@ class Provenance(_Facts):
         names = [item.options.get("map") for item in self.segmentation if item.name == step]
         return next((item for item in self.maps if item.name in names), None)
 
+    def step_options(self, step: str) -> dict[str, Any]:
+        """Return the options of a step of the segmentation; empty without such a step."""
+        return next((item.options for item in self.segmentation if item.name == step), {})
+
     def with_threshold(self, name: str, *, value: float, rule: str) -> Provenance:
         """Return the same with the threshold that a map, by name, was compared with."""
         threshold = ThresholdFacts(value=value, rule=rule)
@@ -147,7 +151,7 @@ class _NestedModel(MapProvenance):
     def maps_and_steps(self) -> dict[str, Any]:
         """Return the maps and the segmentation that these models stand for."""
         uses: dict[str, tuple[MapProvenance | None, str, dict[str, Any]]] = {
-            "small": (self.small, ADD_IF_NO_MASS, {"mass_mm": self.detection.mass_mm}),
+            "small": (self.small, ADD_IF_NO_MASS, {"min_mass_radius_mm": self.detection.mass_mm}),
             "enhancing": (self.beside, NAME_REGIONS, {}),
         }
         first = self.model_dump(exclude={"name", "beside", "small"}, exclude_unset=True)

@@ -40,13 +40,15 @@ def methods_text(records: Sequence[Record]) -> str:
 
 
 def model_names(record: Record) -> str:
-    """Name the recipe of each map, with its contrasts and its network."""
-    maps = [record.provenance.first, *_maps_used([record], NAME_REGIONS)]
+    """Name the model, and the recipe of each map with its contrasts and its network."""
+    source = record.provenance
+    maps = [source.first, *_maps_used([record], NAME_REGIONS)]
+    name = "" if source.recipe == source.first.recipe else f"model '{source.recipe}': "
     if len(maps) == 1:
-        return _model(maps[0])
+        return name + _map(maps[0])
     shown = list(zip(record.contrasts, record.shows, strict=False))
     own = ([name for name, region in shown if region == item.detection.shows] for item in maps)
-    return " with ".join(_model(item, names) for item, names in zip(maps, own, strict=True))
+    return name + " with ".join(_map(item, names) for item, names in zip(maps, own, strict=True))
 
 
 def citations(records: Sequence[Record]) -> list[str]:
@@ -84,11 +86,11 @@ def _papers(record: Record) -> Iterator[str]:
     yield from (how.paper for kind, how in BRAIN_METHODS.items() if record.has_note(kind))
 
 
-def _model(item: MapProvenance, contrasts: Sequence[str] = ()) -> str:
+def _map(item: MapProvenance, contrasts: Sequence[str] = ()) -> str:
     """Name the recipe of a map, and its contrasts where other maps have others."""
     on = f" on {', '.join(contrasts).upper()}" if contrasts else ""
     facts = [
-        "brightness, no network" if item.family == BRIGHTNESS else f"model {item.family}",
+        "brightness, no network" if item.family == BRIGHTNESS else f"network {item.family}",
         f"weights SHA-256 {item.weights_sha256}" if item.weights_sha256 else "",
         f"{', '.join(item.optional).upper()} where available" if item.optional else "",
     ]
@@ -101,7 +103,7 @@ def _template() -> Template:
     environment = Environment(  # noqa: S701
         loader=PackageLoader("anomri.reporting"), undefined=StrictUndefined
     )
-    environment.filters.update(count=_count, model=_model, step=_step, score=_score, units=_units)
+    environment.filters.update(count=_count, recipe=_map, step=_step, score=_score, units=_units)
     environment.globals["described"] = described
     return environment.get_template("methods.txt.j2")
 
