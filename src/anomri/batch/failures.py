@@ -1,7 +1,7 @@
-"""Which scans of a folder of results failed, and why; kept by scan.
+"""Failed scans of a folder of results, with the reasons, in one file per scan.
 
-Jobs of an array and jobs of single participants write to one folder, at the same time. Each scan
-has a file of its own, so that no job loses what another one saw.
+Jobs of an array and jobs of single participants may write to one folder at the same time; with a
+file per scan no job overwrites the failures of another one.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ Failures = dict[str, Failure]  # by the scan's label
 
 
 def by_label(failures: Iterable[Failure]) -> Failures:
-    """Return failures by the label of their scan, in the order of the labels."""
+    """Return failures by the label of their scan, sorted."""
     ordered = sorted(failures, key=attrgetter("label"))
     return {failure.label: failure for failure in ordered}
 
 
 def known(folder: Path) -> Failures:
-    """Return the failures that are known in the folder, in the order of their labels.
+    """Return the failures recorded in a folder, sorted by label.
 
-    A note that cannot be read back is itself the reason that is given.
+    A record that cannot be read is given as the reason.
     """
     found = {}
     for file in sorted((folder / NOTES / FOLDER).glob("*.json")):
-        with suppress(FileNotFoundError):  # another job may just have finished this scan
+        with suppress(FileNotFoundError):  # another job may have finished this scan meanwhile
             found[file.stem] = _read(file)
     return found
 
@@ -50,7 +50,13 @@ def _read(file: Path) -> Failure:
 
 
 def replace_for(folder: Path, labels: Iterable[str], failures: Mapping[str, Failure]) -> None:
-    """Forget what is known of some scans, and keep their failures."""
+    """Replace the recorded failures of some scans.
+
+    Args:
+        folder: of the results.
+        labels: scans whose records are removed if they have no failure any more.
+        failures: by label.
+    """
     place = folder / NOTES / FOLDER
     for label in set(labels) - set(failures):
         (place / f"{label}.json").unlink(missing_ok=True)
@@ -61,5 +67,5 @@ def replace_for(folder: Path, labels: Iterable[str], failures: Mapping[str, Fail
 
 
 def replace_all(folder: Path, failures: Mapping[str, Failure]) -> None:
-    """Forget all that is known, and keep these failures."""
+    """Replace all recorded failures."""
     replace_for(folder, known(folder), failures)

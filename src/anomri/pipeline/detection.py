@@ -42,11 +42,11 @@ from anomri.reporting import (
     LEFT_OUT,
     Failure,
     Record,
-    describe,
     read_record,
     read_sound_records,
     refusals_shown,
     refuse_foreign,
+    write_dataset_description,
     write_detection,
     write_run,
     write_tables,
@@ -228,7 +228,8 @@ def detect(
         shard: which of the scans.
     """
     remove_stale_drafts(out)
-    describe(out)  # before the first scan: a killed run must not be taken for scans either
+    # Before the first scan, so that an interrupted run is not taken for scans either.
+    write_dataset_description(out)
     try:
         scans = shard.of(found.scans)
         outcome = run_batch(scans, DetectTask(detector, out), progress, "detecting", executor)
