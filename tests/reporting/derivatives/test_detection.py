@@ -100,7 +100,7 @@ def test_a_sidecar_with_notes_in_words_alone_is_read(detect: Detect, tmp_path: P
     home = write_detection(detect(notes=(NEW,)), tmp_path, seconds=2.5)
     sidecar = home / "sub-ball01_label-lesion_mask.json"
     about = json.loads(sidecar.read_text())
-    assert about["Notes"] == [{"kind": "brain_mask", "text": "new"}]
+    assert about["Notes"] == [{"Kind": "brain_mask", "Text": "new"}]
     assert about["Seconds"] == 2.5
     sidecar.write_text(json.dumps(about | {"Notes": ["in words"]}))
     record = read_record(tmp_path, "sub-ball01")
