@@ -65,11 +65,11 @@ def write_detection(
         ScanError: the folder contains files that anomri did not write.
     """
     scan = detection.anomaly.scan
-    home = anat_folder(folder, scan.label)
+    target = anat_folder(folder, scan.label)
     refuse_foreign(folder, scan.label)
     prefix = "_".join(filter(None, (scan.label, scan.entities)))
     images, record = native_images(detection), Record.of(detection, seconds=seconds)
-    with replacing_folder(home, beside=folder) as draft:
+    with replacing_folder(target, beside=folder) as draft:
         if slices:
             path, key = draft / f"{prefix}_{SEGMENTATION}", detection.provenance.key
             notes = _write_dicom(images["mask"], slices, path, key)
@@ -87,7 +87,7 @@ def write_detection(
         (draft / f"{prefix}_{PICTURE}").write_bytes(picture(detection))
         copy = preview_of(detection).model_dump_json()
         (draft / f"{prefix}_{PREVIEW}").write_text(copy, encoding="utf-8")
-    return home
+    return target
 
 
 def _write_dicom(

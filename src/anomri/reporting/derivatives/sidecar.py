@@ -343,11 +343,11 @@ def _slice_scores(detection: Detection) -> dict[str, tuple[float | None, ...]]:
     scores = {MEAN_RESIDUAL: detection.slice_scores}
     if detection.code_distances is not None:
         scores[MAHALANOBIS] = detection.code_distances
-    held = scan.brain.any(axis=(0, 1))
+    with_brain = scan.brain.any(axis=(0, 1))
     return {
         name: tuple(
             None if np.isnan(score) else float(score)
-            for score in slices_to_native(np.where(held, row, np.nan), scan)
+            for score in slices_to_native(np.where(with_brain, row, np.nan), scan)
         )
         for name, row in scores.items()
     }

@@ -84,8 +84,8 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
     """
     records, damaged = read_sound_records(folder)
     done = {record.label for record in records}
-    others = [_unused_row(item) for item in failures or () if item.label not in done]
-    rows = [*(_summary_row(record) for record in records), *others]
+    unused = [_unused_row(item) for item in failures or () if item.label not in done]
+    rows = [*(_summary_row(record) for record in records), *unused]
     write_tsv(folder / SUMMARY, SUMMARY_COLUMNS, rows)
     findings = [row for record in records for row in _finding_rows(record)]
     write_tsv(folder / FINDINGS, FINDING_COLUMNS, findings)
