@@ -3,20 +3,20 @@
 ::
 
     AnomriError                 exit code 1
-    ├── DiskFull                exit code 1   no space left where results are written
-    ├── OutputGone              exit code 1   somebody removed the folder of the results meanwhile
-    ├── UsageError              exit code 2   an option, a name or a folder that cannot be right
-    │   ├── RecipeError                       a recipe that does not validate
-    │   ├── DamagedFile                       a file of anomri's own that cannot be read back
-    │   └── NotWritable                       a folder that cannot be written to
-    ├── ScanError               exit code 3   one scan's fault; the batch goes on without it
-    │   ├── UnreadableScan                    truncated, not an image, no permission
+    ├── DiskFull                exit code 1   no space left for the results
+    ├── OutputGone              exit code 1   the folder of results was removed while in use
+    ├── UsageError              exit code 2   a wrong option, name or folder
+    │   ├── RecipeError                       an invalid recipe
+    │   ├── DamagedFile                       a file written by anomri that cannot be read
+    │   └── NotWritable                       no permission to write
+    ├── ScanError               exit code 3   one scan; the others are still processed
+    │   ├── UnreadableScan                    truncated, not an image, no permission to read
     │   ├── WrongShape                        4-D, RGB, empty, too thin
     │   ├── BadIntensities                    NaN, infinite, constant
     │   ├── GridMismatch                      a mask that lies on another grid
-    │   └── MissingContrast                   the model needs what the subject does not have
-    ├── MissingPiece            exit code 4   something to install or to download
-    └── QualityRefused          exit code 5   a gate refused the scan (also a ScanError)
+    │   └── MissingContrast                   a contrast that the model needs
+    ├── MissingPiece            exit code 4   an optional package or a download
+    └── QualityRefused          exit code 5   a quality check refused the scan (also a ScanError)
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What made a gate refuse.
+    """Images that show why a quality check refused a scan.
 
     Attributes:
         volume: (I, J, K), RAS+.
-        mask: (I, J, K) bool, what was found in it.
+        mask: (I, J, K) bool, the brain that was found.
         spacing: mm along I, J, K.
     """
 
@@ -45,53 +45,53 @@ class Evidence:
 
 
 class AnomriError(Exception):
-    """Root of the tree: an error whose message is meant for the person at the keyboard."""
+    """Base class: an error whose message is written for the user."""
 
     exit_code = 1
 
 
 class UsageError(AnomriError):
-    """What was asked for cannot be done as asked."""
+    """A request that cannot be carried out as given."""
 
     exit_code = 2
 
 
 class DiskFull(AnomriError):
-    """There is no space, or no quota, left where results are written.
+    """No disk space or quota left for the results.
 
     Args:
-        name: what was being written.
-        reason: in the words of the operating system.
+        name: of the file or folder that was being written.
+        reason: message of the operating system.
     """
 
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason
         super().__init__(
-            f"{name}: {reason or 'no space left on device'}. What was finished is kept, and "
-            "nothing is left half-written. Next: free some space and run the same command again."
+            f"{name}: {reason or 'no space left on device'}. Finished results are kept, and no "
+            "file is incomplete. Next: free some space and run the same command again."
         )
 
     def __reduce__(self) -> tuple[type[DiskFull], tuple[str, str]]:
-        """Travel to another process."""
+        """Support pickling, to pass the error to another process."""
         return type(self), (self.name, self.reason)
 
 
 class OutputGone(AnomriError):
-    """A folder of results was removed while they were written.
+    """The folder of results was removed while results were being written.
 
     Args:
-        name: what was being written.
+        name: of the file or folder that was being written.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(
-            f"{name}: the folder was removed while it was written to. "
+            f"{name}: the folder was removed while results were being written to it. "
             "Next: run the same command again."
         )
 
     def __reduce__(self) -> tuple[type[OutputGone], tuple[str]]:
-        """Travel to another process."""
+        """Support pickling, to pass the error to another process."""
         return type(self), (self.name,)
 
 
@@ -99,34 +99,34 @@ class NotWritable(UsageError):
     """A folder that cannot be written to.
 
     Args:
-        name: what was being written.
-        reason: in the words of the operating system.
+        name: of the file or folder that was being written.
+        reason: message of the operating system.
     """
 
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason
         super().__init__(
-            f"{name}: {reason or 'cannot be written'}. What was finished is kept. "
-            "Next: check the path and who may write there, or choose another folder."
+            f"{name}: {reason or 'cannot be written'}. Finished results are kept. "
+            "Next: check the path and its permissions, or choose another folder."
         )
 
     def __reduce__(self) -> tuple[type[NotWritable], tuple[str, str]]:
-        """Travel to another process."""
+        """Support pickling, to pass the error to another process."""
         return type(self), (self.name, self.reason)
 
 
 class RecipeError(UsageError):
-    """A recipe that is not valid YAML, names something unknown or holds a wrong value."""
+    """A recipe that is not valid YAML, or has an unknown name or a wrong value."""
 
 
 class DamagedFile(UsageError):
-    """A file that anomri wrote itself, or a table given to it, cannot be read back.
+    """A file written by anomri, or a table given to it, that cannot be read.
 
     Args:
-        file: the file at fault; only its name is kept.
-        expected: what it should have held.
-        got: what it holds.
-        next_step: one sentence on how to go on.
+        file: the damaged file; only its name is kept.
+        expected: what it should contain.
+        got: what it contains.
+        next_step: what the user can do, in one sentence.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class DamagedFile(UsageError):
         super().__init__(f"{self.file}: {self.reason}. Next: {next_step}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Travel from a worker process: the arguments are not those of :class:`Exception`."""
+        """Support pickling: the arguments are not those of :class:`Exception`."""
         return _damaged, (self.file, self.reason, self.next_step)
 
 
@@ -149,14 +149,14 @@ def _damaged(file: str, reason: str, next_step: str) -> DamagedFile:
 
 
 class ScanError(AnomriError):
-    """One scan cannot be used; says which file, what was expected, what was found, what to do.
+    """A scan that cannot be used: which file, what was expected, what was found, what to do.
 
     Args:
-        file: the file at fault; only its name is kept, so that no folder of the user's
-            machine reaches a report.
-        expected: what the file should have held, in the user's words.
-        got: what it holds.
-        next_step: one sentence on how to go on.
+        file: the faulty file; only its name is kept, so that no path of the user's machine
+            appears in a report.
+        expected: what the file should contain, in the user's terms.
+        got: what it contains.
+        next_step: what the user can do, in one sentence.
     """
 
     exit_code = 3
@@ -171,7 +171,7 @@ class ScanError(AnomriError):
 
 
 class UnreadableScan(ScanError):
-    """The file is truncated, is no image, or may not be read."""
+    """The file is truncated, is not an image, or may not be read."""
 
 
 class ImageTooLarge(UnreadableScan):
@@ -183,11 +183,11 @@ class WrongShape(ScanError):
 
 
 class BadIntensities(ScanError):
-    """The voxel values cannot be an MRI scan: not finite, or all the same."""
+    """The voxel values cannot be those of an MRI scan: not finite, or constant."""
 
 
 class GridMismatch(ScanError):
-    """Two images that must share a grid do not."""
+    """Two images that must lie on the same grid do not."""
 
 
 class MissingContrast(ScanError):
@@ -195,20 +195,20 @@ class MissingContrast(ScanError):
 
 
 class MissingPiece(AnomriError):
-    """An optional library, a program or a download that is not there."""
+    """An optional package, a program or a download is missing."""
 
     exit_code = 4
 
 
 class QualityRefused(ScanError):
-    """A quality gate refused the scan: a result would not deserve trust.
+    """A quality check refused the scan, because its result could not be trusted.
 
     Args:
         file: as for :class:`ScanError`.
         expected: likewise.
         got: likewise.
         next_step: likewise.
-        evidence: what a picture of the refusal shows; it does not travel to another process.
+        evidence: images for the picture of the refusal; not passed to other processes.
     """
 
     exit_code = 5

@@ -42,7 +42,7 @@ def test_models_inside_a_model_become_maps() -> None:
     assert enhancing is not None
     assert enhancing.threshold is not None
     assert enhancing.threshold.value == 1.5
-    assert source.segmentation[0].options == {"map": "small", "mass_mm": 7}
+    assert source.step_options(ADD_IF_NO_MASS) == {"map": "small", "min_mass_radius_mm": 7}
     assert Provenance.model_validate_json(source.model_dump_json()) == source
 
 

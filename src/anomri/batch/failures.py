@@ -1,7 +1,7 @@
-"""Failures of a folder of results, one file per scan.
+"""Failed scans of a folder of results, with the reasons, in one file per scan.
 
-Jobs of an array and jobs of single participants write to one folder at the same time. A file per
-scan ensures that no job overwrites the failures of another.
+Jobs of an array and jobs of single participants may write to one folder at the same time; with a
+file per scan no job overwrites the failures of another one.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ Failures = dict[str, Failure]  # by the scan's label
 
 
 def by_label(failures: Iterable[Failure]) -> Failures:
-    """Return failures by the label of their scan, in the order of the labels."""
+    """Return failures by the label of their scan, sorted."""
     ordered = sorted(failures, key=attrgetter("label"))
     return {failure.label: failure for failure in ordered}
 
 
 def known(folder: Path) -> Failures:
-    """Return the failures recorded in a folder, in the order of their labels.
+    """Return the failures recorded in a folder, sorted by label.
 
-    For a file that cannot be read this is itself the reason of the failure.
+    A record that cannot be read is given as the reason.
     """
     found = {}
     for file in sorted((folder / NOTES / FOLDER).glob("*.json")):
-        with suppress(FileNotFoundError):  # another job may have just finished this scan
+        with suppress(FileNotFoundError):  # another job may have finished this scan meanwhile
             found[file.stem] = _read(file)
     return found
 
@@ -50,12 +50,12 @@ def _read(file: Path) -> Failure:
 
 
 def replace_for(folder: Path, labels: Iterable[str], failures: Mapping[str, Failure]) -> None:
-    """Replace the failures of some scans.
+    """Replace the recorded failures of some scans.
 
     Args:
         folder: of the results.
-        labels: of scans whose earlier failures are removed.
-        failures: of these scans, by label.
+        labels: scans whose records are removed if they have no failure any more.
+        failures: by label.
     """
     place = folder / NOTES / FOLDER
     for label in set(labels) - set(failures):
@@ -67,5 +67,5 @@ def replace_for(folder: Path, labels: Iterable[str], failures: Mapping[str, Fail
 
 
 def replace_all(folder: Path, failures: Mapping[str, Failure]) -> None:
-    """Replace all failures of a folder."""
+    """Replace all recorded failures."""
     replace_for(folder, known(folder), failures)

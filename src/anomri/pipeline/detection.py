@@ -34,11 +34,11 @@ from anomri.reporting import (
     LEFT_OUT,
     Failure,
     Record,
-    describe,
     read_record,
     read_sound_records,
     refusals_shown,
     refuse_foreign,
+    write_dataset_description,
     write_detection,
     write_run,
     write_tables,
@@ -126,7 +126,8 @@ def detect(
         command: the command line, for ``run.json``.
     """
     remove_stale_drafts(out)
-    describe(out)  # before the first scan: results of a killed run must not be read as scans
+    # Before the first scan, so that an interrupted run is not taken for scans either.
+    write_dataset_description(out)
     try:
         outcome = run_batch(found, DetectTask(detector, out), execution, "detecting")
     finally:

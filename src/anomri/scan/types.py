@@ -1,7 +1,7 @@
-"""The nouns: what flows through anomri, from files on disk to a detection.
+"""Scans on disk and in memory, anomaly maps, thresholds, findings and detections.
 
 Axes are ``I J K`` and point right, anterior and superior (RAS+) after loading; distances are
-millimetres, volumes millilitres. Arrays are NumPy arrays; tensors begin where networks begin.
+millimetres, volumes millilitres. Arrays are NumPy arrays; only networks see tensors.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WITH_MEDIUM = ("t1ce",)  # contrasts after contrast medium
 
 
 def bids_label(text: str) -> str:
-    """Keep the letters and digits of ``text``: what BIDS allows in a label.
+    """Return the letters and digits of ``text``, which is all that BIDS allows in a label.
 
     >>> bids_label("Brats18_2013_2_1")
     'Brats18201321'
@@ -45,11 +45,11 @@ def bids_label(text: str) -> str:
     return re.sub(r"[^0-9A-Za-z]", "", text)
 
 
-MAX_LABEL = 64  # letters; file names end at 255 bytes, and a label is only their beginning
+MAX_LABEL = 64  # letters; a file name may have 255 bytes, and begins with the label
 
 
 def distinct_label(text: str) -> str:
-    """Return a BIDS label that no other name has: letters and digits, then a hash of the name.
+    """Return a BIDS label unique to the name: its letters and digits, then a hash of it.
 
     >>> distinct_label("p-1"), distinct_label("患者")
     ('p1x1dee6e', 'x9db4a3')
@@ -59,32 +59,32 @@ def distinct_label(text: str) -> str:
 
 
 def usual_label(text: str) -> str:
-    """Return the label of a name: its letters and digits; distinct where these do not suffice."""
+    """Return the letters and digits of a name, or a distinct label if these do not suffice."""
     plain = bids_label(text)
     return plain if 0 < len(plain) <= MAX_LABEL else distinct_label(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanFiles:
-    """One subject (or one session of a subject) as it lies on disk.
+    """The files of one subject, or of one session of a subject.
 
     Attributes:
-        subject: the name the data set gives it, unchanged.
-        contrasts: contrast name (``flair``, ``t1``, ``t1ce``, ``t2``) to its file; a folder of
-            TIFF slices counts as a file.
-        layout: the layout that found it.
-        session: the session's name where there are several.
-        brain: a brain mask, anything above zero is brain.
+        subject: name in the data set, unchanged.
+        contrasts: file by contrast (``flair``, ``t1``, ``t1ce``, ``t2``); a folder of TIFF slices
+            counts as a file.
+        layout: name of the layout that was recognised.
+        session: name of the session, if the subject has several.
+        brain: brain mask; voxels above zero are brain.
         truth: expert lesion labels.
-        healthy: True or False where the data set says so, None where it does not.
-        slices: contrast to the DICOM files that it has to be converted from first; its entry in
-            ``contrasts`` is then the folder of the first.
+        healthy: whether the subject is healthy; None if the data set does not say.
+        slices: DICOM files by contrast, to be converted first; the entry in ``contrasts`` is then
+            the folder of the first of them.
         notes: what a reader must know of how the files were made.
-        own_label: BIDS label in place of the one made from ``subject``, where another has that.
-        unclear: role (a contrast, ``brain``, ``truth``) to the reason why no file was taken for it;
-            ``healthy`` to the reason why a table does not say it.
-        entities: contrast to the BIDS entities of its file that the names of results keep, such
-            as ``acq-3D_run-1``.
+        own_label: BIDS label to use if the one made from ``subject`` is taken.
+        unclear: by contrast, ``brain`` or ``truth``: the reason why no file was chosen; by
+            ``healthy``: the reason why that is not known.
+        entities: by contrast: the BIDS entities of its file that results keep in their names,
+            such as ``acq-3D_run-1``.
     """
 
     subject: str
@@ -102,26 +102,26 @@ class ScanFiles:
 
     @property
     def label(self) -> str:
-        """BIDS prefix of everything written about this scan: ``sub-<label>[_ses-<label>]``."""
+        """BIDS prefix of all results of this scan: ``sub-<label>[_ses-<label>]``."""
         prefix = f"sub-{self.own_label or usual_label(self.subject)}"
         return f"{prefix}_ses-{usual_label(self.session)}" if self.session else prefix
 
     @property
     def name(self) -> str:
-        """What a table of scans calls it: the subject, or the label where there are sessions."""
+        """Name in tables of scans: the subject, or the label if there are sessions."""
         return self.label if self.session else self.subject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Where the voxels of an array lie in the world.
+    """Position of the voxels of an array in world coordinates.
 
     Attributes:
         shape: ``(I, J, K)`` voxels.
         affine: (4, 4) voxel index to world mm; may rotate, flip and shear.
-        sform_code: NIfTI code that the affine is written back with.
+        sform_code: NIfTI code of ``affine``.
         qform_code: NIfTI code of ``qform``.
-        qform: the header's own qform where it differs from the affine.
+        qform: qform of the header if it differs from the affine.
     """
 
     shape: tuple[int, int, int]
@@ -132,18 +132,18 @@ class Grid:
 
     @property
     def spacing(self) -> tuple[float, float, float]:
-        """Length in mm of one step along I, J and K."""
+        """Voxel size in mm along I, J and K."""
         i, j, k = (float(np.linalg.norm(self.affine[:3, axis])) for axis in range(3))
         return i, j, k
 
     @property
     def voxel_ml(self) -> float:
-        """Volume of one voxel in ml, right for sheared grids too (the determinant)."""
+        """Volume of one voxel in ml; from the determinant, so that sheared grids are right too."""
         return float(abs(np.linalg.det(self.affine[:3, :3]))) * ML_PER_MM3
 
     @property
     def axial_last(self) -> tuple[int, int, int]:
-        """The order of the axes that puts the one running feet to head last."""
+        """Order of the axes that puts the one from feet to head last."""
         direction = np.abs(self.affine[2, :3]) / np.linalg.norm(self.affine[:3, :3], axis=0)
         axial = int(np.argmax(direction))
         first, second = (axis for axis in range(3) if axis != axial)
@@ -156,22 +156,22 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """One subject on one grid, oriented, cropped, resampled and intensity-scaled.
+    """Images of one subject on one grid: oriented, cropped, resampled and intensity-scaled.
 
     Attributes:
-        subject: the name the data set gives it.
+        subject: name in the data set.
         label: BIDS prefix, see :attr:`ScanFiles.label`.
         image: (C, I, J, K) float32, 0 outside the brain.
         contrasts: names of the C channels.
         brain: (I, J, K) bool.
-        grid: where the voxels lie; its affine leads to native world mm.
-        native: the grid of the input file, on which results are returned.
-        truth: (I, J, K) expert labels on this grid, if there are any.
-        healthy: what the data set says of the subject.
+        grid: position of the voxels in native world mm.
+        native: grid of the input file, on which results are returned.
+        truth: (I, J, K) expert labels on this grid, if any.
+        healthy: whether the subject is healthy; None if the data set does not say.
         notes: what a reader must know, such as "the file holds no voxel size".
-        to_template: (4, 4) native world mm to mm of the MNI152 template, where the scan was
+        to_template: (4, 4) native world mm to mm of the MNI152 template; None if the scan was not
             registered to it.
-        entities: BIDS entities that the names of results keep, those of the first contrast's file.
+        entities: BIDS entities of the first contrast's file that results keep in their names.
     """
 
     subject: str
@@ -188,7 +188,7 @@ class Scan:
     entities: str = ""
 
     def template_mm(self, point_mm: Sequence[float]) -> tuple[float, float, float] | None:
-        """Return where a point of native world mm lies in the template; None unregistered."""
+        """Return the template mm of a point in native world mm; None for an unregistered scan."""
         if self.to_template is None:
             return None
         i, j, k = self.to_template[:3, :3] @ np.asarray(point_mm) + self.to_template[:3, 3]
@@ -196,7 +196,7 @@ class Scan:
 
     @property
     def affine(self) -> Affine:
-        """(4, 4) index to native world mm."""
+        """(4, 4) voxel index to native world mm."""
         return self.grid.affine
 
     def select(self, contrasts: tuple[str, ...], optional: Sequence[str] = ()) -> Scan:
@@ -236,14 +236,14 @@ class Scan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnomalyMap:
-    """How abnormal each voxel looks, per contrast; higher is more abnormal.
+    """Abnormality of each voxel, per contrast; higher is more abnormal.
 
     Attributes:
-        scan: what was scored.
+        scan: the scan that was scored.
         values: (C, I, J, K) float32, 0 outside the brain.
         reconstruction: (C, I, J, K) float32, the model's healthy version of the scan.
-        score: name of the score that made it, as in ``SCORES``.
-        eroded_brain: (I, J, K) bool, what a cleaning step left of the scan's brain.
+        score: name of the score, as in ``SCORES``.
+        eroded_brain: (I, J, K) bool, the scan's brain after the erosion of a cleaning step.
         shows: the region of the lesion that each contrast shows, a name of ``REGIONS``; the
             whole lesion where empty.
         region_probabilities: (R, I, J, K) float32, of the nested regions, from a segmenter.
@@ -262,14 +262,14 @@ class AnomalyMap:
 
     @property
     def shown(self) -> str:
-        """The region that the first contrast shows: the one that thresholds and masks are of."""
+        """Region that the first contrast shows; thresholds and masks are of this region."""
         return self.shows[0] if self.shows else "whole"
 
     @property
     def highest(self) -> Volume:
-        """(I, J, K), what thresholds are compared with: the maximum over the contrasts.
+        """(I, J, K) maximum over the contrasts, which thresholds are compared with.
 
-        Contrasts that show another region than the first one's do not count.
+        Only contrasts that show the same region as the first one count.
         """
         shows = self.shows or (self.shown,) * len(self.values)
         counted = [region == self.shown for region in shows]
@@ -278,19 +278,19 @@ class AnomalyMap:
 
     @property
     def brain(self) -> Mask:
-        """(I, J, K) bool, where the values count: the eroded brain, or all of the scan's."""
+        """(I, J, K) bool, where the values count: the eroded brain if there is one."""
         return self.scan.brain if self.eroded_brain is None else self.eroded_brain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FalsePositiveVolume:
-    """What a model marked on healthy tissue by its own decision, in ml per scan.
+    """Volume that a model segmented in healthy tissue, in ml per scan.
 
     Attributes:
         mean_ml: over the scans.
         median_ml: of the scans.
         upper_ml: 95th percentile.
-        scans: how many; each was looked at with a threshold that it had no part in.
+        scans: number of scans; the threshold used on each was fitted without it.
     """
 
     mean_ml: float
@@ -300,7 +300,7 @@ class FalsePositiveVolume:
 
     @classmethod
     def of(cls, volumes_ml: Sequence[float]) -> FalsePositiveVolume:
-        """Sum up the volumes of at least one scan.
+        """Summarise the volumes of at least one scan.
 
         >>> FalsePositiveVolume.of([0.0, 1.0, 5.0])
         FalsePositiveVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3)
@@ -315,16 +315,15 @@ class FalsePositiveVolume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """A cut through an anomaly map, with where it comes from.
+    """The threshold of an anomaly map, and how it was found.
 
     Attributes:
         value: voxels above it are abnormal; in the units of the map.
-        rule: the rule that made it, as in ``RULES``.
-        fitted_on: subjects whose data decided the value; empty for a number given by hand.
-        false_positive_ml: mean volume above it on the healthy tissue it was fitted on, in ml
-            per scan; None where the rule saw no healthy tissue.
-        marked: what the decision and the steps after it marked on healthy scans; None where that
-            was not measured.
+        rule: name of the rule, as in ``RULES``.
+        fitted_on: subjects that it was fitted on; empty for a given number.
+        false_positive_ml: mean volume above it in the healthy tissue that it was fitted on, in ml
+            per scan; None if it was not fitted on healthy tissue.
+        marked: volume of the final mask in healthy tissue; None if not measured.
     """
 
     value: float
@@ -336,15 +335,15 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One connected lesion.
+    """A connected lesion.
 
     Attributes:
         number: 1 is the largest.
         volume_ml: its volume.
         centre_mm: centre of mass in native world mm.
         peak: highest value of the anomaly map inside it.
-        range_ml: the smallest and the largest volume that it has, or what it overlaps has, when
-            the threshold is a fifth lower or higher; None where the decision needs no threshold.
+        range_ml: smallest and largest volume of the lesion, or of what overlaps with it, if the
+            threshold is a fifth lower or higher; None for a segmentation without a threshold.
     """
 
     number: int
@@ -361,12 +360,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """The result for one scan, on the scan's working grid.
+    """Result of one scan, on its working grid.
 
     Attributes:
-        anomaly: the map after its cleaning steps: what ``threshold`` was compared with.
-        mask: (I, J, K) bool, the lesions.
-        threshold: the cut that was used.
+        anomaly: map after the cleaning steps, which ``threshold`` was compared with.
+        mask: (I, J, K) bool, lesions.
+        threshold: of the map.
         slice_scores: (K,) mean map value over the brain of each axial slice.
         nearby: (I, J, K) bool each, the mask with the threshold a fifth lower and a fifth higher;
             empty where the decision needs no threshold.
@@ -375,7 +374,7 @@ class Detection:
         scan_score: one number for the scan: the abnormal volume in ml.
         findings: lesions, largest first.
         regions: (I, J, K) BraTS labels where regions were named.
-        provenance: model, recipe and version, as they go into the sidecar.
+        provenance: model, recipes and version, as the sidecar stores them.
     """
 
     anomaly: AnomalyMap

@@ -15,7 +15,7 @@ import pytest
 from anomri.errors import BadIntensities, ScanError, UsageError
 from anomri.preprocessing import PreparedFolder, is_prepared, prepare_scan
 from anomri.recipe import Preparation, Step
-from anomri.scan import ScanFiles, Volume
+from anomri.scan import Note, NoteKind, ScanFiles, Volume
 
 Write = Callable[..., Path]
 
@@ -55,6 +55,17 @@ def test_what_is_loaded_is_what_was_prepared(folder: PreparedFolder, files: Scan
     assert (found.subject, found.healthy, found.notes) == ("case_1", False, expected.notes)
     assert found.brain.dtype == np.bool_
     assert found.image.dtype == np.float32
+
+
+def test_notes_keep_their_kinds_and_those_of_older_folders_are_read(
+    folder: PreparedFolder, files: ScanFiles
+) -> None:
+    note = Note(NoteKind.GEOMETRY, "slices were placed")
+    folder.add(replace(files, notes=(note,)))
+    assert note in folder.load("sub-case1").notes
+    path = folder.folder / "sub-case1" / "scan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"notes": [note.text]}))
+    assert folder.load("sub-case1").notes == (Note(NoteKind.OTHER, note.text),)
 
 
 def test_any_viewer_can_open_it(folder: PreparedFolder, files: ScanFiles) -> None:

@@ -96,6 +96,18 @@ def test_a_new_result_replaces_the_whole_old_one(detect: Detect, tmp_path: Path)
     assert record.notes == (NEW,)
 
 
+def test_a_sidecar_with_notes_in_words_alone_is_read(detect: Detect, tmp_path: Path) -> None:
+    home = write_detection(detect(notes=(NEW,)), tmp_path, seconds=2.5)
+    sidecar = home / "sub-ball01_label-lesion_mask.json"
+    about = json.loads(sidecar.read_text())
+    assert about["Notes"] == [{"Kind": "brain_mask", "Text": "new"}]
+    assert about["Seconds"] == 2.5
+    sidecar.write_text(json.dumps(about | {"Notes": ["in words"]}))
+    record = read_record(tmp_path, "sub-ball01")
+    assert record is not None
+    assert record.notes == (Note(NoteKind.OTHER, "in words"),)
+
+
 def test_sidecars_say_what_how_and_from_where(detect: Detect, tmp_path: Path) -> None:
     home = write_detection(detect(), tmp_path)
     about = json.loads((home / "sub-ball01_label-lesion_mask.json").read_text())

@@ -66,6 +66,12 @@ def test_every_map_is_named(record: Record) -> None:
     assert len([paper for paper in citations([both]) if "Weninger" in paper]) == 1
 
 
+def test_a_model_is_named_where_its_first_map_has_another_name(record: Record) -> None:
+    source = load("intensity", device="cpu").provenance().model_copy(update={"recipe": "mine"})
+    named = model_names(as_made_by(record, source))
+    assert named == "model 'mine': recipe 'intensity' (brightness, no network)"
+
+
 def test_a_map_that_a_scan_had_not_is_not_described(record: Record) -> None:
     source = load("intensity_regions", device="cpu").provenance()
     assert "intensity_t1ce" not in methods_text([as_made_by(record, source)])
@@ -75,7 +81,7 @@ def test_a_network_that_segments_gives_a_probability(record: Record) -> None:
     source = load("lesions", device="cpu").provenance()
     lesions = as_made_by(record, source, units="tumour probability", regions=True)
     text = methods_text([lesions])
-    assert "model folded_segmenter; weights SHA-256" in text
+    assert "network folded_segmenter; weights SHA-256" in text
     assert "T1CE, T1, T2 where available" in text
     assert "probability of a lesion" in text
     assert "Voxels kept their original size" in text
@@ -85,12 +91,12 @@ def test_a_network_that_segments_gives_a_probability(record: Record) -> None:
 
 def test_small_lesions_are_described_where_they_were_added(record: Record) -> None:
     source = load("default", device="cpu").provenance()
-    note = Note(NoteKind.NO_MASS, "in any words")
-    with_mass, without = as_made_by(record, source), as_made_by(record, source, notes=(note,))
+    added = source.with_threshold("small", value=0.5, rule="fixed")
+    with_mass, without = as_made_by(record, source), as_made_by(record, added)
     assert "lesions_bright" not in methods_text([with_mass])
     text = methods_text([with_mass, without])
     assert "In 1 scan no ball of 7 mm radius fitted into the mask" in text
-    assert "recipe 'lesions_bright' (model folded_segmenter, weights SHA-256" in text
+    assert "recipe 'lesions_bright' (network folded_segmenter; weights SHA-256" in text
     assert "brighter than 2.5), above 0.5, followed by removal of small components" in text
 
 
@@ -105,7 +111,9 @@ def test_the_preparation_is_described(record: Record) -> None:
     assert "In 1 whole head the brain was segmented with deepbet." in text
     assert "In 1 scan contrasts were registered rigidly to the first one." in text
     assert "The bias field was corrected with N4." in text
-    assert "MNI152 template (ICBM 2009a, symmetric; affine transform" in text
+    assert (
+        "the symmetric MNI152 template, ICBM 2009a (affine transform, mutual information)." in text
+    )
     assert "resampled to 1.5 × 1.5 × original mm" in text
     assert authors(records) == {"Meissen", "Fisch", "Tustison", "Fonov"}
     hdbet = as_made_by(record, source, notes=(Note(NoteKind.HDBET, "in any words"),))

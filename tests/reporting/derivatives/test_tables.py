@@ -12,6 +12,7 @@ from anomri.errors import BadIntensities, UsageError
 from anomri.files import read_tsv, write_tsv
 from anomri.reporting import (
     Failure,
+    read_sound_records,
     write_detection,
     write_page,
     write_run,
@@ -65,6 +66,22 @@ def test_failures_name_file_reason_and_next_step(tmp_path: Path) -> None:
     assert read_tsv(tmp_path / "failures.tsv") == [expected]
     write_tables(tmp_path, [])
     assert read_tsv(tmp_path / "failures.tsv") == []
+
+
+def test_a_damaged_result_of_a_session_has_the_label_of_its_scan(
+    detect: Detect, tmp_path: Path
+) -> None:
+    write_detection(detect(subject="a", label="sub-a"), tmp_path)
+    write_detection(detect(subject="c", label="sub-c_ses-2", entities="acq-3D"), tmp_path)
+    (sidecar,) = tmp_path.glob("sub-c/ses-2/anat/*_label-lesion_mask.json")
+    sidecar.write_text("{")
+    records, damaged = read_sound_records(tmp_path)
+    assert [record.label for record in records] == ["sub-a"]
+    assert list(damaged) == ["sub-c_ses-2"]
+    assert damaged["sub-c_ses-2"].file == sidecar.name
+    write_tables(tmp_path, [])
+    (row,) = read_tsv(tmp_path / "failures.tsv")
+    assert (row["subject"], row["file"]) == ("sub-c", sidecar.name)
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+A1", "-A1", "@SUM(A1)"])

@@ -1,7 +1,6 @@
-"""What ``detect`` leaves on disk for one scan, all of it or nothing.
+"""The files of one scan's result, written all or none.
 
-Everything is written into a hidden folder beside its place and appears by one rename, so that a
-folder that is there is a folder that is finished.
+They are written into a hidden folder, which is then renamed: a result is always complete.
 """
 
 from __future__ import annotations
@@ -51,27 +50,27 @@ def write_detection(
     """Write the images, sidecars and picture of one scan, replacing an earlier result.
 
     Args:
-        detection: what was found.
-        folder: where the detections of a run are written; made where it is missing.
-        slices: the DICOM files that the scan was made from; the lesions become a DICOM
-            segmentation that refers to them. Where it cannot be made, as on slices whose geometry
-            had to be corrected, the record says so, and the rest is written.
-        seconds: how long the scan took, where that was measured.
+        detection: the result.
+        folder: of the results; created if missing.
+        slices: DICOM files that the scan was converted from, if any; the lesions are also written
+            as a DICOM segmentation that refers to them. If that fails, for example because the
+            geometry of the slices had to be corrected, a note says so.
+        seconds: duration, if measured.
 
     Returns:
-        The scan's own folder, ``sub-<label>[/ses-<label>]/anat``. The names in it keep entities
-        of the scan's own file: ``sub-03_acq-3D_label-lesion_mask.nii.gz``.
+        The scan's folder, ``sub-<label>[/ses-<label>]/anat``. File names keep the entities of the
+        input file, as in ``sub-03_acq-3D_label-lesion_mask.nii.gz``.
 
     Raises:
-        UsageError: the scan's label is no BIDS label.
-        ScanError: there are files in that folder that anomri did not write.
+        UsageError: the scan's label is not a BIDS label.
+        ScanError: the folder contains files that anomri did not write.
     """
     scan = detection.anomaly.scan
-    home = anat_folder(folder, scan.label)
+    target = anat_folder(folder, scan.label)
     refuse_foreign(folder, scan.label)
     prefix = "_".join(filter(None, (scan.label, scan.entities)))
     images, record = native_images(detection), Record.of(detection, seconds=seconds)
-    with replacing_folder(home, draft_parent=folder) as draft:
+    with replacing_folder(target, draft_parent=folder) as draft:
         if slices:
             path, key = draft / f"{prefix}_{SEGMENTATION}", detection.provenance.key
             notes = _write_dicom(images["mask"], slices, path, key)
@@ -89,13 +88,13 @@ def write_detection(
         (draft / f"{prefix}_{PICTURE}").write_bytes(picture(detection))
         copy = preview_of(detection).model_dump_json()
         (draft / f"{prefix}_{PREVIEW}").write_text(copy, encoding="utf-8")
-    return home
+    return target
 
 
 def _write_dicom(
     mask: nib.Nifti1Image, slices: Sequence[Path], path: Path, identity: str
 ) -> tuple[Note, ...]:
-    """Write the DICOM segmentation, or return what a reader must know."""
+    """Write the DICOM segmentation; return a note if that fails."""
     try:
         write_segmentation(mask, slices, path, identity=identity)
     except ScanError as error:
@@ -106,7 +105,7 @@ def _write_dicom(
 
 
 def _in_template(sidecar: str) -> str:
-    """Say that the image beside this sidecar lies on the template's grid."""
+    """Return the sidecar of the same image on the grid of the template."""
     return json.dumps({**json.loads(sidecar), "SpatialReference": TEMPLATE_SPACE}, indent=2) + "\n"
 
 
@@ -127,12 +126,12 @@ def _file_name(name: str) -> str:
 
 
 def _sidecar(name: str, record: Record) -> str:
-    """Say what an image holds and where it comes from; the mask's sidecar is the record itself."""
+    """Return the sidecar of an image; that of the mask is the whole record."""
     if name == "mask":
         return record.to_json()
     kind, _, contrast = name.partition("_")
     about: dict[str, dict[str, Any]] = {
-        "brain": {"Description": "the brain that was looked at", "Type": "Brain"},
+        "brain": {"Description": "the brain that was analysed", "Type": "Brain"},
         "lesions": {"Description": "lesions, with their numbers in findings.tsv"},
         "regions": {"Description": "regions of the lesion, with BraTS numbers"},
         "anomaly": {
@@ -157,7 +156,7 @@ def _sidecar(name: str, record: Record) -> str:
 
 
 def _tables(images: Mapping[str, nib.Nifti1Image]) -> dict[str, str]:
-    """Return the tables that say what the numbers in images mean, by file name."""
+    """Return the tables that explain the numbers in label images, by file name."""
     numbers = np.unique(np.asarray(images["lesions"].dataobj))
     lesions = [(number, f"lesion {number}") for number in numbers[numbers > 0]]
     tables = {LESION_LABELS: _table([("index", "name"), *lesions])}

@@ -53,7 +53,7 @@ class Described(NamedTuple):
 
 STEPS = {
     "n4": Described("N4", TUSTISON),
-    "template": Described("the MNI152 template (ICBM 2009a, symmetric)", FONOV),
+    "template": Described("the symmetric MNI152 template, ICBM 2009a", FONOV),
     "zscore": Described("mean and standard deviation"),
     "percentile": Described("percentiles"),
     "equalised": Described("histogram equalisation"),

@@ -25,29 +25,30 @@ def methods_text(records: Sequence[Record]) -> str:
     """Describe in a paragraph how the scans were analysed; empty without scans."""
     if not records:
         return ""
+    rule = records[0].threshold.rule
     text = _template().render(
         records=records,
         record=records[0],
-        source=records[0].provenance,
         models=model_names(records[0]),
-        brains=[(count_notes(records, kind), how) for kind, how in BRAIN_METHODS.items()],
-        realigned=count_notes(records, NoteKind.REALIGNED),
-        rule=THRESHOLDS.get(
-            records[0].threshold.rule,
-            Described(f"the threshold rule '{records[0].threshold.rule}'"),
-        ),
-        without_mass=count_notes(records, NoteKind.NO_MASS),
-        small=records[0].provenance.map_of(ADD_IF_NO_MASS),
-        enhancing=next(filter(None, map(enhancing_map, records)), None),
+        brains=[(_noted(records, kind), how) for kind, how in BRAIN_METHODS.items()],
+        realigned=_noted(records, NoteKind.REALIGNED),
+        rule=THRESHOLDS.get(rule, Described(f"the threshold rule '{rule}'")),
+        small=_maps_used(records, ADD_IF_NO_MASS),
+        enhancing=_maps_used(records, NAME_REGIONS),
     )
     return " ".join(text.split())
 
 
 def model_names(record: Record) -> str:
-    """Name the recipe of each map, with its contrasts and its network."""
-    enhancing = enhancing_map(record)
-    maps = [record.provenance.first, *([enhancing] if enhancing else [])]
-    return " with ".join(_model(item, record, alone=len(maps) == 1) for item in maps)
+    """Name the model, and the recipe of each map with its contrasts and its network."""
+    source = record.provenance
+    maps = [source.first, *_maps_used([record], NAME_REGIONS)]
+    name = "" if source.recipe == source.first.recipe else f"model '{source.recipe}': "
+    if len(maps) == 1:
+        return name + _map(maps[0])
+    shown = list(zip(record.contrasts, record.shows, strict=False))
+    own = ([name for name, region in shown if region == item.detection.shows] for item in maps)
+    return name + " with ".join(_map(item, names) for item, names in zip(maps, own, strict=True))
 
 
 def citations(records: Sequence[Record]) -> list[str]:
@@ -58,13 +59,13 @@ def citations(records: Sequence[Record]) -> list[str]:
     return [own.strip() + ".", *papers]
 
 
-def enhancing_map(record: Record) -> MapProvenance | None:
-    """Return the map that regions were named with; None where the scan had none."""
-    found = record.provenance.map_of(NAME_REGIONS)
-    return found if found and found.threshold else None
+def _maps_used(records: Sequence[Record], step: str) -> list[MapProvenance]:
+    """Return the map that a step of the segmentation used, of each scan in which it did."""
+    maps = (record.provenance.map_of(step) for record in records)
+    return [item for item in maps if item is not None and item.threshold is not None]
 
 
-def count_notes(records: Sequence[Record], kind: NoteKind) -> int:
+def _noted(records: Sequence[Record], kind: NoteKind) -> int:
     """Return how many scans have a note of a kind."""
     return sum(record.has_note(kind) for record in records)
 
@@ -85,13 +86,11 @@ def _papers(record: Record) -> Iterator[str]:
     yield from (how.paper for kind, how in BRAIN_METHODS.items() if record.has_note(kind))
 
 
-def _model(item: MapProvenance, record: Record, *, alone: bool) -> str:
-    pairs = zip(record.contrasts, record.shows, strict=False)
-    own = [] if alone else [name for name, shown in pairs if shown == item.detection.shows]
-    on = f" on {', '.join(own).upper()}" if own else ""
-    network = "brightness, no network" if item.family == BRIGHTNESS else f"model {item.family}"
+def _map(item: MapProvenance, contrasts: Sequence[str] = ()) -> str:
+    """Name the recipe of a map, and its contrasts where other maps have others."""
+    on = f" on {', '.join(contrasts).upper()}" if contrasts else ""
     facts = [
-        network,
+        "brightness, no network" if item.family == BRIGHTNESS else f"network {item.family}",
         f"weights SHA-256 {item.weights_sha256}" if item.weights_sha256 else "",
         f"{', '.join(item.optional).upper()} where available" if item.optional else "",
     ]
@@ -104,7 +103,8 @@ def _template() -> Template:
     environment = Environment(  # noqa: S701
         loader=PackageLoader("anomri.reporting"), undefined=StrictUndefined
     )
-    environment.filters.update(count=_count, step=_step, score=_score, units=_units)
+    environment.filters.update(count=_count, recipe=_map, step=_step, score=_score, units=_units)
+    environment.globals["described"] = described
     return environment.get_template("methods.txt.j2")
 
 

@@ -1,7 +1,7 @@
-"""What a sidecar says about one scan: everything that tables and the page need, and no voxel.
+"""The sidecar of a result: all facts that tables and pages need, without voxels.
 
-Tables and page are made from these files alone, so that a batch that skipped finished scans, or
-stopped half way, still yields complete ones.
+Tables and pages are written from these files alone, so that they are complete even after a batch
+that skipped finished scans or was interrupted.
 """
 
 from __future__ import annotations
@@ -29,20 +29,19 @@ RESEARCH_USE = (
     "Research use only. Not a medical device, not for diagnosis or for decisions about treatment."
 )
 STANDARDISE = "standardise"
-PROBABILITY = "probability"  # the end of the name of a score that is one, and its own unit
+PROBABILITY = "probability"  # last word of the names of scores that are probabilities
 TOP = 3.0
 """The colour scale of an anomaly map ends at this multiple of the threshold."""
 DETECT_AGAIN = "delete this scan's folder and run `anomri detect` again"
 MEAN_RESIDUAL, MAHALANOBIS = "mean_residual", "mahalanobis"
 MULTIPLES = tuple(quarter / 4 for quarter in range(1, 13))
-"""Of the threshold: where the volume above it is told, to show what another one would have cost."""
+"""Multiples of the threshold at which the volume above is recorded, for the page's charts."""
 
-
-LARGEST = 1e12  # no number of a result comes near it, and sums of these stay finite
+LARGEST = 1e12  # larger numbers are damage; sums of smaller ones stay finite
 
 
 def _plausible(number: float) -> float:
-    """Return a number that a detection can have written; NaN where nothing is defined."""
+    """Return a number if a detection can have it; NaN stands for an undefined value."""
     if LARGEST < abs(number) < math.inf:
         raise ValueError(f"a number beyond {LARGEST:g}")
     return number
@@ -54,17 +53,17 @@ Millimetres = Annotated[float, Field(gt=0, le=LARGEST)]
 
 
 class _Entry(BaseModel):
-    """Frozen, and spelt in a sidecar the way BIDS spells its keys."""
+    """Frozen, with keys in the sidecar spelt as in BIDS."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_pascal, populate_by_name=True)
 
 
 class FindingEntry(_Entry):
-    """One lesion, see :class:`anomri.scan.Finding`; its position as in :class:`Places`.
+    """A lesion, see :class:`anomri.scan.Finding`, with its position as in :class:`Places`.
 
     ``volume_range_ml`` and ``firmness`` say how much its volume depends on the threshold.
-    ``template_mm`` is its centre in the MNI152 template, where the scan was registered to it, and
-    ``template_tissue`` the tissue that the template has there.
+    ``template_mm`` is its centre in the MNI152 template, if the scan was registered to it, and
+    ``template_tissue`` the tissue of the template there.
     """
 
     number: int
@@ -79,7 +78,7 @@ class FindingEntry(_Entry):
 
 
 class HealthyEntry(_Entry):
-    """What was marked on healthy scans, see :class:`anomri.scan.FalsePositiveVolume`."""
+    """Volumes in healthy scans, see :class:`anomri.scan.FalsePositiveVolume`."""
 
     mean_ml: Millilitres
     median_ml: Millilitres
@@ -88,7 +87,7 @@ class HealthyEntry(_Entry):
 
 
 class ThresholdEntry(_Entry):
-    """The cut, see :class:`anomri.scan.Threshold`; of the subjects only their number is told."""
+    """See :class:`anomri.scan.Threshold`; ``fitted_on`` is the number of subjects."""
 
     value: Number
     rule: str
@@ -98,39 +97,39 @@ class ThresholdEntry(_Entry):
 
 
 class Record(_Entry):
-    """One scan's result without its voxels.
+    """The result of a scan without its voxels.
 
     Attributes:
-        subject: the name the data set gives it: untrusted text.
+        subject: name in the data set: untrusted text.
         label: BIDS prefix of its files.
-        contrasts: what was looked at.
-        shows: the region that each contrast's map shows, a name of ``REGIONS``; the whole lesion
-            where empty.
+        contrasts: contrasts that were analysed.
+        shows: region that the map of each contrast shows, a name of ``REGIONS``; empty for the
+            whole lesion.
         units: of the anomaly map, the threshold and the peaks.
-        threshold: the cut.
-        lesion_volume_ml: all lesions together.
-        lesion_volume_range_ml: the smallest and the largest volume with the threshold a fifth
-            lower and higher; None where the decision needs no threshold.
+        threshold: of the anomaly map.
+        lesion_volume_ml: of all lesions.
+        lesion_volume_range_ml: smallest and largest volume with the threshold a fifth lower and
+            higher; None for a segmentation without a threshold.
         scan_score: one number for the scan.
-        highest_slice_score: the most abnormal axial slice.
-        slice_scores: each score of the input's axial slices, along its axis from feet to head or
-            head to feet; None where a slice was not looked at.
-        volume_above_ml: of the map above each of :data:`MULTIPLES` of the threshold; empty where
-            the threshold is not above 0.
+        highest_slice_score: score of the most abnormal axial slice.
+        slice_scores: by name, the scores of the input's axial slices in the order of the file;
+            None for a slice without brain.
+        volume_above_ml: of the map above each of :data:`MULTIPLES` of the threshold; empty if the
+            threshold is not above 0.
         findings: lesions, largest first.
-        healthy: what the data set says.
-        truth_volume_ml: the expert's lesions, on the model's grid.
-        brain_volume_ml: the brain that was looked at.
-        spacing_mm: of the input's own grid.
-        regions: whether the lesion's regions were named.
-        region_volumes_ml: BraTS number of each region to its volume; empty without regions.
+        healthy: whether the subject is healthy; None if the data set does not say.
+        truth_volume_ml: of the expert's lesions, on the model's grid.
+        brain_volume_ml: of the brain that was analysed.
+        spacing_mm: voxel size of the input file.
+        regions: whether the regions of the lesion were named.
+        region_volumes_ml: by BraTS number of the region; empty without regions.
         notes: what a reader must know.
-        seconds: how long the scan took, where the caller measured it.
-        provenance: model, recipe and version.
-        research_use: the notice that goes with every result.
-        description: what the file beside it holds.
-        type: of the mask, a word of BIDS.
-        spatial_reference: the grid, a word of BIDS: that of the input file.
+        seconds: duration, if the caller measured it.
+        provenance: model, recipes and version.
+        research_use: notice that accompanies every result.
+        description: content of the image that the sidecar belongs to.
+        type: of the mask, a term of BIDS.
+        spatial_reference: grid of the image, a term of BIDS.
     """
 
     subject: str
@@ -162,7 +161,7 @@ class Record(_Entry):
 
     @classmethod
     def of(cls, detection: Detection, *, seconds: float | None = None) -> Record:
-        """Take from a detection what can be told without voxels."""
+        """Return the record of a detection."""
         scan = detection.anomaly.scan
         places = Places.of(scan.brain, scan.grid)
         return cls(
@@ -192,7 +191,7 @@ class Record(_Entry):
 
     @property
     def doubted(self) -> bool:
-        """Whether the scan does not look like what it was given as."""
+        """Whether the scan does not look like the contrast that it was given as."""
         return self.has_note(NoteKind.IMPLAUSIBLE)
 
     def has_note(self, kind: NoteKind) -> bool:
@@ -200,15 +199,15 @@ class Record(_Entry):
         return any(note.kind is kind for note in self.notes)
 
     def to_json(self) -> str:
-        """Return the text of the sidecar."""
+        """Return the record as JSON, the content of the sidecar."""
         return json.dumps(self.model_dump(mode="json", by_alias=True), indent=2) + "\n"
 
 
 def read_record(folder: Path, label: str) -> Record | None:
-    """Read back what was found in a scan; None where it has not been finished.
+    """Read the record of a scan; None if it has no result.
 
     Args:
-        folder: where detections were written.
+        folder: of the results.
         label: BIDS prefix of the scan.
 
     Raises:
@@ -219,7 +218,7 @@ def read_record(folder: Path, label: str) -> Record | None:
 
 
 def read_records(folder: Path) -> list[Record]:
-    """Read back every finished scan below ``folder``, by label.
+    """Read the record of every finished scan in a folder, sorted by label.
 
     Raises:
         DamagedFile: a sidecar is damaged.
@@ -231,14 +230,14 @@ def read_records(folder: Path) -> list[Record]:
 
 
 def read_sound_records(folder: Path) -> tuple[list[Record], dict[str, DamagedFile]]:
-    """Read back every finished scan below ``folder``.
+    """Read every finished scan in a folder.
 
     Returns:
-        The records by label, and the error of each sidecar that cannot be read, by its label.
+        The records, sorted by label, and the errors of damaged sidecars, by label.
     """
-    # Hidden folders are scans that are being written.
+    # Hidden folders are unfinished results.
     paths = [*folder.glob(f"sub-*/anat/*_{RECORD}"), *folder.glob(f"sub-*/ses-*/anat/*_{RECORD}")]
-    # The template's images have sidecars of their own, which hold the same.
+    # Images in template space have sidecars of their own with the same facts.
     records: list[Record] = []
     damaged: dict[str, DamagedFile] = {}
     for path in sorted(path for path in paths if "_space-" not in path.name):
@@ -250,16 +249,16 @@ def read_sound_records(folder: Path) -> tuple[list[Record], dict[str, DamagedFil
 
 
 def unit_of(detection: Detection) -> str:
-    """Name the unit of the map that the threshold was compared with."""
+    """Return the unit of the map that the threshold was compared with."""
     return unit_from(detection.provenance.first, detection.anomaly.score)
 
 
 def unit_from(source: MapProvenance, score: str) -> str:
-    """Name the unit of a map from the steps that cleaned it.
+    """Return the unit of a map, which depends on its cleaning steps.
 
     Args:
-        source: of the map.
-        score: function that made it.
+        source: provenance of the map.
+        score: name of the score.
     """
     if any(step.name == STANDARDISE for step in source.detection.clean):
         return "robust standard deviations of the scan"
@@ -269,19 +268,19 @@ def unit_from(source: MapProvenance, score: str) -> str:
 
 
 def is_probability(units: str) -> bool:
-    """Tell whether a map in these units ends at 1."""
+    """Return whether a map in these units is a probability."""
     return units.endswith(PROBABILITY)
 
 
 def scale_top(threshold: float, units: str) -> float | None:
-    """Return where the colour scale of a map ends: a probability at 1, others at :data:`TOP` cuts.
+    """Return the upper end of a map's colour scale: 1 or :data:`TOP` times the threshold.
 
     Args:
-        threshold: the cut; one that is not above 0 cannot span a scale.
-        units: of the map.
+        threshold: of the map.
+        units: of the map; a probability ends at 1.
 
     Returns:
-        None where map and threshold do not say it.
+        None if the map is no probability and the threshold is not above 0.
     """
     if is_probability(units):
         return 1.0
@@ -306,7 +305,7 @@ def cut_through(source: Provenance, threshold: float, shows: Sequence[str], chan
 
 def _parse(path: Path) -> Record:
     record = read_json(path, Record, what="a sidecar written by anomri", next_step=DETECT_AGAIN)
-    if not path.name.startswith(f"{record.label}_"):  # the label leads to its other files
+    if not path.name.startswith(f"{record.label}_"):  # the label is used to find other files
         raise DamagedFile(
             path,
             expected="the label of its own scan",
@@ -339,16 +338,16 @@ def _range_ml(detection: Detection) -> tuple[float, float] | None:
 
 
 def _slice_scores(detection: Detection) -> dict[str, tuple[float | None, ...]]:
-    """Return the scores of the slices that hold brain, on the input's own slices."""
+    """Return the scores of the slices that hold brain, on the slices of the input file."""
     scan = detection.anomaly.scan
     scores = {MEAN_RESIDUAL: detection.slice_scores}
     if detection.code_distances is not None:
         scores[MAHALANOBIS] = detection.code_distances
-    held = scan.brain.any(axis=(0, 1))
+    with_brain = scan.brain.any(axis=(0, 1))
     return {
         name: tuple(
             None if np.isnan(score) else float(score)
-            for score in slice_scores_to_native(np.where(held, row, np.nan), scan)
+            for score in slice_scores_to_native(np.where(with_brain, row, np.nan), scan)
         )
         for name, row in scores.items()
     }

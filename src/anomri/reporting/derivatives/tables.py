@@ -1,4 +1,4 @@
-"""The tables of a run, made from what its sidecars say.
+"""The tables of a run, written from its sidecars.
 
 See :mod:`anomri.files.tsv` for how they are written.
 """
@@ -43,7 +43,7 @@ NOT_BIDS = (
     f"*_{PREVIEW}",
     "*_seg.dcm",
 )
-"""What BIDS has no name for: tables of the whole, pages, pictures, maps, DICOM. The masks have."""
+"""Files that BIDS does not define: tables of the run, pages, pictures, maps and DICOM."""
 
 FINISHED, FAILED, LEFT_OUT = "finished", "failed", "left out"
 NOT_DETECTED = "not detected"
@@ -52,14 +52,14 @@ LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One scan that could not be used.
+    """A scan that could not be used.
 
     Attributes:
-        subject: the name the data set gives it.
+        subject: name in the data set.
         label: BIDS prefix of the scan.
-        file: name of the file at fault, without its folder; empty where there is none.
+        file: name of the faulty file, without its folder; empty if no file is to blame.
         reason: what was expected and what was found.
-        next_step: one sentence on how to go on.
+        next_step: what the user can do, in one sentence.
         status: ``failed``, ``left out`` before anything was computed, or ``not detected``.
     """
 
@@ -72,7 +72,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: ScanError | DamagedFile, *, subject: str, label: str) -> Failure:
-        """Return the failure of a scan from the error that it raised."""
+        """Return the failure that an error of a scan amounts to."""
         return cls(
             subject=subject,
             label=label,
@@ -86,15 +86,13 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
     """Write ``findings.tsv``, ``summary.tsv``, ``failures.tsv`` and the data set's description.
 
     Args:
-        folder: where detections were written; every finished scan in it gets its rows, whichever
-            run finished it.
-        failures: scans of this run that could not be used; without it the table of the last run
-            stays.
+        folder: of the results; all finished scans in it are listed, whichever run they are from.
+        failures: scans of this run that could not be used; None keeps the table of the last run.
     """
     records, damaged = read_sound_records(folder)
     done = {record.label for record in records}
-    others = [_unused_row(item) for item in failures or () if item.label not in done]
-    rows = [*(_summary_row(record) for record in records), *others]
+    unused = [_unused_row(item) for item in failures or () if item.label not in done]
+    rows = [*(_summary_row(record) for record in records), *unused]
     write_tsv(folder / SUMMARY, SUMMARY_COLUMNS, rows)
     findings = [row for record in records for row in _finding_rows(record)]
     write_tsv(folder / FINDINGS, FINDING_COLUMNS, findings)
@@ -104,14 +102,14 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
             for label, error in damaged.items()
         ]
         write_failures(folder, [*(failures or ()), *unread])
-    describe(folder)
+    write_dataset_description(folder)
 
 
-def describe(folder: Path) -> None:
-    """Say of a folder that anomri writes it, so that nobody takes a result in it for a scan.
+def write_dataset_description(folder: Path) -> None:
+    """Write the description that marks a folder as results, so that they are not taken for scans.
 
     Raises:
-        UsageError: it is another data set, which keeps its own description.
+        UsageError: the folder is another data set, whose description is kept.
     """
     _refuse_other_data_set(folder)
     write_text(folder / DATASET_DESCRIPTION, _json(_dataset_description()))
@@ -119,12 +117,12 @@ def describe(folder: Path) -> None:
 
 
 def write_failures(folder: Path, failures: Sequence[Failure], *, name: str = FAILURES) -> None:
-    """Write ``failures.tsv`` alone, for work that finds no lesions, such as preparing scans.
+    """Write only the table of failures, for commands that detect nothing, such as ``prepare``.
 
     Args:
-        folder: must be there.
-        failures: scans that could not be used; none leaves a table without rows.
-        name: of the table.
+        folder: must exist.
+        failures: scans that could not be used; may be empty.
+        name: file name of the table.
     """
     rows = [
         (item.subject, item.file, item.reason, item.next_step, item.status) for item in failures
@@ -133,13 +131,13 @@ def write_failures(folder: Path, failures: Sequence[Failure], *, name: str = FAI
 
 
 def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:
-    """Write ``run.json``: what was run, with which versions.
+    """Write ``run.json``: the command and the versions of all libraries.
 
     Args:
-        folder: where detections were written.
-        command: the words of the command line; of a path only the last part is kept, so that no
-            folder of the user's machine reaches a page.
-        facts: anything else worth telling that JSON can hold, such as ``started`` or ``device``.
+        folder: of the results.
+        command: words of the command line; of each path only the last part is kept, so that no
+            folder of the user's machine appears on a page.
+        facts: further facts for JSON, such as ``started`` or ``device``.
     """
     run = {
         "command": " ".join(_without_folders(word) for word in command),
@@ -212,7 +210,7 @@ def _summary_row(record: Record) -> tuple[Cell, ...]:
 
 
 def _unused_row(failure: Failure) -> tuple[Cell, ...]:
-    """Return the row of a subject without a result: its name, what became of it, and why."""
+    """Return the row of a subject without a result: name, status and reason."""
     begin = failure.subject, failure.label or None, failure.status
     empty = (None,) * (len(SUMMARY_COLUMNS) - len(begin) - 1)
     return (*begin, *empty, failure.reason)
@@ -246,8 +244,8 @@ def _refuse_other_data_set(folder: Path) -> None:
     path = folder / DATASET_DESCRIPTION
     if path.is_file() and '"anomri"' not in path.read_text("utf-8", errors="replace"):
         raise UsageError(
-            f"{folder.resolve().name}: expected a folder for results, found a data set with a "
-            f"{DATASET_DESCRIPTION} of its own. "
+            f"{folder.resolve().name}: expected a folder for results, found a data set with its "
+            f"own {DATASET_DESCRIPTION}. "
             "Next: write to another folder, such as its derivatives/anomri."
         )
 
