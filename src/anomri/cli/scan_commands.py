@@ -38,6 +38,7 @@ from anomri.cli.options import (
 from anomri.cli.terminal import console, finish, healthy_volume, progress, show
 from anomri.datasets import Found
 from anomri.errors import ScanError, UsageError
+from anomri.experiments import comparison, reproduction
 from anomri.reporting import NOT_EVALUATED
 
 
@@ -194,7 +195,8 @@ def report(
     ] = None,
 ) -> None:
     """Write one HTML page that shows everything in a folder that anomri wrote."""
-    typer.echo(pipeline.report(folder, scores=scores))
+    experiment = reproduction.write_html_page(folder) or comparison.write_html_page(folder)
+    typer.echo(experiment or pipeline.report(folder, scores=scores))
     if pipeline.has_damaged_results(folder):
         raise typer.Exit(ScanError.exit_code)
 

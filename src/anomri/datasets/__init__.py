@@ -2,6 +2,7 @@
 
 from anomri.datasets.cases import Layout
 from anomri.datasets.dicom.conversion import converted
+from anomri.datasets.dicom.segmentation import write_segmentation
 from anomri.datasets.found import Found, LeftOut, Recognised, Skipped
 from anomri.datasets.layouts import AUTO, LAYOUTS, find
 
@@ -15,4 +16,5 @@ __all__ = [
     "Skipped",
     "converted",
     "find",
+    "write_segmentation",
 ]

@@ -23,7 +23,10 @@ from anomri.reporting.derivatives.tables import (
 )
 from anomri.reporting.figures.refusal import refusals_shown
 from anomri.reporting.figures.scan_figure import picture
-from anomri.reporting.pages.results_page import write_page
+from anomri.reporting.formatting import as_number, cell
+from anomri.reporting.pages.charts import Axis, Chart, Look, Series
+from anomri.reporting.pages.html import write_html
+from anomri.reporting.pages.results_page import PAGE, write_page
 from anomri.reporting.pages.viewer_page import write_view
 
 __all__ = [
@@ -31,10 +34,17 @@ __all__ = [
     "LEFT_OUT",
     "NOT_DETECTED",
     "NOT_EVALUATED",
+    "PAGE",
     "RESEARCH_USE",
+    "Axis",
+    "Chart",
     "Failure",
+    "Look",
     "Record",
+    "Series",
     "anat_folder",
+    "as_number",
+    "cell",
     "derivative",
     "describe",
     "native_images",
@@ -46,6 +56,7 @@ __all__ = [
     "refuse_foreign",
     "write_detection",
     "write_failures",
+    "write_html",
     "write_page",
     "write_run",
     "write_tables",

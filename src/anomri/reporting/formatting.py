@@ -13,7 +13,7 @@ from anomri.reporting.derivatives.sidecar import is_probability
 
 MINUS = "\N{MINUS SIGN}"
 PIECE = 20  # letters of a name that stay together on a line
-FIRM = 0.6  # from here on the lesions of the training scans were mostly real: docs/report.md
+STABLE = 0.6  # from here on most findings in the training scans hit a lesion: docs/report.md
 NAMES = {
     "auprc": "AUPRC",
     "auroc": "AUROC",
@@ -56,15 +56,17 @@ def volume_range(ends: Sequence[float] | None) -> str:
     return "" if ends is None else f"({millilitres(ends[0])} to {millilitres(ends[1])})"
 
 
-def firmness(value: float | None) -> str:
-    """Write how firm a lesion is, in a number and a word; a dash where nobody knows.
+def threshold_stability(value: float | None) -> str:
+    """Format the threshold stability of a lesion: a number and its class; a dash for none.
 
-    >>> firmness(0.94), firmness(0.31), firmness(0.0), firmness(None)
-    ('0.94 firm', '0.31 soft', '0.00 faint', '–')
+    >>> threshold_stability(0.94), threshold_stability(0.31), threshold_stability(None)
+    ('0.94 stable', '0.31 sensitive', '–')
+    >>> threshold_stability(0.0)
+    '0.00 vanishing'
     """
     if value is None:
         return "–"
-    word = "firm" if value >= FIRM else "soft" if value > 0 else "faint"
+    word = "stable" if value >= STABLE else "sensitive" if value > 0 else "vanishing"
     return f"{value:.2f} {word}"
 
 
@@ -183,7 +185,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "millilitres": millilitres,
     "volume_range": volume_range,
-    "firmness": firmness,
+    "threshold_stability": threshold_stability,
     "millimetres": millimetres,
     "millimetre_point": millimetre_point,
     "scale_end": scale_end,

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from anomri.files import write_tsv
-from anomri.reporting import Record, write_page
-from anomri.reporting.pages.charts import Axis, Chart, Series
+from anomri.reporting import Axis, Chart, Record, Series, write_page
 from anomri.reporting.pages.cohort_charts import cohort_charts, curve_charts, learning_charts
 from anomri.reporting.pages.html import environment
 from anomri.scan import Detection
@@ -150,19 +149,6 @@ def test_models_calibrated_together_have_a_page_of_their_own(tmp_path: Path) -> 
     assert "Learning curves" not in words
     assert words.count("21.4") == 2
     assert "secret" not in text
-
-
-@pytest.mark.parametrize("measured", [True, False])
-def test_a_paper_has_a_page_of_its_own(tmp_path: Path, measured: bool) -> None:
-    write_tsv(tmp_path / "published.tsv", ("row", "quantity", "value"), [("vae", "dice", 0.41)])
-    if measured:
-        columns = ("row", "metric", "mean", "commit", "anomri", "seed", "weights_sha256")
-        rows = [("vae", name, 0.5, "abc", "0.1", 0, "f00") for name in ("dice", "auprc")]
-        write_tsv(tmp_path / "measured.tsv", columns, rows)
-    text = write_page(tmp_path).read_text(encoding="utf-8")
-    assert "0.410" in text
-    assert ("No row has been measured yet" in text) != measured
-    assert text.count("f00") == 2 * measured  # once shown, once to sort by
 
 
 def test_one_epoch_is_a_dot_on_whole_epochs() -> None:

@@ -91,5 +91,5 @@ def test_a_scan_that_looks_like_another_is_not_to_be_trusted(detect: Detect) -> 
     note = f"FLAIR looks like T1: {DOUBT}"
     records = [Record.of(detect(notes=(note,))), Record.of(detect())]
     text = " ".join(trust(records, [], []))
-    assert "Do not trust 1 of 2 scans (ball_01)" in text
-    assert "Do not trust" not in " ".join(trust(records[1:], [], []))
+    assert "Check 1 of 2 scans (ball_01) before using their results" in text
+    assert "before using their results" not in " ".join(trust(records[1:], [], []))

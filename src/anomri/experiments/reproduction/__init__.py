@@ -1,5 +1,6 @@
 """A paper's rows, from recipe to measured table and page."""
 
+from anomri.experiments.reproduction.html_page import write_html_page
 from anomri.experiments.reproduction.page import (
     TextTable,
     made_section,
@@ -41,5 +42,6 @@ __all__ = [
     "tables_of",
     "train_row",
     "trial",
+    "write_html_page",
     "write_page",
 ]

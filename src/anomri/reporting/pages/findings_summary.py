@@ -107,8 +107,9 @@ def _gates(records: Sequence[Record]) -> str:
     if doubted:
         first = f"{doubted[0]}{' and others' if len(doubted) > 1 else ''}"
         return (
-            f"Do not trust {len(doubted)} of {len(records)} scans ({first}) before their files "
-            "were checked: they do not look like what they were given as; see the remarks."
+            f"Check {len(doubted)} of {len(records)} scans ({first}) before using their results: "
+            "their images do not look like the contrast or orientation they were given as; see "
+            "the remarks."
         )
     noted = sum(bool(record.notes) for record in records)
     if not noted:

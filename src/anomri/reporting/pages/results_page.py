@@ -22,9 +22,7 @@ from anomri.files import guarded
 from anomri.reporting.derivatives.naming import PICTURE, PREVIEW, derivative
 from anomri.reporting.derivatives.sidecar import Record, read_sound_records
 from anomri.reporting.figures.refusal import refusal_named
-from anomri.reporting.pages.comparison_page import FIGURES, comparison_contents
 from anomri.reporting.pages.html import write_html
-from anomri.reporting.pages.reproduction_page import PUBLISHED, reproduction_contents
 from anomri.reporting.pages.results_contents import Case, contents
 from anomri.reporting.pages.run_page import FITTED_TOGETHER, METRICS, THRESHOLDS, run_contents
 from anomri.reporting.pages.viewer_volumes import Preview, read_preview
@@ -87,8 +85,6 @@ KINDS: Mapping[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     METRICS: ("run.html.j2", run_contents),
     THRESHOLDS: ("run.html.j2", run_contents),
     FITTED_TOGETHER: ("run.html.j2", run_contents),
-    PUBLISHED: ("reproduction.html.j2", reproduction_contents),
-    FIGURES: ("comparison.html.j2", comparison_contents),
 }
 """File that tells what a folder holds, to the template and the function that fills it."""
 
