@@ -46,7 +46,7 @@ def test_groups_are_told_apart_in_dots_and_in_words(detect: Detect) -> None:
     assert volume.words.startswith("healthy (2): median 3.9 ml;")
     assert "patients (2)" in volume.words
     assert drawn(volume).count("<circle") == 4
-    assert [line.name for line in calibration.legend] == ["healthy (2)", "patients (2)"]
+    assert [line.name for line in calibration.series] == ["healthy (2)", "patients (2)"]
     assert drawn(agreement).count("<circle") == 4
 
 

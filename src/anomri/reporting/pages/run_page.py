@@ -1,9 +1,8 @@
-"""What the page of a run folder says: learning curves, settings and fitted thresholds."""
+"""Contents of the page of a run folder: learning curves, settings and fitted thresholds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,15 @@ from anomri.files import (
     read_thresholds_by_part,
     read_tsv,
 )
-from anomri.reporting.formatting import as_number, number, sentence
+from anomri.reporting.formatting import as_number, noun, number, sentence
 from anomri.reporting.pages.cohort_charts import learning_charts
 from anomri.reporting.pages.results_contents import Tile
 from anomri.scan import Threshold
 
-METRICS = "metrics.tsv"
-ENVIRONMENT = "environment.json"
-THRESHOLDS = "thresholds.json"
-FITTED_TOGETHER = "together.json"
-RECIPE = "recipe.yaml"
+METRICS, ENVIRONMENT, RECIPE = "metrics.tsv", "environment.json", "recipe.yaml"
+THRESHOLDS, FITTED_TOGETHER = "thresholds.json", "together.json"
+RUN_FILES = (METRICS, THRESHOLDS, FITTED_TOGETHER)
+"""A folder with one of these is a run folder."""
 VALIDATION = "val_loss"
 
 
@@ -41,89 +39,73 @@ def run_contents(run: Path) -> dict[str, Any]:
     """
     metrics = read_tsv(run / METRICS)
     environment = _environment(run / ENVIRONMENT)
-    texts = {home.name: read_text(home) for home in sorted(run.glob(RECIPE))}
-    parts = {home.parent.name: read_text(home) for home in sorted(run.glob(f"*/{RECIPE}"))}
-    thresholds = [_threshold(entry) for entry in read_thresholds(run / THRESHOLDS).values()]
+    recipes = {file.name: read_text(file) for file in run.glob(RECIPE)} or {
+        file.parent.name: read_text(file) for file in sorted(run.glob(f"*/{RECIPE}"))
+    }
+    thresholds = [("", entry) for entry in read_thresholds(run / THRESHOLDS).values()]
+    for part, by_rule in read_thresholds_by_part(run / FITTED_TOGETHER).items():
+        thresholds += [(part, entry) for entry in by_rule.values()]
     return {
         "name": run.resolve().name,
         "doing": "Training" if metrics else "Calibration",
         "tiles": _tiles(metrics, environment),
         "facts": _facts(environment),
         "charts": learning_charts(metrics) if metrics else [],
-        "thresholds": thresholds + _thresholds_together(run),
-        "lead": " ".join(_lead(text) for text in (texts or parts).values()),
-        "recipes": texts or parts,
+        "thresholds": [_threshold_row(part, entry) for part, entry in thresholds],
+        "lead": " ".join(_lead(text) for text in recipes.values()),
+        "recipes": recipes,
     }
-
-
-def _thresholds_together(run: Path) -> list[dict[str, str]]:
-    """Return what was fitted to models that work together: a line each, and their part."""
-    return [
-        {"part": part, **_threshold(entry)}
-        for part, by_rule in read_thresholds_by_part(run / FITTED_TOGETHER).items()
-        for entry in by_rule.values()
-    ]
 
 
 def _tiles(metrics: list[dict[str, str]], environment: Mapping[str, Any]) -> list[Tile]:
     losses = [as_number(row.get(VALIDATION, "")) for row in metrics]
     known = [loss for loss in losses if loss is not None]
-    tiles = [Tile(str(len(metrics)), "", _many(len(metrics), "epoch"))] if metrics else []
+    tiles = [Tile(str(len(metrics)), "", noun(len(metrics), "epoch"))] if metrics else []
     if known:
         best = min(known)
         tiles.append(Tile(number(best), "", f"best validation loss, epoch {losses.index(best)}"))
-    for split, subjects in environment.get("subjects", {}).items():
-        tiles.append(Tile(str(len(subjects)), "", _many(len(subjects), f"{_spelt(split)} subject")))
-    for split, slices in environment.get("slices", {}).items():
-        tiles.append(Tile(str(slices), "", _many(slices, f"{_spelt(split)} slice")))
+    subjects = {split: len(names) for split, names in environment.get("subjects", {}).items()}
+    for counts, unit in ((subjects, "subject"), (environment.get("slices", {}), "slice")):
+        for split, count in counts.items():
+            name = "training" if split == "train" else split
+            tiles.append(Tile(str(count), "", noun(count, f"{name} {unit}")))
     return tiles
 
 
 def _lead(recipe: str) -> str:
-    """Say what was learnt, in the recipe's own words."""
+    """Describe the model in the words of its recipe."""
     try:
-        told = parse_yaml(recipe)
+        fields = parse_yaml(recipe)
     except yaml.YAMLError:
-        told = None
-    if not isinstance(told, dict) or not told.get("about"):
-        return "How the model was learnt."
-    return sentence(f"Recipe {told.get('name', 'unnamed')}: {told['about']}")
-
-
-def _many(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"
-
-
-def _spelt(split: str) -> str:
-    return "training" if split == "train" else split
+        fields = None
+    if not isinstance(fields, dict) or not fields.get("about"):
+        return "How the model was trained."
+    return sentence(f"Recipe {fields.get('name', 'unnamed')}: {fields['about']}")
 
 
 def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the versions and the seed; names of subjects stay in the run folder."""
-    plain = {key: value for key, value in environment.items() if isinstance(value, str | int)}
-    return [(key, str(value)) for key, value in plain.items()]
+    return [(key, str(value)) for key, value in environment.items() if isinstance(value, str | int)]
 
 
-def _threshold(held: Threshold) -> dict[str, str]:
-    expected = held.false_positive_ml
+def _threshold_row(part: str, threshold: Threshold) -> dict[str, str]:
+    """Return a row of the table of thresholds; ``part`` is a model of several."""
+    expected, measured = threshold.false_positive_ml, threshold.marked
     return {
-        "rule": held.rule,
-        "value": f"{held.value:.4g}",
-        "scans_fitted_on": str(len(held.fitted_on)),
+        **({"part": part} if part else {}),
+        "rule": threshold.rule,
+        "value": f"{threshold.value:.4g}",
+        "scans_fitted_on": str(len(threshold.fitted_on)),
         "expected_false_positive_ml": NOTHING if expected is None else str(expected),
-        **_marked({} if held.marked is None else asdict(held.marked)),
+        "marked_median_ml": str(measured.median_ml) if measured else NOTHING,
+        "marked_mean_ml": str(measured.mean_ml) if measured else NOTHING,
+        "marked_95th_percentile_ml": str(measured.upper_ml) if measured else NOTHING,
+        "healthy_scans": str(measured.scans) if measured else NOTHING,
     }
 
 
-def _marked(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return what was marked on healthy scans that had no part in the threshold."""
-    names = {"median_ml": "marked_median_ml", "mean_ml": "marked_mean_ml"}
-    names |= {"upper_ml": "marked_95th_percentile_ml", "scans": "healthy_scans"}
-    return {words: str(entry.get(name, NOTHING)) for name, words in names.items()}
-
-
 class _Environment(BaseModel):
-    """What a page tells of ``environment.json``."""
+    """The fields of ``environment.json`` that the page shows."""
 
     model_config = ConfigDict(extra="allow")
 
