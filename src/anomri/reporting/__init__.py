@@ -23,9 +23,10 @@ from anomri.reporting.derivatives.tables import (
 )
 from anomri.reporting.figures.refusal import refusals_shown
 from anomri.reporting.figures.scan_figure import picture
-from anomri.reporting.formatting import as_number, cell
+from anomri.reporting.formatting import as_number, capitalise, cell, heading, noun, number, sentence
 from anomri.reporting.pages.charts import Axis, Chart, Look, Series
 from anomri.reporting.pages.html import write_html
+from anomri.reporting.pages.results_contents import Tile
 from anomri.reporting.pages.results_page import PAGE, write_page
 from anomri.reporting.pages.viewer_page import write_view
 
@@ -42,18 +43,24 @@ __all__ = [
     "Look",
     "Record",
     "Series",
+    "Tile",
     "anat_folder",
     "as_number",
+    "capitalise",
     "cell",
     "derivative",
     "describe",
+    "heading",
     "native_images",
+    "noun",
+    "number",
     "picture",
     "read_record",
     "read_records",
     "read_sound_records",
     "refusals_shown",
     "refuse_foreign",
+    "sentence",
     "write_detection",
     "write_failures",
     "write_html",

@@ -3,10 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from anomri.errors import Evidence, QualityRefused
-from anomri.reporting.figures.refusal import REFUSED, write_refusal
+from anomri.reporting import refusals_shown
+from anomri.reporting.figures.refusal import REFUSED
 
 
 def refused(evidence: Evidence | None) -> QualityRefused:
@@ -20,7 +22,8 @@ def test_a_refusal_is_shown_and_its_picture_named(tmp_path: Path) -> None:
     mask = np.zeros(volume.shape, bool)
     mask[10:20, 10:20, 5:15] = True
     error = refused(Evidence(volume, mask, (2.0, 2.0, 4.0)))
-    assert write_refusal(error, tmp_path, "sub-01")
+    with pytest.raises(QualityRefused), refusals_shown(tmp_path, "sub-01"):
+        raise error
     path = tmp_path / "sub-01" / "anat" / f"sub-01_{REFUSED}"
     with Image.open(path) as picture:
         shown = np.asarray(picture.convert("RGB"))
@@ -31,5 +34,6 @@ def test_a_refusal_is_shown_and_its_picture_named(tmp_path: Path) -> None:
 
 
 def test_without_evidence_there_is_no_picture(tmp_path: Path) -> None:
-    assert not write_refusal(refused(None), tmp_path, "sub-01")
+    with pytest.raises(QualityRefused), refusals_shown(tmp_path, "sub-01"):
+        raise refused(None)
     assert list(tmp_path.iterdir()) == []

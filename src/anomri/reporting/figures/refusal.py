@@ -19,7 +19,7 @@ from anomri.scan import Mask
 
 REFUSED = "desc-refused_qc.png"
 NAMED = re.compile(rf"\b(?P<label>{LABEL.pattern})_{re.escape(REFUSED)}")
-"""The picture, as :func:`write_refusal` names it in the next step."""
+"""The picture, as :func:`refusals_shown` names it in the next step."""
 WIDE, HIGH = 9.0, 3.4  # inches
 OUTLINE = "#ff6a13"
 BRIGHT = 99.5  # percentile that is white
@@ -27,31 +27,23 @@ BRIGHT = 99.5  # percentile that is white
 
 @contextmanager
 def refusals_shown(folder: Path, label: str) -> Iterator[None]:
-    """Let a gate's refusal pass, with its picture written by :func:`write_refusal`."""
-    try:
-        yield
-    except QualityRefused as error:
-        write_refusal(error, folder, label)
-        raise
-
-
-def write_refusal(error: QualityRefused, folder: Path, label: str) -> bool:
-    """Write the picture where results would be, and name it in the error's next step.
+    """Write the picture of a refusal where results would be, and name it in its next step.
 
     Args:
-        error: of the gate; without evidence nothing is written.
         folder: where detections are written.
         label: BIDS prefix of the scan.
 
-    Returns:
-        Whether there is a picture.
+    Raises:
+        QualityRefused: the refusal itself; without evidence it gets no picture.
     """
-    if error.evidence is None:
-        return False
-    path = derivative(folder, label, REFUSED)
-    write_bytes(path, refusal_picture(error.evidence, error.reason))
-    error.next_step = f"look at {path.name}, then {error.next_step}"
-    return True
+    try:
+        yield
+    except QualityRefused as error:
+        if error.evidence is not None:
+            path = derivative(folder, label, REFUSED)
+            write_bytes(path, refusal_picture(error.evidence, error.reason))
+            error.next_step = f"look at {path.name}, then {error.next_step}"
+        raise
 
 
 def refusal_named(folder: Path, next_step: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""Charts of a cohort, of an evaluation and of a training."""
+"""Charts of a cohort and of its evaluation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import groupby
 from statistics import fmean, median
 
 from anomri.reporting.derivatives.sidecar import MULTIPLES, Record, scale_top
-from anomri.reporting.formatting import as_number, capitalise, heading
+from anomri.reporting.formatting import as_number
 from anomri.reporting.pages.charts import Axis, Chart, Look, Point, Series
 
 Table = Sequence[Mapping[str, str]]
@@ -18,10 +18,6 @@ GROUPS: tuple[tuple[bool | None, str, Look], ...] = (
     (None, "scans", "accent"),
 )
 """Health of the subjects of a group as the data set gives it, its name and its colour."""
-SPLITS: tuple[tuple[str, str, Look], ...] = (
-    ("train", "training", "truth"),
-    ("val", "validation", "found"),
-)
 NAMED, STRIP, FRAME = 84, 110, 60  # pixels: names beside a strip, its height, what is around all
 
 
@@ -65,13 +61,6 @@ def curve_charts(curves: Table) -> list[Chart]:
             (*_thin(roc), Series("mean", _mean(roc, 0), "found", "line")),
         ),
     ]
-
-
-def learning_charts(metrics: Table) -> list[Chart]:
-    """Return one chart per part of the loss, training and validation over epochs."""
-    columns = metrics[0] if metrics else {}
-    parts = [name.removeprefix("train_") for name in columns if name.startswith("train_")]
-    return [_learning(metrics, part) for part in sorted(parts, key=lambda part: part != "loss")]
 
 
 def _strips(
@@ -137,22 +126,6 @@ def _agreement(pairs: Sequence[Point]) -> Chart:
         across,
         up,
         (Series("", equal, "quiet", "thin"), Series("", tuple(pairs), "found", "dots")),
-    )
-
-
-def _learning(metrics: Table, part: str) -> Chart:
-    series = []
-    for split, name, look in SPLITS:
-        points = _line(metrics, "epoch", f"{split}_{part}")
-        if points:  # of one point no line can be drawn
-            series.append(Series(name, points, look, "line" if len(points) > 1 else "dots"))
-    last = "; ".join(f"{line.name} {line.points[-1][1]:.4g}" for line in series)
-    return Chart(
-        capitalise(heading(part)),
-        f"Last epoch: {last}.",
-        Axis.around("epoch", [1.0, *_coordinates(series)]),
-        Axis.around(heading(part), _coordinates(series, 1) or [0.0]),
-        tuple(series),
     )
 
 

@@ -25,7 +25,6 @@ from anomri.reporting.derivatives.sidecar import Record, read_sound_records
 from anomri.reporting.figures.refusal import refusal_named
 from anomri.reporting.pages.html import write_html
 from anomri.reporting.pages.results_contents import Case, contents
-from anomri.reporting.pages.run_page import RUN_FILES, run_contents
 from anomri.reporting.pages.viewer_volumes import Preview, read_preview
 
 T = TypeVar("T")
@@ -59,11 +58,10 @@ class Embedded:
 def write_page(out: Path, *, scores: Path | None = None) -> Path:
     """Write ``report.html``, with nothing loaded from elsewhere.
 
-    The page shows what the folder holds: a training or calibration, or detections and their
-    evaluation. Scans are read one after another, so memory does not grow with the cohort.
+    Scans are read one after another, so memory does not grow with the cohort.
 
     Args:
-        out: folder that anomri wrote.
+        out: folder with detections, with their evaluation or with both.
         scores: folder with the tables of an evaluation; ``out`` itself without it.
 
     Raises:
@@ -74,9 +72,18 @@ def write_page(out: Path, *, scores: Path | None = None) -> Path:
             f"{out.name}: expected a folder that `anomri detect` wrote, found none. "
             "Next: run `anomri detect` first, or check the spelling."
         )
-    if any((out / file).is_file() for file in RUN_FILES):
-        return write_html(out / PAGE, "run.html.j2", **run_contents(out))
-    return _write_results(out, scores or out)
+    scores = scores or out
+    records, damaged = read_sound_records(out)
+    for error in damaged:
+        log.warning("%s", error)
+    shown = contents(out, scores, records, damaged)
+    shown |= {"embed": partial(embed, out), "preview": partial(preview, out)}
+    shown |= {"refusal": partial(embed_refusal, out)}
+    apart = len(records) > TOGETHER or _weight(out, records) > HEAVY
+    for case in shown["cases"] if apart else ():
+        page = out / PAGES / f"{case.record.label}.html"
+        write_html(page, "subject.html.j2", **shown, case=case, index=PAGE)
+    return write_html(out / PAGE, "page.html.j2", **shown, pages=f"{PAGES}/" if apart else "")
 
 
 def embed(out: Path, case: Case) -> Embedded | None:
@@ -112,20 +119,6 @@ def _unless_damaged(read: Callable[[Any], T], source: Any) -> T | None:
     except (DamagedFile, UnreadableScan) as error:
         log.warning("%s", error)
         return None
-
-
-def _write_results(out: Path, scores: Path) -> Path:
-    records, damaged = read_sound_records(out)
-    for error in damaged:
-        log.warning("%s", error)
-    shown = contents(out, scores, records, damaged)
-    shown |= {"embed": partial(embed, out), "preview": partial(preview, out)}
-    shown |= {"refusal": partial(embed_refusal, out)}
-    apart = len(records) > TOGETHER or _weight(out, records) > HEAVY
-    for case in shown["cases"] if apart else ():
-        page = out / PAGES / f"{case.record.label}.html"
-        write_html(page, "subject.html.j2", **shown, case=case, index=PAGE)
-    return write_html(out / PAGE, "page.html.j2", **shown, pages=f"{PAGES}/" if apart else "")
 
 
 def _weight(out: Path, records: Sequence[Record]) -> int:

@@ -1,8 +1,8 @@
-"""Contents of the page of a run folder: learning curves, settings and fitted thresholds."""
+"""The page of a run folder: learning curves, settings and fitted thresholds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,21 @@ from anomri.files import (
     read_thresholds_by_part,
     read_tsv,
 )
-from anomri.reporting.formatting import as_number, noun, number, sentence
-from anomri.reporting.pages.cohort_charts import learning_charts
-from anomri.reporting.pages.results_contents import Tile
+from anomri.reporting import (
+    PAGE,
+    Axis,
+    Chart,
+    Look,
+    Series,
+    Tile,
+    as_number,
+    capitalise,
+    heading,
+    noun,
+    number,
+    sentence,
+    write_html,
+)
 from anomri.scan import Threshold
 
 METRICS, ENVIRONMENT, RECIPE = "metrics.tsv", "environment.json", "recipe.yaml"
@@ -28,15 +40,54 @@ THRESHOLDS, FITTED_TOGETHER = "thresholds.json", "together.json"
 RUN_FILES = (METRICS, THRESHOLDS, FITTED_TOGETHER)
 """A folder with one of these is a run folder."""
 VALIDATION = "val_loss"
+SPLITS: tuple[tuple[str, str, Look], ...] = (
+    ("train", "training", "truth"),
+    ("val", "validation", "found"),
+)
+"""Prefix of a split's columns, its name and its colour."""
 
 
-def run_contents(run: Path) -> dict[str, Any]:
-    """Gather everything that the page of a run folder shows.
+def write_run_page(run: Path) -> Path | None:
+    """Write ``report.html`` of a run folder; None where a folder is none.
 
     Args:
         run: written by ``anomri train`` or ``anomri calibrate``; models that work together have
             a folder each in it.
     """
+    if not any((run / file).is_file() for file in RUN_FILES):
+        return None
+    return write_html(run / PAGE, "run.html.j2", package="anomri.pipeline", **_contents(run))
+
+
+def learning_charts(metrics: Sequence[Mapping[str, str]]) -> list[Chart]:
+    """Return one chart per part of the loss, training and validation over epochs."""
+    columns = metrics[0] if metrics else {}
+    parts = [name.removeprefix("train_") for name in columns if name.startswith("train_")]
+    return [_chart(metrics, part) for part in sorted(parts, key=lambda part: part != "loss")]
+
+
+def _chart(metrics: Sequence[Mapping[str, str]], part: str) -> Chart:
+    series = []
+    for split, label, look in SPLITS:
+        names = "epoch", f"{split}_{part}"
+        cells = ([as_number(row.get(name, "")) for name in names] for row in metrics)
+        curve = tuple((x, y) for x, y in cells if x is not None and y is not None)
+        if curve:  # of one point no line can be drawn
+            series.append(Series(label, curve, look, "line" if len(curve) > 1 else "dots"))
+    points = [point for line in series for point in line.points] or [(0.0, 0.0)]
+    epochs, values = zip(*points, strict=True)
+    last = "; ".join(f"{line.name} {line.points[-1][1]:.4g}" for line in series)
+    return Chart(
+        capitalise(heading(part)),
+        f"Last epoch: {last}.",
+        Axis.around("epoch", [1.0, *epochs]),
+        Axis.around(heading(part), values),
+        tuple(series),
+    )
+
+
+def _contents(run: Path) -> dict[str, Any]:
+    """Return everything that the page shows."""
     metrics = read_tsv(run / METRICS)
     environment = _environment(run / ENVIRONMENT)
     recipes = {file.name: read_text(file) for file in run.glob(RECIPE)} or {
@@ -50,7 +101,7 @@ def run_contents(run: Path) -> dict[str, Any]:
         "doing": "Training" if metrics else "Calibration",
         "tiles": _tiles(metrics, environment),
         "facts": _facts(environment),
-        "charts": learning_charts(metrics) if metrics else [],
+        "charts": learning_charts(metrics),
         "thresholds": [_threshold_row(part, entry) for part, entry in thresholds],
         "lead": " ".join(_lead(text) for text in recipes.values()),
         "recipes": recipes,
