@@ -31,5 +31,5 @@ def test_a_t1_given_as_flair_is_reported_everywhere(
     (row,) = read_tsv(tmp_path / "out" / "summary.tsv")
     assert "FLAIR looks like T1" in row["notes"]
     page = write_page(tmp_path / "out").read_text(encoding="utf-8")
-    assert "Do not trust 1 of 1 scans" in page
-    assert "in doubt" in page
+    assert "Check 1 of 1 scans" in page
+    assert "check the files" in page

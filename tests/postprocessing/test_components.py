@@ -154,11 +154,11 @@ def test_a_lesion_has_the_range_of_what_it_overlaps(
     higher[30:33, 26, 22] = True
     large, small = findings(mask, anomaly, (lower, higher))
     assert large.range_ml == pytest.approx((3 * 0.008, 8 * 0.008))
-    assert large.firmness == pytest.approx(3 / 8)
+    assert large.threshold_stability == pytest.approx(3 / 8)
     assert small.range_ml == pytest.approx((0, 2 * 0.008))
-    assert small.firmness == 0
+    assert small.threshold_stability == 0
     assert findings(mask, anomaly)[0].range_ml is None
-    assert findings(mask, anomaly)[0].firmness is None
+    assert findings(mask, anomaly)[0].threshold_stability is None
 
 
 def test_lesions_that_merge_share_the_larger_volume(

@@ -13,7 +13,8 @@ from typer.testing import CliRunner, Result
 from anomri.cli import app
 from anomri.errors import UsageError
 from anomri.files import write_tsv
-from anomri.reporting import derivatives, write_detection
+from anomri.reporting import write_detection
+from anomri.reporting.derivatives import detection as derivatives
 from anomri.scan import Detection
 
 Detect = Callable[..., Detection]

@@ -32,6 +32,7 @@ from anomri.cli.terminal import (
 )
 from anomri.datasets import Found
 from anomri.errors import ScanError, UsageError
+from anomri.experiments import comparison, reproduction
 from anomri.files import EVALUATION_FAILURES
 
 Detections = Annotated[
@@ -155,7 +156,8 @@ def report(
     ] = None,
 ) -> None:
     """Write an HTML report of a folder that anomri wrote."""
-    typer.echo(pipeline.report(folder, scores=scores))
+    experiment = reproduction.write_html_page(folder) or comparison.write_html_page(folder)
+    typer.echo(experiment or pipeline.report(folder, scores=scores))
     if pipeline.has_damaged_results(folder):
         raise typer.Exit(ScanError.exit_code)
 

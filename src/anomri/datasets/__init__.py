@@ -2,6 +2,7 @@
 
 from anomri.datasets.cases import Layout
 from anomri.datasets.dicom.conversion import converted
+from anomri.datasets.dicom.segmentation import write_segmentation
 from anomri.datasets.layouts import AUTO, LAYOUTS, find
 from anomri.datasets.search_results import Found, LeftOut, Recognised, Skipped
 
@@ -15,4 +16,5 @@ __all__ = [
     "Skipped",
     "converted",
     "find",
+    "write_segmentation",
 ]

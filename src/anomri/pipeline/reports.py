@@ -11,6 +11,7 @@ from anomri.errors import DamagedFile, UnreadableScan, UsageError
 from anomri.files import remove_stale_drafts
 from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.evaluation import evaluation_tables
+from anomri.pipeline.run_page import write_run_page
 from anomri.reporting import read_record, read_sound_records, write_page, write_view
 
 TABLES: dict[str, Callable[[Path, list[ShardNote]], object]] = {
@@ -20,14 +21,14 @@ TABLES: dict[str, Callable[[Path, list[ShardNote]], object]] = {
 
 
 def report(folder: Path, *, scores: Path | None = None) -> Path:
-    """Write an HTML report of a folder that anomri wrote; see `write_page`.
+    """Write one HTML page of a run folder, or of detections and their evaluation.
 
     Tables that the parts of a job array left unfinished are written first.
     """
     for results in {folder, scores or folder}:
         remove_stale_drafts(results)
         finish(results, TABLES)
-    return write_page(folder, scores=scores)
+    return write_run_page(folder) or write_page(folder, scores=scores)
 
 
 def has_damaged_results(folder: Path) -> bool:

@@ -29,6 +29,10 @@ from anomri.reporting.derivatives.tables import (
 )
 from anomri.reporting.figures.refusal import refusals_shown
 from anomri.reporting.figures.scan_figure import picture
+from anomri.reporting.formatting import as_number, capitalise, cell, heading, noun, number, sentence
+from anomri.reporting.pages.charts import Axis, Chart, Look, Series
+from anomri.reporting.pages.html import write_html
+from anomri.reporting.pages.results_contents import Tile
 from anomri.reporting.pages.results_page import write_page
 from anomri.reporting.pages.viewer_page import write_view
 
@@ -39,21 +43,34 @@ __all__ = [
     "NOT_DETECTED",
     "REGION_LABELS",
     "RESEARCH_USE",
+    "Axis",
+    "Chart",
     "Failure",
+    "Look",
     "Record",
+    "Series",
+    "Tile",
     "anat_folder",
+    "as_number",
+    "capitalise",
+    "cell",
     "derivative",
+    "heading",
     "map_name",
     "native_images",
+    "noun",
+    "number",
     "picture",
     "read_record",
     "read_records",
     "read_sound_records",
     "refusals_shown",
     "refuse_foreign",
+    "sentence",
     "write_dataset_description",
     "write_detection",
     "write_failures",
+    "write_html",
     "write_page",
     "write_run",
     "write_tables",

@@ -1,9 +1,10 @@
-"""How numbers, names and cells of tables are written on a page."""
+"""Text of numbers, names and table cells on a page."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import Any
 
 from markupsafe import Markup
@@ -12,26 +13,17 @@ from anomri.files import NOTHING
 from anomri.reporting.derivatives.sidecar import is_probability
 
 MINUS = "\N{MINUS SIGN}"
-PIECE = 20  # letters of a name that stay together on a line
-FIRM = 0.6  # from here on the lesions of the training scans were mostly real: docs/report.md
-NAMES = {
-    "auprc": "AUPRC",
-    "auroc": "AUROC",
-    "dice": "Dice",
-    "f1": "F1",
-    "hd95": "HD95",
-    "kl": "KL",
-    "mae": "MAE",
-    "n": "scans",
-    "sd": "SD",
-}
-"""Words of a column's name that are written otherwise."""
-STATISTICS = (("mean",), ("lower",), ("upper",), ("median",), ("sd",))
-"""Columns whose whole numbers are written like the others below and above them."""
+PIECE = 20  # letters of a name that stay on one line
+STABLE = 0.6  # from here on most findings in the training scans hit a lesion: docs/report.md
+ABBREVIATIONS = ("AUPRC", "AUROC", "Dice", "F1", "HD95", "KL", "MAE", "SD")
+NAMES = {"n": "scans", **{name.lower(): name for name in ABBREVIATIONS}}
+"""Words of a column's name that are spelt differently in its heading."""
+STATISTICS = ("mean", "lower", "upper", "median", "sd")
+"""Columns whose whole numbers get the decimals of the numbers below and above them."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Write a number for reading: ``digits`` significant ones, a true minus sign.
+    """Format a number with ``digits`` significant digits and a true minus sign.
 
     >>> number(0.012345), number(1234.5), number(-3.14159)
     ('0.0123', '1234', '−3.14')
@@ -43,12 +35,12 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def millilitres(value: float | None) -> str:
-    """Write a volume to the tenth of a millilitre; a dash where there is none."""
+    """Format a volume to the tenth of a millilitre; a dash for none."""
     return "–" if value is None else f"{value:.1f}"
 
 
 def volume_range(ends: Sequence[float] | None) -> str:
-    """Write the range of a volume as it stands behind it; empty where there is none.
+    """Format the range of a volume in brackets; empty for none.
 
     >>> volume_range((9.84, 15.1)), volume_range(None)
     ('(9.8 to 15.1)', '')
@@ -56,34 +48,45 @@ def volume_range(ends: Sequence[float] | None) -> str:
     return "" if ends is None else f"({millilitres(ends[0])} to {millilitres(ends[1])})"
 
 
-def firmness(value: float | None) -> str:
-    """Write how firm a lesion is, in a number and a word; a dash where nobody knows.
+def threshold_stability(value: float | None) -> str:
+    """Format the threshold stability of a lesion: a number and its class; a dash for none.
 
-    >>> firmness(0.94), firmness(0.31), firmness(0.0), firmness(None)
-    ('0.94 firm', '0.31 soft', '0.00 faint', '–')
+    >>> threshold_stability(0.94), threshold_stability(0.31), threshold_stability(None)
+    ('0.94 stable', '0.31 sensitive', '–')
+    >>> threshold_stability(0.0)
+    '0.00 vanishing'
     """
     if value is None:
         return "–"
-    word = "firm" if value >= FIRM else "soft" if value > 0 else "faint"
+    word = "stable" if value >= STABLE else "sensitive" if value > 0 else "vanishing"
     return f"{value:.2f} {word}"
 
 
-def millimetres(value: float) -> str:
-    """Write a position to the tenth of a millimetre, signs and points aligned."""
-    return f"{value:.1f}".replace("-", MINUS)
-
-
 def millimetre_point(point: Sequence[float] | None) -> str:
-    """Write the coordinates of a point; a dash where there is none.
+    """Format the coordinates of a point to the tenth of a millimetre; a dash for none.
 
     >>> millimetre_point((-31.04, 12.0, 8.25)), millimetre_point(None)
     ('−31.0, 12.0, 8.2', '–')
     """
-    return "–" if point is None else ", ".join(millimetres(value) for value in point)
+    return "–" if point is None else ", ".join(f"{x:.1f}".replace("-", MINUS) for x in point)
+
+
+def noun(count: int, name: str) -> str:
+    """Return a noun in the singular or the plural."""
+    return name if count == 1 else f"{name}s"
+
+
+def counted(count: int, name: str) -> str:
+    """Return a count with its noun.
+
+    >>> counted(1, "lesion"), counted(3, "lesion")
+    ('1 lesion', '3 lesions')
+    """
+    return f"{count} {noun(count, name)}"
 
 
 def scale_end(units: str) -> str:
-    """Say where the colours of an anomaly map end.
+    """Describe the upper end of the colour scale of an anomaly map.
 
     >>> scale_end("tumour probability"), scale_end("robust standard deviations of the scan")
     ('1', 'three times the threshold')
@@ -92,12 +95,12 @@ def scale_end(units: str) -> str:
 
 
 def capitalise(text: str) -> str:
-    """Begin with a capital and leave the rest, which may hold names, as it is."""
+    """Capitalise the first letter and leave the rest, which may hold names, as it is."""
     return text[:1].upper() + text[1:]
 
 
 def sentence(text: str) -> str:
-    """Write a message as a sentence: a capital and a full stop.
+    """Format a message as a sentence, with a capital and a full stop.
 
     >>> sentence("expected numbers, got NaN"), sentence("Look at it.")
     ('Expected numbers, got NaN.', 'Look at it.')
@@ -107,26 +110,26 @@ def sentence(text: str) -> str:
 
 
 def as_number(text: str) -> float | None:
-    """Return the number in a cell of a table; None where there is none."""
+    """Return the number in a cell of a table; None for other text."""
     try:
         value = float(text)
     except ValueError:
         return None
-    return value if value == value and abs(value) != float("inf") else None
+    return value if isfinite(value) else None
 
 
 def is_words(text: str) -> bool:
-    """Tell whether a cell holds words, which begin at the left, and neither number nor nothing."""
+    """Whether a cell holds words, which are left-aligned: neither a number nor nothing."""
     return as_number(text) is None and text not in (NOTHING, "", "nan")
 
 
-def cell(text: str, *names: str) -> str:
-    """Write a cell of a table that was read back.
+def cell(text: str, column: str = "", metric: str = "") -> str:
+    """Format a cell of a table that was read back: mm and ml with one decimal, scores with three.
 
     Args:
         text: the cell.
-        names: its column, and its row where that names a metric: mm and ml get one decimal,
-            scores three.
+        column: its column.
+        metric: its row, where that names a metric.
 
     >>> cell("0.51", "dice"), cell("8.12", "hd95_mm"), cell("12"), cell("n/a"), cell("scan_3")
     ('0.510', '8.1', '12', '–', 'scan_3')
@@ -135,17 +138,15 @@ def cell(text: str, *names: str) -> str:
     """
     value = as_number(text)
     if value is None:
-        return _name(text, *names[:1]) if is_words(text) else "–"
-    if names[:1] == ("table",):  # of a paper: its name, not a number
+        words = heading(text) if column == "metric" else text
+        return words if is_words(text) else "–"
+    if column == "table":  # of a paper: its name, not a number
         return text
-    if re.fullmatch(r"[-+]?\d+", text) and names[:1] not in STATISTICS:
+    if re.fullmatch(r"[-+]?\d+", text) and column not in STATISTICS:
         return text.replace("-", MINUS)
-    digits = 1 if any(name.endswith(("_mm", "_ml", "_count")) for name in names) else 3
+    coarse = ("_mm", "_ml", "_count")
+    digits = 1 if column.endswith(coarse) or metric.endswith(coarse) else 3
     return f"{value:.{digits}f}".replace("-", MINUS)
-
-
-def _name(text: str, column: str = "") -> str:
-    return heading(text) if column == "metric" else text
 
 
 def heading(column: str) -> str:
@@ -165,34 +166,19 @@ def breakable(name: str) -> Markup:
     >>> print(breakable("a_<b>"))
     a_<wbr>&lt;b&gt;
     """
-    pieces = [piece[at : at + PIECE] for piece in re.split("(?<=_)", name) for at in _steps(piece)]
-    return Markup("<wbr>").join(pieces)
-
-
-def _steps(piece: str) -> range:
-    return range(0, max(len(piece), 1), PIECE)
+    return Markup("<wbr>").join(re.findall(rf"[^_]{{1,{PIECE}}}_?|_", name))
 
 
 def interval(text: str) -> tuple[str, str]:
-    """Part ``0.5 (0.4 to 0.6)`` into the value and its interval; empty where there is none."""
+    """Split ``0.5 (0.4 to 0.6)`` into the value and its interval, which may be empty."""
     parts = re.fullmatch(r"([\d.\N{MINUS SIGN}]+) (\(.+ to .+\))", text)
     return (parts[1], parts[2]) if parts else (text, "")
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "number": number,
-    "millilitres": millilitres,
-    "volume_range": volume_range,
-    "firmness": firmness,
-    "millimetres": millimetres,
-    "millimetre_point": millimetre_point,
-    "scale_end": scale_end,
-    "breakable": breakable,
-    "interval": interval,
-    "capitalise": capitalise,
-    "sentence": sentence,
-    "as_number": as_number,
-    "cell": cell,
-    "heading": heading,
-    "is_words": is_words,
+    function.__name__: function
+    for function in (
+        *(number, millilitres, volume_range, millimetre_point, threshold_stability, counted),
+        *(scale_end, breakable, interval, capitalise, sentence, cell, heading, is_words),
+    )
 }

@@ -353,8 +353,8 @@ class Finding:
     range_ml: tuple[float, float] | None = None
 
     @property
-    def firmness(self) -> float | None:
-        """The smallest volume of its range over the largest: 0 is gone at once, 1 never moves."""
+    def threshold_stability(self) -> float | None:
+        """Smallest over largest volume of its range: 1 is stable, 0 vanishes at the higher one."""
         return None if self.range_ml is None else self.range_ml[0] / self.range_ml[1]
 
 

@@ -84,9 +84,7 @@ def test_slices_of_corrected_geometry_cost_the_segmentation_and_not_the_scan(
     tmp_path: Path, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_series(tmp_path / "in", head(), SeriesDescription="t2 flair")
-    monkeypatch.setattr(
-        "anomri.reporting.derivatives.dicom_segmentation.TOLERANCE", -1
-    )  # as if on another grid
+    monkeypatch.setattr("anomri.datasets.dicom.segmentation.TOLERANCE", -1)  # as if on another grid
     words = ["detect", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", "intensity"]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output

@@ -12,13 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomri.datasets import converted, find
+from anomri.datasets import converted, find, write_segmentation
+from anomri.datasets.dicom.segmentation import MAY_BE_EMPTY, slice_affine
 from anomri.errors import GridMismatch, MissingPiece, UnreadableScan
-from anomri.reporting.derivatives.dicom_segmentation import (
-    MAY_BE_EMPTY,
-    slice_affine,
-    write_segmentation,
-)
 
 pytest.importorskip("highdicom", reason="the extra anomri[dicom] is not here")
 pytest.importorskip("dcm2niix", reason="the extra anomri[dicom] is not here")

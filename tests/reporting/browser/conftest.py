@@ -14,7 +14,7 @@ from anomri.datasets import find
 from anomri.detector import load
 from anomri.errors import BadIntensities
 from anomri.evaluation import write_table
-from anomri.pipeline import detect, evaluate
+from anomri.pipeline import detect, evaluate, report
 from anomri.reporting import Failure, write_failures, write_page
 from anomri.synthesis import make_phantoms
 
@@ -57,7 +57,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     losses = [{"epoch": n, "train_loss": 1 / (n + 1), "val_loss": 1.1 / (n + 1)} for n in range(5)]
     write_table(run / "metrics.tsv", losses)
     (run / "environment.json").write_text(json.dumps({"torch": "2", "seed": 0}))
-    write_page(run)
+    report(run)
     return run
 
 

@@ -128,7 +128,7 @@ def test_a_volume_has_its_range_in_both_tables(detect: Detect, tmp_path: Path) -
     write_detection(detect(subject="without"), tmp_path)
     write_tables(tmp_path, [])
     ranged, without = read_tsv(tmp_path / "findings.tsv")
-    columns = ("volume_least_ml", "volume_most_ml", "firmness")
+    columns = ("volume_least_ml", "volume_most_ml", "threshold_stability")
     assert [ranged[name] for name in columns] == ["2", "8", "0.25"]
     assert [without[name] for name in columns] == ["n/a"] * 3
     ranged, without = read_tsv(tmp_path / "summary.tsv")
@@ -136,7 +136,17 @@ def test_a_volume_has_its_range_in_both_tables(detect: Detect, tmp_path: Path) -
     assert without["lesion_volume_least_ml"] == "n/a"
     text = write_page(tmp_path).read_text(encoding="utf-8")
     assert "(2.0 to 8.0)" in text
-    assert "0.25 soft" in text
+    assert "0.25 sensitive" in text
+
+
+def test_the_former_name_of_the_threshold_stability_is_read(detect: Detect, tmp_path: Path) -> None:
+    found = detect()
+    lesion = replace(found.findings[0], range_ml=(2.0, 8.0))
+    home = write_detection(replace(found, findings=(lesion,)), tmp_path)
+    path = home / "sub-ball01_label-lesion_mask.json"
+    path.write_text(path.read_text("utf-8").replace('"ThresholdStability"', '"Firmness"'), "utf-8")
+    ((record, *_), _) = read_sound_records(tmp_path)
+    assert record.findings[0].threshold_stability == 0.25
 
 
 def test_the_description_of_another_data_set_is_not_overwritten(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_outside_the_brain_is_black(detect: Detect) -> None:
 def test_a_constant_brain_still_has_a_window(detect: Detect) -> None:
     scan = detect().anomaly.scan
     scan.image[:] = 1
-    low, high = grey_window(scan, 0)
+    low, high = grey_window(scan.image[0][scan.brain])
     assert high > low
 
 

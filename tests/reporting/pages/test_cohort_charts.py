@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from anomri.files import write_tsv
-from anomri.reporting import Record, write_page
-from anomri.reporting.pages.charts import Axis, Chart, Series
-from anomri.reporting.pages.cohort_charts import cohort_charts, curve_charts, learning_charts
+from anomri.reporting import Axis, Chart, Record, Series
+from anomri.reporting.pages.cohort_charts import cohort_charts, curve_charts
 from anomri.reporting.pages.html import environment
 from anomri.scan import Detection
 
@@ -47,7 +43,7 @@ def test_groups_are_told_apart_in_dots_and_in_words(detect: Detect) -> None:
     assert volume.words.startswith("healthy (2): median 3.9 ml;")
     assert "patients (2)" in volume.words
     assert drawn(volume).count("<circle") == 4
-    assert [line.name for line in calibration.legend] == ["healthy (2)", "patients (2)"]
+    assert [line.name for line in calibration.series] == ["healthy (2)", "patients (2)"]
     assert drawn(agreement).count("<circle") == 4
 
 
@@ -94,78 +90,9 @@ def test_curves_are_averaged_at_equal_sensitivity() -> None:
     assert curve_charts([]) == []
 
 
-def test_learning_curves_begin_with_the_loss() -> None:
-    rows = [{"epoch": "0", "train_kl": "2", "train_loss": "1", "val_kl": "2", "val_loss": "3"}]
-    charts = learning_charts(rows)
-    assert [chart.title for chart in charts] == ["Loss", "KL"]
-    assert charts[0].words == "Last epoch: training 1; validation 3."
-    assert learning_charts([]) == []
-
-
 def test_names_in_a_chart_stay_text() -> None:
     axis = Axis.share("x")
     series = Series("<script>", ((0, 0), (1, 1)), "found", "line")
     text = drawn(Chart("<b>", '"><script>', axis, axis, (series,)))
     assert "<script>" not in text
     assert "<b>" not in text
-
-
-def test_a_run_folder_has_a_page_of_its_own(tmp_path: Path) -> None:
-    rows = [(0, 1.0, 0.9), (1, 0.5, 0.7), (2, 0.4, 0.8)]
-    write_tsv(tmp_path / "metrics.tsv", ("epoch", "train_loss", "val_loss"), rows)
-    (tmp_path / "environment.json").write_text(
-        '{"torch": "2.6", "seed": 3, "subjects": {"train": ["secret", "b"]}}'
-    )
-    (tmp_path / "thresholds.json").write_text(
-        '{"healthy": {"value": 2.5, "rule": "healthy", "fitted_on": ["secret"], '
-        '"false_positive_ml": 4.9}}'
-    )
-    (tmp_path / "recipe.yaml").write_text("name: <vae>\nabout: one of healthy heads\n")
-    text = write_page(tmp_path).read_text(encoding="utf-8")
-    words = " ".join(re.sub(r"<[^>]+>", " ", text).split())
-    assert "best validation loss, epoch 1" in words
-    assert "name: &lt;vae&gt;" in text
-    assert "Recipe &lt;vae&gt;: one of healthy heads." in words
-    assert "Fitted thresholds" in words
-    assert "secret" not in text
-    assert text.count("<polyline") == 2
-
-
-def test_models_calibrated_together_have_a_page_of_their_own(tmp_path: Path) -> None:
-    entry = (
-        '{"fixed": {"value": %s, "rule": "fixed", "fitted_on": ["secret"], '
-        '"false_positive_ml": null, "marked": {"median_ml": 6.8, "mean_ml": 9.4, '
-        '"upper_ml": 21.4, "scans": 8}}}'
-    )
-    together = f'{{"whole": {entry % 4}, "small": {entry % 0.5}}}'
-    (tmp_path / "together.json").write_text(together)
-    for part in ("whole", "small"):
-        (tmp_path / part).mkdir()
-        (tmp_path / part / "recipe.yaml").write_text(f"name: {part}_model\nabout: ready\n")
-    text = write_page(tmp_path).read_text(encoding="utf-8")
-    words = " ".join(re.sub(r"<[^>]+>", " ", text).split())
-    assert "<h1>Calibration" in text
-    assert "Recipe whole_model: ready." in words
-    assert "name: small_model" in words
-    assert "Learning curves" not in words
-    assert words.count("21.4") == 2
-    assert "secret" not in text
-
-
-@pytest.mark.parametrize("measured", [True, False])
-def test_a_paper_has_a_page_of_its_own(tmp_path: Path, measured: bool) -> None:
-    write_tsv(tmp_path / "published.tsv", ("row", "quantity", "value"), [("vae", "dice", 0.41)])
-    if measured:
-        columns = ("row", "metric", "mean", "commit", "anomri", "seed", "weights_sha256")
-        rows = [("vae", name, 0.5, "abc", "0.1", 0, "f00") for name in ("dice", "auprc")]
-        write_tsv(tmp_path / "measured.tsv", columns, rows)
-    text = write_page(tmp_path).read_text(encoding="utf-8")
-    assert "0.410" in text
-    assert ("No row has been measured yet" in text) != measured
-    assert text.count("f00") == 2 * measured  # once shown, once to sort by
-
-
-def test_one_epoch_is_a_dot_on_whole_epochs() -> None:
-    (chart,) = learning_charts([{"epoch": "0", "train_loss": "0.5", "val_loss": "0.6"}])
-    assert [line.drawn for line in chart.series] == ["dots", "dots"]
-    assert [text for _, text in chart.across.ticks] == ["0", "1"]

@@ -67,10 +67,10 @@ def test_agreement_is_told_with_its_interval_and_its_worst(detect: Detect) -> No
 def test_false_alarms_are_measured_expected_or_unknown(detect: Detect) -> None:
     found = detect()
     _, unknown = trust([Record.of(found)], [], [])
-    assert "saw no healthy scan" in unknown
+    assert "was not fitted on healthy scans" in unknown
     rule = Threshold(value=2.0, rule="healthy", fitted_on=("a",), false_positive_ml=1.25)
     _, expected = trust([Record.of(replace(found, threshold=rule))], [], [])
-    assert "In a healthy scan 1.25 ml are expected to lie above" in expected
+    assert "In a healthy scan 1.25 ml are expected above" in expected
     volume = FalsePositiveVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3)
     rule = replace(rule, marked=volume)
     _, marked = trust([Record.of(replace(found, threshold=rule))], [], [])
@@ -91,5 +91,5 @@ def test_a_scan_that_looks_like_another_is_not_to_be_trusted(detect: Detect) -> 
     note = Note(NoteKind.IMPLAUSIBLE, "FLAIR looks like T1")
     records = [Record.of(detect(notes=(note,))), Record.of(detect())]
     text = " ".join(trust(records, [], []))
-    assert "Do not trust 1 of 2 scans (ball_01)" in text
-    assert "Do not trust" not in " ".join(trust(records[1:], [], []))
+    assert "Check 1 of 2 scans (ball_01) before using their results" in text
+    assert "before using their results" not in " ".join(trust(records[1:], [], []))

@@ -318,17 +318,6 @@ def test_forty_lesions_are_folded(detect: Detect, tmp_path: Path) -> None:
     assert sum("data-centre" in a for _, a in tags) == 40
 
 
-def test_measured_rows_are_summed_up_first(tmp_path: Path) -> None:
-    write_tsv(tmp_path / "published.tsv", ("row", "value"), [("a", 0.5)])
-    columns = ("row", "threshold", "metric", "mean", "lower", "upper", "n")
-    rows = [("a", "robust", "dice", 0.5, 0.4, 0.6, 8), ("a", "robust", "hd95_mm", 7, 7, 7, 8)]
-    write_tsv(tmp_path / "measured.tsv", columns, rows)
-    text = words_of(write_page(tmp_path))
-    assert "0.500 (0.400 to 0.600) 7.0" in text
-    assert "The same in all rows" not in text  # of one row
-    assert "AUPRC" not in text
-
-
 def test_a_registered_lesion_has_its_place_in_the_template(detect: Detect, tmp_path: Path) -> None:
     write_detection(detect(subject="plain"), tmp_path)
     assert "MNI152" not in words_of(write_page(tmp_path))
@@ -354,21 +343,6 @@ def test_a_refused_scan_is_shown_where_it_failed(tmp_path: Path) -> None:
     (shown,) = [attributes for tag, attributes in tags if tag == "img"]
     assert (shown["width"], shown["height"]) == ("90", "34")
     assert "slice of head" in (shown["alt"] or "")
-
-
-def test_what_all_rows_share_is_said_once(tmp_path: Path) -> None:
-    write_tsv(tmp_path / "published.tsv", ("row", "value"), [("a", 0.5)])
-    columns = ("row", "data", "region", "metric", "mean", "lower", "upper", "n")
-    rows = [
-        ("a", "BraTS", "whole", "dice", 0.5, 0.4, 0.6, 8),
-        ("b", "BraTS", "core", "dice", 0.3, 0.2, 0.4, 8),
-    ]
-    write_tsv(tmp_path / "measured.tsv", columns, rows)
-    text = words_of(write_page(tmp_path))
-    assert "The same in all rows: data BraTS; scans 8." in text
-    headline = text.partition("The same in all rows")[0].partition("Measured")[2]
-    assert "BraTS" not in headline
-    assert "core" in headline
 
 
 def test_a_long_name_may_break_and_a_short_piece_may_not(tmp_path: Path) -> None:

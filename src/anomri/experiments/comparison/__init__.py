@@ -9,7 +9,8 @@ scans that both rows have.
 """
 
 from anomri.experiments.comparison.definition import Definition
+from anomri.experiments.comparison.html_page import write_html_page
 from anomri.experiments.comparison.page import write_page
 from anomri.experiments.comparison.plan import Plan, Report, compare
 
-__all__ = ["Definition", "Plan", "Report", "compare", "write_page"]
+__all__ = ["Definition", "Plan", "Report", "compare", "write_html_page", "write_page"]

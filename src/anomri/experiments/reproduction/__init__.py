@@ -1,5 +1,6 @@
 """Reproduction of a paper's rows, from recipes to measured tables and page."""
 
+from anomri.experiments.reproduction.html_page import write_html_page
 from anomri.experiments.reproduction.page import (
     TextTable,
     made_section,
@@ -43,5 +44,6 @@ __all__ = [
     "tables_of",
     "train_row",
     "trial",
+    "write_html_page",
     "write_page",
 ]

@@ -14,10 +14,10 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from anomri.datasets import write_segmentation
 from anomri.errors import ScanError
 from anomri.files import replacing_folder
 from anomri.preprocessing import TEMPLATE_SPACE
-from anomri.reporting.derivatives.dicom_segmentation import write_segmentation
 from anomri.reporting.derivatives.images import native_images, template_images, write_image
 from anomri.reporting.derivatives.naming import (
     BRAIN_MASK,

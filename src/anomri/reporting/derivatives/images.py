@@ -1,4 +1,4 @@
-"""A detection as NIfTI images on the input's own grid, with nothing but geometry in the header."""
+"""A detection as NIfTI images on the input's own grid, with only geometry in the header."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ COMPRESSION = 1
 
 
 def native_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
-    """Bring everything a detection holds home to the grid of the input file.
+    """Return the images of a detection on the grid of the input file.
 
     Args:
         detection: the result on the model's working grid.
 
     Returns:
         ``mask`` and ``brain`` (uint8), ``lesions`` (the numbers of the findings, uint8 or uint16
-        where there are more than 255), ``anomaly_<contrast>`` and, for models that draw one,
+        where there are more than 255), ``anomaly_<contrast>`` and, for models that reconstruct,
         ``reconstruction_<contrast>`` (float32), and ``regions`` (uint8, BraTS numbers) where
-        regions were named.
+        regions were segmented.
     """
     scan = detection.anomaly.scan
     mask = mask_to_native(detection.mask, scan)
@@ -51,8 +51,8 @@ def native_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
     for channel, contrast in enumerate(scan.contrasts):
         arrays[f"anomaly_{contrast}"] = volume_to_native(detection.anomaly.values[channel], scan)
         if reconstructs(detection, channel):
-            drawn = detection.anomaly.reconstruction[channel]
-            arrays[f"reconstruction_{contrast}"] = volume_to_native(drawn, scan)
+            expected = detection.anomaly.reconstruction[channel]
+            arrays[f"reconstruction_{contrast}"] = volume_to_native(expected, scan)
     if detection.regions is not None:
         arrays["regions"] = labels_to_native(detection.regions, scan).astype(np.uint8)
     return {name: image_on(array, scan.native) for name, array in arrays.items()}
@@ -69,22 +69,22 @@ def template_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
     if scan.to_template is None or not asked:
         return {}
     grid = template_grid()
-    there = replace(grid, affine=np.linalg.inv(scan.to_template) @ grid.affine)
-    anomaly = replace(detection.anomaly, scan=replace(scan, native=there))
+    native = replace(grid, affine=np.linalg.inv(scan.to_template) @ grid.affine)
+    anomaly = replace(detection.anomaly, scan=replace(scan, native=native))
     images = native_images(replace(detection, anomaly=anomaly))
     return {name: image_on(np.asarray(image.dataobj), grid) for name, image in images.items()}
 
 
 def reconstructs(detection: Detection, channel: int) -> bool:
-    """Whether the model drew a healthy version; one that only looks at brightness leaves zeros."""
+    """Whether the model reconstructed a contrast; models of brightness alone leave zeros."""
     return bool(np.any(detection.anomaly.reconstruction[channel]))
 
 
 def image_on(array: NDArray[Any], grid: Grid) -> nib.Nifti1Image:
-    """Wrap ``array`` in a fresh header that places it exactly where ``grid`` says.
+    """Return an image with a fresh header on a grid.
 
     Both transforms and their codes are those of the input file, so that every viewer, whichever
-    of the two it trusts, lays the result over the scan. Nothing else of the input's header is
+    of the two it uses, shows the result over the scan. Nothing else of the input's header is
     kept: its free-text fields may name a patient.
 
     Args:

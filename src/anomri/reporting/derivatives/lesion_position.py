@@ -1,7 +1,7 @@
-"""Where a lesion lies, in words that need no atlas.
+"""Position of a lesion in words that need no atlas.
 
-Without a registration there are no lobes. Said is what geometry gives: the side of the brain's own
-midline, and the third of the brain's own extent from back to front and from foot to head.
+It is geometric: the side of the brain's own midline, and the third of the brain's own extent from
+back to front and from foot to head.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anomri.scan import Grid, Mask
 
 MIDLINE_MM = 4.0
-"""A centre nearer to the midline than this is on neither side."""
+"""A centre closer to the midline than this is on neither side."""
 FORWARD = ("posterior", "middle", "anterior")
 UPWARD = ("lower", "central", "upper")
 GEOMETRIC = (
@@ -26,7 +26,7 @@ GEOMETRIC = (
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Names positions in one brain.
+    """Axes of one brain, by which positions are named.
 
     Attributes:
         midline_mm: world coordinate that halves the brain into right and left.
@@ -46,7 +46,7 @@ class Places:
         return cls(float(np.median(world[:, 0])), world.min(axis=0), world.max(axis=0))
 
     def name(self, centre_mm: Sequence[float]) -> str:
-        """Say where a point of world mm (RAS+) lies, such as ``left, anterior, upper``."""
+        """Return the position of a point in world mm (RAS+), such as ``left, anterior, upper``."""
         off = centre_mm[0] - self.midline_mm
         side = "midline" if abs(off) < MIDLINE_MM else "right" if off > 0 else "left"
         return f"{side}, {self._third(centre_mm, 1, FORWARD)}, {self._third(centre_mm, 2, UPWARD)}"

@@ -1,4 +1,4 @@
-"""Names of what is written, after BIDS derivatives."""
+"""File names of results, after BIDS derivatives."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def anat_folder(folder: Path, label: str) -> Path:
         label: BIDS prefix of the scan, ``sub-<label>[_ses-<label>]``.
 
     Raises:
-        UsageError: the prefix is none; without this check a name could lead out of the folder.
+        UsageError: not a BIDS prefix; without this check a name could lead out of the folder.
     """
     parts = LABEL.fullmatch(label)
     if parts is None:
@@ -43,21 +43,21 @@ def anat_folder(folder: Path, label: str) -> Path:
 
 
 def refuse_foreign(folder: Path, label: str) -> None:
-    """Keep what somebody else put where the results of a scan belong: writing replaces it all.
+    """Check that a scan's folder holds results alone: writing them replaces the whole folder.
 
     Args:
-        folder: as for :func:`anat_folder`.
-        label: likewise.
+        folder: where detections are written.
+        label: BIDS prefix of the scan.
 
     Raises:
-        ScanError: the scan's folder holds what anomri does not write, such as the scan itself.
+        ScanError: there are other files in it, such as the scan itself.
     """
-    home = anat_folder(folder, label)
-    for path in sorted(home.iterdir()) if home.is_dir() else ():
+    anat = anat_folder(folder, label)
+    for path in sorted(anat.iterdir()) if anat.is_dir() else ():
         if not (OURS.fullmatch(path.name) or path.name.startswith(".")):
             raise ScanError(
                 path,
-                expected=f"nothing but results in {home.relative_to(folder).as_posix()} of the "
+                expected=f"nothing but results in {anat.relative_to(folder).as_posix()} of the "
                 "folder to write to",
                 got="a file that anomri did not write, and keeps",
                 next_step="write to another folder, or move the file elsewhere",
@@ -67,16 +67,14 @@ def refuse_foreign(folder: Path, label: str) -> None:
 def derivative(folder: Path, label: str, name: str) -> Path:
     """Return the path of one file of a scan, such as :data:`LESION_MASK`.
 
-    Where it is there under a name that keeps entities of the scan's own file (``acq-3D``), it is
-    that.
+    An existing file may keep entities of the scan's own file, such as ``acq-3D``, in its name.
     """
-    home = anat_folder(folder, label)
-    plain = home / f"{label}_{name}"
-    if plain.exists() or not home.is_dir():
+    anat = anat_folder(folder, label)
+    plain = anat / f"{label}_{name}"
+    if plain.exists() or not anat.is_dir():
         return plain
     named = re.compile(rf"{re.escape(label)}_{KEPT}{re.escape(name)}")
-    kept = (path for path in sorted(home.iterdir()) if named.fullmatch(path.name))
-    return next(kept, plain)
+    return next((path for path in sorted(anat.iterdir()) if named.fullmatch(path.name)), plain)
 
 
 def map_name(kind: str, contrast: str) -> str:

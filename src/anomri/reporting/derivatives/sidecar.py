@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
 
 from anomri.errors import DamagedFile
@@ -61,7 +61,7 @@ class _Entry(BaseModel):
 class FindingEntry(_Entry):
     """A lesion, see :class:`anomri.scan.Finding`, with its position as in :class:`Places`.
 
-    ``volume_range_ml`` and ``firmness`` say how much its volume depends on the threshold.
+    ``volume_range_ml`` and ``threshold_stability`` say how its volume depends on the threshold.
     ``template_mm`` is its centre in the MNI152 template, if the scan was registered to it, and
     ``template_tissue`` the tissue of the template there.
     """
@@ -69,7 +69,10 @@ class FindingEntry(_Entry):
     number: int
     volume_ml: Millilitres
     volume_range_ml: tuple[Millilitres, Millilitres] | None = None
-    firmness: Number | None = None
+    threshold_stability: Number | None = Field(
+        None,
+        validation_alias=AliasChoices("ThresholdStability", "Firmness"),  # until 0.1
+    )
     centre_mm: tuple[Number, Number, Number]
     peak: Number
     position: str = ""
@@ -376,7 +379,7 @@ def _finding_entry(finding: Finding, places: Places, scan: Scan) -> FindingEntry
         number=finding.number,
         volume_ml=finding.volume_ml,
         volume_range_ml=finding.range_ml,
-        firmness=finding.firmness,
+        threshold_stability=finding.threshold_stability,
         centre_mm=finding.centre_mm,
         peak=finding.peak,
         position=places.name(finding.centre_mm),

@@ -175,7 +175,7 @@ FINDING_COLUMNS = (
     "volume_ml",
     "volume_least_ml",
     "volume_most_ml",
-    "firmness",
+    "threshold_stability",
     "centre_x_mm",
     "centre_y_mm",
     "centre_z_mm",
@@ -222,7 +222,7 @@ def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
         (
             *(*whose, item.number, item.volume_ml),
             *(item.volume_range_ml or (None, None)),
-            *(item.firmness, *item.centre_mm, item.peak, item.position),
+            *(item.threshold_stability, *item.centre_mm, item.peak, item.position),
             *(item.template_mm or (None, None, None)),
             item.template_tissue or None,
         )

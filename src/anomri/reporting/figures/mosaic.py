@@ -1,4 +1,4 @@
-"""Where every panel of a scan's picture goes, and the drawing of it.
+"""Layout and drawing of a scan's picture.
 
 One Matplotlib axes covers the picture; its coordinates are pixels from the upper left corner. All
 panels share one scale in pixels per mm, so thick slices keep their true proportions.
@@ -42,11 +42,7 @@ WRAP = 24  # letters of a unit beside its colour bar, per line
 
 
 class Mosaic:
-    """Where every panel of one scan's picture goes.
-
-    Args:
-        detection: what is drawn.
-    """
+    """The picture of one detection."""
 
     def __init__(self, detection: Detection) -> None:
         scan = detection.anomaly.scan
@@ -80,43 +76,42 @@ class Mosaic:
         return left, left + width, top + height, top
 
     def draw(self) -> Figure:
-        """Draw everything; coordinates are pixels from the upper left corner."""
+        """Draw everything."""
         figure = Figure(figsize=(WIDTH / DPI, self.height / DPI), dpi=DPI, facecolor=PAPER)
         axes = figure.add_axes((0, 0, 1, 1), frameon=False)
         axes.set_axis_off()
         for number, row in enumerate(self.rows):
             self._draw_row(axes, number, row)
-            if row.heat:
-                self._colour_bar(axes, number, row)
-        self._headings(axes)
-        self._legend(axes)
+            if row.kind == "anomaly":
+                self._draw_colour_bar(axes, number, row)
+        self._draw_headings(axes)
+        self._draw_legend(axes)
         axes.set(xlim=(0, WIDTH), ylim=(self.height, 0), aspect="auto")
         return figure
 
     def _draw_row(self, axes: Axes, number: int, row: Row) -> None:
         scale = Normalize(row.low, row.high, clip=True)
+        colours = HEAT if row.kind == "anomaly" else GREYS
         for column, cut in enumerate(self.slices):
             plane = cut.cut(row.volume, self.box)
             extent = self.extent(number, column)
-            axes.imshow(
-                plane, HEAT if row.heat else GREYS, scale, extent=extent, interpolation="hanning"
-            )
-            if row.outlined:
-                self._outline(axes, cut, extent)
-            if row.painted and self.detection.regions is not None:
+            axes.imshow(plane, colours, scale, extent=extent, interpolation="hanning")
+            if row.kind == "outlines":
+                self._draw_outlines(axes, cut, extent)
+            if row.kind == "regions" and self.detection.regions is not None:
                 painted = paint(cut.cut(self.detection.regions, self.box))
                 axes.imshow(painted, extent=extent, interpolation="nearest")
         middle = self.top(number) + self.row_height / 2
         write(axes, LEFT / 2, middle, row.title, rotation=90, size=13, ma="center")
 
-    def _outline(self, axes: Axes, cut: Slice, extent: Extent) -> None:
+    def _draw_outlines(self, axes: Axes, cut: Slice, extent: Extent) -> None:
         for mask, colour in ((self.truth, TRUTH), (self.detection.mask, FOUND)):
             if mask is not None:
                 lines = contours(cut.cut(mask, self.box), extent)
                 axes.add_collection(LineCollection(lines, colors=PAPER, linewidths=2.4, alpha=0.6))
                 axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.25))
 
-    def _headings(self, axes: Axes) -> None:
+    def _draw_headings(self, axes: Axes) -> None:
         write(axes, LEFT, 20, self.scan.label, ha="left", size=15, weight="bold")
         write(axes, WIDTH - 12, 20, "Research use only", ha="right", size=12, color=QUIET)
         for column, cut in enumerate(self.slices):
@@ -125,7 +120,7 @@ class Mosaic:
             for x, letter in zip((left + 8, right - 8), EDGES[cut.axis], strict=True):
                 write(axes, x, top + 12, letter, size=12, weight="bold")
 
-    def _colour_bar(self, axes: Axes, number: int, row: Row) -> None:
+    def _draw_colour_bar(self, axes: Axes, number: int, row: Row) -> None:
         top, bottom = self.top(number) + 14, self.top(number) + self.row_height - 14
         left = WIDTH - RIGHT + 12
         ramp = np.linspace(1, 0, 256)[:, None]
@@ -143,30 +138,20 @@ class Mosaic:
         unit = fill(unit_of(self.detection), WRAP)
         write(axes, WIDTH - 16, (top + bottom) / 2, unit, rotation=90, size=10, color=QUIET)
 
-    def _legend(self, axes: Axes) -> None:
+    def _draw_legend(self, axes: Axes) -> None:
         y = self.height - FOOT / 2
-        entries = [(FOUND, f"found: {self.detection.volume_ml:.1f} ml")]
+        masks = [(FOUND, "found", self.detection.mask)]
         if self.truth is not None:
-            volume = self.truth.sum() * self.scan.grid.voxel_ml
-            entries.append((TRUTH, f"expert: {volume:.1f} ml"))
-        if self.detection.regions is not None:
-            voxel_ml = self.scan.grid.voxel_ml
-            for label, _, short, colour in REGION_NAMES:
-                volume = np.count_nonzero(self.detection.regions == label) * voxel_ml
-                entries.append((colour, f"{short}: {volume:.1f} ml"))
-        for number, (colour, text) in enumerate(entries):
+            masks.append((TRUTH, "expert", self.truth))
+        if (regions := self.detection.regions) is not None:
+            masks += [(colour, short, regions == k) for k, _, short, colour in REGION_NAMES]
+        for number, (colour, name, mask) in enumerate(masks):
             x = LEFT + number * 195
+            volume_ml = np.count_nonzero(mask) * self.scan.grid.voxel_ml
             axes.plot((x, x + 22), (y, y), color=colour, linewidth=2)
-            write(axes, x + 30, y, text, ha="left", size=12)
-        write(
-            axes,
-            WIDTH - 12,
-            y,
-            "Radiological convention: R is the patient's right",
-            ha="right",
-            size=11.5,
-            color=QUIET,
-        )
+            write(axes, x + 30, y, f"{name}: {volume_ml:.1f} ml", ha="left", size=12)
+        convention = "Radiological convention: R is the patient's right"
+        write(axes, WIDTH - 12, y, convention, ha="right", size=11.5, color=QUIET)
 
 
 def contours(plane: NDArray[np.bool_], extent: Extent) -> list[NDArray[np.float64]]:

@@ -1,8 +1,10 @@
-"""The kinds of image in a scan's picture, each with the scale it is shown on."""
+"""The rows of a scan's picture, each an image with its grey or colour scale."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from anomri.reporting.derivatives.images import reconstructs
 from anomri.reporting.derivatives.sidecar import cut_through, scale_top, unit_of
 from anomri.reporting.formatting import capitalise
-from anomri.scan import Detection, Mask, Scan
+from anomri.scan import Detection
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,76 +21,68 @@ class Row:
 
     Attributes:
         title: written along its left edge.
-        volume: (I, J, K), black outside the brain.
+        volume: (I, J, K), ``low`` outside the brain.
         low: value shown as black.
-        high: value shown as the brightest colour.
-        heat: coloured by how abnormal it is, not grey.
-        outlined: whether the masks are drawn over it.
-        painted: whether the regions are.
-        cut: of a coloured one, the threshold.
+        high: value shown as the brightest grey or colour.
+        contrast: of the scan, that it belongs to.
+        kind: image, reconstruction, or anomaly map in colours; or the first image with the masks
+            as outlines or the regions as colours over it.
+        cut: threshold of an anomaly map.
     """
 
     title: str
     volume: NDArray[np.float32]
     low: float
     high: float
-    heat: bool = False
-    outlined: bool = False
-    painted: bool = False
+    contrast: str
+    kind: Literal["image", "reconstruction", "anomaly", "outlines", "regions"]
     cut: float = 0.0
 
 
 def rows_of(detection: Detection) -> tuple[Row, ...]:
-    """Return the rows of the picture: per contrast its images, then outlines and regions."""
-    rows: list[Row] = []
-    for channel in range(len(detection.anomaly.scan.contrasts)):
-        rows += _rows_of_contrast(detection, channel)
-    first = rows[0]
-    rows.append(Row("Lesions", first.volume, first.low, first.high, outlined=True))
+    """Return the rows of the picture: the images of each contrast, then outlines and regions."""
+    rows = list(image_rows(detection))
+    rows.append(replace(rows[0], title="Lesions", kind="outlines"))
     if detection.regions is not None:
-        rows.append(Row("Regions", first.volume, first.low, first.high, painted=True))
+        rows.append(replace(rows[0], title="Regions", kind="regions"))
     return tuple(rows)
 
 
-def _rows_of_contrast(detection: Detection, channel: int) -> list[Row]:
+def image_rows(detection: Detection) -> Iterator[Row]:
+    """Yield image, reconstruction where there is one, and anomaly map of each contrast."""
     anomaly, scan = detection.anomaly, detection.anomaly.scan
-    low, high = grey_window(scan, channel)
-    name = scan.contrasts[channel].upper()
-    of = f"{name}\n" if len(scan.contrasts) > 1 else ""
-    rows = [Row(name, _only(scan.image[channel], scan.brain, low), low, high)]
-    if reconstructs(detection, channel):
-        expected = _only(anomaly.reconstruction[channel], scan.brain, low)
-        rows.append(Row(capitalise(f"{of}reconstruction"), expected, low, high))
-    heat = _only(anomaly.values[channel], scan.brain, 0.0)
-    top, cut = scale_of(detection), cut_of(detection, channel)
-    rows.append(Row(capitalise(f"{of}anomaly"), heat, 0.0, top, heat=True, cut=cut))
-    return rows
+    for channel, contrast in enumerate(scan.contrasts):
+        low, high = grey_window(scan.image[channel][scan.brain])
+        name = contrast.upper()
+        prefix = f"{name}\n" if len(scan.contrasts) > 1 else ""
+        image = np.where(scan.brain, scan.image[channel], np.float32(low))
+        yield Row(name, image, low, high, contrast, "image")
+        if reconstructs(detection, channel):
+            # With the window of the scan, or their difference would not be what the eye sees.
+            expected = np.where(scan.brain, anomaly.reconstruction[channel], np.float32(low))
+            title = capitalise(f"{prefix}reconstruction")
+            yield Row(title, expected, low, high, contrast, "reconstruction")
+        values = np.where(scan.brain, anomaly.values[channel], np.float32(0))
+        top, cut = scale_of(detection), _cut_of(detection, channel)
+        title = capitalise(f"{prefix}anomaly")
+        yield Row(title, values, 0.0, top, contrast, "anomaly", cut)
 
 
-def cut_of(detection: Detection, channel: int) -> float:
-    """Return the threshold through the map of one contrast."""
+def _cut_of(detection: Detection, channel: int) -> float:
+    """Return the threshold of the map of one contrast."""
     shows = detection.anomaly.shows
     return cut_through(detection.provenance, detection.threshold.value, shows, channel)
 
 
 def scale_of(detection: Detection) -> float:
-    """Return the value at the top of the colour scale; the map's own maximum where none is due."""
+    """Return the upper end of the colour scale; the map's maximum where no rule gives one."""
     top = scale_top(detection.threshold.value, unit_of(detection))
     return top or max(float(detection.anomaly.values.max()), 0.0) or 1.0
 
 
-def grey_window(scan: Scan, channel: int) -> tuple[float, float]:
-    """Return the grey window of a contrast: the 1st to the 99.8th percentile in the brain.
-
-    The reconstruction is shown with the window of the scan, or their difference would not be
-    what the eye sees.
-    """
-    inside = scan.image[channel][scan.brain]
-    if inside.size == 0:
+def grey_window(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the 1st and the 99.8th percentile of values, at least apart enough for a scale."""
+    if values.size == 0:
         return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(inside, (1, 99.8)))
+    low, high = (float(value) for value in np.percentile(values, (1, 99.8)))
     return (low, high) if high > low else (low, low + 1.0)
-
-
-def _only(volume: NDArray[np.float32], brain: Mask, outside: float) -> NDArray[np.float32]:
-    return np.where(brain, volume, np.float32(outside))

@@ -1,4 +1,4 @@
-"""The picture of a scan that a gate refused: three planes, and the outline of what was found."""
+"""Picture of a scan that a quality gate refused: three planes, and the outline of the mask."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from anomri.errors import Evidence, QualityRefused
 from anomri.files import REFUSAL_PICTURE, write_bytes
 from anomri.reporting.derivatives.naming import LABEL, derivative
+from anomri.reporting.figures.slice_choice import ACROSS_DOWN
+from anomri.scan import Mask
 
 NAMED = re.compile(rf"\b(?P<label>{LABEL.pattern})_{re.escape(REFUSAL_PICTURE)}")
 """The picture, as :func:`write_refusal` names it in the next step."""
@@ -26,7 +26,7 @@ BRIGHT = 99.5  # percentile that is white
 
 @contextmanager
 def refusals_shown(folder: Path, label: str) -> Iterator[None]:
-    """Let a gate's refusal pass, with its picture written by :func:`write_refusal`."""
+    """Write the picture of a refusal in the block; see :func:`write_refusal`."""
     try:
         yield
     except QualityRefused as error:
@@ -35,10 +35,10 @@ def refusals_shown(folder: Path, label: str) -> Iterator[None]:
 
 
 def write_refusal(error: QualityRefused, folder: Path, label: str) -> bool:
-    """Write the picture beside where results would be, and name it in the error's next step.
+    """Write the picture of a refusal where results would be, and name it in its next step.
 
     Args:
-        error: of the gate; without evidence nothing is written.
+        error: of the check; without evidence nothing is written.
         folder: where detections are written.
         label: BIDS prefix of the scan.
 
@@ -54,25 +54,26 @@ def write_refusal(error: QualityRefused, folder: Path, label: str) -> bool:
 
 
 def refusal_named(folder: Path, next_step: str) -> Path | None:
-    """Return the picture that a failure's next step names; None where there is none.
+    """Return the picture that a failure's next step names; None if there is none.
 
     Args:
         folder: where detections were written.
-        next_step: of the failure, untrusted: only a scan's own label is taken from it.
+        next_step: of the failure, untrusted: only a scan's label is taken from it.
     """
-    named = NAMED.search(next_step)
-    path = derivative(folder, named["label"], REFUSAL_PICTURE) if named else None
-    return path if path is not None and path.is_file() else None
+    if not (named := NAMED.search(next_step)):
+        return None
+    path = derivative(folder, named["label"], REFUSAL_PICTURE)
+    return path if path.is_file() else None
 
 
 def refusal_picture(evidence: Evidence, reason: str) -> bytes:
-    """Draw the sagittal, coronal and axial plane through the middle of what was found, as PNG."""
+    """Draw the sagittal, coronal and axial plane through the middle of the mask, as PNG."""
     figure = Figure(figsize=(WIDE, HIGH), facecolor="black", layout="constrained")
     figure.suptitle(f"Refused: {reason}", color="white", fontsize=9, wrap=True)
     grey = float(np.percentile(evidence.volume, BRIGHT)) or 1.0
     for axis, panel in enumerate(figure.subplots(1, 3)):
-        across, down = (a for a in range(3) if a != axis)
-        index = _middle(evidence, axis)
+        across, down = ACROSS_DOWN[axis]
+        index = _middle(evidence.mask, axis)
         plane = np.take(evidence.volume, index, axis).T
         found = np.take(evidence.mask, index, axis).T
         side = evidence.spacing[down] / evidence.spacing[across]
@@ -82,11 +83,10 @@ def refusal_picture(evidence: Evidence, reason: str) -> bytes:
         panel.invert_xaxis()  # the patient's right on the left; sagittal slices look to the left
         panel.set_axis_off()
     stream = io.BytesIO()
-    canvas: Any = FigureCanvasAgg(figure)  # its methods are not typed
-    canvas.print_png(stream)
+    figure.savefig(stream, format="png")
     return stream.getvalue()
 
 
-def _middle(evidence: Evidence, axis: int) -> int:
-    where = np.flatnonzero(evidence.mask.any(axis=tuple(a for a in range(3) if a != axis)))
-    return int(where[len(where) // 2]) if where.size else evidence.volume.shape[axis] // 2
+def _middle(mask: Mask, axis: int) -> int:
+    index = np.flatnonzero(mask.any(axis=ACROSS_DOWN[axis]))
+    return int(index[len(index) // 2]) if index.size else mask.shape[axis] // 2

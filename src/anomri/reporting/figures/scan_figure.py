@@ -1,8 +1,7 @@
-"""The picture of one scan: what went in, what the model expected, what stands out, what was cut.
+"""The picture of one scan: image, reconstruction, anomaly map and lesions, in columns of slices.
 
-Columns are slices, rows are images. The anomaly map has one colour scale for every scan of every
-run, from 0 to three times the threshold (a probability to 1), so that the same colour always means
-the same distance from being called a lesion.
+The anomaly map has one colour scale for every scan of every run, from 0 to three times the
+threshold (a probability to 1), so that a colour always means the same distance from it.
 """
 
 from __future__ import annotations
@@ -52,9 +51,7 @@ def _palette() -> Picture.Image:
     # Over every grey that a slice may have, or a light one would be taken for another colour.
     over = np.linspace(0, 1, REGION_STEPS)[:, None]
     keys = [_shades(colour, KEY_STEPS) for _, _, _, colour in REGION_NAMES]
-    regions = [
-        FILL * np.array(to_rgb(colour)) + (1 - FILL) * over for _, _, _, colour in REGION_NAMES
-    ]
+    regions = [FILL * np.array(to_rgb(name[3])) + (1 - FILL) * over for name in REGION_NAMES]
     colours = np.concatenate([to_rgba_array(greys)[:, :3], heat, *lines, *keys, *regions])
     palette = Picture.new("P", (1, 1))
     palette.putpalette(np.round(colours * 255).astype(np.uint8).ravel().tolist())

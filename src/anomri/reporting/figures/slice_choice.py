@@ -1,4 +1,4 @@
-"""Which slices show a scan best, and how they are laid on a page.
+"""Choice of the slices that show a scan best, and their orientation on a page.
 
 Pictures follow the radiological convention: the patient's right is on the left. Sagittal slices
 look to the left. Arrays are RAS+, so every displayed axis runs against its index.
@@ -80,68 +80,64 @@ class Slice:
 
 def box_around(brain: Mask, spacing: tuple[float, float, float]) -> Box:
     """Return the box of the brain with a small margin; the whole grid without a brain."""
-    low, high = [], []
-    for axis in range(3):
-        there = np.flatnonzero(brain.any(axis=tuple(a for a in range(3) if a != axis)))
-        first, last = (there[0], there[-1]) if there.size else (0, brain.shape[axis] - 1)
-        margin = int(np.ceil(MARGIN_MM / spacing[axis]))
-        low.append(max(0, int(first) - margin))
-        high.append(min(brain.shape[axis], int(last) + 1 + margin))
-    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]), spacing)
+    margin = np.ceil(MARGIN_MM / np.array(spacing)).astype(int)
+    first, last = np.array([extent(brain, axis) for axis in range(3)]).T
+    low = np.maximum(0, first - margin).tolist()
+    high = np.minimum(brain.shape, last + 1 + margin).tolist()
+    return Box(tuple(low), tuple(high), spacing)
 
 
 def choose(interest: Mask, brain: Mask, grid: Grid) -> tuple[Slice, ...]:
     """Return axial slices from foot to head, then the coronal and the sagittal slice.
 
     Args:
-        interest: (I, J, K), what has to be seen: the lesions found and the expert's.
+        interest: (I, J, K), the lesions found and the expert's.
         brain: (I, J, K).
         grid: where the voxels lie.
     """
-    area = interest.sum(axis=(0, 1))
-    axial = sorted(_spread(area, _extent(brain, 2), AXIAL))
+    axial = sorted(_spread(interest.sum(axis=(0, 1)), extent(brain, 2), AXIAL))
     planes = [(2, k) for k in axial] + [(axis, _fullest(interest, brain, axis)) for axis in (1, 0)]
     return tuple(Slice(axis, index, _position(brain, grid, axis, index)) for axis, index in planes)
 
 
-def _spread(area: NDArray[Any], extent: tuple[int, int], count: int) -> list[int]:
+def extent(mask: Mask, axis: int) -> tuple[int, int]:
+    """Return the first and last index of a mask along an axis; the whole axis if it is empty."""
+    index = np.flatnonzero(mask.any(axis=ACROSS_DOWN[axis]))
+    return (int(index[0]), int(index[-1])) if index.size else (0, mask.shape[axis] - 1)
+
+
+def _spread(area: NDArray[Any], ends: tuple[int, int], count: int) -> list[int]:
     """Take the slices with the largest area, some distance apart, then fill the widest gaps."""
-    first, last = extent
+    first, last = ends
     gap = max(1, (last - first) // (2 * count))
     chosen: list[int] = []
     for k in np.argsort(area, kind="stable")[::-1]:
         if area[k] <= SPECK * area.max() or len(chosen) == count:
             break
-        if all(abs(int(k) - other) >= gap for other in chosen):
+        if all(abs(int(k) - index) >= gap for index in chosen):
             chosen.append(int(k))
     while len(chosen) < min(count, last - first + 1):
-        chosen.append(_farthest((first, last), chosen))
+        chosen.append(_farthest(ends, chosen))
     return chosen
 
 
-def _farthest(extent: tuple[int, int], chosen: list[int]) -> int:
+def _farthest(ends: tuple[int, int], chosen: list[int]) -> int:
     """Return the slice farthest from all that are chosen and from both ends of the brain."""
-    taken = [extent[0] - 1, extent[1] + 1, *chosen]
-    free = (k for k in range(extent[0], extent[1] + 1) if k not in chosen)
-    return max(free, key=lambda k: min(abs(k - other) for other in taken))
-
-
-def _extent(brain: Mask, axis: int) -> tuple[int, int]:
-    there = np.flatnonzero(brain.any(axis=tuple(a for a in range(3) if a != axis)))
-    return (int(there[0]), int(there[-1])) if there.size else (0, brain.shape[axis] - 1)
+    taken = [ends[0] - 1, ends[1] + 1, *chosen]
+    return max(range(ends[0], ends[1] + 1), key=lambda k: min(abs(k - index) for index in taken))
 
 
 def _fullest(interest: Mask, brain: Mask, axis: int) -> int:
-    """Return the slice with most of what has to be seen; off the midline where there is nothing."""
-    area = interest.sum(axis=tuple(a for a in range(3) if a != axis))
+    """Return the slice with the largest area of interest; without any, one off the midline."""
+    area = interest.sum(axis=ACROSS_DOWN[axis])
     if area.any():
         return int(area.argmax())
-    first, last = _extent(brain, axis)
+    first, last = extent(brain, axis)
     return first + round((last - first) * (0.42 if axis == 0 else 0.5))
 
 
 def _position(brain: Mask, grid: Grid, axis: int, index: int) -> float:
     """World coordinate of the slice's middle."""
-    middle = np.array([(n - 1) / 2 for n in brain.shape])
+    middle = (np.array(brain.shape) - 1) / 2
     middle[axis] = index
     return float(grid.to_world(middle)[axis])

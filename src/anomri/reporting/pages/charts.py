@@ -1,6 +1,6 @@
-"""A small chart for the page: axes, dots and lines as SVG shapes that follow the page's colours.
+"""A small chart for the page: axes, dots and lines as SVG shapes in the colours of the page.
 
-Everything a chart shows is told in words too, for readers who do not see it.
+Everything that a chart shows is described in words too, for readers who do not see it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Literal
 
 from matplotlib.ticker import MaxNLocator
 
-WIDTH, HEIGHT = 460, 300  # pixels of the drawing, scaled to the width of its column
-LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46
+RIGHT, TOP, BOTTOM = 16, 14, 46  # pixels around the drawing area
 
 Point = tuple[float, float]
 Look = Literal["found", "truth", "quiet", "accent"]
@@ -35,13 +34,12 @@ class Axis:
     ticks: tuple[tuple[float, str], ...]
 
     @classmethod
-    def around(cls, title: str, values: Sequence[float], *, from_zero: bool = True) -> Axis:
-        """Return an axis with round marks that holds all values."""
-        low = min(0.0, *values) if from_zero else min(values)
-        high = max(max(values), low + 1e-9)
-        marks = [
-            float(mark) for mark in MaxNLocator(5, integer=title == "epoch").tick_values(low, high)
-        ]
+    def around(cls, title: str, values: Sequence[float]) -> Axis:
+        """Return an axis with round marks that holds zero and all values."""
+        low = min(0.0, *values)
+        high = max(*values, low + 1e-9)
+        locator = MaxNLocator(5, integer=title == "epoch")
+        marks = [float(mark) for mark in locator.tick_values(low, high)]
         ticks = tuple((mark, f"{mark:g}".replace("-", "\N{MINUS SIGN}")) for mark in marks)
         return cls(title, marks[0], marks[-1], ticks)
 
@@ -51,7 +49,7 @@ class Axis:
         return cls.around(title, (0.0, 1.0))
 
     def place(self, value: float) -> float:
-        """Return how far along the axis a value lies, 0 to 1."""
+        """Return the position of a value along the axis, 0 to 1."""
         return (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
 
 
@@ -78,13 +76,13 @@ class Chart:
 
     Attributes:
         title: above it.
-        words: what it shows, under it.
+        words: description, under it.
         across: horizontal axis.
         up: vertical axis.
-        series: what is drawn, in order.
+        series: in the order in which they are drawn.
         mark: a vertical line at this value, with its name.
-        left: pixels kept for the names of the marks up the side.
-        width: of the drawing, in pixels.
+        left: pixels for the names of the marks of the vertical axis.
+        width: of the drawing, in pixels; it is scaled to the width of its column.
         height: of the drawing, in pixels.
     """
 
@@ -94,9 +92,9 @@ class Chart:
     up: Axis
     series: tuple[Series, ...]
     mark: tuple[float, str] | None = None
-    left: int = LEFT
-    width: int = WIDTH
-    height: int = HEIGHT
+    left: int = 62
+    width: int = 460
+    height: int = 300
 
     @property
     def frame(self) -> tuple[int, int, int, int]:
@@ -104,20 +102,11 @@ class Chart:
         return self.left, TOP, self.width - RIGHT, self.height - BOTTOM
 
     def x(self, value: float) -> str:
-        """Return the pixel across of a value."""
+        """Return the horizontal pixel of a value."""
         left, _, right, _ = self.frame
         return f"{left + self.across.place(value) * (right - left):.1f}"
 
     def y(self, value: float) -> str:
-        """Return the pixel down of a value."""
+        """Return the vertical pixel of a value, from the top."""
         _, top, _, bottom = self.frame
         return f"{bottom - self.up.place(value) * (bottom - top):.1f}"
-
-    def path(self, series: Series) -> str:
-        """Return the line through a series, as the ``points`` of a polyline."""
-        return " ".join(f"{self.x(a)},{self.y(b)}" for a, b in series.points)
-
-    @property
-    def legend(self) -> list[Series]:
-        """The series that have a name."""
-        return [series for series in self.series if series.name]

@@ -1,4 +1,4 @@
-"""The sentences at the head of a page: what was found in which scans, and how far to trust it."""
+"""Sentences at the head of a page: what was found in which scans, and how reliable it is."""
 
 from __future__ import annotations
 
@@ -12,30 +12,27 @@ Table = Sequence[Mapping[str, str]]
 
 
 def lead(records: Sequence[Record]) -> str:
-    """Say what was found; empty without scans."""
+    """Summarise what was found; empty without scans."""
     if not records:
         return ""
     contrasts = ", ".join(contrast.upper() for contrast in records[0].contrasts)
     if len(records) == 1:
-        return f"{records[0].subject} ({contrasts}): {_one(records[0])}"
+        return f"{records[0].subject} ({contrasts}): {_of_one_scan(records[0])}"
     begin = f"{len(records)} scans ({contrasts}): "
     healthy = [record for record in records if record.healthy]
     others = [record for record in records if not record.healthy]
     found = sorted(record.lesion_volume_ml for record in others if record.findings)
-    end = f"; in {_marked(healthy)} of {len(healthy)} healthy ones" if healthy else ""
+    marked = _with_findings(healthy)
+    end = f"; in {marked} of {len(healthy)} healthy ones" if healthy else ""
     if not found:
-        return f"{begin}a lesion was found in none{end if _marked(healthy) else ''}."
-    who = f"{len(found)} of {len(others)}{' patients' if healthy else ''}"
+        return f"{begin}a lesion was found in none{end if marked else ''}."
+    count = f"{len(found)} of {len(others)}{' patients' if healthy else ''}"
     span = f"{millilitres(found[0])} to {millilitres(found[-1])} ml"
-    return f"{begin}a lesion was found in {who}, {span}, median {median(found):.1f} ml{end}."
-
-
-def _marked(records: Sequence[Record]) -> int:
-    return sum(bool(record.findings) for record in records)
+    return f"{begin}a lesion was found in {count}, {span}, median {median(found):.1f} ml{end}."
 
 
 def trust(records: Sequence[Record], evaluation: Table, summary: Table) -> list[str]:
-    """Say what speaks for the results and against them, measured where it was.
+    """Summarise the evidence for and against the results, measured where it was.
 
     Args:
         records: the scans.
@@ -44,32 +41,35 @@ def trust(records: Sequence[Record], evaluation: Table, summary: Table) -> list[
     """
     if not (records or evaluation or summary):
         return []
-    sentences = [_agreement(evaluation, summary), _false_alarms(records), _gates(records)]
+    sentences = [_agreement(evaluation, summary), _false_positives(records), _gates(records)]
     return [sentence for sentence in sentences if sentence]
 
 
-def _one(record: Record) -> str:
+def _with_findings(records: Sequence[Record]) -> int:
+    return sum(bool(record.findings) for record in records)
+
+
+def _of_one_scan(record: Record) -> str:
     if not record.findings:
         return "no lesion was found."
-    first, many = record.findings[0], len(record.findings)
-    place = f" It lies {first.position}." if first.position else ""
-    if many == 1:
-        return f"one lesion of {millilitres(record.lesion_volume_ml)} ml was found.{place}"
+    first, count = record.findings[0], len(record.findings)
+    volume = millilitres(record.lesion_volume_ml)
+    if count == 1:
+        place = f" It lies {first.position}." if first.position else ""
+        return f"one lesion of {volume} ml was found.{place}"
     place = f", and lies {first.position}" if first.position else ""
-    return (
-        f"{many} lesions were found, {millilitres(record.lesion_volume_ml)} ml together; the "
-        f"largest has {millilitres(first.volume_ml)} ml{place}."
-    )
+    largest = f"the largest has {millilitres(first.volume_ml)} ml{place}"
+    return f"{count} lesions were found, {volume} ml together; {largest}."
 
 
 def _agreement(evaluation: Table, summary: Table) -> str:
-    told = [(as_number(row.get("dice", "")), row.get("subject", "")) for row in evaluation]
-    values = [(value, name) for value, name in told if value is not None]
+    cells = [(as_number(row.get("dice", "")), row.get("subject", "")) for row in evaluation]
+    values = [(value, name) for value, name in cells if value is not None]
     row = next((row for row in summary if row.get("metric") == "dice"), {})
     low, high = (as_number(row.get(end, "")) for end in ("lower", "upper"))
     mean = fmean(value for value, _ in values) if values else as_number(row.get("mean", ""))
     if mean is None:
-        return "No expert's mask was compared, so how right these lesions are is not known."
+        return "No expert's mask was compared, so the accuracy of these lesions is not known."
     text = f"Against the expert's masks the mean Dice is {mean:.2f}"
     if low is not None and high is not None and low < high:
         text += f" (95 % interval {low:.2f} to {high:.2f})"
@@ -79,27 +79,27 @@ def _agreement(evaluation: Table, summary: Table) -> str:
     return f"{text}."
 
 
-def _false_alarms(records: Sequence[Record]) -> str:
-    """Say what healthy tissue costs: measured here, expected of the threshold, or not known."""
+def _false_positives(records: Sequence[Record]) -> str:
+    """Return what is marked in healthy tissue: measured here, expected, or not known."""
     if not records:
         return ""
+    threshold = records[0].threshold
     healthy = [record for record in records if record.healthy]
     if healthy:
-        marked = _marked(healthy)
+        marked = _with_findings(healthy)
         most = max(record.lesion_volume_ml for record in healthy)
         worst = f", at most {millilitres(most)} ml" if marked else ""
         return f"Something was marked in {marked} of {len(healthy)} healthy scans{worst}."
-    held = records[0].threshold.marked_on_healthy
-    if held is not None:
+    if measured := threshold.marked_on_healthy:
         return (
-            f"On healthy tissue of {held.scans} scans that had no part in its threshold, this "
-            f"model marked {millilitres(held.median_ml)} ml (median; mean "
-            f"{millilitres(held.mean_ml)}, 95th percentile {millilitres(held.upper_ml)})."
+            f"On healthy tissue of {measured.scans} scans that were not used to fit the threshold, "
+            f"this model marked {millilitres(measured.median_ml)} ml (median; mean "
+            f"{millilitres(measured.mean_ml)}, 95th percentile {millilitres(measured.upper_ml)})."
         )
-    expected = records[0].threshold.expected_false_positive_ml
-    if expected is not None:
-        return f"In a healthy scan {number(expected)} ml are expected to lie above this threshold."
-    return "The threshold saw no healthy scan, so how much it marks in one is not known."
+    if threshold.expected_false_positive_ml is not None:
+        expected = number(threshold.expected_false_positive_ml)
+        return f"In a healthy scan {expected} ml are expected above this threshold."
+    return "The threshold was not fitted on healthy scans, so its false positives are not known."
 
 
 def _gates(records: Sequence[Record]) -> str:
@@ -107,12 +107,9 @@ def _gates(records: Sequence[Record]) -> str:
     if doubted:
         first = f"{doubted[0]}{' and others' if len(doubted) > 1 else ''}"
         return (
-            f"Do not trust {len(doubted)} of {len(records)} scans ({first}) before their files "
-            "were checked: they do not look like what they were given as; see the remarks."
+            f"Check {len(doubted)} of {len(records)} scans ({first}) before using their results: "
+            "their images do not look like what they were given as; see the remarks."
         )
     noted = sum(bool(record.notes) for record in records)
-    if not noted:
-        return ""
-    return (
-        f"Read the remarks: {noted} of {len(records)} scans {'has' if noted == 1 else 'have'} one."
-    )
+    verb = "has" if noted == 1 else "have"
+    return f"Read the remarks: {noted} of {len(records)} scans {verb} one." if noted else ""

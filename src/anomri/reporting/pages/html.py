@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from anomri.files import replacing_text
@@ -20,27 +20,29 @@ from anomri.reporting.formatting import FILTERS
 from anomri.reporting.pages.niivue import niivue
 from anomri.reporting.pages.viewer_volumes import Preview
 
-TEMPLATES = resources.files("anomri.reporting") / "templates"
+PACKAGE = "anomri.reporting"
+TEMPLATES = resources.files(PACKAGE) / "templates"
 
 
-def write_html(path: Path, template: str, **contents: Any) -> Path:
-    """Fill a template into a file piece by piece; it appears whole or not at all.
+def write_html(path: Path, template: str, *, package: str = PACKAGE, **contents: Any) -> Path:
+    """Render a template into a file piece by piece; it appears whole or not at all.
 
     Args:
         path: of the page; its folder is made where it is missing.
         template: name of the template.
+        package: whose ``templates`` folder holds it; it may extend the templates of reporting.
         contents: what the template shows.
     """
     with replacing_text(path) as stream:
-        stream.writelines(environment().get_template(template).generate(**contents))
+        stream.writelines(environment(package).get_template(template).generate(**contents))
     return path
 
 
 @cache
-def environment() -> Environment:
-    """Return what every template sees: the style, the scripts and the policy that admits them."""
+def environment(package: str = PACKAGE) -> Environment:
+    """Return the templates of a package, with the style, the scripts and the policy of a page."""
     made = Environment(
-        loader=PackageLoader("anomri.reporting"),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader(PACKAGE)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

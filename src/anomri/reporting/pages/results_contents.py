@@ -1,4 +1,4 @@
-"""What the page says, worked out before any HTML is written."""
+"""Contents of the report of a results folder, gathered before any HTML is written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -26,27 +26,15 @@ from anomri.reporting.derivatives.lesion_position import GEOMETRIC
 from anomri.reporting.derivatives.methods import citations, methods_text, model_names
 from anomri.reporting.derivatives.sidecar import Record
 from anomri.reporting.derivatives.tables import LEFT_OUT
-from anomri.reporting.formatting import as_number, capitalise, millilitres, number
+from anomri.reporting.formatting import as_number, capitalise, counted, millilitres, number
 from anomri.reporting.pages.cohort_charts import cohort_charts, curve_charts
 from anomri.reporting.pages.findings_summary import lead, trust
 from anomri.scan import Provenance
 
 MEASURES = (
-    "subject",
-    "dice",
-    "sensitivity",
-    "precision",
-    "specificity",
-    "auprc",
-    "auroc",
-    "oracle_dice",
-    "hd95_mm",
-    "lesion_sensitivity",
-    "lesion_f1",
-    "volume_ml",
-    "truth_volume_ml",
-    "volume_error_ml",
-    "false_positive_ml",
+    *("subject", "dice", "sensitivity", "precision", "specificity", "auprc", "auroc"),
+    *("oracle_dice", "hd95_mm", "lesion_sensitivity", "lesion_f1", "volume_ml"),
+    *("truth_volume_ml", "volume_error_ml", "false_positive_ml"),
 )
 """Columns of an evaluation that the page shows; the table on disk has all."""
 
@@ -62,8 +50,8 @@ class Case:
     Attributes:
         record: what was found.
         share: its lesion volume relative to the largest in the cohort, in per cent.
-        dice: agreement with the expert as written in the evaluation, where there is one.
-        alternative: the picture in words.
+        dice: agreement with the expert, where it was evaluated.
+        alternative: description of the picture for those who do not see it.
     """
 
     record: Record
@@ -90,20 +78,20 @@ def contents(
         out: the folder of the run.
         scores: the folder of its evaluation.
         records: its finished scans.
-        damaged: files of other scans that cannot be read; they stand among the failures.
+        damaged: files of other scans that cannot be read; listed among the failures.
     """
     unread = list(damaged)
     evaluation = _readable(read_tsv, scores / EVALUATION, unread) or []
     listed = _readable(read_tsv, out / FAILURES, unread) or []
     summary = _readable(read_tsv, scores / EVALUATION_SUMMARY, unread) or []
     curves = _readable(read_tsv, scores / EVALUATION_CURVES, unread) or []
-    run = _readable(_run, out / RUN, unread) or {}
+    run = _readable(_read_run, out / RUN, unread) or _Run()
     failures = [*listed, *_not_listed(unread, listed)]
     best, rest = _best_known_first(summary)
     return {
         "lead": lead(records),
         "trust": trust(records, evaluation, summary),
-        "tiles": _tiles(records, failures, evaluation),
+        "tiles": list(_tiles(records, failures, evaluation)),
         "facts": _facts(run, records),
         "oracle": any(record.threshold.rule == "oracle" for record in records),
         "cases": _cases(records, evaluation),
@@ -123,11 +111,10 @@ def contents(
 
 
 def _best_known_first(summary: Table) -> tuple[Table, Table]:
-    """Return the measures that a reader looks for, in order, and the others, which keep theirs."""
-    order = {name: place for place, name in enumerate(MEASURES)}
-    best = [row for row in summary if row.get("metric") in order]
-    rest = [row for row in summary if row.get("metric") not in order]
-    best.sort(key=lambda row: order[row["metric"]])
+    """Return the rows of :data:`MEASURES` in their order, and the others."""
+    best = [row for row in summary if row.get("metric") in MEASURES]
+    rest = [row for row in summary if row.get("metric") not in MEASURES]
+    best.sort(key=lambda row: MEASURES.index(row["metric"]))
     return (best, rest) if best else (rest, [])
 
 
@@ -138,105 +125,89 @@ def _chosen(row: Mapping[str, str]) -> Mapping[str, str]:
 
 def _cases(records: Sequence[Record], evaluation: Table) -> list[Case]:
     largest = max((record.lesion_volume_ml for record in records), default=0.0) or 1.0
-    dice = {name: value for row in evaluation for name, value in _dice(row)}
+    dice = {
+        row[column]: value
+        for row in evaluation
+        for column in ("subject", "label")
+        if row.get(column) and (value := as_number(row.get("dice", ""))) is not None
+    }
     return [
         Case(
             record=record,
             share=100 * record.lesion_volume_ml / largest,
             dice=dice.get(record.label, dice.get(record.subject)),
-            alternative=_in_words(record),
+            alternative=_description(record),
         )
         for record in records
     ]
 
 
-def _dice(row: Mapping[str, str]) -> list[tuple[str, float]]:
-    value = as_number(row.get("dice", ""))
-    names = [row[column] for column in ("subject", "label") if row.get(column)]
-    return [] if value is None else [(name, value) for name in names]
-
-
-def _tiles(records: Sequence[Record], failures: Table, evaluation: Table) -> list[Tile]:
-    with_lesions = [r.lesion_volume_ml for r in records if r.lesion_volume_ml > 0]
-    tiles = (
-        []
-        if evaluation and not records
-        else [
-            _finished(len(records), failures),
-            Tile(str(len(with_lesions)), "", "with a lesion found"),
-        ]
-    )
-    if with_lesions:
-        tiles.append(Tile(millilitres(median(with_lesions)), "ml", "median volume, where found"))
-    values = [value for row in evaluation for _, value in _dice(row)[:1]]
-    if values:
-        tiles.append(Tile(f"{sum(values) / len(values):.2f}", "", "mean Dice against the expert"))
+def _tiles(records: Sequence[Record], failures: Table, evaluation: Table) -> Iterator[Tile]:
+    volumes = [r.lesion_volume_ml for r in records if r.lesion_volume_ml > 0]
+    if records or not evaluation:
+        total = f" of {len(records) + len(failures)}" if failures else ""
+        meaning = "scan finished" if len(records) == 1 and not failures else "scans finished"
+        yield Tile(f"{len(records)}{total}", "", meaning)
+        yield Tile(str(len(volumes)), "", "with a lesion found")
+    if volumes:
+        yield Tile(millilitres(median(volumes)), "ml", "median volume, where found")
+    dice = [value for row in evaluation if (value := as_number(row.get("dice", ""))) is not None]
+    if dice:
+        yield Tile(f"{fmean(dice):.2f}", "", "mean Dice against the expert")
     left_out = sum(row.get("status") == LEFT_OUT for row in failures)
-    tiles.append(Tile(str(len(failures) - left_out), "", "could not be used"))
+    yield Tile(str(len(failures) - left_out), "", "could not be used")
     if left_out:
-        tiles.append(Tile(str(left_out), "", "left out"))
-    return tiles
+        yield Tile(str(left_out), "", "left out")
 
 
-def _finished(done: int, failures: Table) -> Tile:
-    """Say how many scans were finished, and of how many where some were not."""
-    everybody = done + len(failures)
-    if failures:
-        return Tile(f"{done} of {everybody}", "", "scans finished")
-    return Tile(str(done), "", "scan finished" if done == 1 else "scans finished")
-
-
-def _facts(run: Mapping[str, Any], records: Sequence[Record]) -> list[tuple[str, str]]:
-    """Return name and value of everything that says what was run."""
+def _facts(run: _Run, records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Return name and value of everything that describes the run."""
     source = records[0].provenance if records else Provenance()
-    versions = {"anomri": source.anomri_version, **run.get("versions", {})}
-    versions["Python"] = run.get("python")
-    pairs = [
-        ("Command", run.get("command")),
-        ("Started", run.get("started")),
-        ("Device", run.get("device")),
-        ("Model", capitalise(model_names(records[0])) if records else None),
-        ("Threshold", _threshold(records)),
-        (
-            "Versions",
-            ", ".join(f"{name} {v}" for name, v in versions.items() if v and v != NOTHING),
-        ),
-    ]
-    return [(name, str(value)) for name, value in pairs if value]
+    versions = {"anomri": source.anomri_version, **run.versions, "Python": run.python}
+    known = (f"{name} {v}" for name, v in versions.items() if v and v != NOTHING)
+    facts = {
+        "Command": run.command,
+        "Started": run.started,
+        "Device": run.device,
+        "Model": capitalise(model_names(records[0])) if records else None,
+        "Threshold": _threshold(records),
+        "Versions": ", ".join(known),
+    }
+    return [(name, value) for name, value in facts.items() if value]
 
 
 def _threshold(records: Sequence[Record]) -> str:
-    """Say the threshold, its rule and what it costs on healthy scans."""
+    """Describe the threshold, its rule and its cost on healthy scans."""
     if not records:
         return ""
     values = [record.threshold.value for record in records]
     first, units = records[0].threshold, records[0].units
-    span = number(min(values))
+    value = number(min(values))
     if max(values) > min(values):
-        span = f"{span} to {number(max(values))}, each scan its own,"
-    words = [f"{span} ({units}), rule: {first.rule}"]
+        value = f"{value} to {number(max(values))}, each scan its own,"
+    parts = [f"{value} ({units}), rule: {first.rule}"]
     if first.fitted_on:
-        words.append(f"fitted on {first.fitted_on} subject{'s' if first.fitted_on > 1 else ''}")
+        parts.append(f"fitted on {counted(first.fitted_on, 'subject')}")
     if first.expected_false_positive_ml is not None:
         expected = number(first.expected_false_positive_ml)
-        words.append(f"{expected} ml expected above it in a healthy scan")
-    if held := first.marked_on_healthy:
-        words.append(f"{millilitres(held.median_ml)} ml marked on healthy scans (median)")
-    return "; ".join(words)
+        parts.append(f"{expected} ml expected above it in a healthy scan")
+    if measured := first.marked_on_healthy:
+        parts.append(f"{millilitres(measured.median_ml)} ml marked on healthy scans (median)")
+    return "; ".join(parts)
 
 
-def _in_words(record: Record) -> str:
+def _description(record: Record) -> str:
     contrasts = " and ".join(contrast.upper() for contrast in record.contrasts)
-    count = len(record.findings)
-    found = f"{count} lesion{'s' if count != 1 else ''}, {millilitres(record.lesion_volume_ml)} ml"
+    count, volume = len(record.findings), millilitres(record.lesion_volume_ml)
+    found = f"{counted(count, 'lesion')}, {volume} ml" if count else "No lesion"
     return (
         f"Five axial, one coronal and one sagittal slice of {record.label}: {contrasts}, anomaly "
-        f"map and outlines. {found if count else 'No lesion'} found."
+        f"map and outlines. {found} found."
     )
 
 
 def _readable(read: Callable[[Path], T], path: Path, unread: list[DamagedFile]) -> T | None:
-    """Return what is in a file; where it is damaged note that, so that the rest is shown."""
+    """Return what is in a file; a damaged one is added to ``unread``, so that the rest is shown."""
     try:
         return read(path)
     except DamagedFile as error:
@@ -250,27 +221,22 @@ def _not_listed(damaged: Sequence[DamagedFile], listed: Table) -> Iterator[dict[
     known = {row.get("file") for row in listed}
     for error in damaged:
         if error.file not in known:
-            yield {
-                "subject": error.file.partition("_")[0],
-                "file": error.file,
-                "reason": error.reason,
-                "next_step": error.next_step,
-            }
-
-
-def _run(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    step = "delete it; the next `anomri detect` writes it again"
-    run = read_json(path, _Run, what="what was run", next_step=step)
-    return run.model_dump()
+            row = {"file": error.file, "reason": error.reason, "next_step": error.next_step}
+            yield {"subject": error.file.partition("_")[0], **row}
 
 
 class _Run(BaseModel):
-    """What a page tells of ``run.json``."""
+    """The fields of ``run.json`` that the page shows."""
 
     command: str | None = None
     started: str | None = None
     device: str | None = None
     python: str | None = None
     versions: dict[str, str] = {}
+
+
+def _read_run(path: Path) -> _Run | None:
+    step = "delete it; the next `anomri detect` writes it again"
+    if not path.is_file():
+        return None
+    return read_json(path, _Run, what="what was run", next_step=step)

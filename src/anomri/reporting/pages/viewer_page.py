@@ -1,11 +1,10 @@
-"""One scan, and what was found in it, as a page that is nothing but the viewer."""
+"""The page of one scan: the viewer with the scan and its detection."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,20 +13,14 @@ from anomri.preprocessing import read_labels, read_truth, read_volume
 from anomri.reporting.derivatives.lesion_position import GEOMETRIC
 from anomri.reporting.derivatives.naming import LESION_MASK, REGION_LABELS, derivative, map_name
 from anomri.reporting.derivatives.sidecar import Record, cut_through, read_record, scale_top
+from anomri.reporting.figures.panels import grey_window
 from anomri.reporting.figures.slice_choice import box_around
 from anomri.reporting.pages.html import write_html
-from anomri.reporting.pages.viewer_volumes import (
-    Copy,
-    Layer,
-    anomaly_levels,
-    grey_levels,
-    level_scale,
-    pack,
-)
+from anomri.reporting.pages.viewer_volumes import Copy, Layer, level_scale
 from anomri.scan import Grid, Mask, ScanFiles, Volume
 
 VOXEL_MM = 1.0
-"""A page of one scan has room for voxels of this length."""
+"""Shortest voxel on a page of one scan."""
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +34,7 @@ def write_view(
         files: the scan.
         page: file to write.
         result: folder with its detection; without it the scan alone is shown.
-        orientation: where the axes of files point whose headers do not say so, such as ``RAS``.
+        orientation: axes of files whose headers do not give them, such as ``RAS``.
 
     Raises:
         ScanError: an image cannot be read.
@@ -49,10 +42,17 @@ def write_view(
     """
     record = read_record(result, files.label) if result else None
     images, grid = _images(files, orientation)
-    brain = _brain(files, images, grid)
-    copy = Copy(grid, box_around(brain, grid.spacing), VOXEL_MM)
-    layers = [*_grey(images, copy), *_found(files, record, result, copy), *_truth(files, copy)]
-    facts = {} if record is None else _facts(record)
+    copy = Copy(grid, box_around(_brain(files, images, grid), grid.spacing), VOXEL_MM)
+    layers = [
+        copy.grey_layer(volume, contrast, grey_window(volume[volume != 0]), "intensity of the file")
+        for contrast, volume in images.items()
+    ]
+    facts: dict[str, float] = {}
+    if record is not None and result is not None:
+        layers += _detection_layers(record, result, copy)
+        threshold = record.threshold.value
+        facts = {"threshold": threshold, "mask_ml": record.lesion_volume_ml}
+        facts["cut"] = level_scale(_cut(record, 0), _top(record))[0]
     return write_html(
         page,
         "view.html.j2",
@@ -60,7 +60,7 @@ def write_view(
         label=files.label,
         record=record,
         geometric=GEOMETRIC,
-        copy=copy.preview(files.label, layers, **facts),
+        copy=copy.preview(files.label, [*layers, *_truth_layers(files, copy)], **facts),
     )
 
 
@@ -80,80 +80,41 @@ def _images(files: ScanFiles, orientation: str) -> tuple[dict[str, Volume], Grid
 
 
 def _brain(files: ScanFiles, images: dict[str, Volume], grid: Grid) -> Mask:
-    """Return what the page has to show: the brain where there is a mask, else what is not empty."""
+    """Return the brain mask of the scan, or without one the voxels that are not background."""
     if files.brain is not None:
         labels, own = read_labels(files.brain)
         if own.shape == grid.shape:
             return labels > 0
     first = next(iter(images.values()))
-    there: Mask = first > np.percentile(first, 1)
-    return there
+    return np.asarray(first > np.percentile(first, 1))
 
 
-def _grey(images: dict[str, Volume], copy: Copy) -> Iterator[Layer]:
-    for contrast, volume in images.items():
-        low, high = _window(volume)
-        voxels = pack(grey_levels(copy.values(volume), low, high))
-        yield Layer(
-            name=contrast.upper(),
-            kind="image",
-            contrast=contrast,
-            low=low,
-            high=high,
-            unit="intensity of the file",
-            voxels=voxels,
-        )
-
-
-def _window(volume: Volume) -> tuple[float, float]:
-    """Return the grey window of a file: the 1st to the 99.8th percentile of what is not 0."""
-    low, high = (float(value) for value in np.percentile(volume[volume != 0], (1, 99.8)))
-    return (low, high) if high > low else (low, low + 1.0)
-
-
-def _found(
-    files: ScanFiles, record: Record | None, result: Path | None, copy: Copy
-) -> Iterator[Layer]:
-    if record is None or result is None:
-        return
+def _detection_layers(record: Record, result: Path, copy: Copy) -> Iterator[Layer]:
     for channel, contrast in enumerate(record.contrasts):
-        cut, top = _scale(record, channel)
-        path = derivative(result, files.label, map_name("anomaly", contrast))
-        voxels = pack(anomaly_levels(copy.values(read_volume(path)[0]), top))
-        about: dict[str, Any] = {
-            "contrast": contrast,
-            "high": top,
-            "unit": record.units,
-            "cut": cut,
-        }
-        yield Layer(name=f"{contrast.upper()} anomaly", kind="anomaly", voxels=voxels, **about)
+        path = derivative(result, record.label, map_name("anomaly", contrast))
+        volume, _ = read_volume(path)
+        cut, top = _cut(record, channel), _top(record)
+        yield copy.anomaly_layer(volume, contrast, cut, top, record.units)
     if record.regions:
-        labels, _ = read_labels(derivative(result, files.label, REGION_LABELS))
-        yield Layer(name="Regions", kind="regions", voxels=pack(copy.labels(labels)))
-    mask, _ = read_labels(derivative(result, files.label, LESION_MASK))
-    yield Layer(name="Found", kind="mask", voxels=pack(copy.labels(mask > 0)))
+        labels, _ = read_labels(derivative(result, record.label, REGION_LABELS))
+        yield copy.label_layer("Regions", "regions", labels)
+    mask, _ = read_labels(derivative(result, record.label, LESION_MASK))
+    yield copy.label_layer("Found", "mask", mask > 0)
 
 
-def _scale(record: Record, channel: int = 0) -> tuple[int, float]:
-    """Return the level of the threshold of one contrast, and the value of level 255."""
-    threshold = record.threshold.value
-    cut = cut_through(record.provenance, threshold, record.shows, channel)
-    return level_scale(cut, scale_top(threshold, record.units) or 1.0)
+def _cut(record: Record, channel: int) -> float:
+    return cut_through(record.provenance, record.threshold.value, record.shows, channel)
 
 
-def _truth(files: ScanFiles, copy: Copy) -> Iterator[Layer]:
+def _top(record: Record) -> float:
+    return scale_top(record.threshold.value, record.units) or 1.0
+
+
+def _truth_layers(files: ScanFiles, copy: Copy) -> Iterator[Layer]:
     if files.truth is not None:
         try:
             truth = read_truth(files.truth, copy.source)
         except ScanError as error:
             log.warning("left out of the viewer: %s", error)
             return
-        yield Layer(name="Expert", kind="truth", voxels=pack(copy.labels(truth > 0)))
-
-
-def _facts(record: Record) -> dict[str, Any]:
-    return {
-        "threshold": record.threshold.value,
-        "cut": _scale(record)[0],
-        "mask_ml": record.lesion_volume_ml,
-    }
+        yield copy.label_layer("Expert", "truth", truth > 0)

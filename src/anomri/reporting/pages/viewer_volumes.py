@@ -1,8 +1,7 @@
-"""The small copy of a scan that the page's viewer shows: the box of the brain, 8 bits a voxel.
+"""The small copy of a scan for the page's viewer: the box of the brain, 8 bits per voxel.
 
-It is made from arrays alone, so nothing of a patient's header can reach a page. Levels of an
-anomaly map are laid out so that the threshold falls exactly between two of them: counting voxels
-above level ``cut`` is comparing the map with the threshold.
+It is made from arrays alone, so nothing of a patient's header can reach a page. The threshold of
+an anomaly map is a whole level: the voxels above level ``cut`` are those above the threshold.
 """
 
 from __future__ import annotations
@@ -16,16 +15,15 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from scipy import ndimage
 
 from anomri.files import read_json
-from anomri.reporting.derivatives.images import reconstructs
 from anomri.reporting.derivatives.naming import PREVIEW, derivative
 from anomri.reporting.derivatives.sidecar import DETECT_AGAIN, RESEARCH_USE, unit_of
-from anomri.reporting.figures.panels import cut_of, grey_window, scale_of
+from anomri.reporting.figures.panels import image_rows, scale_of
 from anomri.reporting.figures.slice_choice import Box, box_around
-from anomri.scan import Affine, Detection, Grid, Volume
+from anomri.scan import Detection, Grid, Volume
 
 VOXEL_MM = 2.0
 """Voxels on the page are at least this long; 20 brains of such voxels fit one page."""
@@ -34,12 +32,8 @@ LEVELS = 255
 Kind = Literal["image", "reconstruction", "anomaly", "mask", "truth", "regions"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Layer(_Part):
-    """One kind of voxel.
+class Layer(BaseModel, frozen=True):
+    """One volume that the viewer can show.
 
     Attributes:
         name: written beside its switch.
@@ -62,7 +56,7 @@ class Layer(_Part):
     voxels: str
 
 
-class Preview(_Part):
+class Preview(BaseModel, frozen=True):
     """The copy of one scan.
 
     Attributes:
@@ -91,10 +85,10 @@ class Preview(_Part):
 
 
 class Copy:
-    """Cuts volumes of one grid to a box and makes them coarser where their voxels are short.
+    """Crops volumes to a box and downsamples voxels that are shorter than a limit.
 
     Args:
-        grid: where the volumes lie.
+        grid: of the volumes.
         box: the part worth showing.
         voxel_mm: shortest voxel of the copy.
     """
@@ -105,10 +99,10 @@ class Copy:
         before = np.subtract(box.high, box.low)
         after = np.maximum(1, np.ceil(before * np.minimum(1, np.divide(box.spacing, voxel_mm))))
         self.zoom = after / before
-        self.grid = Grid(
-            shape=(int(after[0]), int(after[1]), int(after[2])),
-            affine=_moved(grid.affine, np.array(box.low), 1 / self.zoom),
-        )
+        index = np.diag([*(1 / self.zoom), 1.0])  # of the source, for a voxel of the copy
+        index[:3, 3] = np.array(box.low) + (1 / self.zoom - 1) / 2
+        shape = (int(after[0]), int(after[1]), int(after[2]))
+        self.grid = Grid(shape=shape, affine=grid.affine @ index)
 
     def values(self, volume: NDArray[Any]) -> Volume:
         """Return the copy of an (I, J, K) volume, linearly interpolated."""
@@ -120,21 +114,48 @@ class Copy:
 
     def labels(self, volume: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the copy of (I, J, K) labels: each voxel takes the one that covers it most."""
-        names = [int(name) for name in np.unique(volume) if name]
-        if not names:
+        numbers = [int(number) for number in np.unique(volume) if number]
+        if not numbers:
             return np.zeros(self.grid.shape, np.uint8)
-        shares = np.stack([self.values(volume == name) for name in names])
+        shares = np.stack([self.values(volume == number) for number in numbers])
         covered = shares.sum(axis=0) >= 0.5
-        largest: NDArray[np.uint8] = np.array(names, np.uint8)[shares.argmax(axis=0)] * covered
+        largest: NDArray[np.uint8] = np.array(numbers, np.uint8)[shares.argmax(axis=0)] * covered
         return largest
 
+    def grey_layer(
+        self,
+        volume: Volume,
+        contrast: str,
+        window: tuple[float, float],
+        unit: str,
+        kind: Kind = "image",
+    ) -> Layer:
+        """Return the layer of an image or its reconstruction, in a grey window."""
+        low, high = window
+        voxels = pack(grey_levels(self.values(volume), low, high))
+        name = contrast.upper() if kind == "image" else f"{contrast.upper()} {kind}"
+        about = {"name": name, "kind": kind, "contrast": contrast, "unit": unit}
+        return Layer(**about, low=low, high=high, voxels=voxels)
+
+    def anomaly_layer(
+        self, volume: Volume, contrast: str, threshold: float, top: float, unit: str
+    ) -> Layer:
+        """Return the layer of an anomaly map whose colours end at ``top`` or close below it."""
+        cut, high = level_scale(threshold, top)
+        voxels = pack(anomaly_levels(self.values(volume), high))
+        about = {"name": f"{contrast.upper()} anomaly", "contrast": contrast, "unit": unit}
+        return Layer(kind="anomaly", **about, high=high, cut=cut, voxels=voxels)
+
+    def label_layer(self, name: str, kind: Kind, labels: NDArray[Any]) -> Layer:
+        """Return the layer of a mask or of numbered regions."""
+        return Layer(name=name, kind=kind, voxels=pack(self.labels(labels)))
+
     def preview(self, label: str, layers: Sequence[Layer], **facts: Any) -> Preview:
-        """Put layers of this copy together."""
-        i, j, k, last = (tuple(float(value) for value in row) for row in self.grid.affine)
+        """Combine layers of this copy."""
         return Preview(
             label=label,
             shape=self.grid.shape,
-            affine=(i, j, k, last),
+            affine=self.grid.affine.tolist(),
             spacing_mm=self.grid.spacing,
             voxel_ml=self.grid.voxel_ml,
             layers=tuple(layers),
@@ -144,46 +165,42 @@ class Copy:
 
 def preview_of(detection: Detection, *, voxel_mm: float = VOXEL_MM) -> Preview:
     """Return the copy of a scan and of what was found in it."""
-    scan = detection.anomaly.scan
+    scan, threshold = detection.anomaly.scan, detection.threshold.value
     copy = Copy(scan.grid, box_around(scan.brain, scan.grid.spacing), voxel_mm)
-    cut, _ = level_scale(detection.threshold.value, scale_of(detection))
     return copy.preview(
         scan.label,
-        [*_levels(detection, copy), *_labels(detection, copy)],
-        threshold=detection.threshold.value,
-        cut=cut,
+        [*_maps(detection, copy), *_labels(detection, copy)],
+        threshold=threshold,
+        cut=level_scale(threshold, scale_of(detection))[0],
         mask_ml=detection.volume_ml,
     )
 
 
 def read_preview(folder: Path, label: str) -> Preview | None:
-    """Read back the copy of a scan; None where an older run left none.
+    """Read the copy of a scan; None where an older run left none.
 
     Raises:
         DamagedFile: the file is damaged.
     """
-    path = derivative(folder, label, PREVIEW)
-    if not path.is_file():
-        return None
-    what = "the viewer's copy of a scan"
-    return read_json(path, Preview, what=what, next_step=DETECT_AGAIN)
+    path, what = derivative(folder, label, PREVIEW), "the viewer's copy of a scan"
+    return read_json(path, Preview, what=what, next_step=DETECT_AGAIN) if path.is_file() else None
 
 
 def grey_levels(volume: Volume, low: float, high: float) -> NDArray[np.uint8]:
-    """Map ``low`` to 0 and ``high`` to 255, and what lies outside to the nearer of them."""
-    share = (volume - low) / (high - low)
-    levels: NDArray[np.uint8] = np.rint(np.clip(share, 0, 1) * LEVELS).astype(np.uint8)
+    """Map ``low`` to 0 and ``high`` to 255, clipped."""
+    share = np.clip((volume - low) / (high - low), 0, 1)
+    levels: NDArray[np.uint8] = np.rint(share * LEVELS).astype(np.uint8)
     return levels
 
 
 def level_scale(threshold: float, top: float) -> tuple[int, float]:
-    """Return the level that the threshold equals, and the value of level 255.
+    """Return the level of the threshold, and the value of level 255.
 
     The value is ``top`` or, so that the threshold is a whole level, up to a level less.
 
     Args:
-        threshold: the cut; 0 levels where it is not above 0.
-        top: where the colour scale ends.
+        threshold: level 0 where it is not above 0.
+        top: end of the colour scale.
     """
     if threshold <= 0:
         return 0, top
@@ -198,8 +215,7 @@ def anomaly_levels(volume: Volume, high: float) -> NDArray[np.uint8]:
     """
     share = np.clip(volume.astype(np.float64) / high, 0, 1)
     # A hair less, or the rounding of the division would lift the threshold itself a level.
-    levels: NDArray[np.uint8] = np.ceil(share * LEVELS - 1e-4).clip(0).astype(np.uint8)
-    return levels
+    return np.ceil(share * LEVELS - 1e-4).clip(0).astype(np.uint8)
 
 
 def pack(voxels: NDArray[np.uint8]) -> str:
@@ -208,46 +224,21 @@ def pack(voxels: NDArray[np.uint8]) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _levels(detection: Detection, copy: Copy) -> Iterator[Layer]:
-    anomaly, scan = detection.anomaly, detection.anomaly.scan
-    for channel, contrast in enumerate(scan.contrasts):
-        low, high = grey_window(scan, channel)
-        common = {"contrast": contrast, "low": low, "high": high, "unit": "prepared intensity"}
-        seen = copy.values(np.where(scan.brain, scan.image[channel], low))
-        voxels = pack(grey_levels(seen, low, high))
-        yield Layer(name=contrast.upper(), kind="image", voxels=voxels, **common)
-        if reconstructs(detection, channel):
-            drawn = copy.values(np.where(scan.brain, anomaly.reconstruction[channel], low))
-            voxels = pack(grey_levels(drawn, low, high))
-            name = f"{contrast.upper()} reconstruction"
-            yield Layer(name=name, kind="reconstruction", voxels=voxels, **common)
-        cut, top = level_scale(cut_of(detection, channel), scale_of(detection))
-        heat = pack(anomaly_levels(copy.values(anomaly.values[channel]), top))
-        yield Layer(
-            name=f"{contrast.upper()} anomaly",
-            kind="anomaly",
-            contrast=contrast,
-            high=top,
-            unit=unit_of(detection),
-            cut=cut,
-            voxels=heat,
-        )
+def _maps(detection: Detection, copy: Copy) -> Iterator[Layer]:
+    unit = unit_of(detection)
+    for row in image_rows(detection):
+        if row.kind == "anomaly":
+            yield copy.anomaly_layer(row.volume, row.contrast, row.cut, row.high, unit)
+        else:
+            window = row.low, row.high
+            kind: Kind = "reconstruction" if row.kind == "reconstruction" else "image"
+            yield copy.grey_layer(row.volume, row.contrast, window, "prepared intensity", kind)
 
 
 def _labels(detection: Detection, copy: Copy) -> Iterator[Layer]:
-    scan = detection.anomaly.scan
-    truth = scan.lesions
+    truth = detection.anomaly.scan.lesions
     if detection.regions is not None:
-        voxels = pack(copy.labels(detection.regions))
-        yield Layer(name="Regions", kind="regions", voxels=voxels)
-    yield Layer(name="Found", kind="mask", voxels=pack(copy.labels(detection.mask)))
+        yield copy.label_layer("Regions", "regions", detection.regions)
+    yield copy.label_layer("Found", "mask", detection.mask)
     if truth is not None:
-        yield Layer(name="Expert", kind="truth", voxels=pack(copy.labels(truth)))
-
-
-def _moved(affine: Affine, first: NDArray[Any], step: NDArray[np.float64]) -> Affine:
-    """Return the affine of voxels ``step`` old ones long that begin at the edge of ``first``."""
-    index = np.diag([*step, 1.0])
-    index[:3, 3] = first + (step - 1) / 2
-    moved: Affine = affine @ index
-    return moved
+        yield copy.label_layer("Expert", "truth", truth > 0)

@@ -29,23 +29,13 @@
     regions: ["#d55e00", "#009e73", "#f0e442", "#f0e442"],
   };
 
-  // A NIfTI file in memory: bytes, a scale for their values and the place of the voxels.
-  const nifti = (preview, layer, voxels) => {
-    const file = new ArrayBuffer(352 + voxels.byteLength);
-    const view = new DataView(file);
-    const float = (at, ...values) => values.forEach((value, i) => view.setFloat32(at + 4 * i, value, true));
-    const short = (at, ...values) => values.forEach((value, i) => view.setInt16(at + 2 * i, value, true));
-    view.setInt32(0, 348, true);
-    short(40, 3, ...preview.shape, 1, 1, 1, 1);
-    if (layer.kind in PALETTES) short(68, 1002); // labels: drawn with outlines
-    short(70, 2, 8);
-    float(76, 1, ...preview.spacing_mm);
-    float(108, 352, (layer.high - layer.low) / 255, layer.low);
-    view.setUint8(123, 2);
-    short(254, 1);
-    float(280, ...preview.affine.slice(0, 3).flat());
-    new Uint8Array(file).set([0x6e, 0x2b, 0x31, 0], 344);
-    new Uint8Array(file).set(voxels, 352);
+  // A NIfTI file in memory, with the intent of labels and the scale of the values.
+  const nifti = ({ shape, spacing_mm, affine }, layer) => {
+    const file = niivue.NVImage.createNiftiArray(shape, spacing_mm, affine.flat(), 2, layer.voxels);
+    const header = new DataView(file.buffer);
+    if (layer.kind in PALETTES) header.setInt16(68, 1002, true); // labels: drawn with outlines
+    header.setFloat32(112, (layer.high - layer.low) / 255, true);
+    header.setFloat32(116, layer.low, true);
     return file;
   };
 
@@ -54,19 +44,10 @@
   const FILL = 0.15; // tissue stays visible inside an outline
 
   const labelColours = (kind) => {
-    const rgb = PALETTES[kind].map((colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)));
-    const channel = (i) => [0, ...rgb.map((colour) => colour[i])];
-    return { R: channel(0), G: channel(1), B: channel(2), A: [0, ...rgb.map(() => 255)], labels: ["", ...rgb.map(() => "")] };
-  };
-
-  // World mm to voxel: Cramer's rule on the affine's columns.
-  const toVoxel = (affine, mm) => {
-    const [a, b, c, origin] = [0, 1, 2, 3].map((column) => affine.slice(0, 3).map((row) => row[column]));
-    const cross = (u, v) => [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
-    const dot = (u, v) => u[0] * v[0] + u[1] * v[1] + u[2] * v[2];
-    const away = origin.map((start, axis) => mm[axis] - start);
-    const whole = dot(a, cross(b, c));
-    return [dot(away, cross(b, c)), dot(a, cross(away, c)), dot(a, cross(b, away))].map((part) => Math.round(part / whole));
+    const colours = ["#000000", ...PALETTES[kind]]; // nothing, and each label
+    const channel = (at) => colours.map((colour) => parseInt(colour.slice(at, at + 2), 16));
+    const alpha = colours.map((_, label) => (label ? 255 : 0));
+    return { R: channel(1), G: channel(3), B: channel(5), A: alpha, labels: colours.map(() => "") };
   };
 
   // Millilitres above each level, by counting voxels once.
@@ -115,7 +96,7 @@
     }
 
     async volume(layer, options) {
-      const image = await niivue.NVImage.loadFromUrl({ url: nifti(this.preview, layer, layer.voxels), name: `${layer.kind}.nii`, ...options });
+      const image = await niivue.NVImage.loadFromUrl({ url: nifti(this.preview, layer), name: `${layer.kind}.nii`, ...options });
       this.nv.addVolume(image);
       return image;
     }
@@ -135,8 +116,6 @@
       // Colours keep their meaning while the threshold moves: only what is below it vanishes.
       this.map.colormapType = 1;
       this.heat = layer;
-      this.level = this.cut();
-      this.above = volumeAbove(layer.voxels, this.preview.voxel_ml);
     }
 
     // The level of the run's threshold; copies of older runs hold one for all maps.
@@ -195,17 +174,21 @@
 
     connectMap() {
       const [threshold, opacity] = [this.part("threshold"), this.part("map-opacity")];
-      threshold.value = this.level;
       threshold.addEventListener("input", () => this.setLevel(Number(threshold.value)));
       opacity.addEventListener("input", () => { this.map.opacity = Number(opacity.value) / 100; this.nv.updateGLVolume(); });
-      this.part("reset").addEventListener("click", () => { threshold.value = this.cut(); this.setLevel(this.cut()); });
-      this.part("top").textContent = plain(this.heat.high, 2);
+      this.part("reset").addEventListener("click", () => this.setLevel(this.cut()));
       this.part("unit").textContent = this.heat.unit;
-      this.setLevel(this.level);
+      this.showHeat();
+    }
+
+    showHeat() {
+      this.above = volumeAbove(this.heat.voxels, this.preview.voxel_ml);
+      this.part("top").textContent = plain(this.heat.high, 2);
+      this.setLevel(this.cut());
     }
 
     setLevel(level) {
-      this.level = level;
+      this.part("threshold").value = level;
       const value = (level / 255) * this.heat.high;
       this.map.cal_min = ((level + 0.5) / 255) * this.heat.high;
       this.nv.updateGLVolume();
@@ -232,19 +215,15 @@
       if (heat && heat !== this.heat) {
         this.heat = heat;
         this.swap(this.map, heat);
-        this.above = volumeAbove(heat.voxels, this.preview.voxel_ml);
-        this.part("threshold").value = this.cut();
-        this.part("top").textContent = plain(heat.high, 2);
-        this.setLevel(this.cut());
+        this.showHeat();
       }
       this.nv.updateGLVolume();
       this.tell(this.place);
     }
 
     setView(name) {
-      const views = { all: "MULTIPLANAR", axial: "AXIAL", coronal: "CORONAL", sagittal: "SAGITTAL" };
       this.view = name;
-      this.nv.setSliceType(niivue.SLICE_TYPE[views[name]]);
+      this.nv.setSliceType(niivue.SLICE_TYPE[name === "all" ? "MULTIPLANAR" : name.toUpperCase()]);
       this.layOut();
     }
 
@@ -260,12 +239,11 @@
         ArrowLeft: [1, 0, 0], ArrowRight: [-1, 0, 0], ArrowUp: [0, 1, 0], ArrowDown: [0, -1, 0],
         PageUp: [0, 0, 1], PageDown: [0, 0, -1],
       };
-      const step = steps[event.key];
-      // NiiVue's own keys would change the view behind the controls' back.
+      // NiiVue's own keys would change the view without the controls.
       if (event.key !== "Tab") event.stopPropagation();
-      if (!step) return;
+      if (!(event.key in steps)) return;
       event.preventDefault();
-      this.nv.moveCrosshairInVox(...step);
+      this.nv.moveCrosshairInVox(...steps[event.key]);
     }
 
     goTo(mm) {
@@ -274,20 +252,17 @@
       this.tell(mm ?? this.nv.frac2mm(this.nv.scene.crosshairPos));
     }
 
-    // The voxel of a place, I fastest; -1 outside the copy.
-    voxelAt(mm) {
-      const index = toVoxel(this.preview.affine, mm);
-      const [width, depth] = this.preview.shape;
-      const inside = index.every((at, axis) => at >= 0 && at < this.preview.shape[axis]);
-      return inside ? index[0] + width * (index[1] + depth * index[2]) : -1;
-    }
-
+    // Show where a place lies and the values there; a dash outside the copy.
     tell(mm) {
       this.place = mm;
-      const at = this.voxelAt(mm);
-      const [x, y, z] = [...mm].slice(0, 3).map((value) => plain(value));
-      const value = ({ low, high, voxels }) => plain(low + ((high - low) * (voxels[at] ?? 0)) / 255, 2);
-      const values = [this.shown, ...(this.heat ? [this.heat] : [])].map((layer) => `${layer.name} ${at < 0 ? "\u2013" : value(layer)}`);
+      const value = (image) => {
+        const index = image.mm2vox(mm);
+        const inside = [...index].every((at, axis) => at >= 0 && at < image.dimsRAS[axis + 1]);
+        return inside ? plain(image.getValue(...index), 2) : "\u2013";
+      };
+      const values = [`${this.shown.name} ${value(this.base)}`];
+      if (this.map) values.push(`${this.heat.name} ${value(this.map)}`);
+      const [x, y, z] = [...mm].slice(0, 3).map((position) => plain(position));
       this.part("where").textContent = [`x ${x}  y ${y}  z ${z} mm`, ...values].join("  \u00b7  ");
     }
 
@@ -304,15 +279,16 @@
 
   let current = null;
 
+  const copyOf = (figure) => document.querySelector(`script.preview[data-label="${CSS.escape(figure.dataset.label)}"]`);
+
   const show = async (figure, mm) => {
     if (current?.figure !== figure) {
       current?.close();
       if (mm) figure.dataset.start = mm.join(" ");
-      const data = document.querySelector(`script.preview[data-label="${CSS.escape(figure.dataset.label)}"]`);
-      current = new Viewer(figure, JSON.parse(data.textContent));
-      const opened = current;
+      const opened = new Viewer(figure, JSON.parse(copyOf(figure).textContent));
+      current = opened;
       try {
-        await current.open();
+        await opened.open();
       } catch (error) {
         opened.panel.remove();
         figure.classList.remove("viewing");
@@ -324,26 +300,26 @@
     if (mm) figure.scrollIntoView({ block: "start" });
   };
 
+  const button = (className, text, action) => {
+    const made = Object.assign(document.createElement("button"), { type: "button", className, textContent: text });
+    made.addEventListener("click", action);
+    return made;
+  };
+
   const addOpener = (figure) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "open-viewer" });
-    button.textContent = "Open the interactive viewer";
-    button.addEventListener("click", () => show(figure));
-    figure.prepend(button);
+    figure.prepend(button("open-viewer", "Open the interactive viewer", () => show(figure)));
     for (const row of figure.closest(".scan").querySelectorAll("tr[data-centre]")) addJump(figure, row);
     if (figure.dataset.open !== undefined) show(figure);
   };
 
   const addJump = (figure, row) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "jump" });
-    const number = row.cells[0];
-    button.textContent = number.textContent.trim();
-    button.setAttribute("aria-label", `Show lesion ${button.textContent} in the viewer`);
-    button.addEventListener("click", () => show(figure, row.dataset.centre.split(" ").map(Number)));
-    number.replaceChildren(button);
+    const number = row.cells[0].textContent.trim();
+    const jump = button("jump", number, () => show(figure, row.dataset.centre.split(" ").map(Number)));
+    jump.setAttribute("aria-label", `Show lesion ${number} in the viewer`);
+    row.cells[0].replaceChildren(jump);
   };
 
-  const figures = [...document.querySelectorAll("figure.mosaic[data-label]")]
-    .filter((figure) => document.querySelector(`script.preview[data-label="${CSS.escape(figure.dataset.label)}"]`));
+  const figures = [...document.querySelectorAll("figure.mosaic[data-label]")].filter(copyOf);
   if (able()) figures.forEach(addOpener);
   else document.querySelectorAll(".no-viewer").forEach((note) => { note.hidden = false; });
 })();

@@ -1,4 +1,4 @@
-"""What the page of a comparison says: every scan of every row as a dot, and what they come to."""
+"""The HTML page of a comparison: the Dice of every scan as a dot, and the tables of means."""
 
 from __future__ import annotations
 
@@ -6,23 +6,39 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anomri.files import COMPARISON_FIGURES, COMPARISON_SCANS, NOTHING, read_tsv
-from anomri.reporting.formatting import MINUS, as_number
-from anomri.reporting.pages.charts import Axis, Chart, Look, Point, Series
+from anomri.files import (
+    COMPARISON_FIGURES,
+    COMPARISON_SCANS,
+    NOTHING,
+    REPORT,
+    read_tsv,
+    remove_stale_drafts,
+)
+from anomri.reporting import Axis, Chart, Look, Series, as_number, write_html
 
+MINUS = "\N{MINUS SIGN}"
 OWN, WHOLE = "own", "whole"
 NAMED, STRIP, FRAME = 150, 24, 60  # pixels: names beside a strip, its height, what is around all
+PACKAGE = "anomri.experiments.comparison"
 ROOM = 0.8  # strips above the first one, for the name of the line
 
 Line = Mapping[str, str]
 
 
-def comparison_contents(folder: Path) -> dict[str, Any]:
-    """Gather everything that the page of a comparison shows.
+def write_html_page(folder: Path) -> Path | None:
+    """Write ``report.html`` of a comparison; None where the folder does not hold one.
 
     Args:
         folder: with ``figures.tsv`` and ``scans.tsv``.
     """
+    if not (folder / COMPARISON_FIGURES).is_file():
+        return None
+    remove_stale_drafts(folder)
+    return write_html(folder / REPORT, "comparison.html.j2", package=PACKAGE, **_contents(folder))
+
+
+def _contents(folder: Path) -> dict[str, Any]:
+    """Return everything that the page shows."""
     figures, scans = read_tsv(folder / COMPARISON_FIGURES), read_tsv(folder / COMPARISON_SCANS)
     names = list(dict.fromkeys(line["data"] for line in figures))
     return {
@@ -30,8 +46,8 @@ def comparison_contents(folder: Path) -> dict[str, Any]:
         "sets": [
             {
                 "name": name,
-                "chart": _strips(name, [one for one in figures if one["data"] == name], scans),
-                "tables": _tables([one for one in figures if one["data"] == name]),
+                "chart": _strips(name, [line for line in figures if line["data"] == name], scans),
+                "tables": _tables([line for line in figures if line["data"] == name]),
             }
             for name in names
         ],
@@ -62,7 +78,7 @@ def _strips(name: str, figures: Sequence[Line], scans: Sequence[Line]) -> Chart 
         return None
     series, ticks = [], []
     for place, row in enumerate(reversed(rows)):
-        points: tuple[Point, ...] = tuple((dice, place + 0.5) for dice in dots[row])
+        points = tuple((dice, place + 0.5) for dice in dots[row])
         look: Look = "truth" if row == _base(figures) else "found"
         series.append(Series("", points, look, "dots"))
         ticks.append((place + 0.5, row))

@@ -1,4 +1,4 @@
-"""What the page of a paper's rows says: the paper's figures and ours, side by side."""
+"""The HTML page of a reproduction: the paper's figures and ours."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anomri.files import MEASURED, NOTHING, PUBLISHED, read_tsv
-from anomri.reporting.formatting import cell
+from anomri.files import MEASURED, NOTHING, PUBLISHED, REPORT, read_tsv, remove_stale_drafts
+from anomri.reporting import cell, write_html
 
+PACKAGE = "anomri.experiments.reproduction"
 QUIET = ("commit", "anomri", "seed", "weights_sha256")
 """Columns that say where a row comes from, shown once at the end."""
 WHAT = ("row", "size", "data", "contrasts", "region", "threshold")
@@ -17,12 +18,20 @@ HEADLINES = ("dice", "auprc", "oracle_dice", "sensitivity", "precision", "hd95_m
 """Metrics that this table shows; the others follow, folded."""
 
 
-def reproduction_contents(folder: Path) -> dict[str, Any]:
-    """Gather everything that the page of a reproduction shows.
+def write_html_page(folder: Path) -> Path | None:
+    """Write ``report.html`` of a reproduction; None where the folder does not hold one.
 
     Args:
         folder: of a paper, with ``published.tsv`` and, once run, ``measured.tsv``.
     """
+    if not (folder / PUBLISHED).is_file():
+        return None
+    remove_stale_drafts(folder)
+    return write_html(folder / REPORT, "reproduction.html.j2", package=PACKAGE, **_contents(folder))
+
+
+def _contents(folder: Path) -> dict[str, Any]:
+    """Return everything that the page shows."""
     measured = read_tsv(folder / MEASURED)
     headlines = _headlines(measured)
     same = _same(headlines)

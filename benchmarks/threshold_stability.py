@@ -1,10 +1,11 @@
-"""Do firm findings hit lesions more often than faint ones?
+"""Do stable findings hit lesions more often than those that vanish at a higher threshold?
 
-    python benchmarks/firmness.py DATA [--split-file DATA/splits.tsv] [--models default,lesions]
+    python benchmarks/threshold_stability.py DATA [--split-file SPLITS] [--models default,lesions]
 
-``DATA`` holds ``brats2018`` and ``nichart``; the subjects of their split ``train`` are looked at.
-A finding is firm when its firmness is at least 0.6, faint when the threshold a fifth higher leaves
-nothing of it, soft between. It hits where a tenth of it or more lies in the reference.
+``DATA`` holds ``brats2018`` and ``nichart``; the subjects of their split ``train`` are evaluated.
+A finding is stable when its threshold stability is at least 0.6, vanishing when the threshold a
+fifth higher leaves nothing of it, sensitive in between. It is a hit when at least a tenth of it
+lies in the reference.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from anomri.detector import Detector, load
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.postprocessing.components import Components
-from anomri.reporting.formatting import FIRM
+from anomri.reporting.formatting import STABLE
 
 HIT = 0.1
 SMALL_ML = 1.0
-Row = tuple[float, float, float]  # firmness, ml, share in the reference
+Row = tuple[float, float, float]  # threshold stability, ml, share in the reference
 
 
 def main() -> None:
@@ -61,22 +62,24 @@ def rows(detector: Detector, folder: Path, chosen: Selection) -> Iterator[Row]:
         ]
         order = np.lexsort((-np.asarray(peaks), -sizes))
         for finding, which in zip(detection.findings, order, strict=True):
-            if finding.firmness is not None:
-                yield finding.firmness, finding.volume_ml, float(inside[which] / sizes[which])
+            if finding.threshold_stability is not None:
+                share = float(inside[which] / sizes[which])
+                yield finding.threshold_stability, finding.volume_ml, share
 
 
 def show(title: str, found: list[Row]) -> None:
-    """Print one line per class of firmness, all findings and the small ones alone."""
+    """Print one line per class of threshold stability: all findings, and the small ones alone."""
     print(title, flush=True)
-    for word, least, most in (("firm", FIRM, 9.0), ("soft", 1e-9, FIRM), ("faint", 0.0, 1e-9)):
-        held = [row for row in found if least <= row[0] < most]
-        small = [row for row in held if row[1] < SMALL_ML]
-        print(f"  {word:6}{hits(held):>18}   under {SMALL_ML:g} ml {hits(small):>18}")
+    classes = (("stable", STABLE, 9.0), ("sensitive", 1e-9, STABLE), ("vanishing", 0.0, 1e-9))
+    for name, least, most in classes:
+        findings = [row for row in found if least <= row[0] < most]
+        small = [row for row in findings if row[1] < SMALL_ML]
+        print(f"  {name:9}{hits(findings):>18}   under {SMALL_ML:g} ml {hits(small):>18}")
 
 
-def hits(held: list[Row]) -> str:
-    many = sum(share >= HIT for _, _, share in held)
-    return f"{many} of {len(held)}" + (f" ({many / len(held):.0%})" if held else "")
+def hits(findings: list[Row]) -> str:
+    many = sum(share >= HIT for _, _, share in findings)
+    return f"{many} of {len(findings)}" + (f" ({many / len(findings):.0%})" if findings else "")
 
 
 if __name__ == "__main__":
