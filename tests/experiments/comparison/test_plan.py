@@ -283,7 +283,7 @@ def test_a_scan_that_fails_is_named_on_the_page(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "word"),
     [
-        ("[one, other]", "[one, one]", "twice: one"),
+        ("[one, other]", "[one, one]", "duplicate rows: one"),
         ("candidate: intensity", "candidate: none", "rows in no group: none"),
         ("[tumours, rest]}", "[tumours, moon]}", "unknown sets in pools: moon"),
         ("data: tumours", "data: moon", "unknown sets in aims: moon"),

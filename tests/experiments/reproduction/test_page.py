@@ -232,5 +232,5 @@ def test_halves_take_turns_and_sources_are_joined(tmp_path: Path) -> None:
     assert [files.subject for files in second.scans] == ["b", "d"]
     with pytest.raises(UsageError, match="sub-a: is in more than one"):
         data.scans_of([Source(folder="one"), Source(folder="one")])
-    with pytest.raises(UsageError, match="three: the protocol expects it"):
+    with pytest.raises(UsageError, match="three: the protocol expects this folder"):
         data.scans_of([Source(folder="three")])

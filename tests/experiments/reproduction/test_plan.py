@@ -158,7 +158,7 @@ def test_a_scan_that_is_judged_now_is_never_left_among_those_learnt_from(
     train_row(row, found, [], work)
     assert "healthy_decision" in load_thresholds(work.run(row))
     fewer = replace(found, scans=found.scans[1:])
-    with pytest.raises(UsageError, match=f"'{found.scans[0].subject}' in it"):
+    with pytest.raises(UsageError, match=f"'{found.scans[0].subject}', which is not"):
         train_row(row, fewer, [], work)
     learnt = {"subjects": {"train": [found.scans[0].subject], "validation": []}}
     other = Work(tmp_path / "other", device="cpu")
