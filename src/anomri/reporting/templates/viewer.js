@@ -92,7 +92,7 @@
         loadingText: "", viewModeHotKey: "", clipPlaneHotKey: "", logLevel: "error",
       });
       await this.nv.attachToCanvas(this.canvas);
-      this.nv.onLocationChange = (place) => this.tell(place.mm);
+      this.nv.onLocationChange = (place) => this.showPosition(place.mm);
     }
 
     async volume(layer, options) {
@@ -173,9 +173,11 @@
     }
 
     connectMap() {
-      const [threshold, opacity] = [this.part("threshold"), this.part("map-opacity")];
-      threshold.addEventListener("input", () => this.setLevel(Number(threshold.value)));
-      opacity.addEventListener("input", () => { this.map.opacity = Number(opacity.value) / 100; this.nv.updateGLVolume(); });
+      this.part("threshold").addEventListener("input", (event) => this.setLevel(Number(event.target.value)));
+      this.part("map-opacity").addEventListener("input", (event) => {
+        this.map.opacity = Number(event.target.value) / 100;
+        this.nv.updateGLVolume();
+      });
       this.part("reset").addEventListener("click", () => this.setLevel(this.cut()));
       this.part("unit").textContent = this.heat.unit;
       this.showHeat();
@@ -218,7 +220,7 @@
         this.showHeat();
       }
       this.nv.updateGLVolume();
-      this.tell(this.place);
+      this.showPosition(this.place);
     }
 
     setView(name) {
@@ -249,11 +251,11 @@
     goTo(mm) {
       if (mm) this.nv.scene.crosshairPos = this.nv.mm2frac(mm);
       this.nv.drawScene();
-      this.tell(mm ?? this.nv.frac2mm(this.nv.scene.crosshairPos));
+      this.showPosition(mm ?? this.nv.frac2mm(this.nv.scene.crosshairPos));
     }
 
-    // Show where a place lies and the values there; a dash outside the copy.
-    tell(mm) {
+    // The crosshair's position and the values there; a dash outside the copy.
+    showPosition(mm) {
       this.place = mm;
       const value = (image) => {
         const index = image.mm2vox(mm);
