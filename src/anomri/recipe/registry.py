@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 # Options of a step by their names in version 0.1, accepted for one more version.
 RENAMED_OPTIONS: Mapping[str, Mapping[str, str]] = {
     "grow": {"lowest": "min_level", "heaviness": "min_relative_weight"},
-    "hull": {
+    "name_regions": {
         "reach_mm": "rim_distance_mm",
         "hardly": "min_enhancing_fraction",
         "darker": "necrosis_sd",
