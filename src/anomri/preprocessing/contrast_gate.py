@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from anomri.preprocessing.appearance import Appearance, appearance
-from anomri.preprocessing.brain import SIDE_MM, fault_of
+from anomri.preprocessing.brain import SIDE_MM, fault_of, has_ct_values
 from anomri.preprocessing.coarse import coarse
 from anomri.preprocessing.registration import quick
 from anomri.preprocessing.template import template_picture, turned_about
@@ -36,8 +36,6 @@ UNLIKE_T1 = 0.0
 BRIGHT_VENTRICLES = -0.5
 DARK_VENTRICLES = 0.4  # T2 alone lies badly on a T1 template: drawn ones reach 0.3
 EXCHANGED = 0.12
-AIR_HU = -900.0  # nothing below in an MRI
-BRAIN_HU = (-50.0, 150.0)
 
 DOUBT = "check the file; the mask should not be trusted"
 
@@ -78,10 +76,9 @@ def doubts(image: Image, brain: Mask, grid: Grid, contrasts: Sequence[str]) -> l
 
 def check_units(volume: Volume, brain: Mask) -> list[str]:
     """Say that a file holds the values of a CT: air and brain in Hounsfield units."""
-    lowest, middle = float(volume.min()), float(np.median(volume[brain]))
-    if lowest > AIR_HU or not BRAIN_HU[0] <= middle <= BRAIN_HU[1]:
+    if not has_ct_values(volume, brain):
         return []
-    return [f"values down to {lowest:.0f} look like the Hounsfield units of a CT: {DOUBT}"]
+    return [f"values down to {volume.min():.0f} look like the Hounsfield units of a CT: {DOUBT}"]
 
 
 def told_of(name: str, look: Appearance) -> str:
