@@ -119,10 +119,10 @@ def measure_pair(flair: Path, t1: Path, mask: Path) -> dict[str, float]:
     truth = truth.holding((truth.values > 0).astype(np.float32))
     expected = carried(place(truth, second.grid, linear=True).values) >= 0.5
     in_t1 = carried(deepbet_brain(second.values).probability)
-    answers = {
+    answers: dict[str, Volume] = {
         "FLAIR": found.probability,
         "T1": in_t1,
-        "mean of both": (found.probability + in_t1) / 2,
+        "mean of both": np.asarray((found.probability + in_t1) / 2, dtype=np.float32),
     }
     return {name: dice(solid(answer > LEVEL), expected) for name, answer in answers.items()}
 

@@ -66,7 +66,7 @@ def deepbet_brain(volume: Volume) -> FoundBrain:
     first, second = (p > LEVEL for p in both)
     total = int(np.count_nonzero(first) + np.count_nonzero(second))
     agreement = 2 * int(np.count_nonzero(first & second)) / total if total else 0.0
-    probability: Volume = (both[0] + both[1]) / 2
+    probability: Volume = np.asarray((both[0] + both[1]) / 2, dtype=np.float32)
     return FoundBrain(probability, solid(probability > LEVEL), agreement)
 
 
