@@ -9,6 +9,10 @@ import pytest
 
 from anomri import pipeline
 from anomri.detector import load
+from anomri.preprocessing.template.template_registration import register_to_template
+from anomri.scan import Mask, Scan
+
+ORBITS = (((33, 58, -38), 15), ((27, 45, -38), 9))  # the eye and what lies behind it, MNI mm
 
 
 @pytest.mark.real
@@ -40,3 +44,32 @@ def test_other_data_sets_give_sane_masks(
     detector = load("intensity", device="cpu")
     assert pipeline.detect(found, detector, tmp_path).exit_code == 0
     assert pipeline.measure_case(tmp_path, found.scans[0])["dice"] > least
+
+
+def orbits_of(scan: Scan) -> Mask:
+    """Return both orbits of a head on its working grid, by the template."""
+    placement = register_to_template(scan.image[0], scan.brain, scan.grid, "affine", scan.subject)
+    matrix = placement.to_template @ scan.grid.affine
+    index = np.moveaxis(np.indices(scan.grid.shape), 0, -1)
+    right, anterior, superior = np.moveaxis(index @ matrix[:3, :3].T + matrix[:3, 3], -1, 0)
+    orbits = np.zeros(scan.grid.shape, bool)
+    for (x, y, z), radius in ORBITS:
+        # Both sides at once: the template is symmetric.
+        squared = (np.abs(right) - x) ** 2 + (anterior - y) ** 2 + (superior - z) ** 2
+        orbits |= squared <= radius**2
+    return orbits
+
+
+@pytest.mark.real
+def test_no_finding_lies_in_an_orbit(real_data: Path) -> None:
+    """Of these heads the given masks reach into the orbits; they are replaced."""
+    detector = load("default", device="cpu")
+    scans = pipeline.find_scans(real_data / "ms3seg_bids").scans
+    assert scans
+    for files in scans:
+        assert files.brain is not None
+        scan = detector.prepare(files)
+        orbits = orbits_of(scan)
+        assert orbits.any()
+        assert not (orbits & scan.brain).any()
+        assert not (orbits & detector.detect_scan(scan).mask).any()

@@ -28,6 +28,7 @@ from anomri.detector.result import Result
 from anomri.errors import ScanError, UsageError
 from anomri.models import Network
 from anomri.postprocessing import (
+    ADD,
     COMBINATION_STEPS,
     Segmentation,
     SegmentationState,
@@ -41,8 +42,9 @@ from anomri.preprocessing import (
     prepare_images,
     prepare_scan,
 )
-from anomri.recipe import Recipe, SegmentationStep, call, joint_contrasts, optional_contrasts
+from anomri.recipe import Recipe, SegmentationStep, Step, call, joint_contrasts, optional_contrasts
 from anomri.scan import (
+    ADD_IF_NO_MASS,
     NAME_REGIONS,
     AnomalyMap,
     Detection,
@@ -211,6 +213,7 @@ class Detector:
         *,
         scale: float = 1.0,
         thresholds: Mapping[str, Threshold] | None = None,
+        steps: Sequence[SegmentationStep] | None = None,
     ) -> Segmentation:
         """Segment a scan from its maps.
 
@@ -218,13 +221,15 @@ class Detector:
             maps: from :meth:`maps`.
             scale: every threshold is multiplied by it.
             thresholds: by map, in place of the models' own.
+            steps: in place of the detector's own.
         """
+        steps = self.steps if steps is None else steps
         chosen = _Thresholds(self.map_models, maps, scale, thresholds or {})
-        if not self.steps:
+        if not steps:
             ((name, model),) = self.map_models.items()
             mask = chosen.mask(name)
             return Segmentation(mask, model.regions(maps[name], mask, chosen.threshold(name)))
-        first, *others = (step for step in self.steps if step.map in maps)
+        first, *others = (step for step in steps if step.map in maps)
         made = Segmentation(chosen.mask(first.map))
         notes: tuple[Note, ...] = ()
         for step in others:
@@ -236,7 +241,8 @@ class Detector:
     def detect_scan(self, scan: Scan) -> Detection:
         """Detect lesions in a prepared scan."""
         maps = self.maps(scan)
-        made, nearby = run_in_parallel(lambda: self.segment(maps), lambda: self._nearby(maps))
+        made = self.segment(maps)
+        nearby = self._nearby(maps, made)
         first = maps[self.first_name]
         anomaly = self._shown(maps, scan, made.notes)
         return Detection(
@@ -252,12 +258,16 @@ class Detector:
             provenance=self.provenance(maps, made.maps),
         )
 
-    def _nearby(self, maps: Mapping[str, AnomalyMap]) -> tuple[Mask, ...]:
-        """Return the masks of lower and higher thresholds; none where they mean nothing."""
-        used = (name for name in self._names(maps))
-        if not all(self.map_models[name].scales(maps[name]) for name in used):
+    def _nearby(self, maps: Mapping[str, AnomalyMap], made: Segmentation) -> tuple[Mask, ...]:
+        """Return the masks of lower and higher thresholds, by the steps that ``made`` took.
+
+        None where a factor means nothing to a map.
+        """
+        if not all(self.map_models[name].scales(maps[name]) for name in self._names(maps)):
             return ()
-        return tuple(self.segment(maps, scale=scale).mask for scale in NEARBY)
+        taken = tuple(_unconditional(step) for step in self.steps if step.map in made.maps)
+        lower, higher = (partial(self.segment, maps, scale=s, steps=taken) for s in NEARBY)
+        return tuple(found.mask for found in run_in_parallel(lower, higher))
 
     def _names(self, maps: Mapping[str, AnomalyMap]) -> list[str]:
         """Return the maps that a result shows: the first, and the one that names regions."""
@@ -400,6 +410,13 @@ class _Thresholds:
 def state_of(anomaly: AnomalyMap, mask: Mask) -> SegmentationState:
     """Return map and mask on the whole brain: the mask may reach to its rim, the map is 0 there."""
     return SegmentationState.of(anomaly).with_brain(anomaly.scan.brain).with_mask(mask)
+
+
+def _unconditional(step: SegmentationStep) -> SegmentationStep:
+    """Return a step that does what it did before, whatever the thresholds are now."""
+    if step.step.name != ADD_IF_NO_MASS:
+        return step
+    return step.model_copy(update={"step": Step(name=ADD)})
 
 
 def _rebuilt(

@@ -1,6 +1,6 @@
 """Postprocessing of anomaly maps: cleaning, thresholds, segmentation and mask refinement."""
 
-from anomri.postprocessing.combination import COMBINATION_STEPS, Segmentation
+from anomri.postprocessing.combination import ADD, COMBINATION_STEPS, Segmentation
 from anomri.postprocessing.components import findings, number_lesions
 from anomri.postprocessing.false_positive_calibration import (
     FALSE_POSITIVE_RULE,
@@ -29,6 +29,7 @@ from anomri.postprocessing.threads import run_in_parallel
 from anomri.postprocessing.thresholds import Fit, ThresholdFits
 
 __all__ = [
+    "ADD",
     "COMBINATION_STEPS",
     "FALSE_POSITIVE_RULE",
     "FITTED_RULES",

@@ -8,7 +8,7 @@ add a step: write one function and add one line to ``COMBINATION_STEPS``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
@@ -42,6 +42,11 @@ class Segmentation:
     maps: tuple[str, ...] = ()
 
 
+def add(first: SegmentationState, second: MakeState) -> Segmentation:
+    """Add the second map's lesions."""
+    return Segmentation(first.lesion | second().lesion)
+
+
 def add_if_no_mass(
     first: SegmentationState, second: MakeState, *, min_mass_radius_mm: Size
 ) -> Segmentation:
@@ -54,7 +59,7 @@ def add_if_no_mass(
     """
     if largest_inscribed_radius_mm(first.lesion, first.spacing) >= min_mass_radius_mm:
         return Segmentation(first.lesion)
-    return Segmentation(first.lesion | second().lesion, notes=(NO_MASS,))
+    return replace(add(first, second), notes=(NO_MASS,))
 
 
 @wraps(hull)
@@ -64,7 +69,9 @@ def name_regions(first: SegmentationState, second: MakeState, **options: Any) ->
     return Segmentation(regions.labels > 0, regions.labels, (regions.note,) if regions.note else ())
 
 
+ADD = "add"
 COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
+    ADD: add,
     ADD_IF_NO_MASS: add_if_no_mass,
     NAME_REGIONS: name_regions,
 }

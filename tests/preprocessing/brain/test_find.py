@@ -8,6 +8,7 @@ from anomri.errors import QualityRefused, ScanError
 from anomri.preprocessing.brain import find_brain
 from anomri.preprocessing.brain.find import WHOLE_HEAD
 from anomri.preprocessing.brain.quality_check import check_brain
+from anomri.preprocessing.brain.stripped import MAX_STRIPPED_ML, without_padding
 from anomri.preprocessing.connected_components import largest_filled_component
 from anomri.preprocessing.template.mni152 import load_template
 from anomri.scan import Grid, Mask, Volume
@@ -55,6 +56,56 @@ def test_a_scan_that_was_z_scored_before_is_still_stripped(
     volume = np.where(brain_ball, scaled, 0).astype(np.float32)
     mask, notes = find_brain(volume, grid_of(volume))
     assert np.count_nonzero(mask != brain_ball) < 0.001 * brain_ball.sum()
+    assert notes == ()
+
+
+@pytest.mark.parametrize("inner", [0.0, 30.0])
+@pytest.mark.parametrize("sides", [np.s_[3:-3, 3:-3, 2:-2], np.s_[4:, :, :], np.s_[:, :, 2:-3]])
+def test_padding_of_another_value_than_the_background_is_background(
+    stripped: Volume, brain_ball: Mask, inner: float, sides: tuple[slice, ...]
+) -> None:
+    volume = np.full_like(stripped, -1024)
+    volume[sides] = np.where(brain_ball, stripped, inner)[sides]
+    mask, notes = find_brain(volume, grid_of(volume))
+    np.testing.assert_array_equal(mask, brain_ball)
+    assert notes == ()
+
+
+def test_a_constant_around_noise_is_left_as_it_is() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (20, 20, 20)).astype(np.float32)
+    padded = np.pad(noise, 3, constant_values=-9)
+    assert without_padding(padded) is padded
+    assert without_padding(noise) is noise
+
+
+@pytest.fixture(scope="module")
+def alone() -> tuple[Volume, Mask]:
+    """The template's brain at 3 mm, and nothing around it."""
+    values, _ = load_template()
+    tissue = np.pad(values[::3, ::3, ::3], 8)
+    return tissue, largest_filled_component(tissue > 0)
+
+
+@pytest.mark.parametrize("noise", [0.004, 0.02])
+def test_a_stripped_brain_in_faint_noise_is_still_stripped(
+    alone: tuple[Volume, Mask], noise: float
+) -> None:
+    values, brain = alone
+    added = np.random.default_rng(7).normal(0, noise * values.max(), values.shape)
+    volume = np.abs(values + added).astype(np.float32)
+    mask, notes = find_brain(volume, Grid(shape=volume.shape, affine=np.diag([2.7, 2.7, 2.7, 1])))
+    assert notes == ()
+    assert 2 * np.count_nonzero(mask & brain) / (mask.sum() + brain.sum()) > 0.97
+
+
+def test_a_stripped_brain_with_too_large_voxels_is_still_stripped(
+    alone: tuple[Volume, Mask],
+) -> None:
+    values, brain = alone
+    grid = Grid(shape=values.shape, affine=np.diag([3.2, 3.2, 3.2, 1]))
+    assert np.count_nonzero(brain) * grid.voxel_ml > MAX_STRIPPED_ML
+    mask, notes = find_brain(values, grid)
+    np.testing.assert_array_equal(mask, brain)
     assert notes == ()
 
 
@@ -134,6 +185,12 @@ def test_what_is_no_brain_by_volume_is_refused(ml: float) -> None:
         check_brain(mask, grid, name="s")
     assert caught.value.exit_code == 5
     assert check_brain(mask, grid, name="s", spacing_known=False) == []
+
+
+def test_a_brain_of_a_header_a_fifth_too_small_is_noted() -> None:
+    (note,) = check_brain(*block(1594 * 0.8**3), name="s")
+    assert "816 ml" in note.text
+    assert "voxel sizes" in note.text
 
 
 @pytest.mark.parametrize(("ml", "notes"), [(400, 1), (1400, 0), (2200, 1)])

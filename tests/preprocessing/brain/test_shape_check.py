@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from anomri.errors import QualityRefused
-from anomri.preprocessing.brain.shape_check import check_found
+from anomri.preprocessing.brain.shape_check import check_found, check_no_ct
 from anomri.scan import Grid, Mask, Note
 
 SHAPE = (60, 60, 60)
@@ -56,3 +57,15 @@ def test_a_brain_that_the_field_of_view_cuts_may_be_smaller_and_says_so() -> Non
 def test_where_the_voxel_size_is_a_guess_the_limits_are_wider() -> None:
     mask = box((40, 40, 25))  # 2560 ml
     assert check_found(mask, GRID, mask.astype(np.float32), name="head", slack=2.0) == []
+
+
+@pytest.mark.parametrize(("bone", "refused"), [(1100, True), (90, False)])
+def test_air_and_bone_tell_a_ct_and_padding_alone_does_not(bone: float, refused: bool) -> None:
+    mask = box((33, 40, 16))
+    skull = ndimage.binary_dilation(mask, iterations=2) & ~mask
+    volume = np.select([mask, skull], [35.0, bone], -1024.0).astype(np.float32)
+    if not refused:
+        check_no_ct(mask, GRID, volume, name="head")
+        return
+    with pytest.raises(QualityRefused, match="got a CT"):
+        check_no_ct(mask, GRID, volume, name="head")

@@ -42,10 +42,12 @@ class FoundBrain:
     """What the networks answered.
 
     Attributes:
+        probability: (I, J, K) float32, the mean of both answers.
         mask: (I, J, K), one piece without holes; empty where nothing like a brain was seen.
         agreement: Dice of the answers to the scan and to its mirror image.
     """
 
+    probability: Volume
     mask: Mask
     agreement: float
 
@@ -64,7 +66,8 @@ def deepbet_brain(volume: Volume) -> FoundBrain:
     first, second = (p > LEVEL for p in both)
     total = int(np.count_nonzero(first) + np.count_nonzero(second))
     agreement = 2 * int(np.count_nonzero(first & second)) / total if total else 0.0
-    return FoundBrain(largest_filled_component((both[0] + both[1]) / 2 > LEVEL), agreement)
+    probability: Volume = np.asarray((both[0] + both[1]) / 2, dtype=np.float32)
+    return FoundBrain(probability, largest_filled_component(probability > LEVEL), agreement)
 
 
 def clean_background(volume: Volume) -> Volume:

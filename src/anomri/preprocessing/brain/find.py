@@ -1,23 +1,27 @@
 """The brain mask of a scan that came without one.
 
-Scans that were stripped before are recognised. In a whole head deepbet finds the brain, or HD-BET
-where it is asked for, and gates check what was found.
+Scans that were stripped before are recognised, at a glance or because deepbet finds a brain that
+is all of them. In a whole head deepbet finds the brain, or HD-BET where it is asked for, and gates
+check what was found.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
 from anomri.errors import ScanError
 from anomri.preprocessing.brain.deepbet import AGREEMENT, deepbet_brain
 from anomri.preprocessing.brain.hdbet import hdbet_brain
 from anomri.preprocessing.brain.plausibility import check_in_template
-from anomri.preprocessing.brain.shape_check import check_found
-from anomri.preprocessing.brain.stripped import Background, is_stripped
+from anomri.preprocessing.brain.shape_check import check_found, check_no_ct
+from anomri.preprocessing.brain.stripped import foreground_of, is_stripped
 from anomri.preprocessing.brain.voxel_size import estimated_grid
 from anomri.preprocessing.connected_components import largest_filled_component
 from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
+SAME_BRAIN = 0.9  # Dice with the foreground: where the brain is all there is, it was stripped
 ESTIMATE_SLACK = 1.3  # sizes that were estimated from the brain itself may be off by this factor
 
 WHOLE_HEAD = Note(NoteKind.DEEPBET, "whole head: brain found by deepbet; look at its outline")
@@ -53,27 +57,27 @@ def find_brain(
         raise ScanError(
             name, expected="a brain mask", got="none", next_step="give one, or use --brain auto"
         )
-    if method == "stripped":
-        return largest_filled_component(Background.of(volume).foreground(volume)), ()
-    if method == "auto":
-        foreground = stripped_brain(volume, grid if spacing_known else None)
-        if foreground is not None:
+    foreground = np.zeros_like(volume, dtype=bool)
+    if method in ("auto", "stripped"):
+        foreground, background = foreground_of(volume)
+        spacing = grid.spacing if spacing_known else None
+        if method == "stripped" or is_stripped(volume, foreground, background, spacing):
             return foreground, ()
     mask, notes = _brain_of_head(volume, grid, method)
-    return mask, (*notes, *_gated(mask, grid, volume, name=name, spacing_known=spacing_known))
+    where, slack = (grid, 1.0) if spacing_known else (_estimated(grid, mask), ESTIMATE_SLACK)
+    if overlap(mask, foreground) >= SAME_BRAIN:
+        check_in_template(foreground, where, volume, name=name, slack=slack)
+        return foreground, ()
+    check_no_ct(mask, where, volume, name=name)
+    notes += check_found(mask, where, volume, name=name, slack=slack)
+    check_in_template(mask, where, volume, name=name, slack=slack)
+    return mask, tuple(notes)
 
 
-def stripped_brain(volume: Volume, grid: Grid | None) -> Mask | None:
-    """Return the foreground of a scan that was stripped before; None for a whole head.
-
-    Args:
-        volume: (I, J, K), RAS+.
-        grid: where it lies; None where its voxel size is unknown.
-    """
-    background = Background.of(volume)
-    mask = largest_filled_component(background.foreground(volume))
-    spacing = grid.spacing if grid is not None else None
-    return mask if is_stripped(volume, mask, background, spacing) else None
+def overlap(first: Mask, second: Mask) -> float:
+    """Return the Dice of two masks; 0 where both are empty."""
+    total = int(np.count_nonzero(first) + np.count_nonzero(second))
+    return 2 * int(np.count_nonzero(first & second)) / total if total else 0.0
 
 
 def _brain_of_head(volume: Volume, grid: Grid, method: Method) -> tuple[Mask, list[Note]]:
@@ -89,9 +93,5 @@ def _brain_of_head(volume: Volume, grid: Grid, method: Method) -> tuple[Mask, li
     return found.mask, [WHOLE_HEAD, Note(NoteKind.BRAIN_MASK, text)]
 
 
-def _gated(mask: Mask, grid: Grid, volume: Volume, *, name: str, spacing_known: bool) -> list[Note]:
-    slack = 1.0 if spacing_known else ESTIMATE_SLACK
-    where = grid if spacing_known or not mask.any() else estimated_grid(grid, mask)
-    notes = check_found(mask, where, volume, name=name, slack=slack)
-    check_in_template(mask, where, volume, name=name, slack=slack)
-    return notes
+def _estimated(grid: Grid, mask: Mask) -> Grid:
+    return estimated_grid(grid, mask) if mask.any() else grid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from anomri.errors import Evidence, QualityRefused
 from anomri.preprocessing.grids import brain_box
@@ -13,6 +14,11 @@ CUT_ML = 200.0  # the least, where the field of view ends inside the brain
 CUT_SHARE = 0.05  # of the brain's largest section, on a face of the volume
 LONGEST_MM = (100.0, 230.0)
 SHORTEST_MM = (50.0, 190.0)
+AIR_HU = -900.0  # nothing below in an MRI
+BRAIN_HU = (-50.0, 150.0)
+BONE_HU = 300.0
+BONE_MM = 10.0  # around the brain: the skull lies there
+BONE_SHARE = 0.05  # of these voxels are bone in a CT
 
 _NEXT = "give a brain mask with --brain-mask, or try --brain hdbet"
 
@@ -53,6 +59,47 @@ def check_found(
         return []
     text = f"the field of view cuts the brain: {ml:.0f} ml of it are seen"
     return [Note(NoteKind.FIELD_OF_VIEW, text)]
+
+
+def has_ct_values(volume: Volume, brain: Mask) -> bool:
+    """Say whether air and brain have the values of a CT, in Hounsfield units.
+
+    Args:
+        volume: (I, J, K).
+        brain: (I, J, K).
+    """
+    if float(volume.min()) > AIR_HU:
+        return False
+    return bool(BRAIN_HU[0] <= np.median(volume[brain]) <= BRAIN_HU[1])
+
+
+def check_no_ct(mask: Mask, grid: Grid, volume: Volume, *, name: str) -> None:
+    """Refuse a CT: air, brain and the bone around it have its values.
+
+    The bone decides, since the padding of an MRI can have the value of air.
+
+    Args:
+        mask: (I, J, K), the brain that was found.
+        grid: where it lies.
+        volume: (I, J, K), RAS+.
+        name: of the scan, for the error.
+
+    Raises:
+        QualityRefused: it is one.
+    """
+    if not mask.any() or not has_ct_values(volume, mask):
+        return
+    box = brain_box(mask, int(np.ceil(BONE_MM / min(grid.spacing))))
+    away = ndimage.distance_transform_edt(~mask[box], sampling=grid.spacing)
+    around = volume[box][(away > 0) & (away <= BONE_MM)]
+    if around.size and np.mean(around > BONE_HU) > BONE_SHARE:
+        raise QualityRefused(
+            name,
+            expected="an MRI",
+            got="a CT: air, brain and skull have their values in Hounsfield units",
+            next_step="give an MRI",
+            evidence=Evidence(volume, mask, grid.spacing),
+        )
 
 
 def _refused(name: str, expected: str, got: str, evidence: Evidence) -> QualityRefused:

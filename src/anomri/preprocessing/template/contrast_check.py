@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from anomri.preprocessing.brain import SIDE_MM, fault_of
+from anomri.preprocessing.brain import SIDE_MM, fault_of, has_ct_values
 from anomri.preprocessing.template.contrast_features import ContrastFeatures, contrast_features
 from anomri.preprocessing.template.mni152 import template_registration_image
 from anomri.preprocessing.template.registration import register_coarsely
@@ -38,8 +38,6 @@ MIN_T1_CORRELATION = 0.0  # a T1 below it does not look like T1
 BRIGHT_VENTRICLES = -0.5
 DARK_VENTRICLES = 0.4  # T2 registers badly to a T1 template: synthetic ones reach 0.3
 SWAPPED_DIFFERENCE = 0.12  # of the correlations with T1
-AIR_HU = -900.0  # nothing below in an MRI
-BRAIN_HU = (-50.0, 150.0)
 
 ADVICE = "check the file; the mask should not be trusted"
 
@@ -82,9 +80,9 @@ def check_plausibility(
 
 def check_units(volume: Volume, brain: Mask) -> list[Note]:
     """Return a note where air and brain have the values of a CT, in Hounsfield units."""
-    lowest, middle = float(volume.min()), float(np.median(volume[brain]))
-    if lowest > AIR_HU or not BRAIN_HU[0] <= middle <= BRAIN_HU[1]:
+    if not has_ct_values(volume, brain):
         return []
+    lowest = float(volume.min())
     return [_implausible(f"values down to {lowest:.0f} look like the Hounsfield units of a CT")]
 
 
