@@ -4,7 +4,6 @@ from anomri.reporting.derivatives.detection import write_detection
 from anomri.reporting.derivatives.images import native_images
 from anomri.reporting.derivatives.naming import anat_folder, derivative, refuse_foreign
 from anomri.reporting.derivatives.sidecar import (
-    RESEARCH_USE,
     Record,
     read_record,
     read_records,
@@ -36,7 +35,6 @@ __all__ = [
     "NOT_DETECTED",
     "NOT_EVALUATED",
     "PAGE",
-    "RESEARCH_USE",
     "Axis",
     "Chart",
     "Failure",
