@@ -12,7 +12,6 @@ from anomri.reporting.derivatives.naming import (
     refuse_foreign,
 )
 from anomri.reporting.derivatives.sidecar import (
-    RESEARCH_USE,
     Record,
     read_record,
     read_records,
@@ -42,7 +41,6 @@ __all__ = [
     "LESION_MASK",
     "NOT_DETECTED",
     "REGION_LABELS",
-    "RESEARCH_USE",
     "Axis",
     "Chart",
     "Failure",
