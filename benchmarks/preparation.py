@@ -24,8 +24,7 @@ from scipy import ndimage
 
 from anomri.preprocessing import prepare_scan
 from anomri.preprocessing.template.mni152 import load_template
-from anomri.recipe import Preparation, Step
-from anomri.recipe.definition import Template
+from anomri.recipe import Preparation, Step, Template
 from anomri.scan import ScanFiles
 
 SHAPE = (240, 240, 155)

@@ -190,7 +190,7 @@ def test_small_lesions_are_looked_for_in_t1_and_t2_too(model: Detector, ball_sca
 def test_scans_of_another_preparation_calibrate_nothing(tmp_path: Path) -> None:
     other = Recipe.load("demo").preparation
     PreparedFolder(tmp_path / "prepared", other, ("flair",))
-    with pytest.raises(UsageError, match="prepared in another way"):
+    with pytest.raises(UsageError, match="prepared differently"):
         calibrate("intensity", tmp_path / "prepared", tmp_path / "run")
     PreparedFolder(tmp_path / "t1", Recipe.load("intensity").preparation, ("t1",))
     with pytest.raises(UsageError, match="has no 'flair'"):

@@ -74,7 +74,7 @@ def test_a_model_whose_copy_was_killed_is_refused_and_copied_again(
 
     run.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr("anomri.detector.copying.write_text", killed)
+        patch.setattr("anomri.pipeline.model_copies.write_text", killed)
         with pytest.raises(KeyboardInterrupt):
             copy_model("default", run)
         with pytest.raises(UsageError, match="Next: "):

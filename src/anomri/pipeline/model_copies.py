@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anomri.detector import Detector, load
-from anomri.errors import UsageError
+from anomri.errors import AnomriError, UsageError
 from anomri.files import CODES, RECIPE, THRESHOLDS, WEIGHTS, write_bytes, write_text
 from anomri.models import shipped_weights
 from anomri.pipeline.threshold_calibration import write_map_thresholds
-from anomri.recipe import MapEntry, MapSource, model_layout
+from anomri.recipe import CombinedRecipe, MapEntry, MapSource, model_layout
 
 
 def copy_model(model: str | Path, run: Path) -> None:
     """Copy what a model is made of into a run folder; nothing where it is that model already.
 
-    Each of several maps gets a folder. The recipe is written last, so that a folder that a kill
-    left half copied is no model.
+    Each of several maps gets a folder. Within it the recipe is written last, so that a folder that
+    a kill left half copied is no model.
 
     Args:
         model: run folder, recipe file, or a built-in name.
@@ -27,23 +27,34 @@ def copy_model(model: str | Path, run: Path) -> None:
         UsageError: the folder holds another model.
     """
     layout = model_layout(model)
+    if run != Path(model) and _is_complete(run):
+        _check_same(load(model), load(run), run)
+        return
+    if layout.recipe and not (run / RECIPE).is_file():
+        # First, since it names the maps: without all of them the folder is no model.
+        write_text(run / RECIPE, _recipe(layout.recipe, own_names=run == Path(model)).to_yaml())
+    if layout.thresholds:
+        write_map_thresholds(run, layout.thresholds)
     if run != Path(model):
-        if (run / RECIPE).is_file() or any(run.glob(f"*/{RECIPE}")):
-            _check_same(load(model), load(run), run)
-            return
         for name, source in layout.maps.items():
             _copy_map(source, run / name if layout.recipe else run)
-        if layout.thresholds:
-            write_map_thresholds(run, layout.thresholds)
-    if layout.recipe and not (run / RECIPE).is_file():
-        entries = {
-            name: MapEntry(
-                recipe=entry.recipe if run == Path(model) else name, optional=entry.optional
-            )
-            for name, entry in layout.recipe.maps.items()
-        }
-        recipe = layout.recipe.model_copy(update={"maps": entries})
-        write_text(run / RECIPE, recipe.to_yaml())
+
+
+def _is_complete(run: Path) -> bool:
+    try:
+        model_layout(run)
+    except AnomriError:
+        return False
+    return True
+
+
+def _recipe(recipe: CombinedRecipe, *, own_names: bool) -> CombinedRecipe:
+    """Return the recipe for a run folder whose maps lie in folders of their names."""
+    entries = {
+        name: entry if own_names else MapEntry(recipe=name, optional=entry.optional)
+        for name, entry in recipe.maps.items()
+    }
+    return recipe.model_copy(update={"maps": entries})
 
 
 def _copy_map(source: MapSource, folder: Path) -> None:

@@ -26,8 +26,7 @@ from anomri.preprocessing.template.template_registration import (
     brain_overlap,
     register_to_template,
 )
-from anomri.recipe import Preparation, Step
-from anomri.recipe.definition import Template
+from anomri.recipe import Preparation, Step, Template
 from anomri.scan import Affine, Grid, Mask, Scan
 
 LESION_MM = (28.0, -20.0, 22.0)  # in the template

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from anomri.detector import Detector, load
-from anomri.recipe import Recipe, Step
-from anomri.recipe.definition import Template
+from anomri.recipe import Recipe, Step, Template
 from anomri.reporting import Record
 from anomri.reporting.derivatives.methods import citations, methods_text, model_names
 from anomri.scan import Detection, Note, NoteKind, Provenance
@@ -55,7 +54,7 @@ def test_every_map_is_named(record: Record) -> None:
     source = source.with_threshold("enhancement", value=1.5, rule="fixed")
     both = as_made_by(record, source, contrasts=("flair", "t1ce"), shows=("whole", "enhancing"))
     assert model_names(both) == (
-        "recipe 'intensity' on FLAIR (brightness, no network) with "
+        "model 'intensity_regions': recipe 'intensity' on FLAIR (brightness, no network) with "
         "recipe 'intensity_t1ce' on T1CE (brightness, no network)"
     )
     text = methods_text([both])
@@ -91,7 +90,7 @@ def test_a_network_that_segments_gives_a_probability(record: Record) -> None:
 
 def test_small_lesions_are_described_where_they_were_added(record: Record) -> None:
     source = load("default", device="cpu").provenance()
-    added = source.with_threshold("small", value=0.5, rule="fixed")
+    added = source.with_threshold("network", value=0.5, rule="fixed")
     with_mass, without = as_made_by(record, source), as_made_by(record, added)
     assert "lesions_bright" not in methods_text([with_mass])
     text = methods_text([with_mass, without])
