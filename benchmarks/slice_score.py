@@ -45,7 +45,7 @@ class Slices:
     def of(cls, detector: Detector, scan: Scan) -> Slices:
         """Look at a scan with truth."""
         anomaly = detector.first.score(scan)
-        mask = detector.first.segment(anomaly, detector.first.threshold(anomaly))
+        mask = detector.first.segment(anomaly, detector.first.rule.threshold(anomaly)).mask
         truth = (np.asarray(scan.truth) > 0) & scan.brain
         held = np.flatnonzero(scan.brain.any(axis=(0, 1)))
         lesion_free = detector.recipe.training.model_copy(update={"lesions": "drop"})

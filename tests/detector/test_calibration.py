@@ -91,9 +91,9 @@ def test_what_was_measured_is_told_by_the_detection(scans: list[Scan], tmp_path:
         assert threshold.rule == rule
         assert threshold.marked is not None
         assert threshold.marked.scans == 4
-        assert detector.first.expected == threshold.marked
+        assert detector.first.rule.expected == threshold.marked
     other = load(tmp_path / "run", overrides=Overrides(decide="above"))
-    assert other.first.expected is None
+    assert other.first.rule.expected is None
 
 
 def test_no_threshold_of_an_earlier_volume_stays(scans: list[Scan], tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_another_fixed_value_was_not_measured() -> None:
     other = Fitted({"fixed": Threshold(value=3.0, rule="fixed", marked=volume)})
     plain = load("intensity")
     model = MapModel(plain.recipe, plain.first.networks, fitted=other)
-    assert model.expected is None
+    assert model.rule.expected is None
 
 
 def test_the_whole_decision_keeps_to_the_volume_allowed(scans: list[Scan]) -> None:

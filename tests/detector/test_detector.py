@@ -62,9 +62,9 @@ def test_a_model_that_changed_on_the_way_is_refused() -> None:
 
 def test_unknown_overrides_are_refused_before_a_scan_is_read() -> None:
     for overrides, fault in (
-        (Overrides(threshold="best"), "an unknown rule"),
+        (Overrides(threshold="best"), "unknown threshold rule"),
         (Overrides(threshold="healthy"), "has not been fitted"),
-        (Overrides(decide="guess"), "decide 'guess'"),
+        (Overrides(decide="guess"), "method .guess."),
         (Overrides(orientation="RAX"), "orientation 'RAX'"),
         (Overrides(mask_grid="voxels"), "voxels"),
     ):

@@ -155,7 +155,7 @@ def test_a_calibrated_network_takes_its_weights_along(tmp_path: Path, scans: lis
     calibration.save(tmp_path)
     kept = load(tmp_path, device="cpu")
     assert kept.weights_hash == one.weights_hash
-    assert kept.first.expected is not None
+    assert kept.first.rule.expected is not None
 
 
 def test_what_one_model_marked_says_nothing_of_several(tmp_path: Path, scans: list[Scan]) -> None:
@@ -164,8 +164,8 @@ def test_what_one_model_marked_says_nothing_of_several(tmp_path: Path, scans: li
     alone.add(scans[0], NOBODY)
     alone.measure(scans[0])
     alone.save(tmp_path / "brightness")
-    assert load(tmp_path / "brightness", device="cpu").first.expected is not None
-    assert load(tmp_path, device="cpu").first.expected is None
+    assert load(tmp_path / "brightness", device="cpu").first.rule.expected is not None
+    assert load(tmp_path, device="cpu").first.rule.expected is None
 
 
 def test_another_models_folder_is_left_alone(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_folder_in_which_nothing_could_be_fitted_is_still_the_model(
     calibrated(load(tmp_path), [replace(scans[0], healthy=False)], 1.0).save(tmp_path)
     again = load(tmp_path, device="cpu")
     assert set(again.map_models) == NAMES
-    assert again.first.expected is None
+    assert again.first.rule.expected is None
     copy_model("default", tmp_path)
 
 
@@ -218,4 +218,4 @@ def test_a_calibrated_model_can_be_copied_with_what_was_fitted(
     copy_model(tmp_path / "one", tmp_path / "two")
     one, two = (load(tmp_path / name, device="cpu") for name in ("one", "two"))
     assert two.fingerprint == one.fingerprint
-    assert two.first.expected == one.first.expected is not None
+    assert two.first.rule.expected == one.first.rule.expected is not None

@@ -261,7 +261,7 @@ def test_two_models_are_calibrated_together_in_their_folder(
     model = load(pair, device="cpu")
     assert two_contrasts.truth is not None
     outside = model.detect_scan(two_contrasts).mask & (two_contrasts.truth == 0)
-    expected = model.first.expected
+    expected = model.first.rule.expected
     assert expected is not None
     assert expected.mean_ml == pytest.approx(outside.sum() * two_contrasts.grid.voxel_ml)
     values = {p: one.thresholds["healthy_decision"].value for p, one in model.map_models.items()}

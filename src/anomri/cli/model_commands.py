@@ -23,10 +23,9 @@ from anomri.cli.options import (
     with_contrasts,
 )
 from anomri.cli.terminal import finish, progress, show_scans, show_thresholds
-from anomri.detector import recipe_to_prepare
 from anomri.errors import UsageError
 from anomri.experiments import LesionTrainingSchedule, pretraining
-from anomri.recipe import Recipe
+from anomri.recipe import Recipe, recipe_to_prepare
 
 STEPS = LesionTrainingSchedule().steps
 

@@ -62,7 +62,7 @@ def detect(
     found = scans.with_brain_mask(found)
     detector = model.load(overrides.overrides())
     outcome = pipeline.detect(found, detector, out, execution=run, command=_command(source, found))
-    show_expected_volume(detector.first.expected)
+    show_expected_volume(detector.first.rule.expected)
     if output.report and batch.all_there(out, "detect", run.shard):
         typer.echo(pipeline.report(out))
     finish(outcome, out)

@@ -11,19 +11,17 @@ threshold times a factor, for the ranges of volumes and for calibration.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 
-from anomri.detector.map_model import Fitted, MapModel
+from anomri.detector.map_model import MapModel
 from anomri.detector.result import Result
 from anomri.errors import ScanError, UsageError
 from anomri.models import Network
@@ -53,52 +51,14 @@ from anomri.scan import (
     Provenance,
     Scan,
     ScanFiles,
-    StepFacts,
     Threshold,
 )
-from anomri.scoring import slice_scores
+from anomri.scoring import AnomalyMaps, reconstruction_error, slice_scores
 
 if TYPE_CHECKING:
     from anomri.detector.loading import Source
 
 NEARBY = (0.8, 1.2)  # times the thresholds, for the range of a lesion's volume
-
-
-class AnomalyMaps(Mapping[str, AnomalyMap]):
-    """The maps of one scan by name; each is made when it is asked for, once.
-
-    Args:
-        makers: functions that make the maps.
-    """
-
-    def __init__(self, makers: Mapping[str, Callable[[], AnomalyMap]]) -> None:
-        self._makers = dict(makers)
-        self._made: dict[str, AnomalyMap] = {}
-        self._lock = RLock()
-
-    def __getitem__(self, name: str) -> AnomalyMap:
-        """Return a map, made now if it was not asked for before."""
-        with self._lock:
-            if name not in self._made:
-                self._made[name] = self._makers[name]()
-            return self._made[name]
-
-    def __contains__(self, name: object) -> bool:
-        """Tell whether there is such a map, without making it."""
-        return name in self._makers
-
-    @property
-    def made(self) -> tuple[str, ...]:
-        """Names of the maps that were asked for."""
-        return tuple(self._made)
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
-        return iter(self._makers)
-
-    def __len__(self) -> int:
-        """Return the number of maps."""
-        return len(self._makers)
 
 
 class Detector:
@@ -125,23 +85,14 @@ class Detector:
         self.source = source
 
     @classmethod
-    def of(
-        cls,
-        recipe: Recipe,
-        networks: Sequence[Network],
-        *,
-        fitted: Fitted | None = None,
-        device: torch.device | None = None,
-        weights_hash: str = "",
-    ) -> Detector:
-        """Return a detector of one map; for its arguments see :class:`MapModel`."""
-        model = MapModel(recipe, networks, fitted=fitted, device=device, weights_hash=weights_hash)
-        return cls({recipe.name: model})
+    def of(cls, recipe: Recipe, networks: Sequence[Network], **options: Any) -> Detector:
+        """Return a detector of one map; for the arguments see :class:`MapModel`."""
+        return cls({recipe.name: MapModel(recipe, networks, **options)})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel without the weights, where they can be loaded there."""
         if self.source is None:
-            return _rebuilt, (self.map_models, self.steps, self.name)
+            return partial(Detector, name=self.name), (self.map_models, self.steps)
         return self.source.load_again, (self.fingerprint,)
 
     @property
@@ -186,8 +137,6 @@ class Detector:
         facts += [step.model_dump_json() for step in self.steps]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
-    # from files to a detection
-
     def prepare(self, files: ScanFiles) -> Scan:
         """Read one scan as the recipe wants it."""
         noted = note_ambiguous_files(files, self.contrasts)
@@ -223,20 +172,24 @@ class Detector:
             thresholds: by map, in place of the models' own.
             steps: in place of the detector's own.
         """
-        steps = self.steps if steps is None else steps
-        chosen = _Thresholds(self.map_models, maps, scale, thresholds or {})
-        if not steps:
-            ((name, model),) = self.map_models.items()
-            mask = chosen.mask(name)
-            return Segmentation(mask, model.regions(maps[name], mask, chosen.threshold(name)))
-        first, *others = (step for step in steps if step.map in maps)
-        made = Segmentation(chosen.mask(first.map))
-        notes: tuple[Note, ...] = ()
-        for step in others:
-            state = state_of(maps[first.map], made.mask)
-            made = call(COMBINATION_STEPS, step.step, state, partial(chosen.state, step.map))
-            notes = (*notes, *made.notes)
-        return replace(made, notes=notes, maps=chosen.used)
+        own, used = thresholds or {}, list[str]()
+
+        def segmentation_of(name: str) -> Segmentation:
+            used.append(name)
+            threshold = own.get(name) or self.map_models[name].rule.threshold(maps[name])
+            scaled = replace(threshold, value=threshold.value * scale)
+            return self.map_models[name].segment(maps[name], scaled)
+
+        def state_of(name: str) -> SegmentationState:
+            return _state(maps[name], segmentation_of(name).mask)
+
+        made, notes = segmentation_of(self.first_name), list[Note]()
+        for step in (self.steps if steps is None else steps)[1:]:
+            if step.map in maps:
+                state = _state(maps[self.first_name], made.mask)
+                made = call(COMBINATION_STEPS, step.step, state, partial(state_of, step.map))
+                notes += made.notes
+        return replace(made, notes=tuple(notes), maps=tuple(used))
 
     def detect_scan(self, scan: Scan) -> Detection:
         """Detect lesions in a prepared scan."""
@@ -248,7 +201,7 @@ class Detector:
         return Detection(
             anomaly=anomaly,
             mask=made.mask,
-            threshold=self.first.threshold(first),
+            threshold=self.first.rule.threshold(first),
             slice_scores=slice_scores(first),
             scan_score=float(made.mask.sum() * scan.grid.voxel_ml),
             findings=findings(made.mask, anomaly, nearby),
@@ -279,19 +232,9 @@ class Detector:
     ) -> AnomalyMap:
         """Return the maps that a result shows as one map of several contrasts."""
         shown = [maps[name] for name in self._names(maps)]
-        first = shown[0]
-        if len(shown) > 1:
-            contrasts = tuple(chain.from_iterable(one.scan.contrasts for one in shown))
-            scan = scan.select(contrasts)
-        else:
-            scan = first.scan
-        return replace(
-            first,
-            scan=replace(scan, notes=(*first.scan.notes, *notes)),
-            values=np.concatenate([one.values for one in shown]),
-            reconstruction=np.concatenate([one.reconstruction for one in shown]),
-            shows=tuple(chain.from_iterable(one.shows for one in shown)),
-        )
+        contrasts = tuple(chain.from_iterable(one.scan.contrasts for one in shown))
+        scan = shown[0].scan if len(shown) == 1 else scan.select(contrasts)
+        return AnomalyMap.joined(shown, replace(scan, notes=(*shown[0].scan.notes, *notes)))
 
     def provenance(
         self, maps: Mapping[str, AnomalyMap] | None = None, used: Container[str] = ()
@@ -303,20 +246,20 @@ class Detector:
             used: names of the maps that its segmentation was made of.
         """
         facts = tuple(
-            model.provenance(name, maps[name] if maps and name in used else None)
+            model.recipe.provenance(
+                name,
+                model.weights_hash,
+                model.rule.threshold(maps[name]) if maps and name in used else None,
+            )
             for name, model in self.map_models.items()
         )
-        steps = (
-            {"name": one.step.name, "options": {"map": one.map, **one.step.options}}
-            for one in self.steps
-        )
-        first = maps[self.first_name] if maps else None
+        first, network = maps and maps[self.first_name], self.first.networks[0]
         return Provenance(
             anomri_version=version("anomri"),
             recipe=self.name,
             maps=facts,
-            segmentation=tuple(StepFacts.model_validate(step) for step in steps),
-            reconstruction_mae=None if first is None else self.first.reconstruction_error(first),
+            segmentation=tuple(step.facts for step in self.steps),
+            reconstruction_mae=reconstruction_error(network, first) if first else None,
         )
 
     def detect(
@@ -374,40 +317,7 @@ class Detector:
                 yield error
 
 
-class _Thresholds:
-    """Masks of one scan's maps with every threshold times a factor; each is made once.
-
-    Args:
-        models: of the maps, by name.
-        maps: of the scan.
-        scale: the factor.
-        thresholds: by map, in place of the models' own.
-    """
-
-    def __init__(
-        self,
-        models: Mapping[str, MapModel],
-        maps: Mapping[str, AnomalyMap],
-        scale: float,
-        thresholds: Mapping[str, Threshold],
-    ) -> None:
-        self._models, self._maps = models, maps
-        self._scale, self._thresholds = scale, thresholds
-        self.used: tuple[str, ...] = ()
-
-    def threshold(self, name: str) -> Threshold:
-        own = self._thresholds.get(name) or self._models[name].threshold(self._maps[name])
-        return replace(own, value=own.value * self._scale)
-
-    def mask(self, name: str) -> Mask:
-        self.used = (*self.used, name)
-        return self._models[name].segment(self._maps[name], self.threshold(name))
-
-    def state(self, name: str) -> SegmentationState:
-        return state_of(self._maps[name], self.mask(name))
-
-
-def state_of(anomaly: AnomalyMap, mask: Mask) -> SegmentationState:
+def _state(anomaly: AnomalyMap, mask: Mask) -> SegmentationState:
     """Return map and mask on the whole brain: the mask may reach to its rim, the map is 0 there."""
     return SegmentationState.of(anomaly).with_brain(anomaly.scan.brain).with_mask(mask)
 
@@ -417,12 +327,6 @@ def _unconditional(step: SegmentationStep) -> SegmentationStep:
     if step.step.name != ADD_IF_NO_MASS:
         return step
     return step.model_copy(update={"step": Step(name=ADD)})
-
-
-def _rebuilt(
-    map_models: Mapping[str, MapModel], steps: Sequence[SegmentationStep], name: str
-) -> Detector:
-    return Detector(map_models, steps, name=name)
 
 
 def _name_of(images: Mapping[str, Any], number: int) -> str:

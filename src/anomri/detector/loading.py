@@ -14,10 +14,9 @@ from anomri.devices import choose_device
 from anomri.errors import UsageError
 from anomri.files import CODES, THRESHOLDS, read_thresholds
 from anomri.models import SEGMENTERS, trained_networks
-from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS, TO_BE_FITTED
+from anomri.postprocessing import check_method, check_rule
 from anomri.preprocessing import check_mask_grid, check_orientation
-from anomri.recipe import NO_OVERRIDES, MapSource, ModelLayout, Overrides, Recipe, model_layout
-from anomri.scan import Threshold
+from anomri.recipe import NO_OVERRIDES, MapSource, ModelLayout, Overrides, model_layout
 from anomri.scoring import LatentStatistics
 
 
@@ -105,19 +104,8 @@ def _check(overrides: Overrides, name: str, fitted: Fitted) -> None:
     """Refuse unknown entries before the first scan is read."""
     check_orientation(overrides.orientation or "")
     check_mask_grid(overrides.mask_grid or "auto")
-    if overrides.decide and overrides.decide not in SEGMENTATION_METHODS:
-        raise UsageError(
-            f"decide '{overrides.decide}': expected one of {', '.join(SEGMENTATION_METHODS)}. "
-            "Next: choose one."
-        )
-    rules, rule = (*SCAN_RULES, *fitted.thresholds), overrides.threshold
-    if rule and rule not in rules:
-        unfitted = rule in TO_BE_FITTED
-        step = "run `anomri calibrate` first, or choose another" if unfitted else "choose one"
-        raise UsageError(
-            f"{name}: threshold '{rule}': expected one of {', '.join(rules)}, got "
-            f"{'one that has not been fitted' if unfitted else 'an unknown rule'}. Next: {step}."
-        )
+    check_method(overrides.decide)
+    check_rule(overrides.threshold, fitted.thresholds, name)
 
 
 def _kept(source: MapSource, fitted: Fitted, overrides: Overrides) -> bool:
@@ -131,7 +119,7 @@ def _fitted(source: MapSource, layout: ModelLayout, name: str) -> Fitted:
     else:
         path = source.home / CODES
         codes = LatentStatistics.load(path) if path.is_file() else None
-        own = Fitted(load_thresholds(source.home), codes)
+        own = Fitted(read_thresholds(source.home / THRESHOLDS), codes)
     if layout.recipe is None:
         return own
     alone = own.unmeasured()
@@ -152,27 +140,3 @@ def _map_model(
         weights_hash="+".join(digest for _, digest in networks),
         optional=source.optional,
     )
-
-
-def load_thresholds(run: Path) -> dict[str, Threshold]:
-    """Read the fitted thresholds of a run folder; none where it was never calibrated.
-
-    Raises:
-        DamagedFile: the file does not hold fitted thresholds.
-    """
-    return read_thresholds(run / THRESHOLDS)
-
-
-def recipe_to_prepare(model: str) -> Recipe:
-    """Return the first recipe of a model with the contrasts of all its maps.
-
-    Raises:
-        UsageError: there is no such model.
-    """
-    layout = model_layout(model)
-    contrasts = layout.contrasts
-    chosen = {
-        "contrasts": contrasts,
-        "optional": tuple(c for c in contrasts if c in layout.optional),
-    }
-    return next(iter(layout.maps.values())).recipe.model_copy(update=chosen)

@@ -5,35 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anomri.errors import UsageError
 from anomri.models import Network, Reconstructor
 from anomri.postprocessing import (
-    TO_BE_FITTED,
     WITHOUT_THRESHOLD,
+    Segmentation,
+    ThresholdRule,
     clean,
     nested_labels,
     segment,
-    threshold_of_scan,
 )
 from anomri.recipe import Detection as Section
 from anomri.recipe import Recipe, call
 from anomri.scan import (
     AnomalyMap,
-    DetectionFacts,
-    FalsePositiveVolume,
-    Labels,
-    MapProvenance,
-    Mask,
-    PreparationFacts,
     Scan,
     Threshold,
-    ThresholdFacts,
 )
 from anomri.scoring import (
     MAHALANOBIS,
@@ -123,19 +114,14 @@ class MapModel:
         facts += [] if self.fitted.codes is None else [self.fitted.codes.digest]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
-    # maps
-
     def score(self, scan: Scan) -> AnomalyMap:
         """Return the cleaned map: what thresholds are compared with.
 
         Args:
             scan: prepared, with the recipe's contrasts and perhaps others.
         """
-        scan, section = (
-            scan.select(self.recipe.contrasts, self.recipe.optional),
-            self._section,
-        )
-        network, probabilities = self.networks[0], None
+        scan = scan.select(self.recipe.contrasts, self.recipe.optional)
+        section, network, probabilities = self._section, self.networks[0], None
         if isinstance(network, Reconstructor):
             raw = score_scan(network, scan, section.score, device=self.device)
         else:
@@ -156,105 +142,31 @@ class MapModel:
             return None
         return latent_distances(network, scan, codes, device=self.device)
 
-    # thresholds
-
-    def threshold(self, anomaly: AnomalyMap) -> Threshold:
-        """Return the recipe's threshold for a map, fitted before or found in the map itself.
-
-        Raises:
-            UsageError: the rule has to be fitted first and has not been.
-        """
-        rule = self._section.threshold
-        if rule.name in TO_BE_FITTED:
-            return self._fitted_threshold(rule.name)
-        return replace(threshold_of_scan(anomaly, rule), marked=self.expected)
-
     @property
-    def fixed_value(self) -> float | None:
-        """The threshold's value where it is the same for every scan; else None."""
-        rule = self._section.threshold
-        if rule.name in TO_BE_FITTED:
-            return self.thresholds[rule.name].value if rule.name in self.thresholds else None
-        value = rule.options.get("value")
-        return float(value) if isinstance(value, int | float) else None
-
-    @property
-    def expected(self) -> FalsePositiveVolume | None:
-        """Measured false positives on healthy scans; None where they were not measured."""
-        rule = self._section.threshold
-        known = self.thresholds.get(rule.name)
-        if known is None or rule.options.get("value", known.value) != known.value:
-            return None  # another number was written into the recipe since
-        return known.marked
+    def rule(self) -> ThresholdRule:
+        """The recipe's threshold rule, with what was fitted to it."""
+        return ThresholdRule(self._section.threshold, self.thresholds, self.recipe.name)
 
     def scales(self, anomaly: AnomalyMap) -> bool:
         """Tell whether a threshold times a factor means another mask."""
         method = self._section.decide.name
-        return method not in WITHOUT_THRESHOLD and self.threshold(anomaly).value > 0
+        return method not in WITHOUT_THRESHOLD and self.rule.threshold(anomaly).value > 0
 
-    # segmentation and provenance
-
-    def segment(self, anomaly: AnomalyMap, threshold: Threshold) -> Mask:
-        """Return the mask of a map, with empty slices where the recipe's slice score says so.
+    def segment(self, anomaly: AnomalyMap, threshold: Threshold) -> Segmentation:
+        """Segment a map; a segmenter names regions too, where contrast medium shows them.
 
         Raises:
             UsageError: the recipe asks for a slice score that is not there or was not fitted.
         """
-        mask = segment(anomaly, threshold, self._section)
-        score = self._section.blank_slices
-        if score is None:
-            return mask
-        scores = {MEAN_RESIDUAL: slice_scores(anomaly), MAHALANOBIS: anomaly.latent_distances}
-        return empty_healthy_slices(mask, scores[score], self._fitted_threshold(score))
-
-    def regions(self, anomaly: AnomalyMap, mask: Mask, threshold: Threshold) -> Labels | None:
-        """Return the regions that a segmenter names inside a mask; None where it cannot."""
-        probabilities = anomaly.region_probabilities
-        if probabilities is None:
-            return None
-        return nested_labels(probabilities, threshold.value, mask)
-
-    def provenance(self, name: str, anomaly: AnomalyMap | None = None) -> MapProvenance:
-        """Return what a sidecar says about the map.
-
-        Args:
-            name: of the map.
-            anomaly: of a scan, whose threshold is named; None says nothing of one.
-        """
-        threshold = None if anomaly is None else self.threshold(anomaly)
-        return MapProvenance(
-            name=name,
-            recipe=self.recipe.name,
-            family=self.recipe.family.name,
-            weights_sha256=self.weights_hash,
-            optional=self.recipe.optional,
-            preparation=PreparationFacts.model_validate(self._dumped("preparation")),
-            detection=DetectionFacts.model_validate(self._dumped("detection")),
-            threshold=threshold and ThresholdFacts(value=threshold.value, rule=threshold.rule),
-        )
-
-    def _dumped(self, section: str) -> dict[str, Any]:
-        return dict(getattr(self.recipe, section).model_dump(mode="json"))
-
-    def reconstruction_error(self, anomaly: AnomalyMap) -> float | None:
-        """Return the mean absolute error in the brain, in prepared intensity units.
-
-        None where nothing is reconstructed: by a segmenter, without a network, in no brain.
-        """
-        scan, network = anomaly.scan, self.networks[0]
-        if not (isinstance(network, Reconstructor) and network.has_parameters and scan.brain.any()):
-            return None
-        return float(np.abs(scan.image - anomaly.reconstruction)[:, scan.brain].mean())
+        mask, score = segment(anomaly, threshold, self._section), self._section.blank_slices
+        if score is not None:
+            scores = {MEAN_RESIDUAL: slice_scores(anomaly), MAHALANOBIS: anomaly.latent_distances}
+            mask = empty_healthy_slices(mask, scores[score], self.rule.fitted_to(score))
+        if anomaly.region_probabilities is None:
+            return Segmentation(mask)
+        regions = nested_labels(anomaly.region_probabilities, threshold.value, mask)
+        return Segmentation(mask, regions)
 
     @property
     def _section(self) -> Section:
         return self.recipe.detection
-
-    def _fitted_threshold(self, name: str) -> Threshold:
-        if name in self.thresholds:
-            return self.thresholds[name]
-        raise UsageError(
-            f"{self.recipe.name}: the threshold rule '{name}' has not been fitted. "
-            "Next: run `anomri calibrate` on the run folder, or choose another: "
-            "`--threshold robust` for the map, no slice score for slices."
-        )

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.detector import Detector, MapModel, load_thresholds
+from anomri.detector import Detector, MapModel
 from anomri.evaluation import false_positive_ml
-from anomri.files import CODES, MAP_THRESHOLDS, THRESHOLDS, write_text
+from anomri.files import CODES, MAP_THRESHOLDS, THRESHOLDS, read_thresholds, write_text
 from anomri.models import Reconstructor
 from anomri.postprocessing import (
     FALSE_POSITIVE_RULE,
@@ -100,7 +100,7 @@ class Calibration:
         if rule.name in SCAN_RULES:
             own = threshold_of_scan(anomaly, rule)
         elif self._fits is None:
-            own = first.threshold(anomaly)
+            own = first.rule.threshold(anomaly)
         else:
             return thresholds
         if scan.subject not in own.fitted_on:
@@ -154,7 +154,7 @@ class Calibration:
         """Return the values that the factor multiplies, by map."""
         if self._fits is not None:
             return {name: t.value for name, t in (self._base_of_single() or {}).items()}
-        values = {name: model.fixed_value for name, model in self._detector.map_models.items()}
+        values = {name: model.rule.fixed_value for name, model in self._detector.map_models.items()}
         return {name: value for name, value in values.items() if value is not None}
 
     def _fitted(self) -> ByRule:
@@ -179,7 +179,7 @@ class Calibration:
             write_map_thresholds(run, self.thresholds_by_map())
             return self.thresholds()
         fresh = self.thresholds() | self._fits.slices.thresholds()
-        before = load_thresholds(run)
+        before = read_thresholds(run / THRESHOLDS)
         if "healthy" in fresh:
             before.pop(FALSE_POSITIVE_RULE, None)
         statistics = self._fits.slices.statistics()

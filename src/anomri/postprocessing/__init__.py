@@ -20,12 +20,15 @@ from anomri.postprocessing.steps import (
     STEPS,
     TO_BE_FITTED,
     WITHOUT_THRESHOLD,
+    check_method,
+    check_rule,
     clean,
     fit_threshold,
     segment,
     threshold_of_scan,
 )
 from anomri.postprocessing.threads import run_in_parallel
+from anomri.postprocessing.threshold_rule import ThresholdRule
 from anomri.postprocessing.thresholds import Fit, ThresholdFits
 
 __all__ = [
@@ -48,6 +51,9 @@ __all__ = [
     "Segmentation",
     "SegmentationState",
     "ThresholdFits",
+    "ThresholdRule",
+    "check_method",
+    "check_rule",
     "clean",
     "findings",
     "fit_mixture",

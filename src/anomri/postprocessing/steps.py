@@ -15,11 +15,12 @@ To add a step or a decision: write one function and add one line to its table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from anomri.errors import UsageError
 from anomri.postprocessing.components import keep_large, largest, remove_small
 from anomri.postprocessing.false_positive_calibration import FALSE_POSITIVE_RULE
 from anomri.postprocessing.filters import median, smooth, standardise
@@ -127,3 +128,38 @@ def segment(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> 
     for step in detection.refine:
         state = call(MASK_STEPS, step, state)
     return state.lesion
+
+
+def check_method(name: str | None) -> None:
+    """Refuse an unknown segmentation method; None is none.
+
+    Raises:
+        UsageError: there is no such method.
+    """
+    if name and name not in SEGMENTATION_METHODS:
+        raise UsageError(
+            f"unknown segmentation method '{name}': expected one of "
+            f"{', '.join(SEGMENTATION_METHODS)}. Next: choose one."
+        )
+
+
+def check_rule(name: str | None, fitted: Collection[str], model: str) -> None:
+    """Refuse a threshold rule that is unknown or was not fitted; None is none.
+
+    Args:
+        name: of the rule.
+        fitted: names of the rules that were fitted to the model.
+        model: its name, for the error.
+
+    Raises:
+        UsageError: there is no such rule, or it has to be fitted first.
+    """
+    rules = (*SCAN_RULES, *fitted)
+    if not name or name in rules:
+        return
+    unfitted = name in TO_BE_FITTED
+    problem = "threshold rule that has not been fitted" if unfitted else "unknown threshold rule"
+    step = "run `anomri calibrate` first, or choose another" if unfitted else "choose one"
+    raise UsageError(
+        f"{model}: {problem} '{name}': expected one of {', '.join(rules)}. Next: {step}."
+    )

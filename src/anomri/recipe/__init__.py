@@ -20,6 +20,7 @@ from anomri.recipe.model_layout import (
     joint_contrasts,
     model_layout,
     optional_contrasts,
+    recipe_to_prepare,
 )
 from anomri.recipe.overrides import NO_OVERRIDES, Overrides
 from anomri.recipe.registry import Count, Share, Size, bind, call
@@ -53,4 +54,5 @@ __all__ = [
     "load_recipe",
     "model_layout",
     "optional_contrasts",
+    "recipe_to_prepare",
 ]

@@ -23,6 +23,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from anomri.errors import RecipeError
 from anomri.files import parse_yaml
 from anomri.recipe.definition import Recipe, Section, Step, in_words, text_of
+from anomri.scan import StepFacts
 
 SEGMENT = "segment"
 
@@ -49,6 +50,11 @@ class SegmentationStep(Section):
 
     step: Step
     map: str
+
+    @property
+    def facts(self) -> StepFacts:
+        """What a sidecar says about the step."""
+        return StepFacts(name=self.step.name, options={"map": self.map, **self.step.options})
 
 
 def _as_segmentation_step(value: object) -> object:

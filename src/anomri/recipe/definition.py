@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from anomri.errors import DamagedFile, RecipeError
 from anomri.files import MAX_YAML_BYTES, parse_yaml, read_text
+from anomri.scan import MapProvenance, Threshold
 
 BUILTIN = resources.files("anomri.recipe") / "builtin"
 
@@ -348,6 +349,28 @@ class Recipe(Section):
         except ValidationError as error:
             raise RecipeError(f"{self.name}: {in_words(error)}") from error
         return self.model_copy(update=sections)
+
+    def provenance(
+        self, name: str, weights_hash: str, threshold: Threshold | None
+    ) -> MapProvenance:
+        """Return what a sidecar says about the map that the recipe makes.
+
+        Args:
+            name: of the map.
+            weights_hash: first digits of the hash of the weights.
+            threshold: what the map was compared with; None says nothing of a scan.
+        """
+        section = self.model_dump(mode="json", include={"preparation", "detection"})
+        compared = threshold and {"value": threshold.value, "rule": threshold.rule}
+        facts: dict[str, object] = {
+            "name": name,
+            "recipe": self.name,
+            "family": self.family.name,
+            "weights_sha256": weights_hash,
+            "optional": self.optional,
+            "threshold": compared,
+        }
+        return MapProvenance.model_validate({**facts, **section})
 
     def learns_like(self, other: Recipe) -> bool:
         """Tell whether both recipes train the same network on the same images.

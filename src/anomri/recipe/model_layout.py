@@ -74,6 +74,18 @@ class ModelLayout:
         return optional_contrasts((one.recipe, one.optional) for one in self.maps.values())
 
 
+def recipe_to_prepare(model: str) -> Recipe:
+    """Return the first recipe of a model with the contrasts of all its maps.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    layout = model_layout(model)
+    optional = tuple(name for name in layout.contrasts if name in layout.optional)
+    first = next(iter(layout.maps.values())).recipe
+    return first.model_copy(update={"contrasts": layout.contrasts, "optional": optional})
+
+
 def joint_contrasts(recipes: Iterable[Recipe]) -> tuple[str, ...]:
     """Return the contrasts of several recipes, in order."""
     return tuple(dict.fromkeys(chain.from_iterable(recipe.contrasts for recipe in recipes)))

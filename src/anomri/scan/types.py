@@ -260,6 +260,17 @@ class AnomalyMap:
     region_probabilities: Image | None = None
     latent_distances: NDArray[np.float64] | None = None
 
+    @classmethod
+    def joined(cls, maps: Sequence[AnomalyMap], scan: Scan) -> AnomalyMap:
+        """Return several maps as one of all their contrasts, which are those of ``scan``."""
+        return replace(
+            maps[0],
+            scan=scan,
+            values=np.concatenate([anomaly.values for anomaly in maps]),
+            reconstruction=np.concatenate([anomaly.reconstruction for anomaly in maps]),
+            shows=tuple(region for anomaly in maps for region in anomaly.shows),
+        )
+
     @property
     def shown(self) -> str:
         """Region that the first contrast shows; thresholds and masks are of this region."""

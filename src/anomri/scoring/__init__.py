@@ -1,7 +1,9 @@
 """Anomaly scores of voxels and slices."""
 
+from anomri.scoring.anomaly_maps import AnomalyMaps
 from anomri.scoring.coarse_segmentation import network_input
 from anomri.scoring.latent_distance import LatentStatistics, encode_slices, latent_distances
+from anomri.scoring.residual import reconstruction_error
 from anomri.scoring.scores import SCORES, SEGMENTATIONS, score_scan
 from anomri.scoring.slice_scores import (
     MAHALANOBIS,
@@ -17,12 +19,14 @@ __all__ = [
     "MEAN_RESIDUAL",
     "SCORES",
     "SEGMENTATIONS",
+    "AnomalyMaps",
     "LatentStatistics",
     "SliceFits",
     "empty_healthy_slices",
     "encode_slices",
     "latent_distances",
     "network_input",
+    "reconstruction_error",
     "score_scan",
     "segment_scan",
     "slice_scores",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 from torch import Tensor
 
-from anomri.models import Reconstructor
+from anomri.models import Network, Reconstructor
+from anomri.scan import AnomalyMap
 
 Sign = Literal["signed", "positive", "negative", "absolute"]
 
@@ -40,3 +42,14 @@ def residual(
         case "absolute":
             return difference.abs()
     return difference
+
+
+def reconstruction_error(network: Network, anomaly: AnomalyMap) -> float | None:
+    """Return the mean absolute error in the brain, in prepared intensity units.
+
+    None where nothing is reconstructed: by a segmenter, without a network, in no brain.
+    """
+    brain = anomaly.scan.brain
+    if not (isinstance(network, Reconstructor) and network.has_parameters and brain.any()):
+        return None
+    return float(np.abs(anomaly.scan.image - anomaly.reconstruction)[:, brain].mean())

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.datasets import find
-from anomri.detector import load_thresholds
 from anomri.errors import UsageError
 from anomri.experiments.reproduction import (
     Data,
@@ -27,7 +26,7 @@ from anomri.experiments.reproduction import (
     train_row,
     trial,
 )
-from anomri.files import read_tsv, write_tsv
+from anomri.files import THRESHOLDS, read_thresholds, read_tsv, write_tsv
 from anomri.recipe import Recipe
 from anomri.synthesis import make_phantoms
 
@@ -156,7 +155,7 @@ def test_a_scan_that_is_judged_now_is_never_left_among_those_learnt_from(
     row = Row(fitted, "intensity")
     work = Work(tmp_path / "work", device="cpu")
     train_row(row, found, [], work)
-    assert "healthy_decision" in load_thresholds(work.run(row))
+    assert "healthy_decision" in read_thresholds(work.run(row) / THRESHOLDS)
     fewer = replace(found, scans=found.scans[1:])
     with pytest.raises(UsageError, match=f"'{found.scans[0].subject}', which is not"):
         train_row(row, fewer, [], work)
