@@ -9,27 +9,46 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anomri.detector import Detector, Result, load
-    from anomri.errors import AnomriError
+    from anomri.errors import AnomriError, ScanError
     from anomri.recipe import Recipe
+    from anomri.scan import Finding, Threshold
 
-__all__ = ["AnomriError", "Detector", "Recipe", "Result", "load"]
+    __version__: str
+
+__all__ = [
+    "AnomriError",
+    "Detector",
+    "Finding",
+    "Recipe",
+    "Result",
+    "ScanError",
+    "Threshold",
+    "__version__",
+    "load",
+]
 
 # Imported when they are asked for: PyTorch alone takes seconds, in which the command line must
 # already answer signals.
 _MODULES = {
     "AnomriError": "anomri.errors",
     "Detector": "anomri.detector",
+    "Finding": "anomri.scan",
     "Recipe": "anomri.recipe",
     "Result": "anomri.detector",
+    "ScanError": "anomri.errors",
+    "Threshold": "anomri.scan",
     "load": "anomri.detector",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("anomri")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)

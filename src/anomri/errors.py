@@ -45,7 +45,15 @@ class Evidence:
 
 
 class AnomriError(Exception):
-    """Base class: an error whose message is written for the user."""
+    """Base class: an error whose message is written for the user.
+
+    >>> from anomri import AnomriError, load
+    >>> try:
+    ...     load("no such model")
+    ... except AnomriError as error:
+    ...     error.exit_code
+    2
+    """
 
     exit_code = 1
 
@@ -150,6 +158,9 @@ def _damaged(file: str, reason: str, next_step: str) -> DamagedFile:
 
 class ScanError(AnomriError):
     """A scan that cannot be used: which file, what was expected, what was found, what to do.
+
+    >>> print(ScanError("t1.nii", expected="a volume", got="4 axes", next_step="split it"))
+    t1.nii: expected a volume, got 4 axes. Next: split it
 
     Args:
         file: the faulty file; only its name is kept, so that no path of the user's machine

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from anomri.detector import Fitted, MapModel, load
+from anomri.detector import MapModel, load
 from anomri.pipeline.model_copies import copy_model
 from anomri.pipeline.threshold_calibration import Calibration
 from anomri.postprocessing import segment
 from anomri.postprocessing.false_positive_calibration import SCALES
 from anomri.recipe import Overrides
 from anomri.scan import FalsePositiveVolume, Scan, Threshold
+from anomri.scoring import Fitted
 
 RUNG = SCALES[1] / SCALES[0]
 NOBODY = np.array([], dtype=np.intp)

@@ -192,8 +192,3 @@ def test_many_are_detected_one_by_one_and_errors_collected(work: Path) -> None:
 def test_version_and_notice() -> None:
     assert run("--version").strip() == "0.1.0"
     assert "not a medical device" in " ".join(run("--help").split())
-
-
-def test_the_public_door() -> None:
-    assert dir(anomri) == sorted(anomri.__all__)
-    assert all(getattr(anomri, name).__module__.startswith("anomri.") for name in anomri.__all__)

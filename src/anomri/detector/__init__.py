@@ -2,7 +2,7 @@
 
 from anomri.detector.detector import Detector
 from anomri.detector.loading import load
-from anomri.detector.map_model import Fitted, MapModel
+from anomri.detector.map_model import MapModel
 from anomri.detector.result import Result
 
-__all__ = ["Detector", "Fitted", "MapModel", "Result", "load"]
+__all__ = ["Detector", "MapModel", "Result", "load"]

@@ -64,6 +64,11 @@ NEARBY = (0.8, 1.2)  # times the thresholds, for the range of a lesion's volume
 class Detector:
     """Named anomaly maps and the steps that make one segmentation of them.
 
+    >>> from anomri import load
+    >>> model = load("intensity_regions", device="cpu")
+    >>> list(model.map_models), [step.step.name for step in model.steps]
+    (['brightness', 'enhancement'], ['segment', 'name_regions'])
+
     Args:
         map_models: by name; the first one's recipe says how scans are prepared.
         steps: from the maps to a segmentation; without any, the first map is segmented.

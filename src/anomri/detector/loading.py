@@ -9,15 +9,14 @@ from pathlib import Path
 import torch
 
 from anomri.detector.detector import Detector
-from anomri.detector.map_model import Fitted, MapModel
+from anomri.detector.map_model import MapModel
 from anomri.devices import choose_device
 from anomri.errors import UsageError
-from anomri.files import CODES, THRESHOLDS, read_thresholds
 from anomri.models import SEGMENTERS, trained_networks
 from anomri.postprocessing import check_method, check_rule
 from anomri.preprocessing import check_mask_grid, check_orientation
 from anomri.recipe import NO_OVERRIDES, MapSource, ModelLayout, Overrides, model_layout
-from anomri.scoring import LatentStatistics
+from anomri.scoring import Fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,9 @@ def load(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         overrides: entries in place of the recipe's own.
 
+    >>> load("default", device="cpu").contrasts
+    ('flair', 't1ce', 't1', 't2')
+
     Raises:
         UsageError: there is no such model, its weights are missing, or its maps do not agree.
     """
@@ -114,12 +116,7 @@ def _kept(source: MapSource, fitted: Fitted, overrides: Overrides) -> bool:
 
 def _fitted(source: MapSource, layout: ModelLayout, name: str) -> Fitted:
     """Return what was fitted to a map; what was measured of one alone says nothing of several."""
-    if source.home is None:
-        own = Fitted()
-    else:
-        path = source.home / CODES
-        codes = LatentStatistics.load(path) if path.is_file() else None
-        own = Fitted(read_thresholds(source.home / THRESHOLDS), codes)
+    own = Fitted() if source.home is None else Fitted.load(source.home)
     if layout.recipe is None:
         return own
     alone = own.unmeasured()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -30,31 +30,13 @@ from anomri.scoring import (
     MAHALANOBIS,
     MEAN_RESIDUAL,
     SEGMENTATIONS,
-    LatentStatistics,
+    Fitted,
     empty_healthy_slices,
     latent_distances,
     score_scan,
     slice_scores,
     tumour_map,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """What calibration left in a run folder.
-
-    Attributes:
-        thresholds: by rule; those of slice scores by the score's name.
-        codes: statistics of the latents of healthy slices.
-    """
-
-    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
-    codes: LatentStatistics | None = None
-
-    def unmeasured(self) -> Fitted:
-        """Return the same without the measured false positives."""
-        thresholds = {name: replace(t, marked=None) for name, t in self.thresholds.items()}
-        return replace(self, thresholds=thresholds)
 
 
 class MapModel:

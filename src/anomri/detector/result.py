@@ -1,8 +1,9 @@
-"""What a user gets for one scan: images on its own grid."""
+"""The result for one scan: images on its own grid."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import nibabel as nib
@@ -11,9 +12,18 @@ from anomri.reporting import native_images, write_detection
 from anomri.scan import Detection, Finding
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Result:
-    """What a model found in one scan, as images on the scan's own grid.
+    """What a model found in one scan, as images on the scan's own grid; each is made once.
+
+    >>> import numpy as np
+    >>> from anomri import load
+    >>> head = np.zeros((48, 48, 48), np.float32)
+    >>> head[8:40, 8:40, 8:40] = 100 + np.random.default_rng(0).normal(size=(32, 32, 32))
+    >>> head[20:26, 20:26, 20:26] = 200
+    >>> result = load("intensity", device="cpu").detect({"flair": (head, np.diag([3, 3, 3, 1]))})
+    >>> result.mask.shape, len(result.findings)
+    ((48, 48, 48), 1)
 
     Attributes:
         detection: everything, on the model's working grid.
@@ -21,21 +31,24 @@ class Result:
 
     detection: Detection
 
+    @cached_property
+    def _images(self) -> dict[str, nib.Nifti1Image]:
+        return native_images(self.detection)
+
     @property
     def anomaly(self) -> nib.Nifti1Image:
-        """How abnormal each voxel looks, float32, the first contrast of the model."""
-        contrast = self.detection.anomaly.scan.contrasts[0]
-        return native_images(self.detection)[f"anomaly_{contrast}"]
+        """The anomaly map of the model's first contrast, float32; higher is more abnormal."""
+        return self._images[f"anomaly_{self.detection.anomaly.scan.contrasts[0]}"]
 
     @property
     def mask(self) -> nib.Nifti1Image:
         """Lesions, uint8."""
-        return native_images(self.detection)["mask"]
+        return self._images["mask"]
 
     @property
     def labels(self) -> nib.Nifti1Image | None:
-        """Regions with BraTS numbers, uint8, where the model names regions."""
-        return native_images(self.detection).get("regions")
+        """Regions with BraTS numbers, uint8; None where the model names no regions."""
+        return self._images.get("regions")
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -43,5 +56,5 @@ class Result:
         return self.detection.findings
 
     def save(self, out: str | Path) -> Path:
-        """Write the images, tables and picture of this scan below ``out``; return its folder."""
+        """Write images, tables and the picture of this scan below ``out``; return its folder."""
         return write_detection(self.detection, Path(out))

@@ -268,6 +268,10 @@ class Detection(Section):
 class Recipe(Section):
     """One model, from files to masks.
 
+    >>> recipe = Recipe.load("intensity")
+    >>> recipe.contrasts, recipe.detection.threshold.name
+    (('flair',), 'fixed')
+
     Attributes:
         contrasts: what the network sees, in order; the first one's grid is the native grid.
         optional: contrasts that a scan may lack: the network then sees 0 in their place.

@@ -328,6 +328,9 @@ class FalsePositiveVolume:
 class Threshold:
     """The threshold of an anomaly map, and how it was found.
 
+    >>> Threshold(value=4.0, rule="fixed").fitted_on
+    ()
+
     Attributes:
         value: voxels above it are abnormal; in the units of the map.
         rule: name of the rule, as in ``RULES``.
@@ -347,6 +350,12 @@ class Threshold:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """A connected lesion.
+
+    >>> lesion = Finding(
+    ...     number=1, volume_ml=10.0, centre_mm=(0, 0, 0), peak=6.0, range_ml=(6.0, 12.0)
+    ... )
+    >>> lesion.threshold_stability
+    0.5
 
     Attributes:
         number: 1 is the largest.

@@ -2,6 +2,7 @@
 
 from anomri.scoring.anomaly_maps import AnomalyMaps
 from anomri.scoring.coarse_segmentation import network_input
+from anomri.scoring.fitted import Fitted
 from anomri.scoring.latent_distance import LatentStatistics, encode_slices, latent_distances
 from anomri.scoring.residual import reconstruction_error
 from anomri.scoring.scores import SCORES, SEGMENTATIONS, score_scan
@@ -20,6 +21,7 @@ __all__ = [
     "SCORES",
     "SEGMENTATIONS",
     "AnomalyMaps",
+    "Fitted",
     "LatentStatistics",
     "SliceFits",
     "empty_healthy_slices",

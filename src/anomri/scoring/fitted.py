@@ -1,0 +1,40 @@
+"""What calibration leaves in a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from anomri.files import CODES, THRESHOLDS, read_thresholds
+from anomri.scan import Threshold
+from anomri.scoring.latent_distance import LatentStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Fitted thresholds, and the latents of healthy slices.
+
+    Attributes:
+        thresholds: by rule; those of slice scores by the score's name.
+        codes: statistics of the latents of healthy slices.
+    """
+
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    codes: LatentStatistics | None = None
+
+    @classmethod
+    def load(cls, run: Path) -> Fitted:
+        """Read what was fitted; empty where nothing was.
+
+        Raises:
+            DamagedFile: a file does not hold what calibration writes.
+        """
+        path = run / CODES
+        codes = LatentStatistics.load(path) if path.is_file() else None
+        return cls(read_thresholds(run / THRESHOLDS), codes)
+
+    def unmeasured(self) -> Fitted:
+        """Return the same without the measured false positives."""
+        thresholds = {name: replace(t, marked=None) for name, t in self.thresholds.items()}
+        return replace(self, thresholds=thresholds)
