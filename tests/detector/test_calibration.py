@@ -58,7 +58,7 @@ def test_each_scan_is_marked_with_a_threshold_of_the_others(scans: list[Scan]) -
         threshold = fits.thresholds()["healthy"]
         mask = segment(model.first.score(left_out), threshold, model.recipe.detection)
         volumes.append(float(mask.sum() * left_out.grid.voxel_ml))
-    marked = calibrated(scans).thresholds()["healthy"].marked
+    marked = calibrated(scans).thresholds()["healthy"].false_positives
     assert marked == FalsePositiveVolume.of(volumes)
     assert marked.mean_ml > 0.5  # growing marks more than lies above the threshold
 
@@ -68,12 +68,12 @@ def test_the_models_own_threshold_is_measured_too(scans: list[Scan]) -> None:
     model = load("intensity")
     volumes = [model.detect_scan(scan).scan_score for scan in scans]
     assert own.value == 4
-    assert own.marked == FalsePositiveVolume.of(volumes)
+    assert own.false_positives == FalsePositiveVolume.of(volumes)
 
 
 def test_lesions_are_no_false_positives(ball_scan: Scan) -> None:
     two = [replace(ball_scan, subject=name) for name in "ab"]
-    marked = calibrated(two).thresholds()["fixed"].marked
+    marked = calibrated(two).thresholds()["fixed"].false_positives
     assert marked is not None
     assert marked.upper_ml < 1 < load("intensity").detect_scan(ball_scan).scan_score
     calibration = calibrated([replace(one, truth=None, healthy=False) for one in two])
@@ -90,9 +90,9 @@ def test_what_was_measured_is_told_by_the_detection(scans: list[Scan], tmp_path:
     ):
         threshold = detector.detect_scan(scans[0]).threshold
         assert threshold.rule == rule
-        assert threshold.marked is not None
-        assert threshold.marked.scans == 4
-        assert detector.first.rule.expected == threshold.marked
+        assert threshold.false_positives is not None
+        assert threshold.false_positives.scans == 4
+        assert detector.first.rule.expected == threshold.false_positives
     other = load(tmp_path / "run", overrides=Overrides(decide="above"))
     assert other.first.rule.expected is None
 
@@ -107,7 +107,7 @@ def test_no_threshold_of_an_earlier_volume_stays(scans: list[Scan], tmp_path: Pa
 
 def test_another_fixed_value_was_not_measured() -> None:
     volume = FalsePositiveVolume(mean_ml=1.0, median_ml=1.0, upper_ml=1.0, scans=3)
-    other = Fitted({"fixed": Threshold(value=3.0, rule="fixed", marked=volume)})
+    other = Fitted({"fixed": Threshold(value=3.0, rule="fixed", false_positives=volume)})
     plain = load("intensity")
     model = MapModel(plain.recipe, plain.first.networks, fitted=other)
     assert model.rule.expected is None
@@ -126,5 +126,5 @@ def test_the_whole_decision_keeps_to_the_volume_allowed(scans: list[Scan]) -> No
     assert threshold.false_positive_ml == pytest.approx(mean_ml(threshold.value))
     assert mean_ml(threshold.value) <= 1.0
     assert mean_ml(threshold.value / RUNG) > 1.0  # the rung below marks too much
-    assert threshold.marked is not None
-    assert threshold.marked.scans == 4
+    assert threshold.false_positives is not None
+    assert threshold.false_positives.scans == 4

@@ -99,15 +99,15 @@ def test_one_factor_keeps_all_of_them_to_the_volume(model: Detector, scans: list
     factor = found.value / 4
     assert found.false_positive_ml == pytest.approx(mean_ml(factor))
     assert mean_ml(factor) <= allowed < mean_ml(factor * SCALES[0] / SCALES[1])
-    assert found.marked is not None
-    assert found.marked.scans == len(scans)
+    assert found.false_positives is not None
+    assert found.false_positives.scans == len(scans)
 
 
 def test_what_they_mark_as_they_are_is_measured(model: Detector, scans: list[Scan]) -> None:
     own = calibrated(model, scans, 1.0).thresholds()["fixed"]
     volumes = [model.detect_scan(scan).scan_score for scan in scans]
     assert own.value == 4
-    assert own.marked == FalsePositiveVolume.of(volumes)
+    assert own.false_positives == FalsePositiveVolume.of(volumes)
 
 
 def test_lesions_nobody_drew_teach_nothing(model: Detector, scans: list[Scan]) -> None:
@@ -130,7 +130,7 @@ def test_the_folder_of_a_calibrated_default_is_the_default(
     assert kept.map_models["network"].weights_hash == models["network"].weights_hash != ""
     detection = kept.detect_scan(scans[0])
     np.testing.assert_array_equal(detection.mask, default.detect_scan(scans[0]).mask)
-    assert detection.threshold.marked is not None
+    assert detection.threshold.false_positives is not None
     overrides = Overrides(threshold="healthy_decision")
     chosen = load(tmp_path, device="cpu", overrides=overrides)
     values = {

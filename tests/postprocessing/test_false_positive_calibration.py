@@ -30,17 +30,17 @@ def test_the_lowest_rung_within_the_volume_is_taken() -> None:
     assert found.value == pytest.approx(2 * SCALES[1])
     assert found.false_positive_ml == pytest.approx(0.6)
     # Alone, the second would choose rung 2, where the first has 0 ml; the first rung 1: 0.8 ml.
-    assert found.marked is not None
-    assert found.marked.scans == 2
-    assert found.marked.median_ml == pytest.approx(0.4)
-    assert found.marked.upper_ml == pytest.approx(0.76)
+    assert found.false_positives is not None
+    assert found.false_positives.scans == 2
+    assert found.false_positives.median_ml == pytest.approx(0.4)
+    assert found.false_positives.upper_ml == pytest.approx(0.76)
 
 
 def test_a_dip_below_the_volume_does_not_count() -> None:
     found = fit([[0, 1.6, 0.08]], 0.7).threshold()
     assert found is not None
     assert found.value == pytest.approx(2 * SCALES[2])
-    assert found.marked is None
+    assert found.false_positives is None
 
 
 def test_nothing_is_fitted_to_nothing() -> None:

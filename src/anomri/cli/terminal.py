@@ -82,7 +82,7 @@ def show_thresholds(thresholds: Iterable[Threshold]) -> None:
     headings = ("value", "scans", "fitted to, ml", "false positives on held-out scans, ml")
     table = Table(Column("rule", min_width=16), *headings)
     for threshold in thresholds:
-        target, measured = threshold.false_positive_ml, threshold.marked
+        target, measured = threshold.false_positive_ml, threshold.false_positives
         table.add_row(
             threshold.rule,
             f"{threshold.value:.4g}",

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from anomri.errors import AnomriError, DamagedFile
 from anomri.scan import FalsePositiveVolume, Note, NoteKind, Threshold
@@ -185,11 +193,14 @@ class _ThresholdEntry(BaseModel):
     rule: str
     fitted_on: tuple[str, ...]
     false_positive_ml: float | None
-    marked: _FalsePositiveVolumeEntry | None = None
+    false_positives: _FalsePositiveVolumeEntry | None = Field(
+        None, validation_alias=AliasChoices("false_positives", "marked")
+    )
+    """Called ``marked`` in files of version 0.1."""
 
     def threshold(self) -> Threshold:
-        marked = FalsePositiveVolume(**dict(self.marked)) if self.marked else None
-        return Threshold(**{**dict(self), "marked": marked})
+        measured = self.false_positives and FalsePositiveVolume(**dict(self.false_positives))
+        return Threshold(**{**dict(self), "false_positives": measured})
 
 
 CALIBRATE = "delete it and run `anomri calibrate` again"

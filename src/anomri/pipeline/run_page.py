@@ -146,7 +146,7 @@ def _facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _threshold_row(part: str, threshold: Threshold) -> dict[str, str]:
     """Return a row of the table of thresholds; ``part`` is a model of several."""
-    expected, measured = threshold.false_positive_ml, threshold.marked
+    expected, measured = threshold.false_positive_ml, threshold.false_positives
     return {
         **({"part": part} if part else {}),
         "rule": threshold.rule,

@@ -145,7 +145,7 @@ class Calibration:
             if factor:
                 found[name][factor.rule] = replace(factor, value=value * factor.value)
         found[self._detector.first_name] |= {
-            rule: replace(threshold, marked=self._volume(rule))
+            rule: replace(threshold, false_positives=self._volume(rule))
             for rule, threshold in self._fitted().items()
         }
         return found

@@ -61,7 +61,7 @@ class FalsePositiveCalibration:
             rule=FALSE_POSITIVE_RULE,
             fitted_on=tuple(dict.fromkeys(self._subjects)),
             false_positive_ml=float(ml[:, index].mean()),
-            marked=self._left_out_volumes(ml),
+            false_positives=self._left_out_volumes(ml),
         )
 
     def _left_out_volumes(self, ml: NDArray[np.float64]) -> FalsePositiveVolume | None:

@@ -33,7 +33,7 @@ class ThresholdRule:
         """
         if self.rule.name in TO_BE_FITTED:
             return self.fitted_to(self.rule.name)
-        return replace(threshold_of_scan(anomaly, self.rule), marked=self.expected)
+        return replace(threshold_of_scan(anomaly, self.rule), false_positives=self.expected)
 
     def fitted_to(self, name: str) -> Threshold:
         """Return the fitted threshold of a rule or a slice score.
@@ -64,4 +64,4 @@ class ThresholdRule:
         known = self.fitted.get(self.rule.name)
         if known is None or self.rule.options.get("value", known.value) != known.value:
             return None  # another number was written into the recipe since
-        return known.marked
+        return known.false_positives

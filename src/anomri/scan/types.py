@@ -337,14 +337,14 @@ class Threshold:
         fitted_on: subjects that it was fitted on; empty for a given number.
         false_positive_ml: mean volume above it in the healthy tissue that it was fitted on, in ml
             per scan; None if it was not fitted on healthy tissue.
-        marked: volume of the final mask in healthy tissue; None if not measured.
+        false_positives: volume of the final mask in healthy tissue; None if not measured.
     """
 
     value: float
     rule: str
     fitted_on: tuple[str, ...] = ()
     false_positive_ml: float | None = None
-    marked: FalsePositiveVolume | None = None
+    false_positives: FalsePositiveVolume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

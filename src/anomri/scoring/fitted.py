@@ -36,5 +36,5 @@ class Fitted:
 
     def unmeasured(self) -> Fitted:
         """Return the same without the measured false positives."""
-        thresholds = {name: replace(t, marked=None) for name, t in self.thresholds.items()}
+        thresholds = {name: replace(t, false_positives=None) for name, t in self.thresholds.items()}
         return replace(self, thresholds=thresholds)

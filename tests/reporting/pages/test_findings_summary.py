@@ -72,7 +72,7 @@ def test_false_alarms_are_measured_expected_or_unknown(detect: Detect) -> None:
     _, expected = trust([Record.of(replace(found, threshold=rule))], [], [])
     assert "In a healthy scan 1.25 ml are expected above" in expected
     volume = FalsePositiveVolume(mean_ml=2.0, median_ml=1.0, upper_ml=4.6, scans=3)
-    rule = replace(rule, marked=volume)
+    rule = replace(rule, false_positives=volume)
     _, marked = trust([Record.of(replace(found, threshold=rule))], [], [])
     assert "of 3 scans" in marked
     assert "marked 1.0 ml (median; mean 2.0, 95th percentile 4.6)" in marked

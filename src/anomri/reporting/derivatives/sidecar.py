@@ -326,8 +326,8 @@ def _threshold_entry(detection: Detection) -> ThresholdEntry:
         fitted_on=len(threshold.fitted_on),
         expected_false_positive_ml=threshold.false_positive_ml,
         marked_on_healthy=None
-        if threshold.marked is None
-        else HealthyEntry(**asdict(threshold.marked)),
+        if threshold.false_positives is None
+        else HealthyEntry(**asdict(threshold.false_positives)),
     )
 
 
