@@ -57,7 +57,7 @@ def test_a_model_that_changed_on_the_way_is_refused() -> None:
     source = load("intensity", device="cpu").source
     assert source is not None
     with pytest.raises(UsageError, match="changed or removed"):
-        source.load_again("another fingerprint")
+        source("another fingerprint")
 
 
 def test_unknown_overrides_are_refused_before_a_scan_is_read() -> None:

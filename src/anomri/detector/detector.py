@@ -11,13 +11,13 @@ threshold times a factor, for the ranges of volumes and for calibration.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 
@@ -55,9 +55,6 @@ from anomri.scan import (
 )
 from anomri.scoring import AnomalyMaps, reconstruction_error, slice_scores
 
-if TYPE_CHECKING:
-    from anomri.detector.loading import Source
-
 NEARBY = (0.8, 1.2)  # times the thresholds, for the range of a lesion's volume
 
 
@@ -73,7 +70,7 @@ class Detector:
         map_models: by name; the first one's recipe says how scans are prepared.
         steps: from the maps to a segmentation; without any, the first map is segmented.
         name: of the model; the first recipe's where empty.
-        source: what the model was loaded from, by which it travels to other processes.
+        source: loads the model again in another process, by its fingerprint.
     """
 
     def __init__(
@@ -82,7 +79,7 @@ class Detector:
         steps: Sequence[SegmentationStep] = (),
         *,
         name: str = "",
-        source: Source | None = None,
+        source: Callable[[str], Detector] | None = None,
     ) -> None:
         self.map_models = dict(map_models)
         self.steps = tuple(steps)
@@ -98,7 +95,7 @@ class Detector:
         """Travel without the weights, where they can be loaded there."""
         if self.source is None:
             return partial(Detector, name=self.name), (self.map_models, self.steps)
-        return self.source.load_again, (self.fingerprint,)
+        return self.source, (self.fingerprint,)
 
     @property
     def first_name(self) -> str:

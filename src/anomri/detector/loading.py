@@ -99,7 +99,7 @@ def _built(source: Source) -> Detector:
         if name == first or _kept(one, fitted[name], overrides)
     }
     steps = [step for step in layout.steps if step.map in models]
-    return Detector(models, steps, name=layout.name, source=source)
+    return Detector(models, steps, name=layout.name, source=source.load_again)
 
 
 def _check(overrides: Overrides, name: str, fitted: Fitted) -> None:
