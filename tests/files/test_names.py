@@ -6,11 +6,10 @@ import ast
 from pathlib import Path
 
 import anomri
-from anomri.files import names
-from anomri.reporting.derivatives import naming
+from anomri.files import names, result_names
 
 SOURCE = Path(anomri.__file__).parent
-HOMES = {Path(names.__file__), Path(naming.__file__)}
+HOMES = {Path(names.__file__), Path(result_names.__file__)}
 
 
 def names_in(module: object) -> set[str]:
@@ -29,11 +28,11 @@ def strings_in(path: Path) -> set[str]:
 def test_no_name_is_defined_twice() -> None:
     texts = [value for key, value in vars(names).items() if key.isupper()]
     assert len(texts) == len(set(texts)) > 20
-    assert not names_in(names) & (names_in(naming) - {naming.KINDS, naming.KEPT})
+    assert not names_in(names) & (names_in(result_names) - {result_names.KINDS, result_names.KEPT})
 
 
 def test_other_modules_use_the_constants() -> None:
-    known = names_in(names) | names_in(naming)
+    known = names_in(names) | names_in(result_names)
     spelled = {
         f"{path.relative_to(SOURCE)}: {text}"
         for path in set(SOURCE.rglob("*.py")) - HOMES
@@ -43,7 +42,7 @@ def test_other_modules_use_the_constants() -> None:
 
 
 def test_maps_are_named_by_one_function() -> None:
-    assert naming.map_name("anomaly", "t1-ce") == "desc-anomaly_t1ce.nii.gz"
+    assert result_names.map_name("anomaly", "t1-ce") == "desc-anomaly_t1ce.nii.gz"
     composed = [
         str(path.relative_to(SOURCE))
         for path in set(SOURCE.rglob("*.py")) - HOMES

@@ -14,11 +14,11 @@ from anomri.datasets import Found, LeftOut
 from anomri.detector import Detector, load
 from anomri.errors import ScanError
 from anomri.experiments.comparison.measurement import MeasureTask
-from anomri.files import read_tsv
+from anomri.files import derivative, read_tsv
 from anomri.models import build
 from anomri.pipeline import evaluate, measure_case, read_case
 from anomri.recipe import Recipe, Step
-from anomri.reporting import Failure, derivative, write_detection
+from anomri.reporting import Failure, write_detection
 from anomri.scan import Scan, ScanFiles
 
 

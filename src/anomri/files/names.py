@@ -1,6 +1,6 @@
 """Names of the files that anomri writes and reads again, by the folder that holds them.
 
-The names of one scan's results are composed in :mod:`anomri.reporting.derivatives.naming`.
+The names of one scan's results are composed in :mod:`anomri.files.result_names`.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from anomri.batch import (
 from anomri.datasets import Found, converted
 from anomri.detector import Detector
 from anomri.errors import DamagedFile, ScanError, UsageError
-from anomri.files import content_digest, remove_stale_drafts, unchanged_stamp
+from anomri.files import content_digest, refuse_foreign, remove_stale_drafts, unchanged_stamp
 from anomri.reporting import (
     LEFT_OUT,
     Failure,
@@ -37,7 +37,6 @@ from anomri.reporting import (
     read_record,
     read_sound_records,
     refusals_shown,
-    refuse_foreign,
     write_dataset_description,
     write_detection,
     write_run,

@@ -20,26 +20,20 @@ from anomri.evaluation import (
     write_table,
 )
 from anomri.files import (
+    BRAIN_MASK,
     EVALUATION,
     EVALUATION_CURVES,
     EVALUATION_FAILURES,
     EVALUATION_SLICES,
     EVALUATION_SUMMARY,
+    LESION_MASK,
+    REGION_LABELS,
+    derivative,
+    map_name,
     remove_stale_drafts,
 )
 from anomri.preprocessing import check_mask_grid, read_labels, read_truth, read_volume
-from anomri.reporting import (
-    BRAIN_MASK,
-    LESION_MASK,
-    NOT_DETECTED,
-    REGION_LABELS,
-    Failure,
-    Record,
-    derivative,
-    map_name,
-    read_record,
-    write_failures,
-)
+from anomri.reporting import NOT_DETECTED, Failure, Record, read_record, write_failures
 from anomri.scan import REGIONS, Grid, Mask, ScanFiles
 
 

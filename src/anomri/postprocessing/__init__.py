@@ -7,6 +7,7 @@ from anomri.postprocessing.false_positive_calibration import (
     FalsePositiveCalibration,
 )
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
+from anomri.postprocessing.lesion_position import GEOMETRIC, Places
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.regions import Regions, nested_labels
 from anomri.postprocessing.state import SegmentationState
@@ -36,6 +37,7 @@ __all__ = [
     "COMBINATION_STEPS",
     "FALSE_POSITIVE_RULE",
     "FITTED_RULES",
+    "GEOMETRIC",
     "MAP_STEPS",
     "MASK_STEPS",
     "RULES",
@@ -47,6 +49,7 @@ __all__ = [
     "FalsePositiveCalibration",
     "Fit",
     "MixtureFit",
+    "Places",
     "Regions",
     "Segmentation",
     "SegmentationState",

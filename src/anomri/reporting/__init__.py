@@ -2,15 +2,6 @@
 
 from anomri.reporting.derivatives.detection import write_detection
 from anomri.reporting.derivatives.images import native_images
-from anomri.reporting.derivatives.naming import (
-    BRAIN_MASK,
-    LESION_MASK,
-    REGION_LABELS,
-    anat_folder,
-    derivative,
-    map_name,
-    refuse_foreign,
-)
 from anomri.reporting.derivatives.sidecar import (
     Record,
     read_record,
@@ -36,11 +27,8 @@ from anomri.reporting.pages.results_page import write_page
 from anomri.reporting.pages.viewer_page import write_view
 
 __all__ = [
-    "BRAIN_MASK",
     "LEFT_OUT",
-    "LESION_MASK",
     "NOT_DETECTED",
-    "REGION_LABELS",
     "Axis",
     "Chart",
     "Failure",
@@ -48,13 +36,10 @@ __all__ = [
     "Record",
     "Series",
     "Tile",
-    "anat_folder",
     "as_number",
     "capitalise",
     "cell",
-    "derivative",
     "heading",
-    "map_name",
     "native_images",
     "noun",
     "number",
@@ -63,7 +48,6 @@ __all__ = [
     "read_records",
     "read_sound_records",
     "refusals_shown",
-    "refuse_foreign",
     "sentence",
     "write_dataset_description",
     "write_detection",

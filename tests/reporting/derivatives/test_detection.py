@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from anomri.errors import DamagedFile, ScanError, UsageError
-from anomri.reporting import Record, anat_folder, derivative, read_record, write_detection
+from anomri.files import anat_folder, derivative
+from anomri.reporting import Record, read_record, write_detection
 from anomri.reporting.derivatives import detection as room
 from anomri.reporting.derivatives.sidecar import unit_from
 from anomri.scan import Detection, Grid, MapProvenance, Note, NoteKind

@@ -11,17 +11,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from anomri.files import LESION_LABELS, LESION_MASK, derivative
 from anomri.postprocessing import findings
 from anomri.preprocessing import read_labels
-from anomri.reporting import (
-    LESION_MASK,
-    derivative,
-    native_images,
-    read_record,
-    read_records,
-    write_detection,
-)
-from anomri.reporting.derivatives.naming import LESION_LABELS
+from anomri.reporting import native_images, read_record, read_records, write_detection
 from anomri.scan import Detection, Grid
 
 Detect = Callable[..., Detection]

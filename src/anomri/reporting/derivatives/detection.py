@@ -16,10 +16,7 @@ import numpy as np
 
 from anomri.datasets import write_segmentation
 from anomri.errors import ScanError
-from anomri.files import replacing_folder
-from anomri.preprocessing import TEMPLATE_SPACE
-from anomri.reporting.derivatives.images import native_images, template_images, write_image
-from anomri.reporting.derivatives.naming import (
+from anomri.files import (
     BRAIN_MASK,
     LESION_LABELS,
     LESION_MASK,
@@ -30,7 +27,10 @@ from anomri.reporting.derivatives.naming import (
     anat_folder,
     map_name,
     refuse_foreign,
+    replacing_folder,
 )
+from anomri.preprocessing import TEMPLATE_SPACE
+from anomri.reporting.derivatives.images import native_images, template_images, write_image
 from anomri.reporting.derivatives.sidecar import RESEARCH_USE, Record
 from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.reporting.figures.scan_figure import picture

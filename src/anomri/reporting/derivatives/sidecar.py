@@ -18,10 +18,9 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
 
 from anomri.errors import DamagedFile
-from anomri.files import StoredNote, read_json
+from anomri.files import RECORD, StoredNote, derivative, read_json
+from anomri.postprocessing import Places
 from anomri.preprocessing import slice_scores_to_native, template_tissue_at
-from anomri.reporting.derivatives.lesion_position import Places
-from anomri.reporting.derivatives.naming import RECORD, derivative
 from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.scan import Detection, Finding, MapProvenance, NoteKind, Provenance, Scan
 

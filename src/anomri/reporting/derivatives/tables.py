@@ -20,6 +20,8 @@ from anomri.files import (
     FAILURES,
     FINDINGS,
     NOTHING,
+    PICTURE,
+    PREVIEW,
     REFUSAL_PICTURE,
     REPORT_FOLDER,
     RUN,
@@ -28,7 +30,6 @@ from anomri.files import (
     write_text,
     write_tsv,
 )
-from anomri.reporting.derivatives.naming import PICTURE, PREVIEW
 from anomri.reporting.derivatives.sidecar import RESEARCH_USE, Record, read_sound_records
 
 NOT_BIDS = (

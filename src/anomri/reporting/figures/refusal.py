@@ -12,12 +12,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from anomri.errors import Evidence, QualityRefused
-from anomri.files import REFUSAL_PICTURE, write_bytes
-from anomri.reporting.derivatives.naming import LABEL, derivative
+from anomri.files import BIDS_PREFIX, REFUSAL_PICTURE, derivative, write_bytes
 from anomri.reporting.figures.slice_choice import ACROSS_DOWN
 from anomri.scan import Mask
 
-NAMED = re.compile(rf"\b(?P<label>{LABEL.pattern})_{re.escape(REFUSAL_PICTURE)}")
+NAMED = re.compile(rf"\b(?P<label>{BIDS_PREFIX.pattern})_{re.escape(REFUSAL_PICTURE)}")
 """The picture, as :func:`write_refusal` names it in the next step."""
 WIDE, HIGH = 9.0, 3.4  # inches
 OUTLINE = "#ff6a13"

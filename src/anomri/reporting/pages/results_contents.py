@@ -22,7 +22,7 @@ from anomri.files import (
     read_json,
     read_tsv,
 )
-from anomri.reporting.derivatives.lesion_position import GEOMETRIC
+from anomri.postprocessing import GEOMETRIC
 from anomri.reporting.derivatives.methods import citations, methods_text, model_names
 from anomri.reporting.derivatives.sidecar import Record
 from anomri.reporting.derivatives.tables import LEFT_OUT

@@ -19,12 +19,7 @@ from typing import Any, TypeVar
 from PIL import Image as Picture
 
 from anomri.errors import DamagedFile, UnreadableScan, UsageError
-from anomri.files import (
-    REPORT,
-    REPORT_FOLDER,
-    guarded,
-)
-from anomri.reporting.derivatives.naming import PICTURE, PREVIEW, derivative
+from anomri.files import PICTURE, PREVIEW, REPORT, REPORT_FOLDER, derivative, guarded
 from anomri.reporting.derivatives.sidecar import Record, read_sound_records
 from anomri.reporting.figures.refusal import refusal_named
 from anomri.reporting.pages.html import write_html

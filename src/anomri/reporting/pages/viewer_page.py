@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from anomri.errors import ScanError
+from anomri.files import LESION_MASK, REGION_LABELS, derivative, map_name
+from anomri.postprocessing import GEOMETRIC
 from anomri.preprocessing import read_labels, read_truth, read_volume
-from anomri.reporting.derivatives.lesion_position import GEOMETRIC
-from anomri.reporting.derivatives.naming import LESION_MASK, REGION_LABELS, derivative, map_name
 from anomri.reporting.derivatives.sidecar import Record, cut_through, read_record, scale_top
 from anomri.reporting.figures.panels import grey_window
 from anomri.reporting.figures.slice_choice import box_around

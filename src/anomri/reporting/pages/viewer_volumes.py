@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from scipy import ndimage
 
-from anomri.files import read_json
-from anomri.reporting.derivatives.naming import PREVIEW, derivative
+from anomri.files import PREVIEW, derivative, read_json
 from anomri.reporting.derivatives.sidecar import DETECT_AGAIN, RESEARCH_USE, unit_of
 from anomri.reporting.figures.panels import image_rows, scale_of
 from anomri.reporting.figures.slice_choice import Box, box_around

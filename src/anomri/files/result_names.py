@@ -1,4 +1,4 @@
-"""File names of results, after BIDS derivatives."""
+"""Names of the files of one scan's results, after BIDS derivatives."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from anomri.errors import ScanError, UsageError
 from anomri.scan import bids_label
 
-LABEL = re.compile(r"(sub-[0-9A-Za-z]+)(?:_(ses-[0-9A-Za-z]+))?")
+BIDS_PREFIX = re.compile(r"(sub-[0-9A-Za-z]+)(?:_(ses-[0-9A-Za-z]+))?")
 KINDS = r"label-lesion|desc-(?:anomaly|brain|lesions|preview|qc|reconstruction|refused|regions)"
 KEPT = r"(?:(?:acq|ce|rec|run)-[0-9A-Za-z+]+_)*"  # entities of the scan's own file
-OURS = re.compile(rf"{LABEL.pattern}_{KEPT}(?:space-[0-9A-Za-z]+_)?(?:{KINDS})[_.].*")
+OURS = re.compile(rf"{BIDS_PREFIX.pattern}_{KEPT}(?:space-[0-9A-Za-z]+_)?(?:{KINDS})[_.].*")
 
 LESION_MASK = "label-lesion_mask.nii.gz"
 BRAIN_MASK = "desc-brain_mask.nii.gz"
@@ -33,7 +33,7 @@ def anat_folder(folder: Path, label: str) -> Path:
     Raises:
         UsageError: not a BIDS prefix; without this check a name could lead out of the folder.
     """
-    parts = LABEL.fullmatch(label)
+    parts = BIDS_PREFIX.fullmatch(label)
     if parts is None:
         raise UsageError(
             f"label '{label}': expected sub-<letters and digits>, and _ses-<letters and digits> "

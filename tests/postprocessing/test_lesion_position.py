@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomri.reporting.derivatives.lesion_position import Places
+from anomri.postprocessing import Places
 from anomri.scan import Grid
 
 SHAPE = (40, 50, 30)
