@@ -26,8 +26,8 @@ OLD: dict[str, Any] = {
 
 def test_a_model_is_read_back_as_it_was_written() -> None:
     source = load("default", device="cpu").provenance()
-    assert [item.name for item in source.maps] == ["whole", "enhancing", "small"]
-    assert [step.name for step in source.segmentation] == [ADD_IF_NO_MASS, NAME_REGIONS]
+    assert [item.name for item in source.maps] == ["brightness", "enhancement", "network"]
+    assert [step.name for step in source.segmentation[1:]] == [ADD_IF_NO_MASS, NAME_REGIONS]
     assert Provenance.model_validate_json(source.model_dump_json()) == source
     assert source.first.detection.clean[1].options == {"size_mm": 6}
 

@@ -13,6 +13,7 @@ from anomri.cli.options import ComparisonOptions, ExperimentOptions, Out, split_
 from anomri.cli.terminal import progress, show_table
 from anomri.errors import UsageError
 from anomri.experiments import catalogue, comparison, reproduction
+from anomri.files import SPLITS
 from anomri.recipe import builtin_names
 
 
@@ -113,4 +114,4 @@ def _data_sets(data: Path | None, options: ExperimentOptions) -> reproduction.Da
     """
     if data is None:
         raise UsageError("reproduce: expected --data, or --smoke")
-    return reproduction.Data(data, options.split_file or data / "splits.tsv")
+    return reproduction.Data(data, options.split_file or data / SPLITS)

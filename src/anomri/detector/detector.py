@@ -255,14 +255,16 @@ class Detector:
             )
             for name, model in self.map_models.items()
         )
-        first, network = maps and maps[self.first_name], self.first.networks[0]
         return Provenance(
             anomri_version=version("anomri"),
             recipe=self.name,
             maps=facts,
             segmentation=tuple(step.facts for step in self.steps),
-            reconstruction_mae=reconstruction_error(network, first) if first else None,
+            reconstruction_mae=self._reconstruction_error(maps) if maps else None,
         )
+
+    def _reconstruction_error(self, maps: Mapping[str, AnomalyMap]) -> float | None:
+        return reconstruction_error(self.first.networks[0], maps[self.first_name])
 
     def detect(
         self,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anomri.experiments.comparison import Definition, write_page
+from anomri.experiments.comparison import Definition, write_html_page, write_page
 from anomri.experiments.comparison.findings import aims_of, findings_of
 from anomri.experiments.comparison.formatting import change
 from anomri.experiments.comparison.page import BEGIN, section
@@ -14,7 +14,6 @@ from anomri.experiments.comparison.score_table import Scores, replace_lines
 from anomri.experiments.comparison.statistics import lesions_by_volume, paired, reached
 from anomri.experiments.reproduction import made_section
 from anomri.files import read_tsv
-from anomri.pipeline import report
 
 FOLDER = Path(__file__).parents[3] / "recipes" / "comparison"
 DEFINITION = """
@@ -178,7 +177,9 @@ def test_the_table_of_figures_and_its_page_hold_every_row(folder: Path) -> None:
     assert lines["worse", "common"]["common_scans"] == "5"
     assert lines["base", "own"]["difference"] == "n/a"
     assert (lines["base", "own"]["lowest"], lines["base", "own"]["lowest_scan"]) == ("0.4", "a")
-    html = report(folder).read_text(encoding="utf-8")
+    page = write_html_page(folder)
+    assert page is not None
+    html = page.read_text(encoding="utf-8")
     assert "D: Dice of each scan" in html
     assert html.count("<circle") == 4 * 5
     assert "both: Dice of each scan" not in html
