@@ -29,7 +29,7 @@ from anomri.files import write_tsv
 from anomri.preprocessing import grid_to_ras, volume_to_ras
 from anomri.preprocessing.alignment import align_contrast
 from anomri.preprocessing.brain import find_brain
-from anomri.preprocessing.brain.deepbet import LEVEL, deepbet_brain
+from anomri.preprocessing.brain.deepbet import MIN_PROBABILITY, deepbet_brain
 from anomri.preprocessing.connected_components import largest_filled_component
 from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.reading.scan_images import read_image
@@ -129,7 +129,7 @@ def measure_pair(flair: Path, t1: Path, mask: Path) -> dict[str, float]:
         "mean of both": np.asarray((found.probability + in_t1) / 2, dtype=np.float32),
     }
     return {
-        name: dice(largest_filled_component(answer > LEVEL), expected)
+        name: dice(largest_filled_component(answer > MIN_PROBABILITY), expected)
         for name, answer in answers.items()
     }
 

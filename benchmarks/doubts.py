@@ -18,7 +18,7 @@ from anomri.datasets import find
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.preprocessing import prepare_images
-from anomri.preprocessing.brain.plausibility import SIDE_MM, fault_of
+from anomri.preprocessing.brain.plausibility import CHECK_SPACING_MM, template_mismatch
 from anomri.preprocessing.template.contrast_check import contrast_mismatch, swapped_contrasts
 from anomri.preprocessing.template.contrast_features import ContrastFeatures, contrast_features
 from anomri.preprocessing.template.mni152 import template_registration_image
@@ -63,10 +63,10 @@ def show(name: str, scans: list[ScanFiles]) -> None:
 def looked_at(files: ScanFiles, held: str, answers: Answers) -> ContrastFeatures | None:
     """Prepare one contrast alone; say whether its brain was doubted, and how it looks."""
     scan = prepare_images({held: files.contrasts[held]}, PREPARATION, (held,))
-    fixed = template_registration_image(SIDE_MM)
-    moving = make_registration_image(scan.image[0], scan.brain, scan.grid, SIDE_MM)
+    fixed = template_registration_image(CHECK_SPACING_MM)
+    moving = make_registration_image(scan.image[0], scan.brain, scan.grid, CHECK_SPACING_MM)
     match = register_coarsely(fixed, moving)
-    doubted = fault_of(fixed, moving, match) or half_turn_axis(fixed, moving)
+    doubted = template_mismatch(fixed, moving, match) or half_turn_axis(fixed, moving)
     answers[f"{held} as no brain"].append(bool(doubted))
     return contrast_features(scan.image[0], scan.brain, scan.grid, match.matrix)
 

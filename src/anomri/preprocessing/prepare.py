@@ -12,12 +12,12 @@ from anomri.errors import QualityRefused
 from anomri.preprocessing.alignment import align_contrast
 from anomri.preprocessing.bias_field import correct_bias_field
 from anomri.preprocessing.brain import (
-    check_given,
-    estimated_scale,
+    check_given_mask,
+    estimate_scale,
     find_brain,
-    without_cut_edges,
+    remove_cut_edges,
 )
-from anomri.preprocessing.brain.quality_check import check_brain
+from anomri.preprocessing.brain.quality_check import check_brain_volume
 from anomri.preprocessing.brain_resampling import BrainResampler
 from anomri.preprocessing.grids import (
     SAME_SPACING,
@@ -108,7 +108,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
         subject, size_notes = _with_estimated_size(subject, brain)
         reference, notes = subject.reference, [*notes, *size_notes]
     oriented = grid_to_ras(reference.grid)
-    notes += check_brain(brain, oriented, name=subject.name, spacing_known=known)
+    notes += check_brain_volume(brain, oriented, name=subject.name, spacing_known=known)
     volumes, volume_notes = _volumes(subject, brain, preparation)
     volume_notes += [note for image in list(subject.images.values())[1:] for note in image.notes]
     registration = _register(volumes[0], brain, oriented, preparation, subject)
@@ -216,7 +216,7 @@ def _find_brain(
         given = place_mask(
             subject.brain.with_values(subject.brain.mask()), reference.grid, preparation.mask_grid
         )
-        brain, notes = check_given(
+        brain, notes = check_given_mask(
             volume_to_ras(given.mask(), reference.grid),
             volume,
             oriented,
@@ -234,13 +234,13 @@ def _find_brain(
         )
     if not notes or method == "given":
         return brain, [*reference.notes, *notes]
-    brain, edge_notes = without_cut_edges(brain, volume, oriented)
+    brain, edge_notes = remove_cut_edges(brain, volume, oriented)
     return brain, [*reference.notes, *notes, *edge_notes]
 
 
 def _with_estimated_size(subject: Subject, brain: Mask) -> tuple[Subject, list[Note]]:
     """Return the subject with the voxel size estimated from its brain, and a note."""
-    scale = estimated_scale(grid_to_ras(subject.reference.grid), brain)
+    scale = estimate_scale(grid_to_ras(subject.reference.grid), brain)
     estimated = subject.resized(scale)
     size = " x ".join(f"{mm:.2f}" for mm in grid_to_ras(estimated.reference.grid).spacing)
     text = f"voxel size estimated from the brain: {size} mm; volumes are estimated"

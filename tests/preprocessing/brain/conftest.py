@@ -1,4 +1,4 @@
-"""A drawn head whose brain is known."""
+"""A synthetic head whose brain is known."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Head = tuple[Volume, Mask, Grid]
 
 
 @cache
-def drawn_head() -> Head:
-    """The template's brain in fluid, bone and fat, on a neck, at 3 mm."""
+def synthetic_head() -> Head:
+    """Return the template's brain in fluid, bone and fat, on a neck, at 3 mm."""
     image = load_mni152_template(resolution=3)
-    room = ((8, 8), (12, 16), (24, 12))
-    brain = np.pad(load_mni152_brain_mask(resolution=3).get_fdata() > 0, room)
-    tissue = np.pad(image.get_fdata(), room).astype(np.float32)
+    padding = ((8, 8), (12, 16), (24, 12))
+    brain = np.pad(load_mni152_brain_mask(resolution=3).get_fdata() > 0, padding)
+    tissue = np.pad(image.get_fdata(), padding).astype(np.float32)
     outside = ndimage.distance_transform_edt(~brain, sampling=3.0)
     index = np.indices(brain.shape)
     neck = np.hypot(index[0] - brain.shape[0] / 2, index[1] - brain.shape[1] * 0.42) < 20
@@ -29,11 +29,11 @@ def drawn_head() -> Head:
     values = np.where(brain, tissue, around)
     values += np.abs(np.random.default_rng(0).normal(0, 0.015, values.shape))
     affine = image.affine.copy()
-    affine[:3, 3] -= affine[:3, :3] @ [before for before, _ in room]
+    affine[:3, 3] -= affine[:3, :3] @ [before for before, _ in padding]
     return values.astype(np.float32), brain, Grid(shape=brain.shape, affine=affine)
 
 
 @pytest.fixture(scope="session")
 def head() -> Head:
-    """See :func:`drawn_head`."""
-    return drawn_head()
+    """See :func:`synthetic_head`."""
+    return synthetic_head()

@@ -1,4 +1,4 @@
-"""deepbet's answer does not depend on scale, offset, padding or single voxels."""
+"""deepbet's result does not depend on scale, offset, padding or single voxels."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ def test_a_constant_far_below_the_rest_is_padding() -> None:
     assert clean_background(values).min() >= 0
 
 
-def test_what_holds_no_foreground_gives_an_empty_mask() -> None:
+def test_without_foreground_the_mask_is_empty() -> None:
     assert not deepbet_brain(np.zeros((20, 20, 20), np.float32)).mask.any()
 
 
-def test_another_file_in_place_of_the_network_is_refused(tmp_path: Path) -> None:
+def test_a_network_file_with_another_checksum_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     with pytest.raises(MissingPiece, match="found none"):
-        deepbet._check(path, "0" * 64)
+        deepbet._verify(path, "0" * 64)
     path.write_bytes(b"network")
-    with pytest.raises(MissingPiece, match="another file"):
-        deepbet._check(path, "0" * 64)
-    deepbet._check(path, hashlib.sha256(b"network").hexdigest())
+    with pytest.raises(MissingPiece, match="a different file"):
+        deepbet._verify(path, "0" * 64)
+    deepbet._verify(path, hashlib.sha256(b"network").hexdigest())

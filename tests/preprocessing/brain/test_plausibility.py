@@ -1,4 +1,4 @@
-"""The gate that looks inside: brains pass in any contrast; what is only shaped so does not."""
+"""Plausibility: brains of any contrast pass, objects with only the shape of a brain do not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from scipy.spatial.transform import Rotation
 from sklearn.metrics import mutual_info_score
 
 from anomri.errors import QualityRefused
-from anomri.preprocessing.brain.plausibility import check_in_template, likeness, told_by_ranks
+from anomri.preprocessing.brain.plausibility import (
+    check_against_template,
+    rank_mutual_information,
+    template_similarity,
+)
 from anomri.preprocessing.template.mni152 import load_template, template_registration_image
 from anomri.preprocessing.template.registration import register_coarsely
 from anomri.preprocessing.template.registration_image import make_registration_image
@@ -21,13 +25,13 @@ Contrast = Callable[[Volume], Volume]
 
 
 def patient(turn_deg: float = 0.0, size: float = 1.0) -> tuple[Volume, Mask, Grid]:
-    """Return the template's brain on 3 mm voxels of a patient who lies askew."""
+    """Return the template's brain on 3 mm voxels of a patient whose head is rotated."""
     values, grid = load_template()
     affine = grid.affine @ np.diag([3, 3, 3, 1.0])
     turn = np.eye(4)
     turn[:3, :3] = size * Rotation.from_euler("xz", [turn_deg, turn_deg], degrees=True).as_matrix()
-    few = np.ascontiguousarray(values[::3, ::3, ::3])
-    return few, few > 0, Grid(shape=few.shape, affine=turn @ affine)
+    coarse = np.ascontiguousarray(values[::3, ::3, ::3])
+    return coarse, coarse > 0, Grid(shape=coarse.shape, affine=turn @ affine)
 
 
 def smooth_noise(shape: tuple[int, ...], sigma: float) -> Volume:
@@ -41,53 +45,53 @@ def smooth_noise(shape: tuple[int, ...], sigma: float) -> Volume:
 def test_a_brain_passes_in_any_contrast(contrast: Contrast) -> None:
     values, brain, grid = patient(turn_deg=12)
     volume = np.where(brain, contrast(values), 0).astype(np.float32)
-    check_in_template(brain, grid, volume, name="head")
+    check_against_template(brain, grid, volume, name="head")
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.0, 2.0])
 def test_noise_in_the_shape_of_a_brain_is_refused(sigma: float) -> None:
     _, brain, grid = patient()
     with pytest.raises(QualityRefused, match="as in noise") as caught:
-        check_in_template(brain, grid, smooth_noise(brain.shape, sigma), name="head.nii.gz")
+        check_against_template(brain, grid, smooth_noise(brain.shape, sigma), name="head.nii.gz")
     assert caught.value.evidence is not None
     assert caught.value.exit_code == 5
 
 
 @pytest.mark.parametrize("size", [0.5, 1.7])
-def test_what_is_far_from_a_brain_in_size_is_refused(size: float) -> None:
+def test_an_implausible_size_is_refused(size: float) -> None:
     values, brain, grid = patient(size=size)
     with pytest.raises(QualityRefused, match="template's"):
-        check_in_template(brain, grid, values, name="head")
+        check_against_template(brain, grid, values, name="head")
 
 
 def test_a_head_upside_down_is_refused() -> None:
     values, brain, grid = patient()
     with pytest.raises(QualityRefused, match=r"half a turn about the (left-right|back-front)"):
-        check_in_template(brain[:, :, ::-1], grid, values[:, :, ::-1], name="head")
+        check_against_template(brain[:, :, ::-1], grid, values[:, :, ::-1], name="head")
 
 
-def test_another_shape_is_refused() -> None:
+def test_an_implausible_shape_is_refused() -> None:
     values, brain, grid = patient()
     slab = brain.copy()
     slab[:, : brain.shape[1] // 2, :] = False
     with pytest.raises(QualityRefused, match="overlaps"):
-        check_in_template(slab, grid, values, name="head")
+        check_against_template(slab, grid, values, name="head")
 
 
-def test_the_template_tells_more_of_itself_than_of_noise() -> None:
+def test_the_template_is_more_similar_to_itself_than_to_noise() -> None:
     values, brain, grid = patient()
     fixed = template_registration_image(4.0)
-    told = []
+    nats = []
     for volume in (values, smooth_noise(brain.shape, 0.0)):
         moving = make_registration_image(volume, brain, grid, 4.0)
-        told.append(likeness(fixed, moving, register_coarsely(fixed, moving).matrix))
-    assert told[0] > 0.5
-    assert told[1] < 0.01
+        nats.append(template_similarity(fixed, moving, register_coarsely(fixed, moving).matrix))
+    assert nats[0] > 0.5
+    assert nats[1] < 0.01
 
 
-def test_ranks_tell_what_scikit_learn_counts() -> None:
+def test_rank_mutual_information_agrees_with_scikit_learn() -> None:
     rng = np.random.default_rng(6)
     first = rng.permutation(np.arange(1600.0))
     second = np.argsort(np.argsort(first + rng.normal(0, 400, 1600))).astype(float)
     expected = mutual_info_score(first // 100, second // 100)
-    assert told_by_ranks(first, np.exp(second / 200)) == pytest.approx(expected, abs=1e-6)
+    assert rank_mutual_information(first, np.exp(second / 200)) == pytest.approx(expected, abs=1e-6)

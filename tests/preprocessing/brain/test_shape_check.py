@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from anomri.errors import QualityRefused
-from anomri.preprocessing.brain.shape_check import check_found, check_no_ct
+from anomri.preprocessing.brain.shape_check import check_shape, refuse_ct
 from anomri.scan import Grid, Mask, Note
 
 SHAPE = (60, 60, 60)
@@ -19,7 +19,7 @@ def box(sides: tuple[int, int, int], start: int = 5) -> Mask:
 
 
 def check(mask: Mask) -> list[Note]:
-    return check_found(mask, GRID, mask.astype(np.float32), name="head.nii.gz")
+    return check_shape(mask, GRID, mask.astype(np.float32), name="head.nii.gz")
 
 
 def test_a_brain_passes() -> None:
@@ -27,7 +27,7 @@ def test_a_brain_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sides", "says"),
+    ("sides", "got"),
     [
         ((20, 25, 20), "640 ml"),
         ((40, 40, 25), "2560 ml"),
@@ -35,37 +35,39 @@ def test_a_brain_passes() -> None:
         ((40, 50, 10), "40 x 160 x 200 mm"),
     ],
 )
-def test_what_is_no_brain_is_refused_with_evidence(sides: tuple[int, int, int], says: str) -> None:
+def test_an_implausible_brain_is_refused_with_evidence(
+    sides: tuple[int, int, int], got: str
+) -> None:
     mask = box(sides)
-    with pytest.raises(QualityRefused, match=says) as caught:
+    with pytest.raises(QualityRefused, match=got) as caught:
         check(mask)
     assert caught.value.exit_code == 5
     assert caught.value.evidence is not None
     np.testing.assert_array_equal(caught.value.evidence.mask, mask)
 
 
-def test_nothing_is_refused() -> None:
-    with pytest.raises(QualityRefused, match="nothing like one"):
+def test_an_empty_mask_is_refused() -> None:
+    with pytest.raises(QualityRefused, match="in this head, got none"):
         check(np.zeros(SHAPE, bool))
 
 
-def test_a_brain_that_the_field_of_view_cuts_may_be_smaller_and_says_so() -> None:
+def test_a_brain_cut_by_the_field_of_view_may_be_smaller_and_is_noted() -> None:
     (note,) = check(box((30, 40, 6), start=0))
     assert "461 ml" in note.text
 
 
-def test_where_the_voxel_size_is_a_guess_the_limits_are_wider() -> None:
+def test_the_tolerance_widens_the_limits() -> None:
     mask = box((40, 40, 25))  # 2560 ml
-    assert check_found(mask, GRID, mask.astype(np.float32), name="head", slack=2.0) == []
+    assert check_shape(mask, GRID, mask.astype(np.float32), name="head", tolerance=2.0) == []
 
 
 @pytest.mark.parametrize(("bone", "refused"), [(1100, True), (90, False)])
-def test_air_and_bone_tell_a_ct_and_padding_alone_does_not(bone: float, refused: bool) -> None:
+def test_air_and_bone_identify_a_ct_and_padding_alone_does_not(bone: float, refused: bool) -> None:
     mask = box((33, 40, 16))
     skull = ndimage.binary_dilation(mask, iterations=2) & ~mask
     volume = np.select([mask, skull], [35.0, bone], -1024.0).astype(np.float32)
     if not refused:
-        check_no_ct(mask, GRID, volume, name="head")
+        refuse_ct(mask, GRID, volume, name="head")
         return
     with pytest.raises(QualityRefused, match="got a CT"):
-        check_no_ct(mask, GRID, volume, name="head")
+        refuse_ct(mask, GRID, volume, name="head")

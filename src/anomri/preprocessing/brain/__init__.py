@@ -1,20 +1,20 @@
-"""The brain of a scan: a mask that was given, the foreground of a stripped scan, or deepbet's."""
+"""Brain extraction: given masks, skull-stripped scans, deepbet and HD-BET, with quality checks."""
 
-from anomri.preprocessing.brain.field_of_view import without_cut_edges
+from anomri.preprocessing.brain.field_of_view import remove_cut_edges
 from anomri.preprocessing.brain.find import Method, find_brain
-from anomri.preprocessing.brain.given_mask import check_given
-from anomri.preprocessing.brain.plausibility import SIDE_MM, fault_of
+from anomri.preprocessing.brain.given_mask import check_given_mask
+from anomri.preprocessing.brain.plausibility import CHECK_SPACING_MM, template_mismatch
 from anomri.preprocessing.brain.shape_check import has_ct_values
-from anomri.preprocessing.brain.voxel_size import estimated_scale, resized
+from anomri.preprocessing.brain.voxel_size import estimate_scale, rescale_grid
 
 __all__ = [
-    "SIDE_MM",
+    "CHECK_SPACING_MM",
     "Method",
-    "check_given",
-    "estimated_scale",
-    "fault_of",
+    "check_given_mask",
+    "estimate_scale",
     "find_brain",
     "has_ct_values",
-    "resized",
-    "without_cut_edges",
+    "remove_cut_edges",
+    "rescale_grid",
+    "template_mismatch",
 ]

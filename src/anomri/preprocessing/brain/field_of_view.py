@@ -1,7 +1,7 @@
-"""Where an image ends inside the brain: its edge is left out, since it is bright or dark by itself.
+"""Removal of the brain's edges where an image ends inside the brain.
 
-An edge lies at a face of the volume, or, in an image that was resampled to a larger grid, where the
-brain goes on and the image holds only the background's value.
+Such an edge is bright or dark whatever the tissue. It lies at a face of the volume or, in an image
+that was resampled to a larger grid, where the data end and only the background's value follows.
 """
 
 from __future__ import annotations
@@ -9,53 +9,55 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from anomri.preprocessing.brain.shape_check import CUT_SHARE
+from anomri.preprocessing.brain.shape_check import cut_faces
 from anomri.preprocessing.brain.stripped import Background
 from anomri.preprocessing.connected_components import largest_component
 from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
 EDGE_MM = 4.0
-UNSEEN_MM = 4.0  # radius of the smallest region without values that is taken for one
+MIN_RADIUS_MM = 4.0  # smaller regions of the background's value may be dark tissue
 
 
-def without_cut_edges(brain: Mask, volume: Volume, grid: Grid) -> tuple[Mask, list[Note]]:
-    """Return the brain that an image shows, without the edges where it ends inside the brain.
+def remove_cut_edges(brain: Mask, volume: Volume, grid: Grid) -> tuple[Mask, list[Note]]:
+    """Return the brain without the edges where the image ends inside it, and notes on them.
 
     Args:
-        brain: (I, J, K).
+        brain: (I, J, K) bool.
         volume: (I, J, K).
-        grid: where they lie.
+        grid: grid of both.
     """
-    kept, notes = brain.copy(), []
-    if (unseen := unseen_part(brain, volume, grid)).any():
-        far = ndimage.distance_transform_edt(~unseen, sampling=grid.spacing)
-        kept &= far > EDGE_MM
-        ml = np.count_nonzero(unseen) * grid.voxel_ml
-        text = f"the image ends inside the brain: {ml:.0f} ml of it hold no values"
+    notes: list[Note] = []
+    kept = brain.copy()
+    if (missing := region_without_data(brain, volume, grid)).any():
+        distance_mm = ndimage.distance_transform_edt(~missing, sampling=grid.spacing)
+        kept &= distance_mm > EDGE_MM
+        missing_ml = np.count_nonzero(missing) * grid.voxel_ml
+        text = f"the image ends inside the brain: {missing_ml:.0f} ml of the brain have no data"
         notes.append(Note(NoteKind.FIELD_OF_VIEW, text))
-    for axis, mm in enumerate(grid.spacing):
-        sections = np.count_nonzero(brain, axis=tuple(a for a in range(3) if a != axis))
-        layers, view = max(round(EDGE_MM / mm), 1), np.moveaxis(kept, axis, 0)
-        if sections[0] > CUT_SHARE * sections.max():
-            view[:layers] = False
-        if sections[-1] > CUT_SHARE * sections.max():
-            view[-layers:] = False
+    for axis, spacing in enumerate(grid.spacing):
+        layers, sections = max(round(EDGE_MM / spacing), 1), np.moveaxis(kept, axis, 0)
+        first_cut, last_cut = cut_faces(brain, axis)
+        if first_cut:
+            sections[:layers] = False
+        if last_cut:
+            sections[-layers:] = False
     return (largest_component(kept), notes) if kept.any() else (brain, notes)
 
 
-def unseen_part(brain: Mask, volume: Volume, grid: Grid) -> Mask:
-    """Return (I, J, K) bool: the part of the brain where the image holds its background's value.
+def region_without_data(brain: Mask, volume: Volume, grid: Grid) -> Mask:
+    """Return (I, J, K) bool: the part of the brain that holds only the background's value.
 
     Args:
-        brain: (I, J, K).
+        brain: (I, J, K) bool.
         volume: (I, J, K).
-        grid: where they lie.
+        grid: grid of both.
     """
-    flat: Mask = brain & (volume == np.float32(Background.of(volume).level))
-    if not flat.any():
-        return flat
-    deep = ndimage.distance_transform_edt(flat, sampling=grid.spacing) >= UNSEEN_MM
-    if not deep.any():
-        return np.zeros_like(flat)
-    part: Mask = np.asarray(ndimage.binary_propagation(deep, mask=flat), dtype=bool)
-    return part
+    constant: Mask = brain & (volume == np.float32(Background.measure(volume).level))
+    if not constant.any():
+        return constant
+    depth_mm = ndimage.distance_transform_edt(constant, sampling=grid.spacing)
+    core = depth_mm >= MIN_RADIUS_MM
+    if not core.any():
+        return np.zeros_like(constant)
+    region: Mask = np.asarray(ndimage.binary_propagation(core, mask=constant), dtype=bool)
+    return region

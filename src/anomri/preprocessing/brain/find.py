@@ -1,8 +1,8 @@
-"""The brain mask of a scan that came without one.
+"""Brain extraction for scans without a brain mask.
 
-Scans that were stripped before are recognised, at a glance or because deepbet finds a brain that
-is all of them. In a whole head deepbet finds the brain, or HD-BET where it is asked for, and gates
-check what was found.
+Skull-stripped scans are recognised by their foreground, or because the brain that deepbet finds is
+the whole foreground. In a whole head the brain is found by deepbet, or by HD-BET on request, and
+quality checks refuse implausible results.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from typing import Literal
 import numpy as np
 
 from anomri.errors import ScanError
-from anomri.preprocessing.brain.deepbet import AGREEMENT, deepbet_brain
+from anomri.preprocessing.brain.deepbet import MIN_AGREEMENT, deepbet_brain
 from anomri.preprocessing.brain.hdbet import hdbet_brain
-from anomri.preprocessing.brain.plausibility import check_in_template
-from anomri.preprocessing.brain.shape_check import check_found, check_no_ct
-from anomri.preprocessing.brain.stripped import foreground_of, is_stripped
-from anomri.preprocessing.brain.voxel_size import estimated_grid
+from anomri.preprocessing.brain.overlap import dice
+from anomri.preprocessing.brain.plausibility import check_against_template
+from anomri.preprocessing.brain.shape_check import check_shape, refuse_ct
+from anomri.preprocessing.brain.stripped import find_foreground, is_stripped
+from anomri.preprocessing.brain.voxel_size import estimate_grid
 from anomri.preprocessing.connected_components import largest_filled_component
 from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
-SAME_BRAIN = 0.9  # Dice with the foreground: where the brain is all there is, it was stripped
-ESTIMATE_SLACK = 1.3  # sizes that were estimated from the brain itself may be off by this factor
+MIN_STRIPPED_DICE = 0.9  # of brain and foreground: above it the scan was skull-stripped
+ESTIMATED_SIZE_TOLERANCE = 1.3  # factor by which an estimated voxel size may be wrong
 
-WHOLE_HEAD = Note(NoteKind.DEEPBET, "whole head: brain found by deepbet; look at its outline")
-WHOLE_HEAD_HDBET = Note(NoteKind.HDBET, "whole head: brain found by HD-BET; look at its outline")
+WHOLE_HEAD = Note(NoteKind.DEEPBET, "whole head: brain found by deepbet; check its outline")
+WHOLE_HEAD_HDBET = Note(NoteKind.HDBET, "whole head: brain found by HD-BET; check its outline")
 
 Method = Literal["auto", "given", "deepbet", "hdbet", "stripped"]
 
@@ -38,60 +39,60 @@ def find_brain(
     spacing_known: bool = True,
     name: str = "scan",
 ) -> tuple[Mask, tuple[Note, ...]]:
-    """Return the brain of a scan, and what a reader must know of it.
+    """Return the brain mask of a scan, and notes for the user.
 
     Args:
         volume: (I, J, K), RAS+.
-        grid: where it lies.
-        method: ``stripped`` takes the foreground for the brain; ``deepbet`` and ``hdbet`` look
-            for it in a whole head; ``auto`` decides between the first two.
-        spacing_known: whether the grid's millimetres mean anything.
-        name: of the scan, for errors.
+        grid: grid of the volume.
+        method: ``stripped`` returns the foreground; ``deepbet`` and ``hdbet`` extract the brain
+            from a whole head; ``auto`` uses the foreground of a stripped scan, else deepbet.
+        spacing_known: whether the grid's voxel size is known.
+        name: file name, for errors.
 
     Raises:
-        ScanError: ``given``, and there is no mask.
-        QualityRefused: what was found in a whole head cannot be a brain.
+        ScanError: the method is ``given``, which needs a mask.
+        QualityRefused: the mask found in a whole head is no plausible brain.
         MissingPiece: the chosen method is not installed.
     """
     if method == "given":
         raise ScanError(
-            name, expected="a brain mask", got="none", next_step="give one, or use --brain auto"
+            name,
+            expected="a brain mask",
+            got="none",
+            next_step="provide one with --brain-mask, or use --brain auto",
         )
     foreground = np.zeros_like(volume, dtype=bool)
     if method in ("auto", "stripped"):
-        foreground, background = foreground_of(volume)
+        foreground, background = find_foreground(volume)
         spacing = grid.spacing if spacing_known else None
         if method == "stripped" or is_stripped(volume, foreground, background, spacing):
             return foreground, ()
-    mask, notes = _brain_of_head(volume, grid, method)
-    where, slack = (grid, 1.0) if spacing_known else (_estimated(grid, mask), ESTIMATE_SLACK)
-    if overlap(mask, foreground) >= SAME_BRAIN:
-        check_in_template(foreground, where, volume, name=name, slack=slack)
+    mask, notes = _extract_brain(volume, grid, method)
+    tolerance = 1.0
+    if not spacing_known:
+        grid, tolerance = _estimate_grid(grid, mask), ESTIMATED_SIZE_TOLERANCE
+    if dice(mask, foreground) >= MIN_STRIPPED_DICE:
+        check_against_template(foreground, grid, volume, name=name, tolerance=tolerance)
         return foreground, ()
-    check_no_ct(mask, where, volume, name=name)
-    notes += check_found(mask, where, volume, name=name, slack=slack)
-    check_in_template(mask, where, volume, name=name, slack=slack)
+    refuse_ct(mask, grid, volume, name=name)
+    notes += check_shape(mask, grid, volume, name=name, tolerance=tolerance)
+    check_against_template(mask, grid, volume, name=name, tolerance=tolerance)
     return mask, tuple(notes)
 
 
-def overlap(first: Mask, second: Mask) -> float:
-    """Return the Dice of two masks; 0 where both are empty."""
-    total = int(np.count_nonzero(first) + np.count_nonzero(second))
-    return 2 * int(np.count_nonzero(first & second)) / total if total else 0.0
-
-
-def _brain_of_head(volume: Volume, grid: Grid, method: Method) -> tuple[Mask, list[Note]]:
+def _extract_brain(volume: Volume, grid: Grid, method: Method) -> tuple[Mask, list[Note]]:
+    """Return the brain that HD-BET or deepbet finds in a whole head; it may be empty."""
     if method == "hdbet":
         return largest_filled_component(hdbet_brain(volume, grid)), [WHOLE_HEAD_HDBET]
-    found = deepbet_brain(volume)
-    if not found.mask.any() or found.agreement >= AGREEMENT:
-        return found.mask, [WHOLE_HEAD]
+    result = deepbet_brain(volume)
+    if not result.mask.any() or result.agreement >= MIN_AGREEMENT:
+        return result.mask, [WHOLE_HEAD]
     text = (
-        f"brain uncertain: deepbet's brains in the scan and in its mirror image agree to "
-        f"{found.agreement:.2f} (Dice), usually to {AGREEMENT:g} or more"
+        "brain mask uncertain: deepbet's masks of the scan and of its mirror image overlap by "
+        f"{result.agreement:.2f} (Dice), usually by {MIN_AGREEMENT:g} or more"
     )
-    return found.mask, [WHOLE_HEAD, Note(NoteKind.BRAIN_MASK, text)]
+    return result.mask, [WHOLE_HEAD, Note(NoteKind.BRAIN_MASK, text)]
 
 
-def _estimated(grid: Grid, mask: Mask) -> Grid:
-    return estimated_grid(grid, mask) if mask.any() else grid
+def _estimate_grid(grid: Grid, mask: Mask) -> Grid:
+    return estimate_grid(grid, mask) if mask.any() else grid

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from anomri.errors import MissingContrast
-from anomri.preprocessing.brain.voxel_size import resized
+from anomri.preprocessing.brain.voxel_size import rescale_grid
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
 from anomri.preprocessing.reading.outlier_voxels import replace_outlier_voxels
@@ -59,7 +59,7 @@ class Subject:
         def rescale(image: RawImage | None) -> RawImage | None:
             if image is None or image.spacing_known:
                 return image
-            return replace(image, grid=resized(image.grid, scale))
+            return replace(image, grid=rescale_grid(image.grid, scale))
 
         images = {name: rescale(image) or image for name, image in self.images.items()}
         return replace(self, images=images, brain=rescale(self.brain), truth=rescale(self.truth))

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from anomri.preprocessing.brain import SIDE_MM, fault_of, has_ct_values
+from anomri.preprocessing.brain import CHECK_SPACING_MM, has_ct_values, template_mismatch
 from anomri.preprocessing.template.contrast_features import ContrastFeatures, contrast_features
 from anomri.preprocessing.template.mni152 import template_registration_image
 from anomri.preprocessing.template.registration import register_coarsely
@@ -55,13 +55,13 @@ def check_plausibility(
     """
     if any(_is_constant(volume[brain]) for volume in image):
         return []  # intensity scaling refuses it
-    fixed = template_registration_image(SIDE_MM)
-    moving = make_registration_image(image[0], brain, grid, SIDE_MM)
+    fixed = template_registration_image(CHECK_SPACING_MM)
+    moving = make_registration_image(image[0], brain, grid, CHECK_SPACING_MM)
     try:
         result = register_coarsely(fixed, moving)
     except RuntimeError:  # the two images do not overlap
         return [_implausible("this does not lie like a brain in the template")]
-    if fault := fault_of(fixed, moving, result):
+    if fault := template_mismatch(fixed, moving, result):
         expected, got = fault
         return [_implausible(f"this may be no brain: expected {expected}, got {got}", ";")]
     if axis := half_turn_axis(fixed, moving):
