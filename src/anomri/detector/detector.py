@@ -214,7 +214,7 @@ class Detector:
         )
 
     def _nearby(self, maps: Mapping[str, AnomalyMap], made: Segmentation) -> tuple[Mask, ...]:
-        """Return the masks of other thresholds, by the steps taken; none where they mean nothing."""
+        """Return the masks of other thresholds, by the steps taken; none if they mean nothing."""
         if not all(self.map_models[name].scales(maps[name]) for name in self._names(maps)):
             return ()
         taken = tuple(_unconditional(step) for step in self.steps if step.map in made.maps)
