@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,12 @@ from anomri.files import (
     DRAFT,
     content_digest,
     draft_name,
+    newest,
     private_temporary_files,
     remove_stale_drafts,
     replacing,
     replacing_folder,
+    replacing_together,
     scratch_folder,
     unchanged_stamp,
     write_bytes,
@@ -97,6 +99,42 @@ def test_two_that_write_one_folder_leave_one_of_both(tmp_path: Path) -> None:
     words = {path.read_text() for path in (tmp_path / "home").iterdir()}
     assert words in ({"one"}, {"two"})
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def fill_together(folder: Path, word: str) -> None:
+    with replacing_together(folder) as draft:
+        for name in "ab":
+            (draft / name).write_text(word)
+
+
+@pytest.mark.parametrize("last", range(5))
+def test_files_that_belong_together_are_the_old_or_the_new_ones_at_any_kill(
+    last: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, rename, replace = 0, Path.rename, Path.replace
+
+    def killed(move: Callable[[Path, Path], Path], path: Path, target: Path) -> Path:
+        nonlocal done
+        if done == last:
+            raise KeyboardInterrupt
+        done += 1
+        return move(path, target)
+
+    fill_together(tmp_path, "old")
+    (tmp_path / "other").write_text("kept")
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Path, "rename", lambda path, target: killed(rename, path, target))
+        patch.setattr(Path, "replace", lambda path, target: killed(replace, path, target))
+        fill_together(tmp_path, "new")
+    assert done == min(last, 3)  # the folder and two files
+    words = {newest(tmp_path / name).read_text() for name in "ab"}
+    assert words == ({"old"} if last == 0 else {"new"})
+    fill_together(tmp_path, "newer")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "a": "newer",
+        "b": "newer",
+        "other": "kept",
+    }
 
 
 def test_only_drafts_of_the_dead_are_removed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from anomri.errors import AnomriError, DamagedFile
+from anomri.files import newest
 from anomri.scan import HealthyVolume, Threshold
 
 MAX_JSON_BYTES = 256 << 20  # the viewer's copy of a large scan has some 20 MB
@@ -193,6 +194,7 @@ def read_thresholds(path: Path) -> dict[str, Threshold]:
     Raises:
         DamagedFile: it does not hold fitted thresholds.
     """
+    path = newest(path)
     if not path.is_file():
         return {}
     held = read_json(path, dict[str, _Fitted], what="fitted thresholds", next_step=CALIBRATE)

@@ -31,6 +31,7 @@ from anomri.errors import DiskFull, NotWritable, OutputGone
 from anomri.processes import lives, machine, started
 
 DRAFT = ".writing-"
+PENDING = "pending"  # folder of files that are about to replace others together
 SCRATCH = "anomri-"  # prefix of folders for temporary files
 TEMPORARY = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR")  # torch sets the second after the first
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -138,6 +139,35 @@ def _put(draft: Path, home: Path, around: Path) -> None:
         with suppress(FileNotFoundError):
             home.rename(around / uuid4().hex)
     draft.rename(home)
+
+
+@contextmanager
+def replacing_together(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files replace those of ``folder`` when the block ends well.
+
+    They appear together, in a folder ``pending``, and are then moved to their places one by one.
+    Who reads one of them by :func:`newest` meets all of the old ones or all of the new ones; what a
+    kill has left there is moved by the next call. Errors as for :func:`replacing_folder`.
+    """
+    _move_pending(folder)
+    with replacing_folder(folder / PENDING, beside=folder) as draft:
+        yield draft
+    _move_pending(folder)
+
+
+def _move_pending(folder: Path) -> None:
+    with storage_errors(folder):
+        for path in sorted((folder / PENDING).glob("*")):
+            with suppress(FileNotFoundError):  # another process has moved it meanwhile
+                path.replace(folder / path.name)
+    with suppress(OSError):  # not there, or filled again by another process
+        (folder / PENDING).rmdir()
+
+
+def newest(path: Path) -> Path:
+    """Return where the newest version of a file that is replaced with others lies."""
+    pending = path.parent / PENDING / path.name
+    return pending if pending.is_file() else path
 
 
 @contextmanager

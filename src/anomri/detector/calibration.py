@@ -16,7 +16,7 @@ from anomri.detector.loading import CODES, THRESHOLDS, load_thresholds
 from anomri.detector.model import Detector
 from anomri.evaluation import false_positive_ml
 from anomri.family import Family
-from anomri.files import write_text
+from anomri.files import replacing_together, write_text
 from anomri.postprocessing import (
     DECIDED,
     SCAN_RULES,
@@ -131,10 +131,12 @@ class Calibration:
             before.pop(DECIDED, None)
         fitted = before | fresh
         statistics = self._slices.statistics()
-        if statistics is not None:
-            statistics.save(run / CODES)
         entries = {rule: asdict(threshold) for rule, threshold in fitted.items()}
-        write_text(run / THRESHOLDS, json.dumps(entries, indent=2) + "\n")
+        # Together: a threshold of distances means nothing with other statistics.
+        with replacing_together(run) as draft:
+            if statistics is not None:
+                statistics.save(draft / CODES)
+            write_text(draft / THRESHOLDS, json.dumps(entries, indent=2) + "\n")
         return fitted
 
 

@@ -20,7 +20,7 @@ from anomri.detector.loading import (
 )
 from anomri.detector.model import Detector
 from anomri.errors import UsageError
-from anomri.files import write_bytes, write_text
+from anomri.files import newest, write_bytes, write_text
 from anomri.recipe import Recipe
 
 
@@ -64,8 +64,8 @@ def _copy_runs(model: Path, run: Path) -> None:
         home = run / one.relative_to(model)
         # A folder without a recipe is no model yet, so that a kill before the last file shows.
         for name in (TOGETHER, WEIGHTS, THRESHOLDS, CODES, RECIPE):
-            if (one / name).is_file():
-                write_bytes(home / name, (one / name).read_bytes())
+            if (source := newest(one / name)).is_file():
+                write_bytes(home / name, source.read_bytes())
 
 
 def _check_same(wanted: Detector, there: Detector, run: Path) -> None:

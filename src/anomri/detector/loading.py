@@ -16,6 +16,7 @@ from anomri.devices import choose_device
 from anomri.documents import read_thresholds, read_thresholds_by_part
 from anomri.errors import UsageError
 from anomri.family import Family, Network
+from anomri.files import newest
 from anomri.models import build_network, load_weights
 from anomri.recipe import Recipe, builtin_names
 from anomri.scan import Threshold
@@ -182,7 +183,8 @@ def load_together(folder: Path) -> ByPart:
 
 
 def _load_codes(run: Path) -> CodeStatistics | None:
-    return CodeStatistics.load(run / CODES) if (run / CODES).is_file() else None
+    path = newest(run / CODES)
+    return CodeStatistics.load(path) if path.is_file() else None
 
 
 def runs_of(folder: Path) -> list[Path]:

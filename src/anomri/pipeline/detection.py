@@ -35,6 +35,7 @@ from anomri.reporting import (
     refuse_foreign,
     write_detection,
     write_run,
+    write_stamp,
     write_tables,
 )
 from anomri.scan import Scan, ScanFiles
@@ -163,6 +164,8 @@ class Look:
         source = _source(files, {} if before is None else before.provenance)
         key = source.key(self.detector)
         if before is not None and before.provenance.get("key") == key:
+            if source.stamp != before.provenance.get("stamp"):  # so that it is read only once
+                write_stamp(self.out, before, source.stamp)
             return False
         refuse_foreign(self.out, files.label)
         start = time.perf_counter()

@@ -11,6 +11,7 @@ from anomri.reporting.record import (
     read_record,
     read_records,
     read_sound_records,
+    write_stamp,
 )
 from anomri.reporting.refusals import refusals_shown
 from anomri.reporting.tables import (
@@ -48,6 +49,7 @@ __all__ = [
     "write_failures",
     "write_page",
     "write_run",
+    "write_stamp",
     "write_tables",
     "write_view",
 ]

@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_pascal
 
 from anomri.documents import read_json
 from anomri.errors import DamagedFile
+from anomri.files import write_text
 from anomri.preprocessing import DOUBT, slices_to_native, tissue_at
 from anomri.reporting.naming import RECORD, derivative
 from anomri.reporting.position import Places
@@ -214,6 +215,18 @@ def read_record(folder: Path, label: str) -> Record | None:
     """
     path = derivative(folder, label, RECORD)
     return _parse(path) if path.is_file() else None
+
+
+def write_stamp(folder: Path, record: Record, stamp: str) -> None:
+    """Write down the new stamp of files whose content is that of a finished scan.
+
+    Args:
+        folder: where detections were written.
+        record: of the scan, as it was read back.
+        stamp: see :func:`anomri.files.unchanged_stamp`.
+    """
+    renewed = record.model_copy(update={"provenance": {**record.provenance, "stamp": stamp}})
+    write_text(derivative(folder, record.label, RECORD), renewed.to_json())
 
 
 def read_records(folder: Path) -> list[Record]:

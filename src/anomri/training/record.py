@@ -87,11 +87,12 @@ class RunRecord(Checkpoint):
         better = self._note(trainer.current_epoch, metrics)
         if better and trainer.is_global_zero and isinstance(pl_module, FamilyTraining):
             save_weights(pl_module.family, self.run / BEST)
-        trainer.save_checkpoint(self.run / STATE, weights_only=False)
         if trainer.is_global_zero:
             columns = list(self.rows[0])
             rows = [[row[name] for name in columns] for row in self.rows]
             write_tsv(self.run / METRICS, columns, rows)
+        # Last: after the state of the last epoch a killed run has nothing left to do.
+        trainer.save_checkpoint(self.run / STATE, weights_only=False)
         trainer.should_stop |= self._is_out_of_patience(trainer.current_epoch)
 
     def _is_out_of_patience(self, epoch: int) -> bool:
