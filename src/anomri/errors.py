@@ -11,6 +11,7 @@
     │   └── NotWritable                       a folder that cannot be written to
     ├── ScanError               exit code 3   one scan's fault; the batch goes on without it
     │   ├── UnreadableScan                    truncated, not an image, no permission
+    │   │   └── NotFetched                    a pointer to data that were not downloaded
     │   ├── WrongShape                        4-D, RGB, empty, too thin
     │   ├── BadIntensities                    NaN, infinite, constant
     │   ├── GridMismatch                      a mask that lies on another grid
@@ -172,6 +173,10 @@ class ScanError(AnomriError):
 
 class UnreadableScan(ScanError):
     """The file is truncated, is no image, or may not be read."""
+
+
+class NotFetched(UnreadableScan):
+    """The file is a pointer of git-lfs or git-annex to data that were not downloaded."""
 
 
 class WrongShape(ScanError):

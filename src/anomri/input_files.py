@@ -23,7 +23,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from anomri.errors import AnomriError, UnreadableScan, UsageError
+from anomri.errors import AnomriError, NotFetched, UnreadableScan, UsageError
 
 LIMIT = "ANOMRI_MAX_IMAGE_GB"
 DEFAULT_GB = 2.0  # a scan of 512 x 512 x 512 voxels takes 0.8
@@ -31,6 +31,11 @@ SLICE_SHARE = 16  # one slice, or the header of a DICOM file, gets this part of 
 COPY_AGAIN = "copy or download the file again and check that it opens in a viewer"
 MAX_DEFLATE_RATIO = 1040  # DEFLATE cannot do better than 1032 : 1
 CHUNK = 1 << 20
+POINTERS = {  # how a file begins that stands for data that were not fetched
+    b"version https://git-lfs.github.com/spec/": ("git-lfs", "git lfs pull"),
+    b"/annex/objects/": ("git-annex", "git annex get` or `datalad get"),
+    b"\\annex\\objects\\": ("git-annex", "git annex get` or `datalad get"),
+}
 DEFLATE_TIFF = (8, 32946)  # both numbers of the compression
 UNCOMPRESSED_TIFF = 1
 
@@ -90,7 +95,7 @@ def guarded(
     warnings do not name the file and are not shown.
 
     Args:
-        file: at fault where something is raised.
+        file: at fault where something is raised: its path, or its name alone.
         expected: what it should be.
         next_step: what to do where it is not.
     """
@@ -109,8 +114,38 @@ def guarded(
         ) from error
     except Exception as error:
         log.debug("%s: reading failed", Path(file).name, exc_info=True)
+        if isinstance(file, Path):
+            refuse_pointer(file.name, _start_of(file))
         got = describe_failure(error)
         raise UnreadableScan(file, expected=expected, got=got, next_step=next_step) from error
+
+
+def refuse_pointer(name: str, start: bytes) -> None:
+    """Raise where a file only says which data git-lfs or git-annex would put in its place.
+
+    Args:
+        name: of the file.
+        start: its first bytes.
+
+    Raises:
+        NotFetched: it does.
+    """
+    for begin, (tool, command) in POINTERS.items():
+        if start.startswith(begin):
+            raise NotFetched(
+                name,
+                expected="an image",
+                got=f"a pointer of {tool} in its place: the data were not downloaded",
+                next_step=f"fetch them with `{command}` in the data set's folder",
+            )
+
+
+def _start_of(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(max(map(len, POINTERS)))
+    except OSError:
+        return b""
 
 
 def describe_failure(error: Exception) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 WATCH_SECONDS = 0.5
+GONE_SECONDS = 5.0
 STOPPING = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
@@ -100,15 +101,19 @@ def let_signals_through() -> None:
 
 
 def kill_with_children(processes: Iterable[int]) -> None:
-    """Kill processes and all that they have started."""
+    """Kill processes and all that they have started; return when the latter are gone."""
     found: list[psutil.Process] = []
+    children: list[psutil.Process] = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             own = psutil.Process(process)
-            found += [own, *own.children(recursive=True)]
-    for one in found:
+            own.suspend()  # or it might start another while its children are listed
+            found.append(own)
+            children += own.children(recursive=True)
+    for one in (*found, *children):
         with suppress(psutil.NoSuchProcess):
             one.kill()
+    psutil.wait_procs(children, timeout=GONE_SECONDS)
 
 
 def _start_tracker() -> None:

@@ -128,24 +128,27 @@ def bids_app(
     model: Model = "default",
     device: Device = "auto",
     workers: Workers = 1,
+    dry_run: DryRun = False,
 ) -> None:
     """Run as a BIDS App: detect in each participant, or finish tables and page of the group."""
     labels = [*(participant_label or ()), *context.args]
-    if analysis_level == "group":
+    if analysis_level not in ("participant", "group"):
+        raise UsageError(f"analysis level '{analysis_level}': expected participant or group")
+    if analysis_level == "group" and not dry_run:
         outcome = pipeline.gather(_members(bids_dir), output_dir)
         typer.echo(pipeline.report(output_dir))
-    elif analysis_level == "participant":
-        selection = pipeline.Selection.of_labels(labels) if labels else None
-        found = pipeline.survey(bids_dir, layout="bids", selection=selection)
-        show(found)
-        detector = pipeline.load_detector(model, device=device)
-        command = ["anomri", *sys.argv[1:]]
-        crew = pipeline.Crew(workers)
-        outcome = pipeline.detect(
-            found, detector, output_dir, track=track, command=command, crew=crew
-        )
-    else:
-        raise UsageError(f"analysis level '{analysis_level}': expected participant or group")
+        finish(outcome, output_dir)
+        return
+    selection = pipeline.Selection.of_labels(labels) if labels else None
+    found = pipeline.survey(bids_dir, layout="bids", selection=selection)
+    if dry_run:
+        asked = pipeline.load_detector(model, device=device)
+        show(found, contrasts=asked.contrasts, optional=asked.optional)
+        return
+    show(found)
+    detector = pipeline.load_detector(model, device=device)
+    command, crew = ["anomri", *sys.argv[1:]], pipeline.Crew(workers)
+    outcome = pipeline.detect(found, detector, output_dir, track=track, command=command, crew=crew)
     finish(outcome, output_dir)
 
 
@@ -206,9 +209,11 @@ def view(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="HTML file to write.")] = None,
     orientation: Orientation = "",
+    mask_grid: MaskGrid = "auto",
 ) -> None:
     """Write a page with an interactive viewer of one scan and of what was found in it."""
-    typer.echo(pipeline.view(scan, result=result, out=out, orientation=orientation))
+    page = pipeline.view(scan, result=result, out=out, orientation=orientation, mask_grid=mask_grid)
+    typer.echo(page)
 
 
 def demo(

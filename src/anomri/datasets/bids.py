@@ -40,7 +40,7 @@ from anomri.datasets.bids_folders import (
 )
 from anomri.datasets.cases import BRAIN, TRUTH, Case, Cases, Layout
 from anomri.datasets.participants import Participants, read_healthy
-from anomri.datasets.tree import Tree, stem
+from anomri.datasets.tree import Tree, is_image, stem
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +139,7 @@ def gather(tree: Tree) -> Cases:
             gathering.add_raw(path)
     for path in masks:
         gathering.add_mask(path)
+    gathering.add_broken(ignored)
     for folder, subject, session in named_folders(tree):
         if not ignored.match_file(f"{tree.name(folder)}/"):
             gathering.add_named(folder, subject, session)
@@ -199,6 +200,26 @@ class _Gathering:
                 self.cases[key].add(role, path)
             else:
                 self.cases.skip(path, MANY_SOURCES if len(homes) > 1 else NO_SOURCE)
+
+    def add_broken(self, ignored: GitIgnoreSpec) -> None:
+        """Say of scans that they lack what a link that leads nowhere was for."""
+        tree = self.cases.tree
+        for item in tree.skipped:
+            path = tree.root / item.name
+            if is_image(path) and not ignored.match_file(item.name):
+                self._note_broken(path, item.reason)
+
+    def _note_broken(self, path: Path, reason: str) -> None:
+        name, tree = Name.parse(stem(path)), self.cases.tree
+        if name is None or _elsewhere(name) or SOURCES in path.relative_to(tree.root).parts:
+            return
+        derived = is_derived(tree, path)
+        role = name.mask if derived else name.contrast
+        homes = source_of(tree, path, self._homes) if derived else [home_of(tree, path)]
+        session = session_of(tree, path, name.entities)
+        key = (homes[0], name.entities["sub"], session) if len(homes) == 1 else None
+        if role and key in self.cases and role not in self.cases[key].files:
+            self.cases[key].unclear.setdefault(role, f"{path.name}: {reason}")
 
     def add_named(self, folder: Path, subject: str, session: str | None) -> None:
         """Make a case without files for a folder that names a subject nothing was found of."""

@@ -328,9 +328,14 @@ def _changed(origin: Origin) -> UsageError:
 def _kept(origin: Origin) -> Detector:
     model, device, instead = origin
     # A folder's name could be a built-in one's, too.
-    if Path(model).is_absolute() and not Path(model).is_dir():
+    if not Path(model).is_absolute():
+        return load_detector(model, device=device, instead=instead)
+    if not Path(model).is_dir():
         raise _changed(origin)
-    return load_detector(model, device=device, instead=instead)
+    try:
+        return load_detector(model, device=device, instead=instead)
+    except (UsageError, OSError) as error:  # it was sound when the batch began
+        raise _changed(origin) from error
 
 
 @dataclass(frozen=True, slots=True)

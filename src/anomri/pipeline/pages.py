@@ -11,6 +11,7 @@ from anomri.files import remove_stale_drafts
 from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.measurement import evaluation_tables
 from anomri.pipeline.parts import Note, finish
+from anomri.preprocessing import check_mask_grid
 from anomri.reporting import read_record, read_sound_records, write_page, write_view
 
 TABLES: dict[str, Callable[[Path, list[Note]], object]] = {
@@ -36,13 +37,19 @@ def has_damaged_results(folder: Path) -> bool:
 
 
 def view(
-    source: Path, *, result: Path | None = None, out: Path | None = None, orientation: str = ""
+    source: Path,
+    *,
+    result: Path | None = None,
+    out: Path | None = None,
+    orientation: str = "",
+    mask_grid: str = "auto",
 ) -> Path:
     """Write a page with the viewer of one scan, beside its result or in the present folder.
 
     Raises:
         UsageError: there are several scans, or the result holds none of this scan.
     """
+    check_mask_grid(mask_grid)
     found = find(source)
     if len(found.scans) != 1:
         raise UsageError(f"{source.name}: {len(found.scans)} scans; the viewer shows one")
@@ -52,7 +59,7 @@ def view(
     page = out or (result or Path()) / f"{files.label}_view.html"
     remove_stale_drafts(page.parent, below=False)
     with converted(files) as images:
-        return write_view(images, page, result=result, orientation=orientation)
+        return write_view(images, page, result=result, orientation=orientation, mask_grid=mask_grid)
 
 
 def _check_result(result: Path, label: str) -> None:

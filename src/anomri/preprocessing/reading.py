@@ -19,7 +19,13 @@ from nibabel.spatialimages import HeaderDataError, SpatialImage
 from numpy.typing import NDArray
 
 from anomri.errors import UnreadableScan, WrongShape
-from anomri.input_files import COPY_AGAIN, MAX_DEFLATE_RATIO, guarded, refuse_larger
+from anomri.input_files import (
+    COPY_AGAIN,
+    MAX_DEFLATE_RATIO,
+    guarded,
+    refuse_larger,
+    refuse_pointer,
+)
 from anomri.preprocessing.in_memory import ImageSource, native_of
 from anomri.preprocessing.native import (
     Native,
@@ -36,11 +42,6 @@ from anomri.scan import Affine, Grid, Labels
 DICOM_MAGIC = slice(128, 132)
 GZIPPED = (".gz", ".mgz")
 GZIP_MAGIC = b"\x1f\x8b"
-POINTERS = {  # how a file begins that stands for data that were not fetched
-    b"version https://git-lfs.github.com/spec/": ("git-lfs", "git lfs pull"),
-    b"/annex/objects/": ("git-annex", "git annex get` or `datalad get"),
-    b"\\annex\\objects\\": ("git-annex", "git annex get` or `datalad get"),
-}
 PIECE = 1 << 14  # of a packed file, unpacked at once
 NO_SIZE = "should be non-zero"  # nibabel's words for a voxel size of 0, which it takes for 1
 HEADER_ROOM = 1 << 20  # bytes for header and extensions, beside the voxels
@@ -240,7 +241,7 @@ def _refuse_early(path: Path) -> None:
         start = stream.read(DICOM_MAGIC.stop)
     if not start:
         raise UnreadableScan(name, expected="an image", got="an empty file", next_step=COPY_AGAIN)
-    _refuse_pointer(name, start)
+    refuse_pointer(name, start)
     if start.startswith(GZIP_MAGIC) != name.lower().endswith(GZIPPED):
         _refuse_ending(name, packed=start.startswith(GZIP_MAGIC))
     _refuse_long_header(path)
@@ -251,18 +252,6 @@ def _refuse_early(path: Path) -> None:
             got="a DICOM file",
             next_step="give the folder of its series as the scan, or convert it with dcm2niix",
         )
-
-
-def _refuse_pointer(name: str, start: bytes) -> None:
-    """Raise where a file only says which data git-lfs or git-annex would put in its place."""
-    for begin, (tool, command) in POINTERS.items():
-        if start.startswith(begin):
-            raise UnreadableScan(
-                name,
-                expected="an image",
-                got=f"a pointer of {tool} in its place: the data were not downloaded",
-                next_step=f"fetch them with `{command}` in the data set's folder",
-            )
 
 
 def _refuse_ending(name: str, *, packed: bool) -> None:

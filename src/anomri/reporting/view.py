@@ -19,7 +19,7 @@ from anomri.reporting.plots import cohort_charts, curve_charts
 from anomri.reporting.position import GEOMETRIC
 from anomri.reporting.record import Record
 from anomri.reporting.summary import lead, trust
-from anomri.reporting.tables import FAILURES, LEFT_OUT, RUN
+from anomri.reporting.tables import FAILURES, LEFT_OUT, NOT_EVALUATED, RUN
 from anomri.reporting.words import as_number, capitalise, millilitres, number
 from anomri.tsv import NOTHING, read_tsv
 
@@ -93,6 +93,7 @@ def contents(
     summary = _readable(read_tsv, scores / EVALUATION_SUMMARY, unread) or []
     curves = _readable(read_tsv, scores / EVALUATION_CURVES, unread) or []
     run = _readable(_run, out / RUN, unread) or {}
+    unmeasured = _readable(read_tsv, scores / NOT_EVALUATED, unread) or []
     failures = [*listed, *_not_listed(unread, listed)]
     best, rest = _best_known_first(summary)
     return {
@@ -106,6 +107,7 @@ def contents(
         "evaluation": [_chosen(row) for row in evaluation],
         "evaluation_summary": best,
         "evaluation_rest": rest,
+        "not_evaluated": [row for row in unmeasured if row not in listed],
         "scan_score_apart": any(r.scan_score != r.lesion_volume_ml for r in records),
         "with_expert": any(record.truth_volume_ml is not None for record in records),
         "charts": cohort_charts(records),

@@ -26,7 +26,12 @@ log = logging.getLogger(__name__)
 
 
 def write_view(
-    files: ScanFiles, page: Path, *, result: Path | None = None, orientation: str = ""
+    files: ScanFiles,
+    page: Path,
+    *,
+    result: Path | None = None,
+    orientation: str = "",
+    mask_grid: str = "auto",
 ) -> Path:
     """Write a page with the viewer of one scan, on the grid of its file.
 
@@ -35,6 +40,7 @@ def write_view(
         page: file to write.
         result: folder with its detection; without it the scan alone is shown.
         orientation: where the axes of files point whose headers do not say so, such as ``RAS``.
+        mask_grid: where the expert's mask lies, as for :func:`anomri.preprocessing.read_truth`.
 
     Raises:
         ScanError: an image cannot be read.
@@ -44,7 +50,8 @@ def write_view(
     images, grid = _images(files, orientation)
     brain = _brain(files, images, grid)
     copy = Copy(grid, box_around(brain, grid.spacing), VOXEL_MM)
-    layers = [*_grey(images, copy), *_found(files, record, result, copy), *_truth(files, copy)]
+    layers = [*_grey(images, copy), *_found(files, record, result, copy)]
+    layers += _truth(files, copy, mask_grid)
     facts = {} if record is None else _facts(record)
     return write_html(
         page,
@@ -134,10 +141,10 @@ def _scale(record: Record, channel: int = 0) -> tuple[int, float]:
     return level_scale(cut, scale_top(threshold, record.units) or 1.0)
 
 
-def _truth(files: ScanFiles, copy: Copy) -> Iterator[Layer]:
+def _truth(files: ScanFiles, copy: Copy, mask_grid: str) -> Iterator[Layer]:
     if files.truth is not None:
         try:
-            truth = read_truth(files.truth, copy.source)
+            truth = read_truth(files.truth, copy.source, mask_grid=mask_grid)
         except ScanError as error:
             log.warning("left out of the viewer: %s", error)
             return

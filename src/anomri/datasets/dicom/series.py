@@ -24,7 +24,7 @@ from anomri.datasets.dicom.images import (
     places_in,
 )
 from anomri.datasets.dicom.volumes import SAME_SERIES, TELLING, volumes_of
-from anomri.errors import MissingPiece, ScanError
+from anomri.errors import MissingPiece, NotFetched, ScanError
 from anomri.input_files import SLICE_SHARE, guarded, inflated_size, limit_bytes, refuse_larger
 
 if TYPE_CHECKING:
@@ -243,8 +243,8 @@ def _headers(paths: Iterable[Path]) -> Iterator[tuple[Path, Dataset | None, str]
 
 def _left_out(error: ScanError) -> str:
     """Say why a file is not used: what is no DICOM file is no fault of anybody's."""
-    too_large = "in memory" in error.reason
-    return f"{error.reason}; {error.next_step}" if too_large else "truncated or no DICOM file"
+    told = isinstance(error, NotFetched) or "in memory" in error.reason
+    return f"{error.reason}; {error.next_step}" if told else "truncated or no DICOM file"
 
 
 def _header(path: Path) -> tuple[Any, bool]:
