@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import tempfile
@@ -264,3 +265,18 @@ def test_temporary_files_of_a_block_are_gone_after_it(
     assert list(tmp_path.iterdir()) == before
     assert os.environ["TMPDIR"] == str(tmp_path)
     assert tempfile.gettempdir() == str(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no such sockets there")
+def test_other_processes_can_be_met_however_long_the_name_of_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (long := tmp_path / ("x" * 90)).mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    code = "from multiprocessing.connection import Listener; Listener(None, 'AF_UNIX').close()"
+    with private_temporary_files():
+        folder = Path(os.environ["TMPDIR"])
+        subprocess.run([sys.executable, "-c", code], check=True)
+    assert not folder.exists()
+    assert list(long.iterdir()) == []

@@ -33,18 +33,23 @@ from anomri.processes import lives, machine, started
 DRAFT = ".writing-"
 PENDING = "pending"  # folder of files that are about to replace others together
 SCRATCH = "anomri-"  # prefix of folders for temporary files
+RANDOM_DIGITS = {SCRATCH: 4}  # a process makes few of them, and their paths must be short
 TEMPORARY = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR")  # torch sets the second after the first
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 DAY_SECONDS = 24 * 3600
+# A socket's path has at most 103 bytes (104 on macOS with the end, 108 on Linux), and those of
+# multiprocessing add 32 to the folder for temporary files: pymp-xxxxxxxx/listener-xxxxxxxx.
+SOCKETS_FOLDER_BYTES = 103 - 32
+SHORT = Path("/tmp")  # noqa: S108 - only a private folder in it is used
 ATTEMPTS = 20
 CHUNK = 1 << 20
 
 
 def draft_name(prefix: str = DRAFT) -> str:
     """Return a new name for a draft of this process."""
-    process = os.getpid()
-    return f"{prefix}{machine()}-{process}-{started(process) or 0}-{uuid4().hex[:12]}"
+    process, random = os.getpid(), uuid4().hex[: RANDOM_DIGITS.get(prefix, 12)]
+    return f"{prefix}{machine()}-{process}-{started(process) or 0}-{random}"
 
 
 @contextmanager
@@ -199,12 +204,15 @@ def storage_errors(
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
+def scratch_folder(top: Path | None = None) -> Iterator[Path]:
     """Yield a private folder for temporary files, removed at the end.
 
     What killed processes have left of theirs is removed first: it may be the scan of a patient.
+
+    Args:
+        top: where it is made; the user's own folder for temporary files where None.
     """
-    top = Path(tempfile.gettempdir())
+    top = top or Path(tempfile.gettempdir())
     remove_stale_drafts(top, prefix=SCRATCH, below=False)
     folder = top / draft_name(SCRATCH)
     with storage_errors(folder):
@@ -225,7 +233,7 @@ def private_temporary_files() -> Iterator[None]:
     """
     before = {name: os.environ.get(name) for name in TEMPORARY}
     folder_before, own = tempfile.tempdir, _multiprocessing_folder()
-    with scratch_folder() as folder:
+    with scratch_folder(_top_for_sockets()) as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
         try:
             yield
@@ -236,6 +244,16 @@ def private_temporary_files() -> Iterator[None]:
             for name, value in before.items():
                 os.environ.pop(name, None)
                 os.environ.update({} if value is None else {name: value})
+
+
+def _top_for_sockets() -> Path:
+    """Return the folder for temporary files, or a shorter one where no socket could lie in it.
+
+    Without a socket the images that another process has read never arrive, and nobody says so.
+    """
+    top = Path(tempfile.gettempdir())
+    fits = len(os.fsencode(top / draft_name(SCRATCH))) <= SOCKETS_FOLDER_BYTES
+    return top if fits or not os.access(SHORT, os.W_OK | os.X_OK) else SHORT
 
 
 def _multiprocessing_folder() -> object:
