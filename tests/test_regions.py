@@ -198,7 +198,8 @@ def test_a_killed_calibration_leaves_thresholds_with_their_own_codes(
     run, other = pair / "b_flair", replace(two_contrasts, image=two_contrasts.image * 2)
     fits = [calibrated(run, scan).fitted for scan in (two_contrasts, other)]
     calibrated(run, two_contrasts)
-    move, moved = Path.replace, []
+    move = Path.replace
+    moved: list[str] = []
 
     def killed_later(path: Path, target: Path) -> Path:
         if moved and path.parent.name == "pending":

@@ -27,6 +27,14 @@ with tolerant_errors():
 """
 
 
+STOPPED = """
+import os, signal
+from anomri.cli.signals import handled_signals
+with handled_signals():
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
 @contextmanager
 def full() -> Iterator[int]:
     with Path("/dev/full").open("w", encoding="utf-8") as stream:
@@ -53,6 +61,15 @@ def test_tables_are_written_where_errors_cannot_be(place: object, tmp_path: Path
     assert done.returncode == 3
     assert done.stdout.strip().endswith("report.html")
     assert [row["subject"] for row in read_tsv(tmp_path / "out" / "failures.tsv")] == ["a"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("place", [full, unread])
+def test_a_stop_that_nobody_hears_has_its_own_exit_code(place: object) -> None:
+    assert callable(place)
+    with place() as stream:
+        done = subprocess.run([sys.executable, "-c", STOPPED], stderr=stream, check=False)
+    assert done.returncode == 130
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such inheritance of files there")

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 INTERRUPTED = 130
@@ -36,7 +36,8 @@ class Handler:
         """End the process, or interrupt it."""
         del number, frame
         if not self.interrupts:
-            os.write(2, f"{STOPPED}\n".encode())
+            with suppress(OSError):  # nobody may hear it
+                os.write(2, f"{STOPPED}\n".encode())
             os._exit(INTERRUPTED)
         # Who ends a job may signal the process and its group: the second one is the first again,
         # and would cut the tidying short.

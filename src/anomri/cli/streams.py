@@ -10,7 +10,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 STANDARD = (0, 1, 2)
 ERROR = 2
@@ -19,7 +22,7 @@ ERROR = 2
 class _Tolerant(io.FileIO):
     """A file that turns into :data:`os.devnull` when it cannot be written to."""
 
-    def write(self, content: Any) -> int | None:
+    def write(self, content: ReadableBuffer, /) -> int:
         """Write ``content``; once that has failed, nowhere."""
         try:
             return super().write(content)
@@ -37,8 +40,8 @@ def tolerant_errors() -> Iterator[None]:
     A stream that somebody else has put in its place, and a terminal, are left as they are.
     """
     _fill_standard()
-    before = sys.stderr
-    if before is None or before is not sys.__stderr__ or before.isatty():
+    before = sys.__stderr__
+    if before is None or sys.stderr is not before or before.isatty():
         yield
         return
     raw = io.BufferedWriter(_Tolerant(ERROR, "w", closefd=False))
