@@ -200,6 +200,7 @@ def test_temporary_files_of_the_dead_are_removed(
     [
         (errno.ENOSPC, DiskFull, 1),
         (errno.EDQUOT, DiskFull, 1),
+        (errno.EFBIG, DiskFull, 1),
         (errno.EROFS, NotWritable, 2),
         (errno.EACCES, NotWritable, 2),
     ],

@@ -69,7 +69,8 @@ class DiskFull(AnomriError):
         self.name, self.reason = name, reason
         super().__init__(
             f"{name}: {reason or 'no space left on device'}. What was finished is kept, and "
-            "nothing is left half-written. Next: free some space and run the same command again."
+            "nothing is left half-written. Next: free some space or raise the limit, and run the "
+            "same command again."
         )
 
     def __reduce__(self) -> tuple[type[DiskFull], tuple[str, str]]:

@@ -35,7 +35,7 @@ PENDING = "pending"  # folder of files that are about to replace others together
 SCRATCH = "anomri-"  # prefix of folders for temporary files
 RANDOM_DIGITS = {SCRATCH: 4}  # a process makes few of them, and their paths must be short
 TEMPORARY = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR")  # torch sets the second after the first
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # the last one: `ulimit -f`
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 DAY_SECONDS = 24 * 3600
 # A socket's path has at most 103 bytes (104 on macOS with the end, 108 on Linux), and those of
