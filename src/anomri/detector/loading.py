@@ -12,7 +12,7 @@ from anomri.detector.detector import Detector
 from anomri.detector.map_model import Fitted, MapModel
 from anomri.devices import choose_device
 from anomri.errors import UsageError
-from anomri.files import CODES, THRESHOLDS, read_thresholds
+from anomri.files import CODES, THRESHOLDS, newest, read_thresholds
 from anomri.models import SEGMENTERS, trained_networks
 from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS, TO_BE_FITTED
 from anomri.preprocessing import check_mask_grid, check_orientation
@@ -50,9 +50,14 @@ class Source:
 
     def _loaded(self) -> Detector:
         # A folder's name could be a built-in one's, too.
-        if Path(self.model).is_absolute() and not Path(self.model).exists():
+        if not Path(self.model).is_absolute():
+            return _load(self)
+        if not Path(self.model).exists():
             raise self._changed()
-        return _load(self)
+        try:
+            return _load(self)
+        except (UsageError, OSError) as error:  # it could be loaded when the batch began
+            raise self._changed() from error
 
     def _changed(self) -> UsageError:
         return UsageError(
@@ -129,7 +134,7 @@ def _fitted(source: MapSource, layout: ModelLayout, name: str) -> Fitted:
     if source.home is None:
         own = Fitted()
     else:
-        path = source.home / CODES
+        path = newest(source.home / CODES)
         codes = LatentStatistics.load(path) if path.is_file() else None
         own = Fitted(load_thresholds(source.home), codes)
     if layout.recipe is None:

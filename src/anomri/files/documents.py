@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from anomri.errors import AnomriError, DamagedFile
+from anomri.files.atomic import newest
 from anomri.scan import FalsePositiveVolume, Note, NoteKind, Threshold
 
 MAX_JSON_BYTES = 256 << 20  # the viewer's copy of a large scan takes about 20 MB
@@ -201,6 +202,7 @@ def read_thresholds(path: Path) -> dict[str, Threshold]:
     Raises:
         DamagedFile: the file does not hold fitted thresholds.
     """
+    path = newest(path)
     if not path.is_file():
         return {}
     entries = read_json(
