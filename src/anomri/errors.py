@@ -11,6 +11,7 @@
     │   └── NotWritable                       no permission to write
     ├── ScanError               exit code 3   one scan; the others are still processed
     │   ├── UnreadableScan                    truncated, not an image, no permission to read
+    │   │   └── NotFetched                    a pointer to data that were not downloaded
     │   ├── WrongShape                        4-D, RGB, empty, too thin
     │   ├── BadIntensities                    NaN, infinite, constant
     │   ├── GridMismatch                      a mask that lies on another grid
@@ -76,7 +77,8 @@ class DiskFull(AnomriError):
         self.name, self.reason = name, reason
         super().__init__(
             f"{name}: {reason or 'no space left on device'}. Finished results are kept, and no "
-            "file is incomplete. Next: free some space and run the same command again."
+            "file is incomplete. Next: free some space or raise the limit, and run the same "
+            "command again."
         )
 
     def __reduce__(self) -> tuple[type[DiskFull], tuple[str, str]]:
@@ -187,6 +189,10 @@ class UnreadableScan(ScanError):
 
 class ImageTooLarge(UnreadableScan):
     """The image would take more memory than the limit."""
+
+
+class NotFetched(UnreadableScan):
+    """The file is a pointer of git-lfs or git-annex to data that were not downloaded."""
 
 
 class WrongShape(ScanError):

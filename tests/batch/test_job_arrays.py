@@ -93,3 +93,13 @@ def test_participants_do_not_overwrite_the_failures_of_others(
     # All participants at once supersede what single jobs saw.
     assert bids_app(data, out, "participant") == 3
     assert set(failed(out)) == {"03"}
+
+
+def test_a_dry_run_lists_participants_and_writes_nothing(data: Path, tmp_path: Path) -> None:
+    for level in ("participant", "group"):
+        words = ["bids-app", str(data), str(tmp_path / "out"), level, "--dry-run"]
+        done = CliRunner().invoke(app, [*words, "-m", "intensity_t1ce"], catch_exceptions=False)
+        assert done.exit_code == 0
+        assert "4 scans found" in done.output
+        assert "sub-01: will be refused" in done.output
+    assert not (tmp_path / "out").exists()

@@ -9,6 +9,7 @@ import pytest
 
 from anomri.datasets import find
 from anomri.datasets.bids import Name
+from anomri.preprocessing import note_ambiguous_files
 
 Lay = Callable[..., Path]
 FLAIR = "sub-01/anat/sub-01_FLAIR.nii.gz"
@@ -116,3 +117,27 @@ def test_entities_are_kept_in_the_order_of_bids(lay: Lay) -> None:
     long = Name.parse(f"sub-01_acq-{'x' * 60}_FLAIR")
     assert long is not None
     assert long.kept == ""
+
+
+def test_a_link_that_leads_nowhere_is_noted_on_the_scan_that_lacks_it(lay: Lay) -> None:
+    root = lay("sub-1/anat/sub-1_FLAIR.nii.gz", "sub-2/anat/sub-2_FLAIR.nii.gz")
+    manual = "derivatives/manual/sub-1/anat/sub-1"
+    for name in ("sub-1/anat/sub-1_T1w.nii.gz", f"{manual}_label-lesion_mask.nii.gz"):
+        _broken(root / name)
+    first, second = find(root).scans
+    assert list(first.contrasts) == ["flair"]
+    assert set(first.unclear) == {"t1", "truth"}
+    assert all("link leads nowhere" in reason for reason in first.unclear.values())
+    notes = note_ambiguous_files(first, ["flair", "t1"]).notes
+    assert notes[0].text.startswith("without t1: sub-1_T1w.nii.gz: the link leads nowhere")
+    assert second.unclear == {}
+
+
+def test_a_link_that_leads_nowhere_takes_no_other_file_s_place(lay: Lay) -> None:
+    root = lay("sub-1/anat/sub-1_T1w.nii.gz", ".bidsignore", "sub-2/anat/sub-2_FLAIR.nii.gz")
+    (root / ".bidsignore").write_text("sub-2_T1w.nii.gz\n")
+    for name in ("sub-1/anat/sub-1_run-2_T1w.nii.gz", "sub-2/anat/sub-2_T1w.nii.gz"):
+        _broken(root / name)
+    first, second = find(root).scans
+    assert first.contrasts == {"t1": root / "sub-1/anat/sub-1_T1w.nii.gz"}
+    assert first.unclear == second.unclear == {}

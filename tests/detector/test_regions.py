@@ -230,6 +230,36 @@ def test_calibration_keeps_slice_thresholds_and_codes(pair: Path, two_contrasts:
     assert detection.code_distances is not None
 
 
+def test_a_killed_calibration_leaves_thresholds_with_their_own_codes(
+    pair: Path, two_contrasts: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = pair / "b_flair", replace(two_contrasts, image=two_contrasts.image * 2)
+    fits = [calibrated(run, scan).first.fitted for scan in (two_contrasts, other)]
+    calibrated(run, two_contrasts)
+    move = Path.replace
+    moved: list[str] = []
+
+    def killed_later(path: Path, target: Path) -> Path:
+        if moved and path.parent.name == "pending":
+            raise KeyboardInterrupt
+        moved.extend([path.name] if path.parent.name == "pending" else [])
+        return move(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed_later)
+        with pytest.raises(KeyboardInterrupt):
+            calibrated(run, other)
+    assert moved == ["codes.safetensors"]
+    found = load(run, device="cpu").first.fitted
+    assert found.thresholds == fits[1].thresholds != fits[0].thresholds
+    assert found.codes is not None
+    assert fits[1].codes is not None
+    np.testing.assert_array_equal(found.codes.mean, fits[1].codes.mean)
+    again = calibrated(run, other).first.fitted
+    assert again.thresholds == fits[1].thresholds
+    assert not (run / "pending").exists()
+
+
 @pytest.mark.parametrize("score", ["mean_residual", "mahalanobis"])
 def test_slices_below_the_threshold_are_emptied(
     pair: Path, two_contrasts: Scan, score: str

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ import pytest
 from anomri.errors import AnomriError, DiskFull, NotWritable, OutputGone
 from anomri.files import (
     content_digest,
+    newest,
     private_temporary_files,
     remove_stale_drafts,
     replacing_folder,
+    replacing_together,
     scratch_folder,
     unchanged_stamp,
     write_bytes,
@@ -97,6 +100,42 @@ def test_concurrent_writers_leave_the_folder_of_one(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
+def fill_together(folder: Path, word: str) -> None:
+    with replacing_together(folder) as draft:
+        for name in "ab":
+            (draft / name).write_text(word)
+
+
+@pytest.mark.parametrize("last", range(5))
+def test_files_that_belong_together_are_the_old_or_the_new_ones_at_any_kill(
+    last: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, rename, replace = 0, Path.rename, Path.replace
+
+    def killed(move: Callable[[Path, Path], Path], path: Path, target: Path) -> Path:
+        nonlocal done
+        if done == last:
+            raise KeyboardInterrupt
+        done += 1
+        return move(path, target)
+
+    fill_together(tmp_path, "old")
+    (tmp_path / "other").write_text("kept")
+    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(Path, "rename", lambda path, target: killed(rename, path, target))
+        patch.setattr(Path, "replace", lambda path, target: killed(replace, path, target))
+        fill_together(tmp_path, "new")
+    assert done == min(last, 3)  # the folder and two files
+    words = {newest(tmp_path / name).read_text() for name in "ab"}
+    assert words == ({"old"} if last == 0 else {"new"})
+    fill_together(tmp_path, "newer")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "a": "newer",
+        "b": "newer",
+        "other": "kept",
+    }
+
+
 def test_only_drafts_of_dead_processes_are_removed(tmp_path: Path) -> None:
     process, start = dead()
     stale = tmp_path / "sub-01" / f"{DRAFT}{machine_id()}-{process}-{start}-0"
@@ -159,6 +198,7 @@ def test_temporary_files_of_dead_processes_are_removed(
     [
         (errno.ENOSPC, DiskFull, 1),
         (errno.EDQUOT, DiskFull, 1),
+        (errno.EFBIG, DiskFull, 1),
         (errno.EROFS, NotWritable, 2),
         (errno.EACCES, NotWritable, 2),
     ],
@@ -224,3 +264,18 @@ def test_temporary_files_of_a_block_are_gone_after_it(
     assert list(tmp_path.iterdir()) == before
     assert os.environ["TMPDIR"] == str(tmp_path)
     assert tempfile.gettempdir() == str(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no such sockets there")
+def test_other_processes_can_be_met_however_long_the_name_of_the_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (long := tmp_path / ("x" * 90)).mkdir()
+    monkeypatch.setenv("TMPDIR", str(long))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    code = "from multiprocessing.connection import Listener; Listener(None, 'AF_UNIX').close()"
+    with private_temporary_files():
+        folder = Path(os.environ["TMPDIR"])
+        subprocess.run([sys.executable, "-c", code], check=True)
+    assert not folder.exists()
+    assert list(long.iterdir()) == []

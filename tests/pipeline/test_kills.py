@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,12 +14,18 @@ import pytest
 from anomri.detector import load
 from anomri.errors import UsageError
 from anomri.files import write_text
+from anomri.files.processes import kill_with_children
 from anomri.pipeline.model_copies import copy_model
 
 WORKER = "import os, time; from anomri.files.processes import exit_with_parent; "
 WORKER += "exit_with_parent(os.getppid()); "
 WORKER += "print(os.getpid(), flush=True); time.sleep(60)"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WORKER!r}])"
+# Starts children all the time, as a training does that starts readers for each epoch.
+FORKING = "import os, time\nprint('ready', flush=True)\nfor _ in range(300):\n"
+FORKING += (
+    "    if os.fork() == 0: time.sleep(60); os._exit(0)\n    time.sleep(0.002)\ntime.sleep(60)"
+)
 # A job in the background ignores SIGINT; its children would, too.
 LOADING = "import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
 LOADING += "from anomri.cli.signals import handled_signals\n"
@@ -35,6 +42,20 @@ def test_a_worker_ends_with_its_parent() -> None:
     began = time.monotonic()
     assert parent.stdout.read() == b""
     assert time.monotonic() - began < 30, worker
+    parent.stdout.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes that fork there")
+def test_a_process_is_killed_with_the_children_that_it_is_just_starting() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", FORKING], stdout=subprocess.PIPE)
+    assert parent.stdout
+    assert parent.stdout.readline() == b"ready\n"
+    time.sleep(0.1)
+    kill_with_children([parent.pid])
+    parent.wait()
+    began = time.monotonic()
+    assert parent.stdout.read() == b""  # closes when the last child has ended
+    assert time.monotonic() - began < 30
     parent.stdout.close()
 
 

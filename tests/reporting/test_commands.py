@@ -71,6 +71,17 @@ def test_view_alone_and_with_a_result(
     assert "1 lesion" in (out / "sub-ball01_view.html").read_text("utf-8")
 
 
+def test_view_puts_a_mask_without_its_header_where_it_is_told(scan: Path, tmp_path: Path) -> None:
+    labels = np.zeros((48, 52, 44), np.uint8)
+    labels[20:24, 20:24, 20:24] = 1
+    nib.save(nib.Nifti1Image(labels, np.eye(4)), scan / "seg.nii.gz")
+    page = tmp_path / "page.html"
+    for option, shown in (("auto", False), ("scan", True)):
+        assert run("view", scan, "-o", page, "--mask-grid", option).exit_code == 0
+        assert ('"kind":"truth"' in page.read_text("utf-8").replace(" ", "")) is shown
+    assert isinstance(run("view", scan, "--mask-grid", "elsewhere").exception, UsageError)
+
+
 def test_what_is_not_there_is_an_error_of_use(scan: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for words in (("report", tmp_path / "nowhere"), ("view", scan, tmp_path / "empty")):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anomri.cli.signals import handled_signals
+from anomri.cli.streams import tolerant_errors
 
 if TYPE_CHECKING:
     from anomri.cli.commands import app
@@ -17,7 +18,7 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command line; see :func:`anomri.cli.commands.run`."""
-    with handled_signals() as handler:
+    with tolerant_errors(), handled_signals() as handler:
         from anomri.cli.commands import run
 
         handler.interrupts = True

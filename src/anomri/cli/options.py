@@ -50,6 +50,9 @@ MaskGrid = Annotated[
         "header), scan (on the scan's voxels) or auto (refuse it).",
     ),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="List the scans that would be processed, and exit.")
+]
 SplitFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="TSV file with columns subject and split.", exists=True),
@@ -164,6 +167,34 @@ class DetectionScans(ScanSelection):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Participants:
+    """The participants that a BIDS App processes, or only lists."""
+
+    PANEL: ClassVar = None
+
+    participant_label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--participant-label",
+            "--participant_label",
+            metavar="LABEL",
+            help="Process only these participants; repeatable.",
+        ),
+    ] = None
+    dry_run: DryRun = False
+
+    def find(self, bids_dir: Path, more_labels: list[str]) -> Found:
+        """Find the scans of the participants; of all where none is named.
+
+        Raises:
+            UsageError: nothing was found.
+        """
+        labels = [*(self.participant_label or ()), *more_labels]
+        selection = pipeline.Selection.of_labels(labels) if labels else None
+        return pipeline.find_scans(bids_dir, layout="bids", selection=selection)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PreparationOverrides:
     """Settings that replace those of the recipe's preprocessing."""
 
@@ -271,9 +302,7 @@ class OutputOptions:
             "--out", "-o", metavar="FOLDER", help="Folder to write to; optional with --dry-run."
         ),
     ] = None
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the scans that would be processed, and exit.")
-    ] = False
+    dry_run: DryRun = False
 
     def folder(self, source: Path) -> Path:
         """Return the folder to write to.

@@ -19,6 +19,7 @@ from anomri.cli.options import (
     MaskGrid,
     ModelOptions,
     Orientation,
+    Participants,
     Source,
     Workers,
 )
@@ -74,15 +75,7 @@ def bids_app(
     output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT_DIR", help="Folder to write to.")],
     analysis_level: Annotated[str, typer.Argument(metavar="LEVEL", help="participant or group.")],
     *,
-    participant_label: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--participant-label",
-            "--participant_label",
-            metavar="LABEL",
-            help="Process only these participants; repeatable.",
-        ),
-    ] = None,
+    participants: Participants,
     model: ModelOptions,
     workers: Workers = 1,
 ) -> None:
@@ -91,20 +84,23 @@ def bids_app(
     The level participant detects anomalies in each participant; the level group writes the tables
     and the report of all.
     """
-    labels = [*(participant_label or ()), *context.args]
+    if analysis_level not in ("participant", "group"):
+        raise UsageError(f"analysis level '{analysis_level}': expected participant or group")
+    if participants.dry_run:
+        detector = model.load()
+        found = participants.find(bids_dir, context.args)
+        show_scans(found, contrasts=detector.contrasts, optional=detector.optional)
+        return
     if analysis_level == "group":
         outcome = pipeline.gather(_members(bids_dir), output_dir)
         typer.echo(pipeline.report(output_dir))
-    elif analysis_level == "participant":
-        selection = pipeline.Selection.of_labels(labels) if labels else None
-        found = pipeline.find_scans(bids_dir, layout="bids", selection=selection)
+    else:
+        found = participants.find(bids_dir, context.args)
         show_scans(found)
         run = batch.Execution(batch.Executor(workers), progress=progress)
         outcome = pipeline.detect(
             found, model.load(), output_dir, execution=run, command=_command(bids_dir, found)
         )
-    else:
-        raise UsageError(f"analysis level '{analysis_level}': expected participant or group")
     finish(outcome, output_dir)
 
 
@@ -176,9 +172,11 @@ def view(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="HTML file to write.")
     ] = None,
     orientation: Orientation = None,
+    mask_grid: MaskGrid = "auto",
 ) -> None:
     """Write an interactive viewer of one scan and its result."""
-    typer.echo(pipeline.view(scan, result=result, out=out, orientation=orientation))
+    page = pipeline.view(scan, result=result, out=out, orientation=orientation, mask_grid=mask_grid)
+    typer.echo(page)
 
 
 def demo(

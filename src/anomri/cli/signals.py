@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 INTERRUPTED = 130
@@ -36,7 +36,8 @@ class Handler:
         """End the process, or interrupt it."""
         del number, frame
         if not self.interrupts:
-            os.write(2, f"{STOPPED}\n".encode())
+            with suppress(OSError):  # standard error may be closed or full
+                os.write(2, f"{STOPPED}\n".encode())
             os._exit(INTERRUPTED)
         # A scheduler may signal both the process and its group. The second signal is a repetition
         # of the first and must not interrupt the removal of half-written files.

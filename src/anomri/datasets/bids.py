@@ -38,7 +38,7 @@ from anomri.datasets.bids_folders import (
     subject_folders,
 )
 from anomri.datasets.cases import BRAIN, TRUTH, Case, Cases, Layout
-from anomri.datasets.file_tree import Tree, stem
+from anomri.datasets.file_tree import Tree, is_image, stem
 from anomri.datasets.participants import Participants, read_healthy
 from anomri.files import BIDSIGNORE, PARTICIPANTS
 
@@ -137,6 +137,7 @@ def gather(tree: Tree) -> Cases:
             gathering.add_raw(path)
     for path in masks:
         gathering.add_mask(path)
+    gathering.add_broken_links(ignored)
     for folder, subject, session in subject_folders(tree):
         if not ignored.match_file(f"{tree.name(folder)}/"):
             gathering.add_empty(folder, subject, session)
@@ -197,6 +198,31 @@ class _Gathering:
                 self.cases[key].add(role, path)
             else:
                 self.cases.skip(path, MANY_SOURCES if len(datasets) > 1 else NO_SOURCE)
+
+    def add_broken_links(self, ignored: GitIgnoreSpec) -> None:
+        """Note on each scan which of its files are links that lead nowhere."""
+        tree = self.cases.tree
+        for item in tree.skipped:
+            path = tree.root / item.name
+            if is_image(path) and not ignored.match_file(item.name):
+                self._add_broken_link(path, item.reason)
+
+    def _add_broken_link(self, path: Path, reason: str) -> None:
+        name, tree = Name.parse(stem(path)), self.cases.tree
+        if name is None or _in_other_space(name) or SOURCES in path.relative_to(tree.root).parts:
+            return
+        role = name.mask if is_derived(tree, path) else name.contrast
+        key = self._key(path, name)
+        if role and key in self.cases and role not in self.cases[key].files:
+            self.cases[key].unclear.setdefault(role, f"{path.name}: {reason}")
+
+    def _key(self, path: Path, name: Name) -> tuple[Path, str, str | None] | None:
+        """Return the key of the case of a raw file or mask; None if its data set is ambiguous."""
+        tree, datasets = self.cases.tree, [dataset_of(self.cases.tree, path)]
+        if is_derived(tree, path):
+            datasets = source_datasets(tree, path, self._datasets)
+        session = session_of(tree, path, name.entities)
+        return (datasets[0], name.entities["sub"], session) if len(datasets) == 1 else None
 
     def add_empty(self, folder: Path, subject: str, session: str | None) -> None:
         """Add a case without files for the folder of a subject without scans."""

@@ -47,10 +47,10 @@ class Source:
         return detector
 
     def _loaded(self) -> Detector:
-        # A folder's name could be a built-in one's, too.
-        if Path(self.model).is_absolute() and not Path(self.model).exists():
-            raise self._changed()
-        return _load(self)
+        try:
+            return _load(self)
+        except (UsageError, OSError) as error:  # it could be loaded when the batch began
+            raise self._changed() from error
 
     def _changed(self) -> UsageError:
         return UsageError(

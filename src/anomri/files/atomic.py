@@ -31,19 +31,25 @@ from anomri.errors import DiskFull, NotWritable, OutputGone
 from anomri.files.processes import is_alive, machine_id, start_time_ms
 
 DRAFT = ".writing-"
+PENDING = "pending"  # folder of files that are about to replace others together
 SCRATCH = "anomri-"  # prefix of folders for temporary files
+RANDOM_DIGITS = {SCRATCH: 4}  # a process creates few of them, and their paths must be short
 TEMPORARY_VARIABLES = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR")  # torch derives the second
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # EFBIG: `ulimit -f`
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 DAY_SECONDS = 24 * 3600
+# The path of a socket has at most 103 bytes (macOS; 107 on Linux), and multiprocessing adds 32 to
+# the folder for temporary files: pymp-xxxxxxxx/listener-xxxxxxxx.
+MAX_SOCKET_FOLDER_BYTES = 103 - 32
+SHORT_TEMPORARY = Path("/tmp")  # noqa: S108 - only a private folder in it is used
 RENAME_ATTEMPTS = 20
 CHUNK_BYTES = 1 << 20
 
 
 def draft_name(prefix: str = DRAFT) -> str:
     """Return a new name for a draft of this process."""
-    process = os.getpid()
-    return f"{prefix}{machine_id()}-{process}-{start_time_ms(process) or 0}-{uuid4().hex[:12]}"
+    process, random = os.getpid(), uuid4().hex[: RANDOM_DIGITS.get(prefix, 12)]
+    return f"{prefix}{machine_id()}-{process}-{start_time_ms(process) or 0}-{random}"
 
 
 @contextmanager
@@ -141,6 +147,43 @@ def _move(draft: Path, folder: Path, scratch: Path) -> None:
 
 
 @contextmanager
+def replacing_together(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files replace those of ``folder`` when the block succeeds.
+
+    They appear together, in a subfolder ``pending``, and are then moved to their places one by
+    one. Readers that use :func:`newest` see all of the old files or all of the new ones. The next
+    call moves what a killed process left in ``pending``.
+
+    Args:
+        folder: the folder to write to.
+
+    Raises:
+        DiskFull: no space or quota is left.
+        NotWritable: the folder is read-only or owned by another user.
+        OutputGone: the folder was removed in the meantime.
+    """
+    _move_pending(folder)
+    with replacing_folder(folder / PENDING, draft_parent=folder) as draft:
+        yield draft
+    _move_pending(folder)
+
+
+def _move_pending(folder: Path) -> None:
+    with storage_errors(folder):
+        for path in sorted((folder / PENDING).glob("*")):
+            with suppress(FileNotFoundError):  # moved by another process in the meantime
+                path.replace(folder / path.name)
+    with suppress(OSError):  # missing, or filled again by another process
+        (folder / PENDING).rmdir()
+
+
+def newest(path: Path) -> Path:
+    """Return the path of the newest version of a file written by :func:`replacing_together`."""
+    pending = path.parent / PENDING / path.name
+    return pending if pending.is_file() else path
+
+
+@contextmanager
 def storage_errors(
     path: Path, *, draft: Path | None = None, writing: bool = True
 ) -> Iterator[None]:
@@ -169,12 +212,15 @@ def storage_errors(
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """Yield a private folder for temporary files, removed at the end.
 
     Folders left by killed processes are removed first: they may hold a patient's scan.
+
+    Args:
+        parent: folder that holds it; default: the system's folder for temporary files.
     """
-    top = Path(tempfile.gettempdir())
+    top = parent or Path(tempfile.gettempdir())
     remove_stale_drafts(top, prefix=SCRATCH, recursive=False)
     folder = top / draft_name(SCRATCH)
     with storage_errors(folder):
@@ -195,7 +241,7 @@ def private_temporary_files() -> Iterator[None]:
     """
     before = {name: os.environ.get(name) for name in TEMPORARY_VARIABLES}
     folder_before, existing = tempfile.tempdir, _multiprocessing_folder()
-    with scratch_folder() as folder:
+    with scratch_folder(_parent_for_sockets()) as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
         try:
             yield
@@ -206,6 +252,16 @@ def private_temporary_files() -> Iterator[None]:
             for name, value in before.items():
                 os.environ.pop(name, None)
                 os.environ.update({} if value is None else {name: value})
+
+
+def _parent_for_sockets() -> Path:
+    """Return the folder for temporary files, or a shorter one if its name is too long for sockets.
+
+    Without sockets, images read by another process never arrive, and nothing reports it.
+    """
+    top = Path(tempfile.gettempdir())
+    fits = len(os.fsencode(top / draft_name(SCRATCH))) <= MAX_SOCKET_FOLDER_BYTES
+    return top if fits or not os.access(SHORT_TEMPORARY, os.W_OK | os.X_OK) else SHORT_TEMPORARY
 
 
 def _multiprocessing_folder() -> object:
@@ -257,11 +313,11 @@ def _may_be_in_use(draft: Path, prefix: str) -> bool:
 
 def _age_seconds(draft: Path) -> float:
     """Return the time since the last change of a draft or its contents."""
-    newest = 0.0
+    latest = 0.0
     for path in (draft, *draft.rglob("*")):
         with suppress(OSError):
-            newest = max(newest, path.lstat().st_mtime)
-    return time.time() - newest
+            latest = max(latest, path.lstat().st_mtime)
+    return time.time() - latest
 
 
 def _remove(draft: Path) -> None:

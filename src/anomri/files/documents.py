@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from anomri.errors import AnomriError, DamagedFile
+from anomri.files.atomic import newest
 from anomri.scan import FalsePositiveVolume, Note, NoteKind, Threshold
 
 MAX_JSON_BYTES = 256 << 20  # the viewer's copy of a large scan takes about 20 MB
@@ -212,6 +213,7 @@ def read_thresholds(path: Path) -> dict[str, Threshold]:
     Raises:
         DamagedFile: the file does not hold fitted thresholds.
     """
+    path = newest(path)
     if not path.is_file():
         return {}
     entries = read_json(

@@ -23,7 +23,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from anomri.errors import AnomriError, ImageTooLarge, UnreadableScan, UsageError
+from anomri.errors import AnomriError, ImageTooLarge, NotFetched, UnreadableScan, UsageError
 
 LIMIT_VARIABLE = "ANOMRI_MAX_IMAGE_GB"
 DEFAULT_LIMIT_GB = 2.0  # a scan of 512 x 512 x 512 voxels takes 0.8
@@ -31,6 +31,11 @@ SLICE_SHARE = 16  # a slice, or the header of a DICOM file, may take a 16th of t
 COPY_AGAIN = "copy or download the file again and check that it opens in a viewer"
 MAX_DEFLATE_RATIO = 1040  # DEFLATE reaches 1032:1 at most
 CHUNK_BYTES = 1 << 20
+POINTERS = {  # first bytes of files that stand for data that were not downloaded
+    b"version https://git-lfs.github.com/spec/": ("git-lfs", "git lfs pull"),
+    b"/annex/objects/": ("git-annex", "git annex get` or `datalad get"),
+    b"\\annex\\objects\\": ("git-annex", "git annex get` or `datalad get"),
+}
 DEFLATE_TIFF = (8, 32946)  # the compression has two numbers
 UNCOMPRESSED_TIFF = 1
 
@@ -91,7 +96,7 @@ def guarded(
     and are suppressed.
 
     Args:
-        file: the file being read.
+        file: the file being read: its path, or its name alone.
         expected: what it should be, for the error.
         next_step: what to do if it cannot be read.
     """
@@ -110,8 +115,38 @@ def guarded(
         ) from error
     except Exception as error:
         log.debug("%s: reading failed", Path(file).name, exc_info=True)
+        if isinstance(file, Path):
+            refuse_pointer(file.name, _first_bytes(file))
         got = describe_failure(error)
         raise UnreadableScan(file, expected=expected, got=got, next_step=next_step) from error
+
+
+def refuse_pointer(name: str, start: bytes) -> None:
+    """Refuse a file that git-lfs or git-annex would replace by the data.
+
+    Args:
+        name: name of the file, for the error.
+        start: its first bytes.
+
+    Raises:
+        NotFetched: the file is such a pointer.
+    """
+    for beginning, (tool, command) in POINTERS.items():
+        if start.startswith(beginning):
+            raise NotFetched(
+                name,
+                expected="an image",
+                got=f"a pointer of {tool} in its place: the data were not downloaded",
+                next_step=f"fetch them with `{command}` in the data set's folder",
+            )
+
+
+def _first_bytes(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(max(map(len, POINTERS)))
+    except OSError:
+        return b""
 
 
 def describe_failure(error: Exception) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 POLL_SECONDS = 0.5
+MAX_KILL_SECONDS = 5.0
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
@@ -101,15 +102,19 @@ def unblock_signals() -> None:
 
 
 def kill_with_children(processes: Iterable[int]) -> None:
-    """Kill processes and all their descendants."""
-    tree: list[psutil.Process] = []
+    """Kill processes and all their descendants, and wait for the end of the descendants."""
+    parents: list[psutil.Process] = []
+    descendants: list[psutil.Process] = []
     for number in processes:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(number)
-            tree += [process, *process.children(recursive=True)]
-    for process in tree:
+            process.suspend()  # it might start another child while its children are listed
+            parents.append(process)
+            descendants += process.children(recursive=True)
+    for process in (*parents, *descendants):
         with suppress(psutil.NoSuchProcess):
             process.kill()
+    psutil.wait_procs(descendants, timeout=MAX_KILL_SECONDS)
 
 
 def _start_tracker() -> None:

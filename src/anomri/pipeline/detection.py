@@ -40,6 +40,7 @@ from anomri.reporting import (
     write_dataset_description,
     write_detection,
     write_run,
+    write_stamp,
     write_tables,
 )
 from anomri.scan import Note, NoteKind, Provenance, Scan, ScanFiles
@@ -79,6 +80,8 @@ class DetectTask:
         source = _source(files, Provenance() if before is None else before.provenance)
         key = source.key(self.detector)
         if before is not None and before.provenance.key == key:
+            if source.stamp != before.provenance.stamp:  # the next run need not read the files
+                write_stamp(self.out, before, source.stamp)
             return False
         refuse_foreign(self.out, files.label)
         start = time.perf_counter()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from anomri.detector import Detector, load
 from anomri.errors import AnomriError, UsageError
-from anomri.files import CODES, RECIPE, THRESHOLDS, WEIGHTS, write_bytes, write_text
+from anomri.files import CODES, RECIPE, THRESHOLDS, WEIGHTS, newest, write_bytes, write_text
 from anomri.models import shipped_weights
 from anomri.pipeline.threshold_calibration import write_map_thresholds
 from anomri.recipe import CombinedRecipe, MapEntry, MapSource, model_layout
@@ -72,8 +72,8 @@ def _copy_map(source: MapSource, folder: Path) -> None:
 
 def _copy(source: Path, folder: Path, names: Sequence[str]) -> None:
     for name in names:
-        if (source / name).is_file():
-            write_bytes(folder / name, (source / name).read_bytes())
+        if (file := newest(source / name)).is_file():
+            write_bytes(folder / name, file.read_bytes())
 
 
 def _check_same(wanted: Detector, there: Detector, run: Path) -> None:

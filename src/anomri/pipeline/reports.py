@@ -12,6 +12,7 @@ from anomri.files import remove_stale_drafts
 from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.evaluation import evaluation_tables
 from anomri.pipeline.run_page import write_run_page
+from anomri.preprocessing import check_mask_grid
 from anomri.reporting import read_record, read_sound_records, write_page, write_view
 
 TABLES: dict[str, Callable[[Path, list[ShardNote]], object]] = {
@@ -42,12 +43,14 @@ def view(
     result: Path | None = None,
     out: Path | None = None,
     orientation: str | None = None,
+    mask_grid: str = "auto",
 ) -> Path:
     """Write the viewer of one scan, next to its result or in the working directory.
 
     Raises:
-        UsageError: there is not exactly one scan, or it has no result.
+        UsageError: there is not exactly one scan, it has no result, or there is no such mask grid.
     """
+    check_mask_grid(mask_grid)
     found = find(source)
     if len(found.scans) != 1:
         raise UsageError(
@@ -60,7 +63,9 @@ def view(
     page = out or (result or Path()) / f"{files.label}_view.html"
     remove_stale_drafts(page.parent, recursive=False)
     with converted(files) as images:
-        return write_view(images, page, result=result, orientation=orientation or "")
+        return write_view(
+            images, page, result=result, orientation=orientation or "", mask_grid=mask_grid
+        )
 
 
 def _check_result(result: Path, label: str) -> None:

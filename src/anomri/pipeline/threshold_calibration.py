@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from anomri.detector import Detector, MapModel
 from anomri.evaluation import false_positive_ml
-from anomri.files import CODES, MAP_THRESHOLDS, THRESHOLDS, read_thresholds, write_text
+from anomri.files import (
+    CODES,
+    MAP_THRESHOLDS,
+    THRESHOLDS,
+    read_thresholds,
+    replacing_together,
+    write_text,
+)
 from anomri.models import Reconstructor
 from anomri.postprocessing import (
     FALSE_POSITIVE_RULE,
@@ -183,9 +190,11 @@ class Calibration:
         if "healthy" in fresh:
             before.pop(FALSE_POSITIVE_RULE, None)
         statistics = self._fits.slices.statistics()
-        if statistics is not None:
-            statistics.save(run / CODES)
-        write_text(run / THRESHOLDS, _json(before | fresh))
+        # Together: thresholds of distances are meaningless with other statistics.
+        with replacing_together(run) as draft:
+            if statistics is not None:
+                statistics.save(draft / CODES)
+            write_text(draft / THRESHOLDS, _json(before | fresh))
         return before | fresh
 
 

@@ -7,6 +7,7 @@ from anomri.reporting.derivatives.sidecar import (
     read_record,
     read_records,
     read_sound_records,
+    write_stamp,
 )
 from anomri.reporting.derivatives.tables import (
     LEFT_OUT,
@@ -55,6 +56,7 @@ __all__ = [
     "write_html",
     "write_page",
     "write_run",
+    "write_stamp",
     "write_tables",
     "write_view",
 ]

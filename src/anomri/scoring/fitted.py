@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from anomri.files import CODES, THRESHOLDS, read_thresholds
+from anomri.files import CODES, THRESHOLDS, newest, read_thresholds
 from anomri.scan import Threshold
 from anomri.scoring.latent_distance import LatentStatistics
 
@@ -30,7 +30,7 @@ class Fitted:
         Raises:
             DamagedFile: a file does not hold what calibration writes.
         """
-        path = run / CODES
+        path = newest(run / CODES)
         codes = LatentStatistics.load(path) if path.is_file() else None
         return cls(read_thresholds(run / THRESHOLDS), codes)
 

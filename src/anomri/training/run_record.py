@@ -83,11 +83,12 @@ class RunRecord(Checkpoint):
         improved = self._record(trainer.current_epoch, metrics)
         if improved and trainer.is_global_zero and isinstance(pl_module, NetworkTraining):
             save_weights(pl_module.family, self.run / RESUME_BEST)
-        trainer.save_checkpoint(self.run / RESUME_STATE, weights_only=False)
         if trainer.is_global_zero:
             columns = list(self.rows[0])
             rows = [[row[name] for name in columns] for row in self.rows]
             write_tsv(self.run / METRICS, columns, rows)
+        # Last: a run that is killed after the state of its last epoch has nothing left to write.
+        trainer.save_checkpoint(self.run / RESUME_STATE, weights_only=False)
         trainer.should_stop |= self._is_out_of_patience(trainer.current_epoch)
 
     def _is_out_of_patience(self, epoch: int) -> bool:

@@ -288,3 +288,11 @@ def _change(paths: Iterable[Path], change: Callable[[Any, int], None]) -> None:
         data = pydicom.dcmread(path)
         change(data, number)
         data.save_as(path)
+
+
+def test_pointers_in_the_place_of_images_say_how_to_fetch_them(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom", reason="the extra anomri[dicom] is not here")
+    for name in ("1.dcm", "2.dcm"):
+        (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(UsageError, match=r"skipped 2 .*pointer of git-lfs.*git lfs pull"):
+        find(tmp_path)

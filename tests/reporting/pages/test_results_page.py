@@ -258,6 +258,19 @@ def test_an_evaluation_alone_has_a_page(out: Path, tmp_path: Path) -> None:
     assert targets - {"main"} <= {a["id"] for _, a in tags if "id" in a}
 
 
+def test_who_was_not_evaluated_is_told_with_the_reason(out: Path) -> None:
+    same = failure(EVIL, EVIL, EVIL, EVIL)  # could not be used, which the page says elsewhere
+    lost = failure("sub-x", "mask.nii.gz", "another grid", "look at it")
+    lost = replace(lost, status="not detected")
+    write_failures(out, [same, lost], name="evaluation_failures.tsv")
+    text = words_of(write_page(out))
+    _, _, told = text.partition("Not evaluated")
+    assert "mask.nii.gz another grid look at it not detected" in told.replace("\u200b", "")
+    assert told.partition("Could not be used")[0].count("alert") == 0
+    write_failures(out, [same], name="evaluation_failures.tsv")
+    assert "Not evaluated" not in words_of(write_page(out))
+
+
 def test_only_the_measures_worth_a_look_are_shown(out: Path) -> None:
     columns = ("subject", "dice", "auprc", "surface_distance_mm")
     write_tsv(out / "evaluation.tsv", columns, [("plain", 0.5, 0.4, 3.0)])

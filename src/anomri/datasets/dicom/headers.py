@@ -22,7 +22,7 @@ from anomri.datasets.dicom.images import (
 )
 from anomri.datasets.dicom.series import Series
 from anomri.datasets.dicom.volumes import DISTINGUISHING, SAME_SERIES, volumes_of
-from anomri.errors import ImageTooLarge, MissingPiece, ScanError
+from anomri.errors import ImageTooLarge, MissingPiece, NotFetched, ScanError
 from anomri.files import SLICE_SHARE, guarded, inflated_size, limit_bytes, refuse_larger
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _headers(paths: Iterable[Path]) -> Iterator[tuple[Path, Dataset | None, str]
 
 def _why_unused(error: ScanError) -> str:
     """Return why a file is not used."""
-    if isinstance(error, ImageTooLarge):
+    if isinstance(error, ImageTooLarge | NotFetched):
         return f"{error.reason}; {error.next_step}"
     return "truncated or not a DICOM file"
 

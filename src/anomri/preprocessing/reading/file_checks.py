@@ -12,15 +12,10 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from anomri.errors import UnreadableScan
-from anomri.files import COPY_AGAIN, guarded
+from anomri.files import COPY_AGAIN, guarded, refuse_pointer
 from anomri.preprocessing.reading.gzip_files import GZIP_MAGIC, has_gzip_ending
 
 DICOM_MAGIC = slice(128, 132)
-POINTERS = {  # first bytes of files that stand for data that were not downloaded
-    b"version https://git-lfs.github.com/spec/": ("git-lfs", "git lfs pull"),
-    b"/annex/objects/": ("git-annex", "git annex get` or `datalad get"),
-    b"\\annex\\objects\\": ("git-annex", "git annex get` or `datalad get"),
-}
 MAX_HEADER_BYTES = 16 << 20  # with extensions; a whole DICOM header has some 0.1 MB
 FIRST_BYTES = 544  # the header of NIfTI-2, the longer one
 VOX_OFFSET = {348: (108, "f4"), 540: (168, "i8")}  # size of a NIfTI header -> position and type
@@ -42,7 +37,7 @@ def check_file(path: Path) -> None:
         start = stream.read(DICOM_MAGIC.stop)
     if not start:
         raise UnreadableScan(name, expected="an image", got="an empty file", next_step=COPY_AGAIN)
-    _refuse_pointer(name, start)
+    refuse_pointer(name, start)
     if start.startswith(GZIP_MAGIC) != has_gzip_ending(name):
         _refuse_ending(name, packed=start.startswith(GZIP_MAGIC))
     _refuse_long_header(path)
@@ -71,17 +66,6 @@ def nifti_errors(name: str) -> Iterator[None]:
 
 def _unreadable(name: str, got: str, *, expected: str = "a whole NIfTI image") -> UnreadableScan:
     return UnreadableScan(name, expected=expected, got=got, next_step=COPY_AGAIN)
-
-
-def _refuse_pointer(name: str, start: bytes) -> None:
-    for beginning, (tool, command) in POINTERS.items():
-        if start.startswith(beginning):
-            raise UnreadableScan(
-                name,
-                expected="an image",
-                got=f"a pointer of {tool} in its place: the data were not downloaded",
-                next_step=f"fetch them with `{command}` in the data set's folder",
-            )
 
 
 def _refuse_ending(name: str, *, packed: bool) -> None:

@@ -15,6 +15,7 @@ from anomri.errors import DamagedFile
 from anomri.files import (
     EVALUATION,
     EVALUATION_CURVES,
+    EVALUATION_FAILURES,
     EVALUATION_SUMMARY,
     FAILURES,
     NOTHING,
@@ -85,6 +86,7 @@ def contents(
     listed = _readable(read_tsv, out / FAILURES, unread) or []
     summary = _readable(read_tsv, scores / EVALUATION_SUMMARY, unread) or []
     curves = _readable(read_tsv, scores / EVALUATION_CURVES, unread) or []
+    not_evaluated = _readable(read_tsv, scores / EVALUATION_FAILURES, unread) or []
     run = _readable(_read_run, out / RUN, unread) or _Run()
     failures = [*listed, *_not_listed(unread, listed)]
     best, rest = _best_known_first(summary)
@@ -99,6 +101,7 @@ def contents(
         "evaluation": [_chosen(row) for row in evaluation],
         "evaluation_summary": best,
         "evaluation_rest": rest,
+        "not_evaluated": [row for row in not_evaluated if row not in listed],
         "scan_score_apart": any(r.scan_score != r.lesion_volume_ml for r in records),
         "with_expert": any(record.truth_volume_ml is not None for record in records),
         "charts": cohort_charts(records),

@@ -26,7 +26,12 @@ log = logging.getLogger(__name__)
 
 
 def write_view(
-    files: ScanFiles, page: Path, *, result: Path | None = None, orientation: str = ""
+    files: ScanFiles,
+    page: Path,
+    *,
+    result: Path | None = None,
+    orientation: str = "",
+    mask_grid: str = "auto",
 ) -> Path:
     """Write a page with the viewer of one scan, on the grid of its file.
 
@@ -35,6 +40,7 @@ def write_view(
         page: file to write.
         result: folder with its detection; without it the scan alone is shown.
         orientation: axes of files whose headers do not give them, such as ``RAS``.
+        mask_grid: placement of the expert mask, see :func:`anomri.preprocessing.read_truth`.
 
     Raises:
         ScanError: an image cannot be read.
@@ -53,6 +59,7 @@ def write_view(
         threshold = record.threshold.value
         facts = {"threshold": threshold, "mask_ml": record.lesion_volume_ml}
         facts["cut"] = level_scale(_cut(record, 0), _top(record))[0]
+    layers += _truth_layers(files, copy, mask_grid)
     return write_html(
         page,
         "view.html.j2",
@@ -60,7 +67,7 @@ def write_view(
         label=files.label,
         record=record,
         geometric=GEOMETRIC,
-        copy=copy.preview(files.label, [*layers, *_truth_layers(files, copy)], **facts),
+        copy=copy.preview(files.label, layers, **facts),
     )
 
 
@@ -110,10 +117,10 @@ def _top(record: Record) -> float:
     return scale_top(record.threshold.value, record.units) or 1.0
 
 
-def _truth_layers(files: ScanFiles, copy: Copy) -> Iterator[Layer]:
+def _truth_layers(files: ScanFiles, copy: Copy, mask_grid: str) -> Iterator[Layer]:
     if files.truth is not None:
         try:
-            truth = read_truth(files.truth, copy.source)
+            truth = read_truth(files.truth, copy.source, mask_grid=mask_grid)
         except ScanError as error:
             log.warning("left out of the viewer: %s", error)
             return
