@@ -97,7 +97,7 @@ def write_failures(folder: Path, failures: Sequence[Failure], *, name: str = FAI
 SUMMARY_COLUMNS: dict[str, Callable[[Record], Cell]] = {
     "subject": lambda record: record.subject,
     "label": lambda record: record.label,
-    "status": lambda record: FINISHED,  # noqa: ARG005 - as the other columns
+    "status": lambda _: FINISHED,
     "lesion_volume_ml": lambda record: record.lesion_volume_ml,
     "lesion_volume_least_ml": lambda record: (record.lesion_volume_range_ml or (None,))[0],
     "lesion_volume_most_ml": lambda record: (record.lesion_volume_range_ml or (None,))[-1],
