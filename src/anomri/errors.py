@@ -241,3 +241,38 @@ class QualityRefused(ScanError):
     ) -> None:
         super().__init__(file, expected=expected, got=got, next_step=next_step)
         self.evidence = evidence
+
+
+FAILED, LEFT_OUT, NOT_DETECTED = "failed", "left out", "not detected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A scan that could not be used.
+
+    Attributes:
+        subject: name in the data set.
+        label: BIDS prefix of the scan.
+        file: name of the faulty file, without its folder; empty if no file is to blame.
+        reason: what was expected and what was found.
+        next_step: what the user can do, in one sentence.
+        status: ``failed``, ``left out`` before anything was computed, or ``not detected``.
+    """
+
+    subject: str
+    label: str
+    file: str = ""
+    reason: str
+    next_step: str
+    status: str = FAILED
+
+    @classmethod
+    def of(cls, error: ScanError | DamagedFile, *, subject: str, label: str) -> Failure:
+        """Return the failure that an error of a scan amounts to."""
+        return cls(
+            subject=subject,
+            label=label,
+            file=error.file,
+            reason=error.reason,
+            next_step=error.next_step,
+        )

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from anomri.batch import known, replace_all, replace_for
 from anomri.cli import app
-from anomri.reporting import Failure
+from anomri.errors import Failure
 
 
 def failure(name: str) -> Failure:

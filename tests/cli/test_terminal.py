@@ -9,7 +9,7 @@ import typer
 
 from anomri.batch import Outcome
 from anomri.cli import terminal
-from anomri.reporting import Failure
+from anomri.errors import Failure
 
 
 @pytest.mark.parametrize(

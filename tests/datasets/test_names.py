@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from anomri.datasets import find
-from anomri.errors import UsageError
+from anomri.errors import Failure, UsageError
 from anomri.files import read_tsv
-from anomri.reporting import Failure, write_tables
+from anomri.reporting import write_tables
 
 
 def test_a_name_in_latin_1_is_read_as_such(tmp_path: Path) -> None:

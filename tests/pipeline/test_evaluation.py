@@ -12,13 +12,13 @@ import pytest
 from anomri.batch import replace_all
 from anomri.datasets import Found, LeftOut
 from anomri.detector import Detector, load
-from anomri.errors import ScanError
+from anomri.errors import Failure, ScanError
 from anomri.experiments.comparison.measurement import MeasureTask
 from anomri.files import derivative, read_tsv
 from anomri.models import build
 from anomri.pipeline import evaluate, measure_case, read_case
 from anomri.recipe import Recipe, Step
-from anomri.reporting import Failure, write_detection
+from anomri.reporting import write_detection
 from anomri.scan import Scan, ScanFiles
 
 

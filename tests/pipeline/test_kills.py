@@ -13,8 +13,7 @@ import pytest
 
 from anomri.detector import load
 from anomri.errors import UsageError
-from anomri.files import write_text
-from anomri.files.processes import kill_with_children
+from anomri.files import kill_with_children, write_text
 from anomri.pipeline.model_copies import copy_model
 
 WORKER = "import os, time; from anomri.files.processes import exit_with_parent; "

@@ -23,7 +23,7 @@ from anomri.files import content_digest, derivative
 def scans(tmp_path: Path) -> Path:
     """One stripped brain of smooth noise, at 4 mm."""
     rng, index = np.random.default_rng(0), np.indices((40, 48, 40))
-    radii = np.array([18, 22, 18])[:, None, None, None]
+    radii = np.array([16, 21, 17])[:, None, None, None]
     brain = np.square((index - radii - 2) / radii).sum(0) < 1
     values = np.where(brain, 100 + 200 * gaussian_filter(rng.normal(size=brain.shape), 2), 0)
     image = nib.Nifti1Image(values.astype(np.float32), np.diag([4.0, 4, 4, 1]))

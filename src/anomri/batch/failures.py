@@ -14,9 +14,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from anomri.batch.shards import NOTES
-from anomri.errors import DamagedFile
+from anomri.errors import DamagedFile, Failure
 from anomri.files import read_json, write_text
-from anomri.reporting import Failure
 
 FOLDER = "failures"
 REMOVE = "delete it; the next run of `anomri detect` writes it again"

@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 from anomri.batch.executor import SERIAL, Executor
 from anomri.batch.shards import WHOLE, Shard
 from anomri.datasets import Found, LeftOut
-from anomri.errors import AnomriError, DamagedFile, DiskFull, ScanError
+from anomri.errors import LEFT_OUT, AnomriError, DamagedFile, DiskFull, Failure, ScanError
 from anomri.files import DISK_FULL
-from anomri.reporting import LEFT_OUT, Failure
 from anomri.scan import ScanFiles
 
 Item = TypeVar("Item")

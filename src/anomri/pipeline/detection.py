@@ -28,18 +28,16 @@ from anomri.batch import (
 )
 from anomri.datasets import Found, converted
 from anomri.detector import Detector
-from anomri.errors import DamagedFile, ScanError, UsageError
+from anomri.errors import LEFT_OUT, DamagedFile, Failure, ScanError, UsageError
 from anomri.files import content_digest, refuse_foreign, remove_stale_drafts, unchanged_stamp
+from anomri.pipeline.run_record import write_run
 from anomri.reporting import (
-    LEFT_OUT,
-    Failure,
     Record,
     read_record,
     read_sound_records,
     refusals_shown,
     write_dataset_description,
     write_detection,
-    write_run,
     write_stamp,
     write_tables,
 )

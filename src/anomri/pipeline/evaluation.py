@@ -11,7 +11,7 @@ import numpy as np
 
 from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, ShardNote, joint, known, run_batch
 from anomri.datasets import Found
-from anomri.errors import DamagedFile, GridMismatch, ScanError, UsageError
+from anomri.errors import NOT_DETECTED, DamagedFile, Failure, GridMismatch, ScanError, UsageError
 from anomri.evaluation import (
     case_metrics,
     curve_points,
@@ -33,7 +33,7 @@ from anomri.files import (
     remove_stale_drafts,
 )
 from anomri.preprocessing import check_mask_grid, read_labels, read_truth, read_volume
-from anomri.reporting import NOT_DETECTED, Failure, Record, read_record, write_failures
+from anomri.reporting import Record, read_record, write_failures
 from anomri.scan import REGIONS, Grid, Mask, ScanFiles
 
 

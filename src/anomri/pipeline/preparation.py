@@ -8,11 +8,11 @@ from pathlib import Path
 
 from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, ShardNote, joint, run_batch
 from anomri.datasets import Found, converted
-from anomri.errors import UsageError
+from anomri.errors import Failure, UsageError
 from anomri.files import remove_stale_drafts
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.reporting import Failure, refusals_shown, write_failures
+from anomri.reporting import refusals_shown, write_failures
 from anomri.scan import ScanFiles
 
 NAMED = 5  # scans in a message

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anomri.datasets import Found, find
-from anomri.errors import MissingContrast, UsageError
+from anomri.errors import Failure, MissingContrast, UsageError
 from anomri.files import NOTHING, read_tsv
 from anomri.preprocessing import require_contrasts
-from anomri.reporting import Failure
 from anomri.scan import ScanFiles
 
 

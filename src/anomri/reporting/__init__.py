@@ -3,19 +3,15 @@
 from anomri.reporting.derivatives.detection import write_detection
 from anomri.reporting.derivatives.images import native_images
 from anomri.reporting.derivatives.sidecar import (
+    RESEARCH_USE,
     Record,
     read_record,
-    read_records,
     read_sound_records,
     write_stamp,
 )
 from anomri.reporting.derivatives.tables import (
-    LEFT_OUT,
-    NOT_DETECTED,
-    Failure,
     write_dataset_description,
     write_failures,
-    write_run,
     write_tables,
 )
 from anomri.reporting.figures.refusal import refusals_shown
@@ -28,11 +24,9 @@ from anomri.reporting.pages.results_page import write_page
 from anomri.reporting.pages.viewer_page import write_view
 
 __all__ = [
-    "LEFT_OUT",
-    "NOT_DETECTED",
+    "RESEARCH_USE",
     "Axis",
     "Chart",
-    "Failure",
     "Look",
     "Record",
     "Series",
@@ -46,7 +40,6 @@ __all__ = [
     "number",
     "picture",
     "read_record",
-    "read_records",
     "read_sound_records",
     "refusals_shown",
     "sentence",
@@ -55,7 +48,6 @@ __all__ = [
     "write_failures",
     "write_html",
     "write_page",
-    "write_run",
     "write_stamp",
     "write_tables",
     "write_view",

@@ -4,6 +4,7 @@ from anomri.scan.notes import Note, NoteKind
 from anomri.scan.provenance import (
     ADD_IF_NO_MASS,
     NAME_REGIONS,
+    PROBABILITY,
     DetectionFacts,
     MapProvenance,
     PreparationFacts,
@@ -38,6 +39,7 @@ __all__ = [
     "MAX_LABEL",
     "ML_PER_MM3",
     "NAME_REGIONS",
+    "PROBABILITY",
     "REGIONS",
     "Affine",
     "AnomalyMap",

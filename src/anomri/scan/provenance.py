@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 ADD_IF_NO_MASS, NAME_REGIONS = "add_if_no_mass", "name_regions"
 """Steps of a segmentation that use a second map; their option ``map`` names it."""
+
+STANDARDISE = "standardise"
+PROBABILITY = "probability"
+"""Last word of the names of scores that are probabilities."""
 
 
 class _Facts(BaseModel):
@@ -82,6 +86,17 @@ class MapProvenance(_Facts):
     detection: DetectionFacts = DetectionFacts()
     threshold: ThresholdFacts | None = None
 
+    def units(self, score: str = "") -> str:
+        """Return the unit of the map, which depends on its cleaning steps.
+
+        Args:
+            score: name of the score; the recipe's own where it is empty.
+        """
+        if any(step.name == STANDARDISE for step in self.detection.clean):
+            return "robust standard deviations of the scan"
+        score = score or (self.detection.score.name if self.detection.score else "")
+        return score if score.endswith(PROBABILITY) else f"{score}, prepared intensity units"
+
 
 class Provenance(_Facts):
     """The model, its maps and the files of a scan.
@@ -120,6 +135,20 @@ class Provenance(_Facts):
         """Return the map that a step of the segmentation uses; None without such a step."""
         names = [item.options.get("map") for item in self.segmentation if item.name == step]
         return next((item for item in self.maps if item.name in names), None)
+
+    def threshold_of(self, channel: int, shows: Sequence[str], first: float) -> float:
+        """Return the threshold of the map of a contrast; maps of other regions have their own.
+
+        Args:
+            channel: of the contrast.
+            shows: the region that each contrast's map shows.
+            first: threshold of the first map.
+        """
+        region = shows[channel] if channel < len(shows) else self.first.detection.shows
+        if region == self.first.detection.shows:
+            return first
+        own = (item.threshold for item in self.maps if item.detection.shows == region)
+        return next((item.value for item in own if item is not None), first)
 
     def with_threshold(self, name: str, *, value: float, rule: str) -> Provenance:
         """Return the same with the threshold that a map, by name, was compared with."""

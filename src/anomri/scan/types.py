@@ -412,3 +412,8 @@ class Detection:
     def volume_ml(self) -> float:
         """Volume of the mask."""
         return float(self.mask.sum() * self.anomaly.scan.grid.voxel_ml)
+
+    @property
+    def units(self) -> str:
+        """Unit of the map that the threshold was compared with."""
+        return self.provenance.first.units(self.anomaly.score)

@@ -12,10 +12,10 @@ import pytest
 
 from anomri.datasets import find
 from anomri.detector import load
-from anomri.errors import BadIntensities
+from anomri.errors import BadIntensities, Failure
 from anomri.evaluation import write_table
 from anomri.pipeline import detect, evaluate, report
-from anomri.reporting import Failure, write_failures, write_page
+from anomri.reporting import write_failures, write_page
 from anomri.synthesis import make_phantoms
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")

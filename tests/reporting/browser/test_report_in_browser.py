@@ -17,7 +17,7 @@ from PIL import Image as Picture
 from scipy import ndimage
 
 from anomri.pipeline import view
-from anomri.reporting import read_record, read_records
+from anomri.reporting import read_record, read_sound_records
 from anomri.reporting.pages.viewer_volumes import read_preview
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -94,7 +94,7 @@ def complaints(browser: Browser) -> list[str]:
 
 
 def glioma(results: Path) -> str:
-    return max(read_records(results), key=lambda record: record.lesion_volume_ml).label
+    return max(read_sound_records(results)[0], key=lambda record: record.lesion_volume_ml).label
 
 
 def test_page_and_viewer_ask_nothing_of_a_network(browser: Browser, results: Path) -> None:
@@ -120,9 +120,9 @@ def test_the_table_sorts_and_filters(browser: Browser, results: Path) -> None:
     assert volumes() == sorted(volumes())
     button.click()
     assert volumes() == sorted(volumes(), reverse=True)
-    subject = read_records(results)[0].subject
+    subject = read_sound_records(results)[0][0].subject
     browser.find_element(By.CSS_SELECTOR, "input[type=search]").send_keys(subject)
-    assert 0 < len(volumes()) < len(read_records(results))
+    assert 0 < len(volumes()) < len(read_sound_records(results)[0])
 
 
 def test_the_volume_shown_is_that_of_the_map(browser: Browser, results: Path) -> None:
@@ -220,7 +220,7 @@ def test_the_value_told_is_that_of_the_map(browser: Browser, results: Path) -> N
 
 def test_one_viewer_at_a_time(browser: Browser, results: Path) -> None:
     open_page(browser, results / "report.html")
-    for record in read_records(results)[:3]:
+    for record in read_sound_records(results)[0][:3]:
         open_viewer(browser, record.label)
         assert len(browser.find_elements(By.CSS_SELECTOR, ".viewer")) == 1
 
@@ -282,7 +282,7 @@ def test_every_picture_is_the_one_on_disk(browser: Browser, results: Path) -> No
         record.label: Picture.open(
             results / record.label / "anat" / f"{record.label}_desc-qc.png"
         ).convert("RGB")
-        for record in read_records(results)
+        for record in read_sound_records(results)[0]
     }
     figures = browser.find_elements(By.CSS_SELECTOR, "figure.mosaic")
     assert [figure.get_attribute("data-label") for figure in figures] == list(files)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from anomri.files import REFUSAL_PICTURE
-from anomri.reporting import write_detection, write_run, write_tables
+from anomri.pipeline.run_record import write_run
+from anomri.reporting import write_detection, write_tables
 from anomri.scan import AnomalyMap, Detection, Scan, Threshold
 
 

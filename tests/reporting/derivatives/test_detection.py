@@ -14,7 +14,6 @@ from anomri.errors import DamagedFile, ScanError, UsageError
 from anomri.files import anat_folder, derivative
 from anomri.reporting import Record, read_record, write_detection
 from anomri.reporting.derivatives import detection as room
-from anomri.reporting.derivatives.sidecar import unit_from
 from anomri.scan import Detection, Grid, MapProvenance, Note, NoteKind
 
 Detect = Callable[..., Detection]
@@ -157,8 +156,8 @@ def test_a_damaged_sidecar_is_named(detect: Detect, tmp_path: Path) -> None:
 
 
 def test_a_probability_is_its_own_unit() -> None:
-    assert unit_from(MapProvenance(), "tumour probability") == "tumour probability"
-    assert unit_from(MapProvenance(), "residual") == "residual, prepared intensity units"
+    assert MapProvenance().units("tumour probability") == "tumour probability"
+    assert MapProvenance().units("residual") == "residual, prepared intensity units"
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anomri.errors import BadIntensities, UsageError
+from anomri.errors import BadIntensities, Failure, UsageError
 from anomri.files import read_tsv, write_tsv
-from anomri.reporting import (
-    Failure,
-    read_sound_records,
-    write_detection,
-    write_page,
-    write_run,
-    write_tables,
-)
+from anomri.reporting import read_sound_records, write_detection, write_page, write_tables
 from anomri.scan import Detection
 
 Detect = Callable[..., Detection]
@@ -94,15 +87,6 @@ def test_no_name_is_run_by_a_spreadsheet(name: str, tmp_path: Path) -> None:
 def test_a_name_cannot_break_a_row(tmp_path: Path) -> None:
     write_tsv(tmp_path / "t.tsv", ["subject", "file"], [("a\tb\nc", None)])
     assert read_tsv(tmp_path / "t.tsv") == [{"subject": "a b c", "file": "n/a"}]
-
-
-def test_the_run_tells_no_folder_of_the_machine(tmp_path: Path) -> None:
-    command = ["anomri", "detect", "/home/me/private/a.nii.gz", "--out=/home/me/x", "C:\\u\\b"]
-    write_run(tmp_path, command, device="cpu")
-    run = json.loads((tmp_path / "run.json").read_text())
-    assert run["command"] == "anomri detect a.nii.gz --out=x b"
-    assert run["device"] == "cpu"
-    assert run["versions"]["anomri"]
 
 
 def test_a_registered_lesion_has_its_place_in_the_table(detect: Detect, tmp_path: Path) -> None:

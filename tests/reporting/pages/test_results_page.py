@@ -14,11 +14,10 @@ import pytest
 from jinja2 import UndefinedError
 from PIL import Image as Picture
 
-from anomri.errors import UsageError
+from anomri.errors import Failure, UsageError
 from anomri.files import REFUSAL_PICTURE, REPORT, write_tsv
 from anomri.reporting import (
-    Failure,
-    read_records,
+    read_sound_records,
     write_detection,
     write_failures,
     write_page,
@@ -189,7 +188,7 @@ def test_a_missing_folder_is_an_error_of_use(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_cohort(out: Path) -> None:
     """The page is a stream: each scan is read when its turn comes, and written before the next."""
-    records = read_records(out)
+    records = read_sound_records(out)[0]
     shown = contents(out, out, records * 2) | {"pages": ""}
     order: list[str] = []
 
@@ -311,7 +310,8 @@ def test_regions_have_a_legend_with_volumes(detect: Detect, tmp_path: Path) -> N
     oedema = (found.mask.sum() - 1) * 0.008  # voxels of 2 mm
     assert f"Peritumoural edema (ED): {oedema:.1f} ml" in text
     assert "Enhancing tumour (ET): 0.0 ml" in text
-    assert read_records(tmp_path)[0].region_volumes_ml == pytest.approx({1: 0, 2: oedema, 4: 0.008})
+    (record,) = read_sound_records(tmp_path)[0]
+    assert record.region_volumes_ml == pytest.approx({1: 0, 2: oedema, 4: 0.008})
 
 
 def test_a_run_in_which_all_failed_says_so(tmp_path: Path) -> None:

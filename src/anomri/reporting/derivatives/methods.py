@@ -14,7 +14,8 @@ from anomri.reporting.derivatives.method_steps import (
     Described,
     described,
 )
-from anomri.reporting.derivatives.sidecar import Record, unit_from
+from anomri.reporting.derivatives.sidecar import Record
+from anomri.reporting.formatting import counted
 from anomri.scan import ADD_IF_NO_MASS, NAME_REGIONS, MapProvenance, NoteKind, StepFacts
 
 BRIGHTNESS = "intensity"
@@ -103,13 +104,11 @@ def _template() -> Template:
     environment = Environment(  # noqa: S701
         loader=PackageLoader("anomri.reporting"), undefined=StrictUndefined
     )
-    environment.filters.update(count=_count, recipe=_map, step=_step, score=_score, units=_units)
+    environment.filters.update(
+        count=counted, recipe=_map, step=_step, score=_score, units=MapProvenance.units
+    )
     environment.globals["described"] = described
     return environment.get_template("methods.txt.j2")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _score(item: MapProvenance) -> str:
@@ -118,10 +117,6 @@ def _score(item: MapProvenance) -> str:
     if item.family == BRIGHTNESS and score.name == "residual":
         return "the image intensity itself"
     return _step(score)
-
-
-def _units(item: MapProvenance) -> str:
-    return unit_from(item, item.detection.score.name if item.detection.score else "")
 
 
 def _step(step: StepFacts) -> str:

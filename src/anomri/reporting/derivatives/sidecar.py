@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -22,13 +21,11 @@ from anomri.files import RECORD, StoredNote, derivative, read_json, write_text
 from anomri.postprocessing import Places
 from anomri.preprocessing import slice_scores_to_native, template_tissue_at
 from anomri.reporting.figures.region_colours import REGION_NAMES
-from anomri.scan import Detection, Finding, MapProvenance, NoteKind, Provenance, Scan
+from anomri.scan import PROBABILITY, Detection, Finding, NoteKind, Provenance, Scan
 
 RESEARCH_USE = (
     "Research use only. Not a medical device, not for diagnosis or for decisions about treatment."
 )
-STANDARDISE = "standardise"
-PROBABILITY = "probability"  # last word of the names of scores that are probabilities
 TOP = 3.0
 """The colour scale of an anomaly map ends at this multiple of the threshold."""
 DETECT_AGAIN = "delete this scan's folder and run `anomri detect` again"
@@ -171,7 +168,7 @@ class Record(_Entry):
             label=scan.label,
             contrasts=scan.contrasts,
             shows=detection.anomaly.shows,
-            units=unit_of(detection),
+            units=detection.units,
             threshold=_threshold_entry(detection),
             lesion_volume_ml=detection.volume_ml,
             lesion_volume_range_ml=_range_ml(detection),
@@ -232,18 +229,6 @@ def write_stamp(folder: Path, record: Record, stamp: str) -> None:
     write_text(derivative(folder, record.label, RECORD), updated.to_json())
 
 
-def read_records(folder: Path) -> list[Record]:
-    """Read the record of every finished scan in a folder, sorted by label.
-
-    Raises:
-        DamagedFile: a sidecar is damaged.
-    """
-    records, damaged = read_sound_records(folder)
-    for error in damaged.values():
-        raise error
-    return records
-
-
 def read_sound_records(folder: Path) -> tuple[list[Record], dict[str, DamagedFile]]:
     """Read every finished scan in a folder.
 
@@ -261,25 +246,6 @@ def read_sound_records(folder: Path) -> tuple[list[Record], dict[str, DamagedFil
         except DamagedFile as error:
             damaged["_".join(path.relative_to(folder).parts[:-2])] = error
     return records, damaged
-
-
-def unit_of(detection: Detection) -> str:
-    """Return the unit of the map that the threshold was compared with."""
-    return unit_from(detection.provenance.first, detection.anomaly.score)
-
-
-def unit_from(source: MapProvenance, score: str) -> str:
-    """Return the unit of a map, which depends on its cleaning steps.
-
-    Args:
-        source: provenance of the map.
-        score: name of the score.
-    """
-    if any(step.name == STANDARDISE for step in source.detection.clean):
-        return "robust standard deviations of the scan"
-    if score.endswith(PROBABILITY):
-        return score
-    return f"{score}, prepared intensity units"
 
 
 def is_probability(units: str) -> bool:
@@ -300,22 +266,6 @@ def scale_top(threshold: float, units: str) -> float | None:
     if is_probability(units):
         return 1.0
     return TOP * threshold if threshold > 0 else None
-
-
-def cut_through(source: Provenance, threshold: float, shows: Sequence[str], channel: int) -> float:
-    """Return the threshold of the map of one contrast; maps of other regions have their own.
-
-    Args:
-        source: the provenance.
-        threshold: of the first map.
-        shows: the region that each contrast's map shows.
-        channel: of the contrast.
-    """
-    region = shows[channel] if channel < len(shows) else source.first.detection.shows
-    if region == source.first.detection.shows:
-        return threshold
-    own = (item.threshold for item in source.maps if item.detection.shows == region)
-    return next((item.value for item in own if item is not None), threshold)
 
 
 def _parse(path: Path) -> Record:

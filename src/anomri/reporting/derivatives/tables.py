@@ -6,20 +6,17 @@ See :mod:`anomri.files.tsv` for how they are written.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path, PurePath
-from platform import python_version
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from anomri.errors import DamagedFile, ScanError, UsageError
+from anomri.errors import Failure, UsageError
 from anomri.files import (
     BIDSIGNORE,
     DATASET_DESCRIPTION,
     FAILURES,
     FINDINGS,
-    NOTHING,
     PICTURE,
     PREVIEW,
     REFUSAL_PICTURE,
@@ -46,41 +43,7 @@ NOT_BIDS = (
 )
 """Files that BIDS does not define: tables of the run, pages, pictures, maps and DICOM."""
 
-FINISHED, FAILED, LEFT_OUT = "finished", "failed", "left out"
-NOT_DETECTED = "not detected"
-LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A scan that could not be used.
-
-    Attributes:
-        subject: name in the data set.
-        label: BIDS prefix of the scan.
-        file: name of the faulty file, without its folder; empty if no file is to blame.
-        reason: what was expected and what was found.
-        next_step: what the user can do, in one sentence.
-        status: ``failed``, ``left out`` before anything was computed, or ``not detected``.
-    """
-
-    subject: str
-    label: str
-    file: str = ""
-    reason: str
-    next_step: str
-    status: str = FAILED
-
-    @classmethod
-    def of(cls, error: ScanError | DamagedFile, *, subject: str, label: str) -> Failure:
-        """Return the failure that an error of a scan amounts to."""
-        return cls(
-            subject=subject,
-            label=label,
-            file=error.file,
-            reason=error.reason,
-            next_step=error.next_step,
-        )
+FINISHED = "finished"
 
 
 def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> None:
@@ -94,7 +57,7 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
     done = {record.label for record in records}
     unused = [_unused_row(item) for item in failures or () if item.label not in done]
     rows = [*(_summary_row(record) for record in records), *unused]
-    write_tsv(folder / SUMMARY, SUMMARY_COLUMNS, rows)
+    write_tsv(folder / SUMMARY, list(SUMMARY_COLUMNS), rows)
     findings = [row for record in records for row in _finding_rows(record)]
     write_tsv(folder / FINDINGS, FINDING_COLUMNS, findings)
     if failures is not None or not (folder / FAILURES).exists():
@@ -131,44 +94,25 @@ def write_failures(folder: Path, failures: Sequence[Failure], *, name: str = FAI
     write_tsv(folder / name, FAILURE_COLUMNS, rows)
 
 
-def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:
-    """Write ``run.json``: the command and the versions of all libraries.
-
-    Args:
-        folder: of the results.
-        command: words of the command line; of each path only the last part is kept, so that no
-            folder of the user's machine appears on a page.
-        facts: further facts for JSON, such as ``started`` or ``device``.
-    """
-    run = {
-        "command": " ".join(_without_folders(word) for word in command),
-        **facts,
-        "python": python_version(),
-        "versions": {name: _version(name) for name in ("anomri", *LIBRARIES)},
-        "research_use": RESEARCH_USE,
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / RUN, _json(run))
-
-
-SUMMARY_COLUMNS = (
-    "subject",
-    "label",
-    "status",
-    "lesion_volume_ml",
-    "lesion_volume_least_ml",
-    "lesion_volume_most_ml",
-    "lesion_count",
-    "scan_score",
-    "highest_slice_score",
-    "threshold",
-    "threshold_rule",
-    "brain_volume_ml",
-    "healthy",
-    "truth_volume_ml",
-    "seconds",
-    "notes",
-)
+SUMMARY_COLUMNS: dict[str, Callable[[Record], Cell]] = {
+    "subject": lambda record: record.subject,
+    "label": lambda record: record.label,
+    "status": lambda _: FINISHED,
+    "lesion_volume_ml": lambda record: record.lesion_volume_ml,
+    "lesion_volume_least_ml": lambda record: (record.lesion_volume_range_ml or (None,))[0],
+    "lesion_volume_most_ml": lambda record: (record.lesion_volume_range_ml or (None,))[-1],
+    "lesion_count": lambda record: len(record.findings),
+    "scan_score": lambda record: record.scan_score,
+    "highest_slice_score": lambda record: record.highest_slice_score,
+    "threshold": lambda record: record.threshold.value,
+    "threshold_rule": lambda record: record.threshold.rule,
+    "brain_volume_ml": lambda record: record.brain_volume_ml,
+    "healthy": lambda record: None if record.healthy is None else str(record.healthy).lower(),
+    "truth_volume_ml": lambda record: record.truth_volume_ml,
+    "seconds": lambda record: record.seconds,
+    "notes": lambda record: "; ".join(note.text for note in record.notes),
+}
+"""Name of each column and its cell for a finished scan."""
 FINDING_COLUMNS = (
     "subject",
     "label",
@@ -190,31 +134,19 @@ FINDING_COLUMNS = (
 FAILURE_COLUMNS = ("subject", "file", "reason", "next_step", "status")
 
 
-def _summary_row(record: Record) -> tuple[Cell, ...]:
-    return (
-        record.subject,
-        record.label,
-        FINISHED,
-        record.lesion_volume_ml,
-        *(record.lesion_volume_range_ml or (None, None)),
-        len(record.findings),
-        record.scan_score,
-        record.highest_slice_score,
-        record.threshold.value,
-        record.threshold.rule,
-        record.brain_volume_ml,
-        None if record.healthy is None else str(record.healthy).lower(),
-        record.truth_volume_ml,
-        record.seconds,
-        "; ".join(note.text for note in record.notes),
-    )
+def _summary_row(record: Record) -> list[Cell]:
+    return [cell(record) for cell in SUMMARY_COLUMNS.values()]
 
 
-def _unused_row(failure: Failure) -> tuple[Cell, ...]:
+def _unused_row(failure: Failure) -> list[Cell]:
     """Return the row of a subject without a result: name, status and reason."""
-    begin = failure.subject, failure.label or None, failure.status
-    empty = (None,) * (len(SUMMARY_COLUMNS) - len(begin) - 1)
-    return (*begin, *empty, failure.reason)
+    known = {
+        "subject": failure.subject,
+        "label": failure.label,
+        "status": failure.status,
+        "notes": failure.reason,
+    }
+    return [known.get(column) for column in SUMMARY_COLUMNS]
 
 
 def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
@@ -236,7 +168,7 @@ def _dataset_description() -> dict[str, Any]:
         "Name": "Abnormal tissue found by anomri",
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "anomri", "Version": _version("anomri")}],
+        "GeneratedBy": [{"Name": "anomri", "Version": version("anomri")}],
         "ResearchUse": RESEARCH_USE,
     }
 
@@ -249,18 +181,6 @@ def _refuse_other_data_set(folder: Path) -> None:
             f"own {DATASET_DESCRIPTION}. "
             "Next: write to another folder, such as its derivatives/anomri."
         )
-
-
-def _without_folders(word: str) -> str:
-    option, equals, value = word.rpartition("=")
-    return f"{option}{equals}{PurePath(value.replace(chr(92), '/')).name or value}"
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return NOTHING
 
 
 def _json(value: Mapping[str, Any]) -> str:

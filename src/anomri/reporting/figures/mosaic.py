@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.measure import find_contours
 
-from anomri.reporting.derivatives.sidecar import unit_of
 from anomri.reporting.figures.panels import Row, rows_of
 from anomri.reporting.figures.region_colours import REGION_NAMES, paint
 from anomri.reporting.figures.slice_choice import EDGES, Slice, box_around, choose
@@ -135,7 +134,7 @@ class Mosaic:
             if value == row.cut:  # its name goes where no other mark stands
                 text, off = (f"{text}\nthreshold", 8) if share > LOW else (f"threshold\n{text}", -8)
             write(axes, left + 21, y + off, text, ha="left", size=10.5)
-        unit = fill(unit_of(self.detection), WRAP)
+        unit = fill(self.detection.units, WRAP)
         write(axes, WIDTH - 16, (top + bottom) / 2, unit, rotation=90, size=10, color=QUIET)
 
     def _draw_legend(self, axes: Axes) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.reporting.derivatives.images import reconstructs
-from anomri.reporting.derivatives.sidecar import cut_through, scale_top, unit_of
+from anomri.reporting.derivatives.sidecar import scale_top
 from anomri.reporting.formatting import capitalise
 from anomri.scan import Detection
 
@@ -63,20 +63,14 @@ def image_rows(detection: Detection) -> Iterator[Row]:
             title = capitalise(f"{prefix}reconstruction")
             yield Row(title, expected, low, high, contrast, "reconstruction")
         values = np.where(scan.brain, anomaly.values[channel], np.float32(0))
-        top, cut = scale_of(detection), _cut_of(detection, channel)
+        cut = detection.provenance.threshold_of(channel, anomaly.shows, detection.threshold.value)
         title = capitalise(f"{prefix}anomaly")
-        yield Row(title, values, 0.0, top, contrast, "anomaly", cut)
-
-
-def _cut_of(detection: Detection, channel: int) -> float:
-    """Return the threshold of the map of one contrast."""
-    shows = detection.anomaly.shows
-    return cut_through(detection.provenance, detection.threshold.value, shows, channel)
+        yield Row(title, values, 0.0, scale_of(detection), contrast, "anomaly", cut)
 
 
 def scale_of(detection: Detection) -> float:
     """Return the upper end of the colour scale; the map's maximum where no rule gives one."""
-    top = scale_top(detection.threshold.value, unit_of(detection))
+    top = scale_top(detection.threshold.value, detection.units)
     return top or max(float(detection.anomaly.values.max()), 0.0) or 1.0
 
 

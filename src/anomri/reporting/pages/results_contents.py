@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from anomri.errors import DamagedFile
+from anomri.errors import LEFT_OUT, DamagedFile
 from anomri.files import (
     EVALUATION,
     EVALUATION_CURVES,
@@ -26,7 +26,6 @@ from anomri.files import (
 from anomri.postprocessing import GEOMETRIC
 from anomri.reporting.derivatives.methods import citations, methods_text, model_names
 from anomri.reporting.derivatives.sidecar import Record
-from anomri.reporting.derivatives.tables import LEFT_OUT
 from anomri.reporting.formatting import as_number, capitalise, counted, millilitres, number
 from anomri.reporting.pages.cohort_charts import cohort_charts, curve_charts
 from anomri.reporting.pages.findings_summary import lead, trust

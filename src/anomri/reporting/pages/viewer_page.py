@@ -12,7 +12,7 @@ from anomri.errors import ScanError
 from anomri.files import LESION_MASK, REGION_LABELS, derivative, map_name
 from anomri.postprocessing import GEOMETRIC
 from anomri.preprocessing import read_labels, read_truth, read_volume
-from anomri.reporting.derivatives.sidecar import Record, cut_through, read_record, scale_top
+from anomri.reporting.derivatives.sidecar import Record, read_record, scale_top
 from anomri.reporting.figures.panels import grey_window
 from anomri.reporting.figures.slice_choice import box_around
 from anomri.reporting.pages.html import write_html
@@ -110,7 +110,7 @@ def _detection_layers(record: Record, result: Path, copy: Copy) -> Iterator[Laye
 
 
 def _cut(record: Record, channel: int) -> float:
-    return cut_through(record.provenance, record.threshold.value, record.shows, channel)
+    return record.provenance.threshold_of(channel, record.shows, record.threshold.value)
 
 
 def _top(record: Record) -> float:

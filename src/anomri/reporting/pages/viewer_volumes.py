@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from scipy import ndimage
 
 from anomri.files import PREVIEW, derivative, read_json
-from anomri.reporting.derivatives.sidecar import DETECT_AGAIN, RESEARCH_USE, unit_of
+from anomri.reporting.derivatives.sidecar import DETECT_AGAIN, RESEARCH_USE
 from anomri.reporting.figures.panels import image_rows, scale_of
 from anomri.reporting.figures.slice_choice import Box, box_around
 from anomri.scan import Detection, Grid, Volume
@@ -224,10 +224,9 @@ def pack(voxels: NDArray[np.uint8]) -> str:
 
 
 def _maps(detection: Detection, copy: Copy) -> Iterator[Layer]:
-    unit = unit_of(detection)
     for row in image_rows(detection):
         if row.kind == "anomaly":
-            yield copy.anomaly_layer(row.volume, row.contrast, row.cut, row.high, unit)
+            yield copy.anomaly_layer(row.volume, row.contrast, row.cut, row.high, detection.units)
         else:
             window = row.low, row.high
             kind: Kind = "reconstruction" if row.kind == "reconstruction" else "image"

@@ -1,0 +1,47 @@
+"""The record of a run: its command and the versions of all libraries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePath
+from platform import python_version
+from typing import Any
+
+from anomri.files import NOTHING, RUN, write_text
+from anomri.reporting import RESEARCH_USE
+
+LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
+
+
+def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:
+    """Write ``run.json``: the command and the versions of all libraries.
+
+    Args:
+        folder: of the results.
+        command: words of the command line; of each path only the last part is kept, so that no
+            folder of the user's machine appears on a page.
+        facts: further facts for JSON, such as ``started`` or ``device``.
+    """
+    run = {
+        "command": " ".join(_without_folders(word) for word in command),
+        **facts,
+        "python": python_version(),
+        "versions": {name: _version(name) for name in ("anomri", *LIBRARIES)},
+        "research_use": RESEARCH_USE,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / RUN, json.dumps(run, indent=2, default=str) + "\n")
+
+
+def _without_folders(word: str) -> str:
+    option, equals, value = word.rpartition("=")
+    return f"{option}{equals}{PurePath(value.replace(chr(92), '/')).name or value}"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return NOTHING
