@@ -207,6 +207,26 @@ class _ThresholdEntry(BaseModel):
 CALIBRATE = "delete it and run `anomri calibrate` again"
 
 
+class RunEntry(BaseModel):
+    """The command, machine and versions of a run, as ``run.json`` holds them."""
+
+    command: str | None = None
+    started: str | None = None
+    device: str | None = None
+    python: str | None = None
+    versions: dict[str, str] = {}
+
+
+def read_run(path: Path) -> RunEntry | None:
+    """Read ``run.json``; None where there is no such file.
+
+    Raises:
+        DamagedFile: it does not hold what ``detect`` writes.
+    """
+    step = "delete it; the next `anomri detect` writes it again"
+    return read_json(path, RunEntry, what="run", next_step=step) if path.is_file() else None
+
+
 def read_thresholds(path: Path) -> dict[str, Threshold]:
     """Read the fitted thresholds of a model, by rule; empty if the file is missing.
 

@@ -30,7 +30,7 @@ from anomri.datasets import Found, converted
 from anomri.detector import Detector
 from anomri.errors import LEFT_OUT, DamagedFile, Failure, ScanError, UsageError
 from anomri.files import content_digest, refuse_foreign, remove_stale_drafts, unchanged_stamp
-from anomri.pipeline.run_record import write_run
+from anomri.pipeline.run_record import write_run, write_stamp
 from anomri.reporting import (
     Record,
     read_record,
@@ -38,7 +38,6 @@ from anomri.reporting import (
     refusals_shown,
     write_dataset_description,
     write_detection,
-    write_stamp,
     write_tables,
 )
 from anomri.scan import Note, NoteKind, Provenance, Scan, ScanFiles

@@ -1,4 +1,4 @@
-"""The record of a run: its command and the versions of all libraries."""
+"""Records of a run: its command and versions, and new stamps of unchanged scans."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path, PurePath
 from platform import python_version
 from typing import Any
 
-from anomri.files import NOTHING, RUN, write_text
-from anomri.reporting import RESEARCH_USE
+from anomri.files import NOTHING, RECORD, RUN, derivative, write_text
+from anomri.reporting import RESEARCH_USE, Record
 
 LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
 
@@ -33,6 +33,19 @@ def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / RUN, json.dumps(run, indent=2, default=str) + "\n")
+
+
+def write_stamp(folder: Path, record: Record, stamp: str) -> None:
+    """Write the new stamp of a finished scan whose files were copied but not changed.
+
+    Args:
+        folder: of the results.
+        record: of the scan.
+        stamp: see :func:`anomri.files.unchanged_stamp`.
+    """
+    provenance = record.provenance.model_copy(update={"stamp": stamp})
+    updated = record.model_copy(update={"provenance": provenance})
+    write_text(derivative(folder, record.label, RECORD), updated.to_json())
 
 
 def _without_folders(word: str) -> str:

@@ -7,7 +7,6 @@ from anomri.reporting.derivatives.sidecar import (
     Record,
     read_record,
     read_sound_records,
-    write_stamp,
 )
 from anomri.reporting.derivatives.tables import (
     write_dataset_description,
@@ -48,7 +47,6 @@ __all__ = [
     "write_failures",
     "write_html",
     "write_page",
-    "write_stamp",
     "write_tables",
     "write_view",
 ]

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
 
 from anomri.errors import DamagedFile
-from anomri.files import RECORD, StoredNote, derivative, read_json, write_text
+from anomri.files import RECORD, StoredNote, derivative, read_json
 from anomri.postprocessing import Places
 from anomri.preprocessing import slice_scores_to_native, template_tissue_at
 from anomri.reporting.figures.region_colours import REGION_NAMES
@@ -214,19 +214,6 @@ def read_record(folder: Path, label: str) -> Record | None:
     """
     path = derivative(folder, label, RECORD)
     return _parse(path) if path.is_file() else None
-
-
-def write_stamp(folder: Path, record: Record, stamp: str) -> None:
-    """Write the new stamp of a finished scan whose files were copied but not changed.
-
-    Args:
-        folder: of the results.
-        record: of the scan.
-        stamp: see :func:`anomri.files.unchanged_stamp`.
-    """
-    provenance = record.provenance.model_copy(update={"stamp": stamp})
-    updated = record.model_copy(update={"provenance": provenance})
-    write_text(derivative(folder, record.label, RECORD), updated.to_json())
 
 
 def read_sound_records(folder: Path) -> tuple[list[Record], dict[str, DamagedFile]]:

@@ -9,8 +9,6 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
-
 from anomri.errors import LEFT_OUT, DamagedFile
 from anomri.files import (
     EVALUATION,
@@ -20,7 +18,8 @@ from anomri.files import (
     FAILURES,
     NOTHING,
     RUN,
-    read_json,
+    RunEntry,
+    read_run,
     read_tsv,
 )
 from anomri.postprocessing import GEOMETRIC
@@ -86,7 +85,7 @@ def contents(
     summary = _readable(read_tsv, scores / EVALUATION_SUMMARY, unread) or []
     curves = _readable(read_tsv, scores / EVALUATION_CURVES, unread) or []
     not_evaluated = _readable(read_tsv, scores / EVALUATION_FAILURES, unread) or []
-    run = _readable(_read_run, out / RUN, unread) or _Run()
+    run = _readable(read_run, out / RUN, unread) or RunEntry()
     failures = [*listed, *_not_listed(unread, listed)]
     best, rest = _best_known_first(summary)
     return {
@@ -162,7 +161,7 @@ def _tiles(records: Sequence[Record], failures: Table, evaluation: Table) -> Ite
         yield Tile(str(left_out), "", "left out")
 
 
-def _facts(run: _Run, records: Sequence[Record]) -> list[tuple[str, str]]:
+def _facts(run: RunEntry, records: Sequence[Record]) -> list[tuple[str, str]]:
     """Return name and value of everything that describes the run."""
     source = records[0].provenance if records else Provenance()
     versions = {"anomri": source.anomri_version, **run.versions, "Python": run.python}
@@ -225,20 +224,3 @@ def _not_listed(damaged: Sequence[DamagedFile], listed: Table) -> Iterator[dict[
         if error.file not in known:
             row = {"file": error.file, "reason": error.reason, "next_step": error.next_step}
             yield {"subject": error.file.partition("_")[0], **row}
-
-
-class _Run(BaseModel):
-    """The fields of ``run.json`` that the page shows."""
-
-    command: str | None = None
-    started: str | None = None
-    device: str | None = None
-    python: str | None = None
-    versions: dict[str, str] = {}
-
-
-def _read_run(path: Path) -> _Run | None:
-    step = "delete it; the next `anomri detect` writes it again"
-    if not path.is_file():
-        return None
-    return read_json(path, _Run, what="what was run", next_step=step)
