@@ -3,19 +3,21 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Those that need no scans; the others are called with a folder of them.
+BENCHMARKS := detection memory mixture postprocessing preparation regions report training
 
-.PHONY: demo test check lint types law format bench clean
+.PHONY: demo test check lint types imports format bench clean
 
 demo: $(READY)
 	$(BIN)/anomri demo -o demo
 
-# One worker per core already: a second thread in each would only wait for the others. Who is done
-# takes tests from who is not.
+# One worker per core already: a second thread in each would only wait for the others. A worker
+# that has finished takes tests from the others.
 test: export OMP_NUM_THREADS = 1
 test: $(READY)
 	$(BIN)/pytest -n auto --dist worksteal -q
 
-check: lint types law
+check: lint types imports
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -24,7 +26,7 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-law: $(READY)
+imports: $(READY)
 	$(BIN)/lint-imports
 
 format: $(READY)
@@ -32,7 +34,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)
-	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -59,7 +59,7 @@ def itk(values: np.ndarray, spacing: float = 1.0) -> SimpleITK.Image:
 
 
 def n4(image: SimpleITK.Image) -> SimpleITK.Image:
-    """Correct what `preprocessing.bias` corrects, block means of the brain, by bare calls.
+    """Correct what `preprocessing.bias_field` corrects, block means of the brain, by bare calls.
 
     N4 stops when it likes what it sees: subsampling would change how many iterations it takes.
     """

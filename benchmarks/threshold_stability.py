@@ -14,13 +14,11 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from anomri.datasets import find
 from anomri.detector import Detector, load
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
-from anomri.postprocessing.components import Components
+from anomri.postprocessing import number_lesions
 from anomri.reporting.formatting import STABLE
 
 HIT = 0.1
@@ -54,16 +52,10 @@ def rows(detector: Detector, folder: Path, chosen: Selection) -> Iterator[Row]:
         truth = detection.anomaly.scan.truth
         if truth is None:
             continue
-        components = Components(detection.mask)
-        sizes, inside = components.sizes()[1:], components.sums(truth > 0)[1:]
-        peaks = [
-            detection.anomaly.highest[components.box][components.labels == n].max()
-            for n in range(1, components.count + 1)
-        ]
-        order = np.lexsort((-np.asarray(peaks), -sizes))
-        for finding, which in zip(detection.findings, order, strict=True):
+        numbers = number_lesions(detection.mask, detection.anomaly)
+        for finding in detection.findings:
             if finding.threshold_stability is not None:
-                share = float(inside[which] / sizes[which])
+                share = float((truth[numbers == finding.number] > 0).mean())
                 yield finding.threshold_stability, finding.volume_ml, share
 
 

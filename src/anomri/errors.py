@@ -11,6 +11,7 @@
     │   └── NotWritable                       no permission to write
     ├── ScanError               exit code 3   one scan; the others are still processed
     │   ├── UnreadableScan                    truncated, not an image, no permission to read
+    │   │   ├── ImageTooLarge                 above the limit of memory
     │   │   └── NotFetched                    a pointer to data that were not downloaded
     │   ├── WrongShape                        4-D, RGB, empty, too thin
     │   ├── BadIntensities                    NaN, infinite, constant
@@ -25,6 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +60,26 @@ class AnomriError(Exception):
 
     exit_code = 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Support pickling: the arguments of a subclass are not those of :class:`Exception`."""
+        return _remade, (type(self), *self.args), self.__dict__
+
+
+def _remade(kind: type[AnomriError], *message: str) -> AnomriError:
+    return kind.__new__(kind, *message)
+
+
+class _FileError(AnomriError):
+    """An error that names a file, what was expected, what was found and what to do."""
+
+    def __init__(
+        self, file: str | PathLike[str], *, expected: str, got: str, next_step: str
+    ) -> None:
+        self.file = PurePath(fspath(file)).name
+        self.reason = f"expected {expected}, got {got}"
+        self.next_step = next_step
+        super().__init__(f"{self.file}: {self.reason}. Next: {next_step}")
+
 
 class UsageError(AnomriError):
     """A request that cannot be carried out as given."""
@@ -81,10 +103,6 @@ class DiskFull(AnomriError):
             "command again."
         )
 
-    def __reduce__(self) -> tuple[type[DiskFull], tuple[str, str]]:
-        """Support pickling, to pass the error to another process."""
-        return type(self), (self.name, self.reason)
-
 
 class OutputGone(AnomriError):
     """The folder of results was removed while results were being written.
@@ -99,10 +117,6 @@ class OutputGone(AnomriError):
             f"{name}: the folder was removed while results were being written to it. "
             "Next: run the same command again."
         )
-
-    def __reduce__(self) -> tuple[type[OutputGone], tuple[str]]:
-        """Support pickling, to pass the error to another process."""
-        return type(self), (self.name,)
 
 
 class NotWritable(UsageError):
@@ -120,16 +134,12 @@ class NotWritable(UsageError):
             "Next: check the path and its permissions, or choose another folder."
         )
 
-    def __reduce__(self) -> tuple[type[NotWritable], tuple[str, str]]:
-        """Support pickling, to pass the error to another process."""
-        return type(self), (self.name, self.reason)
-
 
 class RecipeError(UsageError):
     """A recipe that is not valid YAML, or has an unknown name or a wrong value."""
 
 
-class DamagedFile(UsageError):
+class DamagedFile(_FileError, UsageError):
     """A file written by anomri, or a table given to it, that cannot be read.
 
     Args:
@@ -139,26 +149,8 @@ class DamagedFile(UsageError):
         next_step: what the user can do, in one sentence.
     """
 
-    def __init__(
-        self, file: str | PathLike[str], *, expected: str, got: str, next_step: str
-    ) -> None:
-        self.file = PurePath(fspath(file)).name
-        self.reason = f"expected {expected}, got {got}"
-        self.next_step = next_step
-        super().__init__(f"{self.file}: {self.reason}. Next: {next_step}")
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """Support pickling: the arguments are not those of :class:`Exception`."""
-        return _damaged, (self.file, self.reason, self.next_step)
-
-
-def _damaged(file: str, reason: str, next_step: str) -> DamagedFile:
-    error = DamagedFile(file, expected="", got="", next_step=next_step)
-    error.reason, error.args = reason, (f"{file}: {reason}. Next: {next_step}",)
-    return error
-
-
-class ScanError(AnomriError):
+class ScanError(_FileError):
     """A scan that cannot be used: which file, what was expected, what was found, what to do.
 
     >>> print(ScanError("t1.nii", expected="a volume", got="4 axes", next_step="split it"))
@@ -173,14 +165,6 @@ class ScanError(AnomriError):
     """
 
     exit_code = 3
-
-    def __init__(
-        self, file: str | PathLike[str], *, expected: str, got: str, next_step: str
-    ) -> None:
-        self.file = PurePath(fspath(file)).name
-        self.reason = f"expected {expected}, got {got}"
-        self.next_step = next_step
-        super().__init__(f"{self.file}: {self.reason}. Next: {next_step}")
 
 
 class UnreadableScan(ScanError):
@@ -241,6 +225,11 @@ class QualityRefused(ScanError):
     ) -> None:
         super().__init__(file, expected=expected, got=got, next_step=next_step)
         self.evidence = evidence
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave the images behind."""
+        remade, message, state = super().__reduce__()
+        return remade, message, {**state, "evidence": None}
 
 
 FAILED, LEFT_OUT, NOT_DETECTED = "failed", "left out", "not detected"

@@ -38,5 +38,5 @@ def test_the_tests_bring_the_extras_that_they_need() -> None:
 
 
 def test_no_command_waits_for_lightning_but_training() -> None:
-    code = "import sys, anomri.cli; sys.exit('lightning' in sys.modules)"
+    code = "import sys, anomri.cli.commands; sys.exit('lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -153,6 +153,7 @@ def test_maps_of_several_preparations_are_refused(pair: Path) -> None:
         (("{map: enhancing, smallest_ml: 0}", "{map: nothing}"), "no map 'nothing'"),
         (("{map: whole}", "{}"), "option 'map'"),
         (("{recipe: b_flair}", "{recipe: b_flair, optional: true}"), "cannot be optional"),
+        (("segment: {map: whole}", "segment: {map: enhancing}"), "must be listed first"),
         (("smallest_ml: 0", "smallest: 0"), "unknown option"),
     ],
 )
@@ -226,7 +227,7 @@ def test_calibration_keeps_slice_thresholds_and_codes(pair: Path, two_contrasts:
     assert kept["mahalanobis"]["fitted_on"] == ["ball_01"]
     assert "healthy slices" in kept["mahalanobis"]["rule"]
     assert model.first.fitted.codes is not None
-    detection = model.detect_scan(replace(two_contrasts))
+    detection = model.detect_scan(two_contrasts)
     assert detection.code_distances is not None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from anomri.files import replacing_text, write_text
-from anomri.preprocessing.prepared_folder.storage import read_json, write_json
+from anomri.preprocessing.prepared_folder.storage import write_json
 
 
 def interrupted(path: Path) -> None:
@@ -48,7 +48,7 @@ def test_jobs_that_begin_together_write_one_header(tmp_path: Path) -> None:
         seen = set()
         for _ in range(100):
             write_json(path, {"same": [number] * 100})
-            seen |= set(read_json(path)["same"])
+            seen |= set(json.loads(path.read_text("utf-8"))["same"])
         return seen
 
     with ThreadPoolExecutor(4) as jobs:

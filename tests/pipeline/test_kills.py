@@ -46,16 +46,14 @@ def test_a_worker_ends_with_its_parent() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes that fork there")
 def test_a_process_is_killed_with_the_children_that_it_is_just_starting() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", FORKING], stdout=subprocess.PIPE)
-    assert parent.stdout
-    assert parent.stdout.readline() == b"ready\n"
-    time.sleep(0.1)
-    kill_with_children([parent.pid])
-    parent.wait()
-    began = time.monotonic()
-    assert parent.stdout.read() == b""  # closes when the last child has ended
-    assert time.monotonic() - began < 30
-    parent.stdout.close()
+    with subprocess.Popen([sys.executable, "-c", FORKING], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == b"ready\n"
+        time.sleep(0.1)
+        kill_with_children([parent.pid])
+        began = time.monotonic()
+        assert parent.stdout.read() == b""  # closes when the last child has ended
+        assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

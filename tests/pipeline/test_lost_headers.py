@@ -74,7 +74,7 @@ def test_evaluation_keeps_it_out_of_the_mean(ball_scan: Scan, tmp_path: Path) ->
     assert ball_scan.truth is not None
     detection = load("intensity", device="cpu").detect_scan(ball_scan)
     assert detection.mask.any()
-    write_detection(replace(detection, anomaly=detection.anomaly), tmp_path)
+    write_detection(detection, tmp_path)
     lost = saved(ball_scan.truth, tmp_path / "seg.nii.gz", np.eye(4))
     files = ScanFiles(
         subject=ball_scan.subject, contrasts={"flair": lost}, layout="folder", truth=lost

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from anomri.detector import load
-from anomri.scan import ADD_IF_NO_MASS, NAME_REGIONS, MapProvenance, Provenance
+from anomri.scan import ADD_IF_NO_MASS, NAME_REGIONS, MapProvenance, Provenance, Threshold
 
 OLD: dict[str, Any] = {
     "anomri_version": "0.1.0",
@@ -63,8 +63,10 @@ def test_a_damaged_provenance_is_refused(change: dict[str, Any]) -> None:
 
 
 def test_the_threshold_of_a_map_is_noted() -> None:
-    source = Provenance.model_validate(OLD).with_threshold("small", value=0.5, rule="fixed")
-    small = source.map_of(ADD_IF_NO_MASS)
-    assert small is not None
-    assert small.threshold is not None
-    assert (small.threshold.value, small.threshold.rule) == (0.5, "fixed")
+    used = {"network": Threshold(value=0.5, rule="fixed")}
+    source = load("default", device="cpu").provenance(thresholds=used)
+    network = source.map_of(ADD_IF_NO_MASS)
+    assert network is not None
+    assert network.threshold is not None
+    assert (network.threshold.value, network.threshold.rule) == (0.5, "fixed")
+    assert source.first.threshold is None

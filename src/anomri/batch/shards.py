@@ -90,18 +90,14 @@ class Shard:
         """Whether this is the only part."""
         return self.count == 1
 
-    def of(self, scans: Sequence[ScanFiles]) -> tuple[ScanFiles, ...]:
+    def of(self, items: Sequence[Labelled]) -> tuple[Labelled, ...]:
         """Return this part's scans: every n-th by label, whatever the order of the listing."""
-        return self._select(scans)
-
-    def _select(self, items: Sequence[Labelled]) -> tuple[Labelled, ...]:
         labels = set(sorted(item.label for item in items)[self.number - 1 :: self.count])
         return tuple(item for item in items if item.label in labels)
 
     def found(self, found: Found) -> Found:
         """Return the scans found, restricted to this part."""
-        left_out = self._select(found.left_out)
-        return replace(found, scans=self.of(found.scans), left_out=left_out)
+        return replace(found, scans=self.of(found.scans), left_out=self.of(found.left_out))
 
 
 WHOLE = Shard()

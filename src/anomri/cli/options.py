@@ -42,14 +42,12 @@ Orientation = Annotated[
         help="Orientation of files whose header does not give one, such as RAS or LPS.",
     ),
 ]
-MaskGrid = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="Placement of a mask with the scan's shape but another affine: header (by its own "
-        "header), scan (on the scan's voxels) or auto (refuse it).",
-    ),
-]
+_MASK_GRID = typer.Option(
+    metavar="NAME",
+    help="Placement of a mask with the scan's shape but another affine: header (by its own "
+    "header), scan (on the scan's voxels) or auto (refuse it).",
+)
+MaskGrid = Annotated[str, _MASK_GRID]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="List the scans that would be processed, and exit.")
 ]
@@ -207,7 +205,7 @@ class PreparationOverrides:
         ),
     ] = None
     orientation: Orientation = None
-    mask_grid: MaskGrid = "auto"
+    mask_grid: Annotated[str | None, _MASK_GRID] = None
 
     def overrides(self) -> Overrides:
         """Return the entries that replace those of the recipe."""
@@ -219,7 +217,7 @@ class PreparationOverrides:
         Raises:
             UsageError: a setting has no such value.
         """
-        check_mask_grid(self.mask_grid)
+        check_mask_grid(self.mask_grid or "auto")
         check_orientation(self.orientation or "")
         return self.overrides().applied(recipe)
 

@@ -63,6 +63,9 @@ MANY_SOURCES = (
 )
 ENTITY = re.compile(r"([a-zA-Z]+)-([0-9a-zA-Z+]+)")
 
+Key = tuple[Path, str, str | None]
+"""Data set, subject and session of a case."""
+
 
 @dataclass(frozen=True, slots=True)
 class Name:
@@ -191,13 +194,11 @@ class _Gathering:
         elif _in_other_space(name):
             self.cases.skip(path, f"lies in the space {name.entities['space']}")
         else:
-            datasets = source_datasets(self.cases.tree, path, self._datasets)
-            session = session_of(self.cases.tree, path, name.entities)
-            key = (datasets[0], name.entities["sub"], session) if len(datasets) == 1 else None
-            if key in self.cases:
-                self.cases[key].add(role, path)
+            keys = self._keys(path, name)
+            if len(keys) == 1 and keys[0] in self.cases:
+                self.cases[keys[0]].add(role, path)
             else:
-                self.cases.skip(path, MANY_SOURCES if len(datasets) > 1 else NO_SOURCE)
+                self.cases.skip(path, MANY_SOURCES if len(keys) > 1 else NO_SOURCE)
 
     def add_broken_links(self, ignored: GitIgnoreSpec) -> None:
         """Note on each scan which of its files are links that lead nowhere."""
@@ -212,17 +213,20 @@ class _Gathering:
         if name is None or _in_other_space(name) or SOURCES in path.relative_to(tree.root).parts:
             return
         role = name.mask if is_derived(tree, path) else name.contrast
-        key = self._key(path, name)
-        if role and key in self.cases and role not in self.cases[key].files:
-            self.cases[key].unclear.setdefault(role, f"{path.name}: {reason}")
+        keys = self._keys(path, name)
+        if role is None or len(keys) != 1 or keys[0] not in self.cases:
+            return
+        case = self.cases[keys[0]]
+        if role not in case.files:
+            case.unclear.setdefault(role, f"{path.name}: {reason}")
 
-    def _key(self, path: Path, name: Name) -> tuple[Path, str, str | None] | None:
-        """Return the key of the case of a raw file or mask; None if its data set is ambiguous."""
+    def _keys(self, path: Path, name: Name) -> list[Key]:
+        """Return the keys of the case of a raw file or mask, one for each possible data set."""
         tree, datasets = self.cases.tree, [dataset_of(self.cases.tree, path)]
         if is_derived(tree, path):
             datasets = source_datasets(tree, path, self._datasets)
         session = session_of(tree, path, name.entities)
-        return (datasets[0], name.entities["sub"], session) if len(datasets) == 1 else None
+        return [(dataset, name.entities["sub"], session) for dataset in datasets]
 
     def add_empty(self, folder: Path, subject: str, session: str | None) -> None:
         """Add a case without files for the folder of a subject without scans."""

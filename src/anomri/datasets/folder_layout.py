@@ -38,13 +38,10 @@ NEUTRAL = frozenset(
     {"anat", "data", "images", "imagestr", "imagests", "imagesval", "img", "mri", "nifti", "nii"}
     | {"scans"}
 )
-OTHER_FORMATS = frozenset(
-    {".dcm", ".ima", ".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".img", ".tif", ".tiff"}
-    | {".png", ".jpg", ".jpeg"}
-)
+VOLUMES = frozenset({".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".dcm", ".ima"})
+OTHER_FORMATS = VOLUMES | {".img", ".tif", ".tiff", ".png", ".jpg", ".jpeg"}
 ORIGINALS = frozenset({"dicom", "dicoms", "DICOM", "raw", "sourcedata"})  # before conversion
 NO_CONTRAST = "neither its name nor its folder tells its contrast"
-VOLUMES = frozenset({".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".dcm", ".ima"})
 OTHER_CONTRAST = f"a sequence other than {', '.join(CONTRASTS)}"
 
 Names = Mapping[Path, ParsedName]

@@ -67,7 +67,7 @@ class Detector:
     (['brightness', 'enhancement'], ['segment', 'name_regions'])
 
     Args:
-        map_models: by name; the first one's recipe says how scans are prepared.
+        map_models: by name; the first one is segmented first and says how scans are prepared.
         steps: from the maps to a segmentation; without any, the first map is segmented.
         name: of the model; the first recipe's where empty.
         source: loads the model again in another process, by its fingerprint.
@@ -100,7 +100,7 @@ class Detector:
     @property
     def first_name(self) -> str:
         """Name of the map that is segmented first."""
-        return self.steps[0].map if self.steps else next(iter(self.map_models))
+        return next(iter(self.map_models))
 
     @property
     def first(self) -> MapModel:
@@ -174,11 +174,11 @@ class Detector:
             thresholds: by map, in place of the models' own.
             steps: in place of the detector's own.
         """
-        own, used = thresholds or {}, list[str]()
+        own, used = thresholds or {}, dict[str, Threshold]()
 
         def segmentation_of(name: str) -> Segmentation:
-            used.append(name)
             threshold = own.get(name) or self.map_models[name].rule.threshold(maps[name])
+            used[name] = threshold
             scaled = replace(threshold, value=threshold.value * scale)
             return self.map_models[name].segment(maps[name], scaled)
 
@@ -191,7 +191,7 @@ class Detector:
                 state = _state(maps[self.first_name], made.mask)
                 made = call(COMBINATION_STEPS, step.step, state, partial(state_of, step.map))
                 notes += made.notes
-        return replace(made, notes=tuple(notes), maps=tuple(used))
+        return replace(made, notes=tuple(notes), thresholds=used)
 
     def detect_scan(self, scan: Scan) -> Detection:
         """Detect lesions in a prepared scan."""
@@ -203,22 +203,24 @@ class Detector:
         return Detection(
             anomaly=anomaly,
             mask=made.mask,
-            threshold=self.first.rule.threshold(first),
+            threshold=made.thresholds[self.first_name],
             slice_scores=slice_scores(first),
             scan_score=float(made.mask.sum() * scan.grid.voxel_ml),
             findings=findings(made.mask, anomaly, nearby),
             regions=made.regions,
             nearby=nearby,
             code_distances=first.latent_distances,
-            provenance=self.provenance(maps, made.maps),
+            provenance=self.provenance(maps, made.thresholds),
         )
 
     def _nearby(self, maps: Mapping[str, AnomalyMap], made: Segmentation) -> tuple[Mask, ...]:
         """Return the masks of other thresholds, by the steps taken; none if they mean nothing."""
-        if not all(self.map_models[name].scales(maps[name]) for name in self._names(maps)):
+        used = made.thresholds
+        if not all(self.map_models[name].scales(used[name]) for name in self._names(maps)):
             return ()
-        taken = tuple(_unconditional(step) for step in self.steps if step.map in made.maps)
-        lower, higher = (partial(self.segment, maps, scale=s, steps=taken) for s in NEARBY)
+        taken = tuple(_unconditional(step) for step in self.steps if step.map in used)
+        again = partial(self.segment, maps, thresholds=used, steps=taken)
+        lower, higher = (partial(again, scale=scale) for scale in NEARBY)
         return tuple(found.mask for found in run_in_parallel(lower, higher))
 
     def _names(self, maps: Mapping[str, AnomalyMap]) -> list[str]:
@@ -236,20 +238,19 @@ class Detector:
         return AnomalyMap.joined(shown, replace(scan, notes=(*shown[0].scan.notes, *notes)))
 
     def provenance(
-        self, maps: Mapping[str, AnomalyMap] | None = None, used: Container[str] = ()
+        self,
+        maps: Mapping[str, AnomalyMap] | None = None,
+        thresholds: Mapping[str, Threshold] | None = None,
     ) -> Provenance:
         """Return what a sidecar says about this model.
 
         Args:
             maps: of a scan; None says nothing of one.
-            used: names of the maps that its segmentation was made of.
+            thresholds: by map that its segmentation was made of.
         """
+        used = thresholds or {}
         facts = tuple(
-            model.recipe.provenance(
-                name,
-                model.weights_hash,
-                model.rule.threshold(maps[name]) if maps and name in used else None,
-            )
+            model.recipe.provenance(name, model.weights_hash, used.get(name))
             for name, model in self.map_models.items()
         )
         return Provenance(

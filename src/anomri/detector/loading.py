@@ -89,7 +89,7 @@ def _load(source: Source) -> Detector:
 
 def _built(source: Source) -> Detector:
     layout, overrides = model_layout(source.model), source.overrides
-    first = layout.steps[0].map if layout.steps else next(iter(layout.maps))
+    first = next(iter(layout.maps))
     fitted = {name: _fitted(one, layout, name) for name, one in layout.maps.items()}
     _check(overrides, layout.name, fitted[first])
     device = choose_device(source.device)

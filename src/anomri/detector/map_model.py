@@ -129,10 +129,9 @@ class MapModel:
         """The recipe's threshold rule, with what was fitted to it."""
         return ThresholdRule(self._section.threshold, self.thresholds, self.recipe.name)
 
-    def scales(self, anomaly: AnomalyMap) -> bool:
+    def scales(self, threshold: Threshold) -> bool:
         """Tell whether a threshold times a factor means another mask."""
-        method = self._section.decide.name
-        return method not in WITHOUT_THRESHOLD and self.rule.threshold(anomaly).value > 0
+        return self._section.decide.name not in WITHOUT_THRESHOLD and threshold.value > 0
 
     def segment(self, anomaly: AnomalyMap, threshold: Threshold) -> Segmentation:
         """Segment a map; a segmenter names regions too, where contrast medium shows them.

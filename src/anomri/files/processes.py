@@ -18,6 +18,8 @@ import psutil
 
 POLL_SECONDS = 0.5
 MAX_KILL_SECONDS = 5.0
+MAX_SUSPEND_SECONDS = 1.0  # of a process that waits for a disk, and starts no child meanwhile
+STILL = frozenset({psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE})
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
@@ -104,17 +106,26 @@ def unblock_signals() -> None:
 def kill_with_children(processes: Iterable[int]) -> None:
     """Kill processes and all their descendants, and wait for the end of the descendants."""
     parents: list[psutil.Process] = []
-    descendants: list[psutil.Process] = []
     for number in processes:
         with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(number)
-            process.suspend()  # it might start another child while its children are listed
-            parents.append(process)
-            descendants += process.children(recursive=True)
-    for process in (*parents, *descendants):
+            parents.append(psutil.Process(number))
+    family = [*parents]
+    for process in family:  # it grows: children follow their parents
+        with suppress(psutil.NoSuchProcess):
+            _suspend(process)
+            family += process.children()
+    for process in family:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(descendants, timeout=MAX_KILL_SECONDS)
+    psutil.wait_procs(family[len(parents) :], timeout=MAX_KILL_SECONDS)
+
+
+def _suspend(process: psutil.Process) -> None:
+    """Suspend a process and wait until it is: it may be starting a child, which nobody has seen."""
+    process.suspend()
+    end = time.monotonic() + MAX_SUSPEND_SECONDS
+    while process.status() not in STILL and time.monotonic() < end:
+        time.sleep(0.001)
 
 
 def _start_tracker() -> None:

@@ -51,7 +51,8 @@ def calibrate(
         scan = prepared.load(label)
         slices = [sample.index for sample in healthy_slices(scan, lesion_free)]
         calibration.add(scan, np.array(slices, dtype=np.intp))
-    for label in progress(prepared.labels(), "measuring"):
+    again = prepared.labels() if calibration.looks_twice else []
+    for label in progress(again, "measuring"):
         calibration.measure(prepared.load(label))
     with _run_folder(run) as place:
         copy_model(model, place)

@@ -28,7 +28,7 @@ def copy_model(model: str | Path, run: Path) -> None:
     """
     layout = model_layout(model)
     if run != Path(model) and _is_complete(run):
-        _check_same(load(model), load(run), run)
+        _check_same(load(model, device="cpu"), load(run, device="cpu"), run)
         return
     if layout.recipe and not (run / RECIPE).is_file():
         # First, since it names the maps: without all of them the folder is no model.

@@ -98,9 +98,10 @@ def _contents(run: Path) -> dict[str, Any]:
         file.parent.name: read_text(file) for file in sorted(run.glob(f"*/{RECIPE}"))
     }
     thresholds = [("", entry) for entry in read_thresholds(run / THRESHOLDS).values()]
-    for file in (MAP_THRESHOLDS, TOGETHER):
-        for name, by_rule in read_thresholds_by_part(run / file).items():
-            thresholds += [(name, entry) for entry in by_rule.values()]
+    # A run folder of version 0.1 that was calibrated again has both; the new file is used.
+    by_map = read_thresholds_by_part(run / MAP_THRESHOLDS)
+    for name, by_rule in (by_map or read_thresholds_by_part(run / TOGETHER)).items():
+        thresholds += [(name, entry) for entry in by_rule.values()]
     return {
         "name": run.resolve().name,
         "doing": "Training" if metrics else "Calibration",

@@ -70,16 +70,16 @@ class Calibration:
             healthy: (n,) ascending numbers of the axial slices to learn from; may be empty.
         """
         if self._fits is None:
-            self._measure(scan)
+            self.measure(scan)
         else:
             self._fits.add(scan, healthy)
 
-    def measure(self, scan: Scan) -> None:
-        """Look at a scan again, once all were added; several maps were measured before."""
-        if self._fits is not None:
-            self._measure(scan)
+    @property
+    def looks_twice(self) -> bool:
+        """Whether scans are measured once all were added; several maps are measured at once."""
+        return self._fits is not None
 
-    def _measure(self, scan: Scan) -> None:
+    def measure(self, scan: Scan) -> None:
         """Measure what is marked on the healthy tissue of a scan, with thresholds of others."""
         if scan.lesions_unknown:
             return
@@ -92,7 +92,7 @@ class Calibration:
             return false_positive_ml(mask, lesions, scan.grid.voxel_ml)
 
         for rule, threshold in self._thresholds_for(scan, maps).items():
-            chosen = None if self._fits is None else {self._detector.name: threshold}
+            chosen = None if self._fits is None else {self._detector.first_name: threshold}
             self._measured[rule].append(marked_ml(thresholds=chosen))
         factor, base = self._calibration_of_factor()
         if factor:
@@ -133,7 +133,7 @@ class Calibration:
         method = self._detector.recipe.detection.decide.name
         if healthy is None or healthy.value <= 0 or method in WITHOUT_THRESHOLD:
             return None
-        return {self._detector.name: replace(healthy, rule=FALSE_POSITIVE_RULE)}
+        return {self._detector.first_name: replace(healthy, rule=FALSE_POSITIVE_RULE)}
 
     def _models(self) -> list[MapModel]:
         return list(self._detector.map_models.values())

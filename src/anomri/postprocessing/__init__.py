@@ -12,7 +12,6 @@ from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.regions import Regions, nested_labels
 from anomri.postprocessing.state import SegmentationState
 from anomri.postprocessing.steps import (
-    FITTED_RULES,
     MAP_STEPS,
     MASK_STEPS,
     RULES,
@@ -30,13 +29,12 @@ from anomri.postprocessing.steps import (
 )
 from anomri.postprocessing.threads import run_in_parallel
 from anomri.postprocessing.threshold_rule import ThresholdRule
-from anomri.postprocessing.thresholds import Fit, ThresholdFits
+from anomri.postprocessing.thresholds import ThresholdFits
 
 __all__ = [
     "ADD",
     "COMBINATION_STEPS",
     "FALSE_POSITIVE_RULE",
-    "FITTED_RULES",
     "GEOMETRIC",
     "MAP_STEPS",
     "MASK_STEPS",
@@ -47,7 +45,6 @@ __all__ = [
     "TO_BE_FITTED",
     "WITHOUT_THRESHOLD",
     "FalsePositiveCalibration",
-    "Fit",
     "MixtureFit",
     "Places",
     "Regions",

@@ -8,7 +8,7 @@ add a step: write one function and add one line to ``COMBINATION_STEPS``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any
 
@@ -16,7 +16,7 @@ from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.regions import hull
 from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Size
-from anomri.scan import ADD_IF_NO_MASS, NAME_REGIONS, Labels, Mask, Note, NoteKind
+from anomri.scan import ADD_IF_NO_MASS, NAME_REGIONS, Labels, Mask, Note, NoteKind, Threshold
 
 NO_MASS = Note(
     NoteKind.NO_MASS, "no mass: lesions that the network and brightness agree on are added"
@@ -33,13 +33,13 @@ class Segmentation:
         mask: (I, J, K) bool, the lesions.
         regions: (I, J, K) BraTS labels where regions were named.
         notes: what a reader must know of how it came about.
-        maps: names of those that it was made of.
+        thresholds: by map that it was made of.
     """
 
     mask: Mask
     regions: Labels | None = None
     notes: tuple[Note, ...] = ()
-    maps: tuple[str, ...] = ()
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
 
 def add(first: SegmentationState, second: MakeState) -> Segmentation:

@@ -44,6 +44,17 @@ def volume_to_ras(volume: NDArray[Kind], native: Grid) -> NDArray[Kind]:
     return ras
 
 
+def rescale_grid(grid: Grid, scale: tuple[float, float, float]) -> Grid:
+    """Return a grid whose world coordinates are multiplied by factors.
+
+    Args:
+        grid: grid of any orientation.
+        scale: factors along right, anterior and superior.
+    """
+    affine = np.diag([*scale, 1.0]) @ grid.affine
+    return Grid(shape=grid.shape, affine=affine, sform_code=grid.sform_code)
+
+
 def brain_box(brain: Mask, margin: int = 0) -> tuple[slice, slice, slice]:
     """Return the bounding box of the brain, ``margin`` voxels wider, clipped to the grid."""
     box = []

@@ -32,7 +32,6 @@ from anomri.preprocessing.intensities import scale_in_brain
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
 from anomri.preprocessing.reading.non_finite import refuse_non_finite_in_brain
-from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.preprocessing.reading.subject import Subject, read_contrasts, read_subject
 from anomri.preprocessing.resampling import index_map, resample_image
@@ -46,6 +45,7 @@ from anomri.preprocessing.template.template_registration import (
 from anomri.recipe import Preparation
 from anomri.scan import Grid, Labels, Mask, Note, NoteKind, Scan, ScanFiles, Volume, bids_label
 
+FOUND = frozenset({NoteKind.DEEPBET, NoteKind.HDBET})  # brains that a method found in a whole head
 MAX_OUTSIDE = 0.01  # fraction of the brain outside the working grid that needs no note
 
 
@@ -101,7 +101,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
         RecipeError: unknown intensity scaling or option.
     """
     reference = subject.reference
-    volume = _ras(reference, reference.grid, linear=True)
+    volume = volume_to_ras(reference.values, reference.grid)
     brain, notes = _find_brain(subject, volume, preparation)
     known = reference.spacing_known
     if not known:
@@ -201,11 +201,6 @@ def _working_grid(
     return replace(grid, affine=np.linalg.inv(registration.to_template) @ grid.affine)
 
 
-def _ras(image: RawImage, native: Grid, *, linear: bool) -> Volume:
-    """Return the values of an image on the native grid, with RAS+ axes."""
-    return volume_to_ras(resample_image(image, native, linear=linear).values, native)
-
-
 def _find_brain(
     subject: Subject, volume: Volume, preparation: Preparation
 ) -> tuple[Mask, list[Note]]:
@@ -232,7 +227,7 @@ def _find_brain(
             spacing_known=reference.spacing_known,
             name=reference.name,
         )
-    if not notes or method == "given":
+    if FOUND.isdisjoint(note.kind for note in notes):
         return brain, [*reference.notes, *notes]
     brain, edge_notes = remove_cut_edges(brain, volume, oriented)
     return brain, [*reference.notes, *notes, *edge_notes]

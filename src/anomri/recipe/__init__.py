@@ -26,7 +26,6 @@ from anomri.recipe.overrides import NO_OVERRIDES, Overrides
 from anomri.recipe.registry import Count, Share, Size, bind, call
 
 __all__ = [
-    "MOVED",
     "NO_OVERRIDES",
     "Augmentation",
     "ByMap",

@@ -74,7 +74,7 @@ class CombinedRecipe(Section):
     Attributes:
         name: of the model.
         about: one line for people who choose a model.
-        maps: by name; the first one's recipe says how scans are prepared, and all agree with it.
+        maps: by name; the first one is segmented first and says how scans are prepared.
         segmentation: steps from the maps to a segmentation, in order.
     """
 
@@ -95,6 +95,8 @@ class CombinedRecipe(Section):
         unknown = [one.map for one in self.segmentation if one.map not in self.maps]
         if unknown:
             raise ValueError(f"segmentation: no map '{unknown[0]}'; maps: {', '.join(self.maps)}")
+        if first.map != next(iter(self.maps)):
+            raise ValueError(f"maps: '{first.map}' is segmented first and must be listed first")
         if self.maps[first.map].optional:
             raise ValueError(f"maps: '{first.map}' is segmented first and cannot be optional")
         return self

@@ -325,7 +325,13 @@ class Recipe(Section):
     def parse(cls, text: str, *, origin: str) -> Recipe:
         """Validate YAML ``text``; ``origin`` names it in errors."""
         try:
-            return cls.model_validate(parse_yaml(text))
+            entries = parse_yaml(text)
+            if isinstance(entries, dict) and "maps" in entries:
+                raise RecipeError(
+                    f"{origin}: expected a recipe of one map, got one of several. Next: name the "
+                    "recipe of one of its maps."
+                )
+            return cls.model_validate(entries)
         except yaml.YAMLError as error:
             raise RecipeError(f"{origin}: not valid YAML: {error}") from error
         except ValidationError as error:

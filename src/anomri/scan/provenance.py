@@ -74,7 +74,7 @@ class MapProvenance(_Facts):
         optional: contrasts that a scan may lack.
         preparation: how files became the scan.
         detection: how the scan became a mask.
-        threshold: what a map beside the first was compared with; None where it was not used.
+        threshold: what the map was compared with; None where it was not used.
     """
 
     name: str = ""
@@ -149,15 +149,6 @@ class Provenance(_Facts):
             return first
         own = (item.threshold for item in self.maps if item.detection.shows == region)
         return next((item.value for item in own if item is not None), first)
-
-    def with_threshold(self, name: str, *, value: float, rule: str) -> Provenance:
-        """Return the same with the threshold that a map, by name, was compared with."""
-        threshold = ThresholdFacts(value=value, rule=rule)
-        maps = [
-            item.model_copy(update={"threshold": threshold}) if item.name == name else item
-            for item in self.maps
-        ]
-        return self.model_copy(update={"maps": tuple(maps)})
 
     @model_validator(mode="before")
     @classmethod

@@ -161,11 +161,21 @@ def _sampling_grid(geometry: Tensor, space: torch.Size) -> Tensor:
 
 def add_squares(images: Tensor, squares: Tensor, noise: Tensor) -> Tensor:
     """Replace squares by noise with mean and standard deviation of the brain, per channel."""
+    mean, spread = brain_mean_and_spread(images)
+    return torch.where(_inside(squares.to(images.device), images), mean + spread * noise, images)
+
+
+def brain_mean_and_spread(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation in the brain, (N, C, 1, ...) each.
+
+    Args:
+        images: (N, C, *space), 0 outside the brain.
+    """
     brain, space = images != 0, tuple(range(2, images.ndim))
     count = brain.sum(space, keepdim=True).clamp_min(1)
     mean = images.sum(space, keepdim=True) / count
     spread = ((images - mean).square() * brain).sum(space, keepdim=True).div(count).sqrt()
-    return torch.where(_inside(squares.to(images.device), images), mean + spread * noise, images)
+    return mean, spread
 
 
 def _with_square(squares: Tensor) -> Tensor:

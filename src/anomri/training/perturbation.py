@@ -9,6 +9,7 @@ from torch import Tensor
 
 from anomri.models import Batch
 from anomri.recipe import Perturbation
+from anomri.training.augmentation import brain_mean_and_spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,9 @@ class Perturber:
             masks: (N, R, *space).
             draw: random parameters.
         """
-        brain, space = images != 0, tuple(range(2, images.ndim))
-        count = brain.sum(space, keepdim=True).clamp_min(1)
-        mean = images.sum(space, keepdim=True) / count
-        spread = ((images - mean).square() * brain).sum(space, keepdim=True).div(count).sqrt()
-        shape = (*draw.shift.shape, *(1 for _ in space))
-        shift, scale = (t.to(images.device).reshape(shape) for t in (draw.shift, draw.scale))
-        changed = torch.where(brain, images * scale + shift * spread, images)
+        _, spread = brain_mean_and_spread(images)
+        shift, scale = (t.to(images.device).reshape(spread.shape) for t in (draw.shift, draw.scale))
+        changed = torch.where(images != 0, images * scale + shift * spread, images)
         return self.unchanged(mirror(changed, draw.mirrored), mirror(masks, draw.mirrored))
 
     def unchanged(self, images: Tensor, masks: Tensor) -> Batch:

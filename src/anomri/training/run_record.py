@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ from anomri.errors import AnomriError
 from anomri.files import METRICS, RESUME_BEST, RESUME_STATE, WEIGHTS, write_tsv
 from anomri.models import TOTAL, save_weights
 from anomri.training.module import VALIDATION, NetworkTraining
-
-log = logging.getLogger(__name__)
 
 
 class RunRecord(Checkpoint):

@@ -123,7 +123,7 @@ def test_every_row_has_its_scans_and_decisions(folder: Path) -> None:
     assert all(0 <= float(line["dice"]) <= 1 for line in lines)
 
 
-def test_networks_see_the_common_decision_and_its_own_has_the_same_figures(folder: Path) -> None:
+def test_the_common_decision_gives_a_network_other_figures(folder: Path) -> None:
     scores = Scores.of(folder)
     own, common = (scores.values("one", "dice", ["tumours"], decision=d) for d in ("own", "common"))
     assert own.keys() == common.keys()

@@ -8,7 +8,12 @@ from anomri.errors import QualityRefused, ScanError
 from anomri.preprocessing.brain import find_brain
 from anomri.preprocessing.brain.find import WHOLE_HEAD
 from anomri.preprocessing.brain.quality_check import check_brain_volume
-from anomri.preprocessing.brain.stripped import MAX_STRIPPED_ML, replace_padding
+from anomri.preprocessing.brain.stripped import (
+    MAX_STRIPPED_ML,
+    find_foreground,
+    is_stripped,
+    replace_padding,
+)
 from anomri.preprocessing.connected_components import largest_filled_component
 from anomri.preprocessing.template.mni152 import load_template
 from anomri.scan import Grid, Mask, Volume
@@ -130,7 +135,11 @@ def test_the_brain_of_a_whole_head_is_found_with_a_note(
 
 
 def test_a_whole_head_without_noise_is_recognised_by_its_volume(head: tuple[Volume, Mask]) -> None:
-    volume = np.where(head[0] > 20, head[0], 0)
+    # As bright as tissue everywhere, so that nothing but the volume tells it from a brain.
+    volume = np.where(head[0] > 20, np.maximum(head[0], 200), 0)
+    foreground, background = find_foreground(volume)
+    assert not is_stripped(volume, foreground, background, (2.0, 2.0, 2.0))
+    assert is_stripped(volume, foreground, background, None)
     assert WHOLE_HEAD in find_brain(volume, grid_of(volume))[1]
 
 

@@ -13,7 +13,7 @@ from anomri.detector import Detector, load
 from anomri.recipe import Recipe, Step, Template
 from anomri.reporting import Record
 from anomri.reporting.derivatives.methods import citations, methods_text, model_names
-from anomri.scan import Detection, Note, NoteKind, Provenance
+from anomri.scan import Detection, Note, NoteKind, Provenance, Threshold
 
 Detect = Callable[..., Detection]
 
@@ -50,8 +50,8 @@ def authors(records: list[Record]) -> set[str]:
 
 
 def test_every_map_is_named(record: Record) -> None:
-    source = load("intensity_regions", device="cpu").provenance()
-    source = source.with_threshold("enhancement", value=1.5, rule="fixed")
+    compared = {"enhancement": Threshold(value=1.5, rule="fixed")}
+    source = load("intensity_regions", device="cpu").provenance(thresholds=compared)
     both = as_made_by(record, source, contrasts=("flair", "t1ce"), shows=("whole", "enhancing"))
     assert model_names(both) == (
         "model 'intensity_regions': recipe 'intensity' on FLAIR (brightness, no network) with "
@@ -89,8 +89,9 @@ def test_a_network_that_segments_gives_a_probability(record: Record) -> None:
 
 
 def test_small_lesions_are_described_where_they_were_added(record: Record) -> None:
-    source = load("default", device="cpu").provenance()
-    added = source.with_threshold("network", value=0.5, rule="fixed")
+    model = load("default", device="cpu")
+    compared = {"network": Threshold(value=0.5, rule="fixed")}
+    source, added = model.provenance(), model.provenance(thresholds=compared)
     with_mass, without = as_made_by(record, source), as_made_by(record, added)
     assert "lesions_bright" not in methods_text([with_mass])
     text = methods_text([with_mass, without])

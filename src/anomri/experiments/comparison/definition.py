@@ -9,12 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from anomri.errors import RecipeError
-from anomri.experiments.reproduction import Source
-from anomri.files import COMPARISON, parse_yaml, read_text
+from anomri.experiments.reproduction import Section, Source
+from anomri.files import COMPARISON
 
 Decision = Literal["own", "common"]
 
@@ -22,11 +20,7 @@ OWN: Final = "own"
 COMMON: Final = "common"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Group(_Section):
+class Group(Section):
     """Rows with the same kind of training.
 
     Attributes:
@@ -46,7 +40,7 @@ class Group(_Section):
     rows: tuple[str, ...] = Field(min_length=1)
 
 
-class ScanSet(_Section):
+class ScanSet(Section):
     """Scans that are measured together.
 
     Attributes:
@@ -66,7 +60,7 @@ class ScanSet(_Section):
     decisions: tuple[Decision, ...] = (OWN, COMMON)
 
 
-class Aim(_Section):
+class Aim(Section):
     """An aim that was set before the measurements.
 
     Attributes:
@@ -88,7 +82,7 @@ class Aim(_Section):
     below: bool = False
 
 
-class Definition(_Section):
+class Definition(Section):
     """A comparison.
 
     Attributes:
@@ -163,13 +157,5 @@ class Definition(_Section):
         Raises:
             RecipeError: it is missing, is not YAML, or does not validate.
         """
-        path = folder / COMPARISON
-        if not path.is_file():
-            raise RecipeError(
-                f"{folder.name}: expected {COMPARISON}, found none. "
-                "Next: give the folder of a comparison, such as recipes/comparison."
-            )
-        try:
-            return cls.model_validate(parse_yaml(read_text(path)))
-        except (yaml.YAMLError, ValidationError) as error:
-            raise RecipeError(f"{folder.name}/{COMPARISON}: {error}") from error
+        step = "give the folder of a comparison, such as recipes/comparison"
+        return cls.read(folder / COMPARISON, next_step=step)

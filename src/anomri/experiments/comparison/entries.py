@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -170,13 +170,8 @@ class Trainer:
         if runs or not self.trains:
             # A member of an ensemble may be the same network as a row.
             return min(runs, key=lambda run: run.folder.name != row.run, default=None)
-        settings = protocol.sizes[group.size].settings or protocol.settings
-        work = Work(
-            self.work.folder / group.paper / group.size,
-            self.work.device,
-            self.work.max_steps,
-            self.work.progress,
-        )
+        settings = protocol.settings_of(group.size)
+        work = replace(self.work, folder=self.work.folder / group.paper / group.size)
         return _run(Path(train_row(row, self.data.scans_of(protocol.train), settings, work)))
 
 

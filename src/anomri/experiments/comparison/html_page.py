@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from anomri.experiments.comparison.definition import OWN
+from anomri.experiments.comparison.formatting import MINUS
+from anomri.experiments.comparison.measurement import WHOLE
 from anomri.files import (
     COMPARISON_FIGURES,
     COMPARISON_SCANS,
@@ -16,8 +19,6 @@ from anomri.files import (
 )
 from anomri.reporting import Axis, Chart, Look, Series, as_number, write_html
 
-MINUS = "\N{MINUS SIGN}"
-OWN, WHOLE = "own", "whole"
 NAMED, STRIP, FRAME = 150, 24, 60  # pixels: names beside a strip, its height, what is around all
 PACKAGE = "anomri.experiments.comparison"
 ROOM = 0.8  # strips above the first one, for the name of the line

@@ -24,11 +24,10 @@ from anomri.experiments.comparison.statistics import (
     median_of,
     paired,
 )
-from anomri.experiments.reproduction import TextTable
+from anomri.experiments.reproduction import ENDED, TextTable
 from anomri.files import COMPARISON_ROWS, read_tsv
 
 FALSE_ML, FALSE_LESIONS = "false_positive_ml", "false_lesion_count"
-ENDED = {"patience": "no better for the recipe's patience", "limit": "at the limit of epochs"}
 ROW_HEADINGS = ("row", "group")
 
 Cells = tuple[str, ...]

@@ -9,11 +9,12 @@ from anomri.experiments.reproduction.page import (
     write_page,
 )
 from anomri.experiments.reproduction.plan import Plan, reproduce, trial
-from anomri.experiments.reproduction.protocol import Protocol, Source
+from anomri.experiments.reproduction.protocol import Protocol, Section, Source
 from anomri.experiments.reproduction.rows import PAIR, Row, pair_steps, rows_of
 from anomri.experiments.reproduction.scans import Data, halves
 from anomri.experiments.reproduction.table import commit, setting_of
 from anomri.experiments.reproduction.training import (
+    ENDED,
     Work,
     ending,
     keep_curves,
@@ -22,11 +23,13 @@ from anomri.experiments.reproduction.training import (
 )
 
 __all__ = [
+    "ENDED",
     "PAIR",
     "Data",
     "Plan",
     "Protocol",
     "Row",
+    "Section",
     "Source",
     "TextTable",
     "Work",

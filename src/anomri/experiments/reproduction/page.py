@@ -13,6 +13,7 @@ from pathlib import Path
 from anomri.experiments.reproduction.figures import Figures, order_of
 from anomri.experiments.reproduction.protocol import Protocol, Table
 from anomri.experiments.reproduction.rows import BASELINE
+from anomri.experiments.reproduction.training import ENDED
 from anomri.files import README, write_text
 
 BEGIN = "<!-- Made by `anomri reproduce` from the TSV files; changes here are lost. -->"
@@ -121,9 +122,8 @@ def _endings(figures: Figures) -> TextTable:
 
 
 def _ending_rows(figures: Figures) -> Iterable[tuple[str, ...]]:
-    ends = {"patience": "no better for the recipe's patience", "limit": "at the limit of epochs"}
     for line in figures.trained():
-        ended = ends.get(line["ended"], "not kept")
+        ended = ENDED.get(line["ended"], "not kept")
         cells = (line["epochs"], line["best_epoch"], ended, line["seed"], line["commit"])
         yield (f"`{line['row']}`", line["size"], *cells)
 

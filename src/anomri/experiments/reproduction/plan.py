@@ -2,8 +2,8 @@
 
 ::
 
-    rows/*.yaml, protocol.yaml --reproduce--> measured.tsv, curves/ --page_of--> README.md
-                                              published.tsv ---------^
+    rows/*.yaml, protocol.yaml --reproduce--> measured.tsv, curves/ --write_page--> README.md
+                                              published.tsv ------------^
 
 Every row is trained on one split of the data and evaluated on another, with thresholds whose names
 state the data that they were fitted on. The row ``intensity`` is a baseline without a network.
@@ -56,8 +56,7 @@ class Plan:
     @property
     def settings(self) -> Sequence[Setting]:
         """Thresholds to evaluate."""
-        of_size = self.protocol.sizes[self.size].settings
-        return self.protocol.settings if of_size is None else of_size
+        return self.protocol.settings_of(self.size)
 
 
 def reproduce(folder: Path, plan: Plan) -> Path:

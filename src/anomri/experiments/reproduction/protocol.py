@@ -6,7 +6,7 @@ The file is in the folder of the paper's rows. Folders are relative to that of `
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,11 +19,32 @@ FULL = "full"
 Setting = Literal["recipe", "slices", "robust", "healthy", "labelled", "halves"]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Part of a YAML file of an experiment, or all of it."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @classmethod
+    def read(cls, path: Path, *, next_step: str) -> Self:
+        """Read a file.
 
-class Source(_Section):
+        Args:
+            path: of the file; errors name its folder too.
+            next_step: for the user, where the file is missing.
+
+        Raises:
+            RecipeError: it is missing, is not YAML, or does not validate.
+        """
+        folder = path.parent.name
+        if not path.is_file():
+            raise RecipeError(f"{folder}: expected {path.name}, found none. Next: {next_step}.")
+        try:
+            return cls.model_validate(parse_yaml(read_text(path)))
+        except (yaml.YAMLError, ValidationError) as error:
+            raise RecipeError(f"{folder}/{path.name}: {error}") from error
+
+
+class Source(Section):
     """Scans of one data set.
 
     Attributes:
@@ -37,7 +58,7 @@ class Source(_Section):
     split: str = "test"
 
 
-class TestSet(_Section):
+class TestSet(Section):
     """Scans that are evaluated together.
 
     Attributes:
@@ -49,7 +70,7 @@ class TestSet(_Section):
     sources: tuple[Source, ...] = Field(min_length=1)
 
 
-class Size(_Section):
+class Size(Section):
     """Size of the trainings.
 
     Attributes:
@@ -67,7 +88,7 @@ class Size(_Section):
     members: int = Field(10, ge=2)
 
 
-class Column(_Section):
+class Column(Section):
     """A figure of the paper and our corresponding measure.
 
     Attributes:
@@ -91,7 +112,7 @@ class Column(_Section):
     threshold: str = "recipe"
 
 
-class Table(_Section):
+class Table(Section):
     """A table of the page.
 
     Attributes:
@@ -105,7 +126,7 @@ class Table(_Section):
     columns: tuple[Column, ...] = Field(min_length=1)
 
 
-class Protocol(_Section):
+class Protocol(Section):
     """Training and evaluation of the rows of a paper.
 
     Attributes:
@@ -149,13 +170,10 @@ class Protocol(_Section):
         Raises:
             RecipeError: it is missing, is not YAML, or does not validate.
         """
-        path = folder / PROTOCOL
-        if not path.is_file():
-            raise RecipeError(
-                f"{folder.name}: expected {PROTOCOL}, found none. "
-                "Next: copy that of another paper and adapt it to your scans."
-            )
-        try:
-            return cls.model_validate(parse_yaml(read_text(path)))
-        except (yaml.YAMLError, ValidationError) as error:
-            raise RecipeError(f"{folder.name}/{PROTOCOL}: {error}") from error
+        step = "copy that of another paper and adapt it to your scans"
+        return cls.read(folder / PROTOCOL, next_step=step)
+
+    def settings_of(self, size: str) -> tuple[Setting, ...]:
+        """Return the thresholds to evaluate at a size."""
+        of_size = self.sizes[size].settings
+        return self.settings if of_size is None else of_size

@@ -188,6 +188,10 @@ def _joined(ends: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**joined, "ended": "limit" if limited else "patience"}
 
 
+ENDED = {"patience": "no better for the recipe's patience", "limit": "at the limit of epochs"}
+"""How a training ended, in the words of a page."""
+
+
 def ending(lines: Sequence[dict[str, str]], *, patience: int) -> dict[str, Any]:
     """Return how a training ended, from its learning curve.
 

@@ -5,7 +5,7 @@ from anomri.preprocessing.brain.find import Method, find_brain
 from anomri.preprocessing.brain.given_mask import check_given_mask
 from anomri.preprocessing.brain.plausibility import CHECK_SPACING_MM, template_mismatch
 from anomri.preprocessing.brain.shape_check import has_ct_values
-from anomri.preprocessing.brain.voxel_size import estimate_scale, rescale_grid
+from anomri.preprocessing.brain.voxel_size import estimate_scale
 
 __all__ = [
     "CHECK_SPACING_MM",
@@ -15,6 +15,5 @@ __all__ = [
     "find_brain",
     "has_ct_values",
     "remove_cut_edges",
-    "rescale_grid",
     "template_mismatch",
 ]

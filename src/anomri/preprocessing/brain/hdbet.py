@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from anomri.errors import MissingPiece
 from anomri.preprocessing.brain.deepbet import clean_background
-from anomri.preprocessing.resampling import index_map, sample
+from anomri.preprocessing.resampling import anti_alias_sigma, index_map, sample
 from anomri.scan import Grid, Mask, Volume
 
 SPACING_MM = 1.5
@@ -63,9 +63,7 @@ def _resample_to_isotropic(volume: Volume, grid: Grid) -> tuple[Volume, Grid]:
     steps = [SPACING_MM / mm for mm in grid.spacing]
     i, j, k = (int(np.ceil(n / step)) for n, step in zip(grid.shape, steps, strict=True))
     target = Grid(shape=(i, j, k), affine=grid.affine @ np.diag([*steps, 1.0]))
-    # In voxels; 2.355 converts a full width at half maximum to a standard deviation.
-    sigma = [np.sqrt(step * step - 1) / 2.355 if step > 1 else 0.0 for step in steps]
-    smoothed = ndimage.gaussian_filter(volume, sigma)
+    smoothed = ndimage.gaussian_filter(volume, [anti_alias_sigma(step) for step in steps])
     return sample(smoothed, index_map(grid, target), (i, j, k), linear=True), target
 
 

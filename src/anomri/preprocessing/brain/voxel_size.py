@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from anomri.preprocessing.brain.shape_check import cut_faces
+from anomri.preprocessing.grids import rescale_grid
 from anomri.scan import Grid, Mask
 
 SECTION_MM2 = 17_300.0
@@ -39,14 +40,3 @@ def estimate_scale(grid: Grid, brain: Mask) -> tuple[float, float, float]:
 def estimate_grid(grid: Grid, brain: Mask) -> Grid:
     """Return the grid with the estimated voxel size; see :func:`estimate_scale`."""
     return rescale_grid(grid, estimate_scale(grid, brain))
-
-
-def rescale_grid(grid: Grid, scale: tuple[float, float, float]) -> Grid:
-    """Return a grid whose world coordinates are multiplied by factors.
-
-    Args:
-        grid: grid of any orientation.
-        scale: factors along right, anterior and superior.
-    """
-    affine = np.diag([*scale, 1.0]) @ grid.affine
-    return Grid(shape=grid.shape, affine=affine, sform_code=grid.sform_code)

@@ -140,11 +140,6 @@ def grid_of(entry: Mapping[str, Any]) -> Grid:
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object."""
-    return documents.read_json(path, dict[str, Any], what="a JSON object", next_step=PREPARE_AGAIN)
-
-
 def read_entry(path: Path) -> dict[str, Any]:
     """Read ``scan.json`` of a prepared scan, without fields that its version did not write.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from anomri.errors import MissingContrast
-from anomri.preprocessing.brain.voxel_size import rescale_grid
+from anomri.preprocessing.grids import rescale_grid
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
 from anomri.preprocessing.reading.outlier_voxels import replace_outlier_voxels

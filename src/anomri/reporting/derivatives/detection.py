@@ -79,10 +79,11 @@ def write_detection(
             path = draft / f"{prefix}_{_file_name(name)}"
             write_image(image, path)
             _sidecar_of(path).write_text(_sidecar(name, record), encoding="utf-8")
+        there = record.model_copy(update={"spatial_reference": TEMPLATE_SPACE})
         for name, image in template_images(detection).items():
             path = draft / f"{prefix}_space-{TEMPLATE_SPACE}_{_file_name(name)}"
             write_image(image, path)
-            _sidecar_of(path).write_text(_in_template(_sidecar(name, record)), encoding="utf-8")
+            _sidecar_of(path).write_text(_sidecar(name, there), encoding="utf-8")
         for name, table in _tables(images).items():
             (draft / f"{prefix}_{name}").write_text(table, encoding="utf-8")
         (draft / f"{prefix}_{PICTURE}").write_bytes(picture(detection))
@@ -102,11 +103,6 @@ def _write_dicom(
         text = f"no DICOM segmentation: {error.reason}; the NIfTI mask lies right"
         return (Note(NoteKind.NO_DICOM, text),)
     return ()
-
-
-def _in_template(sidecar: str) -> str:
-    """Return the sidecar of the same image on the grid of the template."""
-    return json.dumps({**json.loads(sidecar), "SpatialReference": TEMPLATE_SPACE}, indent=2) + "\n"
 
 
 def _sidecar_of(path: Path) -> Path:
@@ -148,7 +144,7 @@ def _sidecar(name: str, record: Record) -> str:
     sidecar = {
         **about[kind],
         **({"Contrast": contrast} if contrast else {}),
-        "SpatialReference": "orig",
+        "SpatialReference": record.spatial_reference,
         "Provenance": record.provenance.model_dump(mode="json"),
         "ResearchUse": RESEARCH_USE,
     }

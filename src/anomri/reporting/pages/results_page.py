@@ -62,7 +62,7 @@ def write_page(out: Path, *, scores: Path | None = None) -> Path:
         scores: folder with the tables of an evaluation; ``out`` itself without it.
 
     Raises:
-        UsageError: the folder is missing, or a sidecar in it is damaged.
+        UsageError: the folder is missing.
     """
     if not out.is_dir():
         raise UsageError(
