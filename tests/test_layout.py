@@ -46,6 +46,17 @@ def test_packages_hold_exports_only() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
+def test_packages_list_what_they_import(package: str) -> None:
+    tree = ast.parse((SOURCE / package / "__init__.py").read_text("utf-8"))
+    lists = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    assert package == "cli" or sorted(lists[0]) == sorted(exports_of(package)), package
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_other_packages_import_from_the_package_itself(package: str) -> None:
     for path in sorted((SOURCE / package).rglob("*.py")):
         for module, name in imports_of(path):
