@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Those that need no scans; the others are called with a folder of them.
 BENCHMARKS := detection memory mixture postprocessing preparation regions report training
 
-.PHONY: demo test check lint types imports format bench clean
+.PHONY: demo test check lint types imports format bench release-check clean
 
 demo: $(READY)
 	$(BIN)/anomri demo -o demo
@@ -35,6 +35,10 @@ format: $(READY)
 
 bench: $(READY)
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
+
+# What a release must show; `make release-check SCAN=FLAIR.nii.gz` detects in a scan of yours, too.
+release-check:
+	.ci/release-check $(SCAN)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

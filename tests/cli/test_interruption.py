@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -105,3 +107,27 @@ def test_a_detection_that_was_killed_at_once_is_no_source_of_the_next_one(
     (out / "sub-a" / "anat" / "sub-a_desc-anomaly_flair.nii.gz").touch()
     (scan,) = find(tmp_path).scans
     assert scan.contrasts == {"flair": tmp_path / "a_flair.nii"}
+
+
+def test_a_signal_while_modules_load_ends_the_process_at_once() -> None:
+    code = """
+import os, signal, types
+from anomri.cli.signals import handled_signals, load_exports
+
+class Slow(types.ModuleType):
+    __all__ = ["export"]
+
+    @property
+    def export(self):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:  # as a library may do around an import
+            pass
+
+with handled_signals() as handler:
+    handler.interrupts = True
+    load_exports(Slow("slow"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 130
+    assert b"run the same command again" in done.stderr

@@ -190,5 +190,5 @@ def test_many_are_detected_one_by_one_and_errors_collected(work: Path) -> None:
 
 
 def test_version_and_notice() -> None:
-    assert run("--version").strip() == "0.1.0"
+    assert run("--version").strip() == anomri.__version__
     assert "not a medical device" in " ".join(run("--help").split())

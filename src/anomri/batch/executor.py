@@ -15,9 +15,6 @@ from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import cloudpickle
-import joblib
-import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from anomri.batch.dask import ClusterWorkerLost, on_cluster
 from anomri.errors import AnomriError, UsageError
@@ -85,6 +82,8 @@ class Executor:
     def _in_processes(
         self, work: Callable[[Item], Value], items: Sequence[Item]
     ) -> Generator[Value, None, None]:
+        import joblib
+
         threads = fair_share(self.workers)
         # Idle and starting workers, too, must notice that their parent has ended.
         initialisation: dict[str, Any] = {
@@ -109,6 +108,8 @@ SERIAL = Executor()
 
 def fair_share(workers: int) -> int:
     """Return the number of threads for each of ``workers`` processes: at least one."""
+    import joblib
+
     share: int = max(1, joblib.cpu_count() // workers)
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(limit)) if limit.isdigit() and int(limit) > 0 else share
@@ -116,6 +117,8 @@ def fair_share(workers: int) -> int:
 
 def _run_item(work: Callable[[Item], Value], item: Item, threads: int) -> Value:
     """Process one item in a worker process, with its share of the threads."""
+    import torch
+
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(threads)  # read on first use
     torch.set_num_threads(threads)
     return work(item)
@@ -144,6 +147,8 @@ def _unpacked(data: bytes) -> Callable[[Any], Any]:
 
 @contextmanager
 def _worker_losses() -> Iterator[None]:
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
     try:
         yield
     except TerminatedWorkerError as error:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anomri import batch
+from anomri import batch, experiments
 from anomri.cli.options import ComparisonOptions, ExperimentOptions, Out, split_names
+from anomri.cli.signals import load_exports
 from anomri.cli.terminal import progress, show_table
 from anomri.errors import UsageError
-from anomri.experiments import catalogue, comparison, reproduction
 from anomri.files import SPLITS
 from anomri.recipe import builtin_names
+
+if TYPE_CHECKING:
+    from anomri.experiments.reproduction import Data
 
 
 def reproduce(
@@ -39,6 +42,8 @@ def reproduce(
     Measures each row and writes it next to the published figures. If interrupted, the same command
     resumes.
     """
+    load_exports(experiments.reproduction)
+    reproduction = experiments.reproduction
     if smoke:
         plan = reproduction.trial(recipes, out)
     else:
@@ -70,6 +75,8 @@ def compare(
 
     Measures the model families and the built-in models; only what has changed is measured again.
     """
+    load_exports(experiments.reproduction, experiments.comparison)
+    comparison, reproduction = experiments.comparison, experiments.reproduction
     plan = comparison.Plan(
         comparison.Definition.load(folder),
         _data_sets(data, options),
@@ -98,6 +105,7 @@ def models(
     ] = False,
 ) -> None:
     """List model families, or rows of papers, with their costs."""
+    catalogue = experiments.catalogue
     if markdown:
         typer.echo(catalogue.markdown(recipes or Path("recipes")), nl=False)
         return
@@ -106,7 +114,7 @@ def models(
     typer.echo("ready to use, without training: " + ", ".join(builtin_names()))
 
 
-def _data_sets(data: Path | None, options: ExperimentOptions) -> reproduction.Data:
+def _data_sets(data: Path | None, options: ExperimentOptions) -> Data:
     """Return the data sets below a folder.
 
     Raises:
@@ -114,4 +122,4 @@ def _data_sets(data: Path | None, options: ExperimentOptions) -> reproduction.Da
     """
     if data is None:
         raise UsageError("reproduce: expected --data, or --smoke")
-    return reproduction.Data(data, options.split_file or data / SPLITS)
+    return experiments.reproduction.Data(data, options.split_file or data / SPLITS)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from anomri import pipeline
+from anomri import experiments, pipeline
 from anomri.cli.options import (
     Contrasts,
     Data,
@@ -22,12 +22,10 @@ from anomri.cli.options import (
     TrainingOptions,
     with_contrasts,
 )
+from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, progress, show_scans, show_thresholds
 from anomri.errors import UsageError
-from anomri.experiments import LesionTrainingSchedule, pretraining
 from anomri.recipe import Recipe, recipe_to_prepare
-
-STEPS = LesionTrainingSchedule().steps
 
 
 def prepare(
@@ -58,6 +56,7 @@ def prepare(
     if output.dry_run:
         return
     out = output.folder(source)
+    load_exports(pipeline)
     outcome = pipeline.prepare(found, out, recipe=overrides.apply(chosen), execution=batch)
     finish(outcome, out)
 
@@ -76,6 +75,7 @@ def train(
     same command resumes it.
     """
     chosen = with_contrasts(Recipe.load(recipe), contrasts)
+    load_exports(pipeline)
     typer.echo(pipeline.train(chosen, data, out, **asdict(machine), progress=True))
 
 
@@ -89,8 +89,12 @@ def train_lesions(
     *,
     out: Out,
     steps: Annotated[
-        int, typer.Option(metavar="N", help="Training steps, of two patients each.")
-    ] = STEPS,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Training steps, of two patients each; those of the shipped network if omitted.",
+        ),
+    ] = None,
     workers: Annotated[
         int, typer.Option(metavar="N", help="Processes that synthesise patients.")
     ] = 1,
@@ -99,8 +103,15 @@ def train_lesions(
 
     If training was interrupted, the same command resumes it.
     """
-    schedule = LesionTrainingSchedule(steps=steps)
-    typer.echo(pretraining.train_lesions(heads, out, schedule, workers=workers, progress=progress))
+    load_exports(experiments.pretraining)
+    schedule = experiments.LesionTrainingSchedule()
+    if steps is not None:
+        schedule = replace(schedule, steps=steps)
+    typer.echo(
+        experiments.pretraining.train_lesions(
+            heads, out, schedule, workers=workers, progress=progress
+        )
+    )
 
 
 def calibrate(
@@ -129,6 +140,7 @@ def calibrate(
     """
     if out is None and not Path(model).is_dir():
         raise UsageError(f"{model}: built-in models are read-only. Next: add -o FOLDER.")
+    load_exports(pipeline)
     thresholds = pipeline.calibrate(
         model,
         data,

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from anomri import batch, pipeline
+from anomri import batch, detector, pipeline, preprocessing
+from anomri.cli.signals import load_exports
 from anomri.cli.terminal import progress
 from anomri.datasets import LAYOUTS, Found
-from anomri.detector import Detector, load
 from anomri.errors import UsageError
-from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS
-from anomri.preprocessing import check_mask_grid, check_orientation
-from anomri.recipe import NO_OVERRIDES, Overrides, Recipe
+from anomri.recipe import NO_OVERRIDES, ModelLayout, Overrides, Recipe, model_layout
+
+if TYPE_CHECKING:
+    from anomri.detector import Detector
+
+# Named here because the modules of these functions load slowly; a test compares the names.
+SCAN_RULES = "fixed, robust"
+SEGMENTATION_METHODS = "above, hysteresis, grow, mixture"
 
 Source = Annotated[
     Path, typer.Argument(metavar="SOURCE", help="A scan, a folder of scans or a data set.")
@@ -70,7 +75,15 @@ class ModelOptions:
 
     def load(self, overrides: Overrides = NO_OVERRIDES) -> Detector:
         """Load the model; errors as for :func:`anomri.detector.load`."""
-        return load(self.model, device=self.device, overrides=overrides)
+        load_exports(detector)
+        return detector.load(self.model, device=self.device, overrides=overrides)
+
+    def layout(self, overrides: Overrides = NO_OVERRIDES) -> ModelLayout | Detector:
+        """Return what states the model's contrasts: its recipes, read without loading a network.
+
+        Overrides can be checked only by the loaded model.
+        """
+        return model_layout(self.model) if overrides == NO_OVERRIDES else self.load(overrides)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,8 +230,8 @@ class PreparationOverrides:
         Raises:
             UsageError: a setting has no such value.
         """
-        check_mask_grid(self.mask_grid or "auto")
-        check_orientation(self.orientation or "")
+        preprocessing.check_mask_grid(self.mask_grid or "auto")
+        preprocessing.check_orientation(self.orientation or "")
         return self.overrides().applied(recipe)
 
 
@@ -230,14 +243,12 @@ class DetectionOverrides(PreparationOverrides):
         str | None,
         typer.Option(
             metavar="RULE",
-            help=f"Threshold rule: {', '.join(SCAN_RULES)}, or one fitted by `anomri calibrate`.",
+            help=f"Threshold rule: {SCAN_RULES}, or one fitted by `anomri calibrate`.",
         ),
     ] = None
     decide: Annotated[
         str | None,
-        typer.Option(
-            metavar="METHOD", help=f"Segmentation method: {', '.join(SEGMENTATION_METHODS)}."
-        ),
+        typer.Option(metavar="METHOD", help=f"Segmentation method: {SEGMENTATION_METHODS}."),
     ] = None
     blank_slices: Annotated[
         str | None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from anomri import batch, pipeline
+from anomri import batch, experiments, pipeline
 from anomri.cli.options import (
     DetectionOutput,
     DetectionOverrides,
@@ -23,6 +23,7 @@ from anomri.cli.options import (
     Source,
     Workers,
 )
+from anomri.cli.signals import load_exports
 from anomri.cli.terminal import (
     console,
     finish,
@@ -33,7 +34,6 @@ from anomri.cli.terminal import (
 )
 from anomri.datasets import Found
 from anomri.errors import ScanError, UsageError
-from anomri.experiments import comparison, reproduction
 from anomri.files import EVALUATION_FAILURES
 
 Detections = Annotated[
@@ -54,12 +54,13 @@ def detect(
     run = execution.execution()
     found = scans.find(source)
     if output.dry_run:
-        detector = model.load(overrides.overrides())
+        layout = model.layout(overrides.overrides())
         shown = run.shard.found(found)
-        show_scans(shown, contrasts=detector.contrasts, optional=detector.optional)
+        show_scans(shown, contrasts=layout.contrasts, optional=layout.optional)
         return
     show_scans(run.shard.found(found))
     out = output.folder(source)
+    load_exports(pipeline)
     found = scans.with_brain_mask(found)
     detector = model.load(overrides.overrides())
     outcome = pipeline.detect(found, detector, out, execution=run, command=_command(source, found))
@@ -87,10 +88,11 @@ def bids_app(
     if analysis_level not in ("participant", "group"):
         raise UsageError(f"analysis level '{analysis_level}': expected participant or group")
     if participants.dry_run:
-        detector = model.load()
+        layout = model.layout()
         found = participants.find(bids_dir, context.args)
-        show_scans(found, contrasts=detector.contrasts, optional=detector.optional)
+        show_scans(found, contrasts=layout.contrasts, optional=layout.optional)
         return
+    load_exports(pipeline)
     if analysis_level == "group":
         outcome = pipeline.gather(_members(bids_dir), output_dir)
         typer.echo(pipeline.report(output_dir))
@@ -131,6 +133,7 @@ def evaluate(
     """
     run = execution.execution()
     found = pipeline.find_scans(truth, layout=layout)
+    load_exports(pipeline)
     summary, outcome = pipeline.evaluate(
         detections, found, out or detections, region=region, mask_grid=mask_grid, execution=run
     )
@@ -152,7 +155,9 @@ def report(
     ] = None,
 ) -> None:
     """Write an HTML report of a folder that anomri wrote."""
-    experiment = reproduction.write_html_page(folder) or comparison.write_html_page(folder)
+    load_exports(pipeline, experiments.reproduction, experiments.comparison)
+    pages = (experiments.reproduction.write_html_page, experiments.comparison.write_html_page)
+    experiment = next(filter(None, (write(folder) for write in pages)), None)
     typer.echo(experiment or pipeline.report(folder, scores=scores))
     if pipeline.has_damaged_results(folder):
         raise typer.Exit(ScanError.exit_code)
@@ -175,6 +180,7 @@ def view(
     mask_grid: MaskGrid = "auto",
 ) -> None:
     """Write an interactive viewer of one scan and its result."""
+    load_exports(pipeline)
     page = pipeline.view(scan, result=result, out=out, orientation=orientation, mask_grid=mask_grid)
     typer.echo(page)
 
@@ -187,6 +193,7 @@ def demo(
     device: Device = "auto",
 ) -> None:
     """Run the whole pipeline on digital phantoms."""
+    load_exports(pipeline)
     typer.echo(pipeline.demo(out, device=device, progress=progress))
 
 

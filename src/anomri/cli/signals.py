@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
+from types import FrameType, ModuleType
 
 INTERRUPTED = 130
 STOPPED = "anomri: stopped; run the same command again to go on."
@@ -63,3 +63,20 @@ def handled_signals() -> Iterator[Handler]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def load_exports(*packages: ModuleType) -> None:
+    """Import all that packages export; a signal in the meantime ends the process at once.
+
+    Commands that compute call this before they write: packages import their modules when they are
+    used, and PyTorch alone takes seconds. See :class:`Handler`.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    interrupts = isinstance(handler, Handler) and handler.interrupts
+    if isinstance(handler, Handler):
+        handler.interrupts = False
+    for package in packages:
+        for name in package.__all__:
+            getattr(package, name)
+    if isinstance(handler, Handler):
+        handler.interrupts = interrupts

@@ -1,16 +1,5 @@
 """Data sets on disk: finding scans by layout, and converting DICOM series."""
 
-from anomri.datasets.dicom.conversion import converted
-from anomri.datasets.dicom.segmentation import write_segmentation
-from anomri.datasets.layouts import LAYOUTS, find
-from anomri.datasets.search_results import Found, LeftOut, Skipped
+import lazy_loader
 
-__all__ = [
-    "LAYOUTS",
-    "Found",
-    "LeftOut",
-    "Skipped",
-    "converted",
-    "find",
-    "write_segmentation",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

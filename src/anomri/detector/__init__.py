@@ -1,8 +1,5 @@
 """Models that are ready for scans: recipes, their networks and thresholds, on a device."""
 
-from anomri.detector.detector import Detector
-from anomri.detector.loading import load
-from anomri.detector.map_model import MapModel
-from anomri.detector.result import Result
+import lazy_loader
 
-__all__ = ["Detector", "MapModel", "Result", "load"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

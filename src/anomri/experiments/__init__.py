@@ -1,5 +1,5 @@
 """Experiments: reproduction of the papers, comparisons, and training of the shipped networks."""
 
-from anomri.experiments.pretraining import LesionTrainingSchedule
+import lazy_loader
 
-__all__ = ["LesionTrainingSchedule"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,14 +16,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
 from anomri.errors import AnomriError, ImageTooLarge, NotFetched, UnreadableScan, UsageError
+
+if TYPE_CHECKING:
+    import tifffile
 
 LIMIT_VARIABLE = "ANOMRI_MAX_IMAGE_GB"
 DEFAULT_LIMIT_GB = 2.0  # a scan of 512 x 512 x 512 voxels takes 0.8
@@ -164,6 +165,8 @@ def read_tiff(path: Path) -> NDArray[Any]:
     Raises:
         UnreadableScan: the file is damaged, has no pixels, or would take too much memory.
     """
+    import tifffile
+
     expected = "a whole TIFF slice"
     with guarded(path, expected=expected), _quiet(), tifffile.TiffFile(path) as file:
         _check_tiff(path, file)
@@ -181,6 +184,8 @@ def read_png(path: Path) -> tuple[NDArray[Any], str]:
     Raises:
         UnreadableScan: the file is damaged or would take too much memory.
     """
+    from PIL import Image
+
     guard = guarded(path, expected="a whole PNG slice")
     with guard, _without_pillows_limit(), Image.open(path, formats=["PNG"]) as picture:
         width, height = picture.size
@@ -241,6 +246,8 @@ def _check_strips(path: Path, file: tifffile.TiffFile, page: Any, strip_bytes: i
 @contextmanager
 def _without_pillows_limit() -> Iterator[None]:
     """Lift Pillow's own limit, which is global; ours is stricter."""
+    from PIL import Image
+
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield

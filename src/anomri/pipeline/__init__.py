@@ -5,30 +5,6 @@ evaluated and reported. A scan that fails is listed in the outcome and does not 
 Finished results are not computed again while files and model are unchanged.
 """
 
-from anomri.pipeline.calibration import calibrate
-from anomri.pipeline.demonstration import demo
-from anomri.pipeline.detection import detect, gather, with_brain_mask
-from anomri.pipeline.evaluation import evaluate, measure_case, read_case
-from anomri.pipeline.preparation import prepare
-from anomri.pipeline.reports import has_damaged_results, report, view
-from anomri.pipeline.scan_selection import Selection, find_scans, refused
-from anomri.pipeline.training import train
+import lazy_loader
 
-__all__ = [
-    "Selection",
-    "calibrate",
-    "demo",
-    "detect",
-    "evaluate",
-    "find_scans",
-    "gather",
-    "has_damaged_results",
-    "measure_case",
-    "prepare",
-    "read_case",
-    "refused",
-    "report",
-    "train",
-    "view",
-    "with_brain_mask",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -13,7 +13,7 @@ from anomri.pipeline.evaluation import evaluate
 from anomri.pipeline.preparation import prepare
 from anomri.pipeline.reports import report
 from anomri.pipeline.scan_selection import find_scans
-from anomri.pipeline.training import train
+from anomri.pipeline.training import require_training, train
 from anomri.recipe import Recipe
 from anomri.synthesis import make_phantoms
 
@@ -28,6 +28,7 @@ def demo(out: Path, *, device: str = "auto", progress: Progress = no_progress) -
     Twelve healthy phantoms train the model and four more calibrate it; anomalies are detected in
     the others, healthy and diseased.
     """
+    require_training()
     execution = Execution(progress=progress)
     recipe = Recipe.load("demo")
     cohort = make_phantoms(

@@ -26,7 +26,7 @@ class Overrides:
     threshold: str | None = None
     decide: str | None = None
     blank_slices: str | None = None
-    space: str | None = None
+    space: str = "native"
     brain: str | None = None
     orientation: str | None = None
     mask_grid: str | None = None
@@ -49,7 +49,7 @@ class Overrides:
             detection["decide"] = Step(name=self.decide)
         if self.blank_slices and first:
             detection["blank_slices"] = self.blank_slices
-        if self.space and self.space != "native":
+        if self.space != "native":
             detection["space"] = self.space
         if self.space == "template":
             # An affine registration moves no voxel that the network sees.

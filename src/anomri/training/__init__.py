@@ -1,6 +1,5 @@
 """Training of networks; the only package that uses Lightning."""
 
-from anomri.training.fit import train
-from anomri.training.samples import healthy_slices
+import lazy_loader
 
-__all__ = ["healthy_slices", "train"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

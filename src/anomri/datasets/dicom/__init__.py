@@ -6,7 +6,6 @@ overridden. A study is one scan. No identifying tags are kept: a study is named 
 UID.
 """
 
-from anomri.datasets.dicom.conversion import converted
-from anomri.datasets.dicom.layout import LAYOUT, layout_with_choices
+import lazy_loader
 
-__all__ = ["LAYOUT", "converted", "layout_with_choices"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,9 +8,6 @@ Networks that ``anomri reproduce`` has trained are reused. All differences are p
 scans that both rows have.
 """
 
-from anomri.experiments.comparison.definition import Definition
-from anomri.experiments.comparison.html_page import write_html_page
-from anomri.experiments.comparison.page import write_page
-from anomri.experiments.comparison.plan import Plan, Report, compare
+import lazy_loader
 
-__all__ = ["Definition", "Plan", "Report", "compare", "write_html_page", "write_page"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

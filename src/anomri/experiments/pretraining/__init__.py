@@ -1,5 +1,5 @@
 """Training of the shipped network `lesions`, on patients drawn from labelled healthy heads."""
 
-from anomri.experiments.pretraining.lesion_network import LesionTrainingSchedule, train_lesions
+import lazy_loader
 
-__all__ = ["LesionTrainingSchedule", "train_lesions"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -50,7 +50,8 @@ from anomri.preprocessing.prepared_folder.storage import (
     write_json,
     write_scan,
 )
-from anomri.preprocessing.reading.subject import note_ambiguous_files, read_subject
+from anomri.preprocessing.reading.required_contrasts import note_ambiguous_files
+from anomri.preprocessing.reading.subject import read_subject
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid, Labels, Mask, Note, Scan, ScanFiles, Volume
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
-from anomri.errors import MissingContrast
 from anomri.preprocessing.grids import rescale_grid
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
 from anomri.preprocessing.reading.outlier_voxels import replace_outlier_voxels
 from anomri.preprocessing.reading.raw_image import RawImage
+from anomri.preprocessing.reading.required_contrasts import NO_AMBIGUITY, require_contrasts
 from anomri.preprocessing.reading.scan_images import read_image
 from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.preprocessing.reading.slice_defects import repair_defective_slices
-from anomri.scan import Labels, Note, NoteKind, ScanFiles
-
-NO_AMBIGUITY: Mapping[str, str] = MappingProxyType({})
+from anomri.scan import Labels, Note, ScanFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,61 +99,6 @@ def read_subject(files: ScanFiles, contrasts: Sequence[str], *, orientation: str
         notes=files.notes,
         entities=files.entities.get(contrasts[0], ""),
     )
-
-
-def require_contrasts(
-    available: Iterable[str],
-    contrasts: Sequence[str],
-    name: str,
-    *,
-    unclear: Mapping[str, str] = NO_AMBIGUITY,
-) -> None:
-    """Refuse a subject that lacks a contrast, without reading any file.
-
-    Args:
-        available: contrasts that the subject has.
-        contrasts: required contrasts.
-        name: name of the subject.
-        unclear: contrast to the reason why no file was chosen for it.
-
-    Raises:
-        MissingContrast: a required contrast is missing.
-    """
-    present = list(available)
-    missing = [contrast for contrast in contrasts if contrast not in present]
-    if not missing:
-        return
-    reasons = "".join(
-        f"; {contrast}: {unclear[contrast]}" for contrast in missing if contrast in unclear
-    )
-    raise MissingContrast(
-        name,
-        expected=f"the contrasts {', '.join(contrasts)}",
-        got=f"{', '.join(present) or 'none'}; {', '.join(missing)} missing{reasons}",
-        next_step="choose between the files that are named"
-        if reasons
-        else "add the missing file, or choose a model that does not need it",
-    )
-
-
-def note_ambiguous_files(files: ScanFiles, contrasts: Sequence[str]) -> ScanFiles:
-    """Return the files with a note on each role for which several files are candidates.
-
-    Args:
-        files: the subject's files.
-        contrasts: contrasts of the model, with the optional ones.
-    """
-    names = {
-        **{name: name for name in contrasts},
-        "brain": "a brain mask",
-        "truth": "expert labels",
-    }
-    notes = (
-        Note(NoteKind.MISSING_FILE, f"without {name}: {files.unclear[role]}")
-        for role, name in names.items()
-        if role in files.unclear
-    )
-    return replace(files, notes=(*files.notes, *notes))
 
 
 def read_contrasts(

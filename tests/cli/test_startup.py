@@ -1,0 +1,78 @@
+"""Commands that compute nothing answer without the libraries that compute."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from anomri.cli import options
+from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS
+
+SLOW = {
+    "PIL",
+    "SimpleITK",
+    "joblib",
+    "lightning",
+    "matplotlib",
+    "monai",
+    "nibabel",
+    "nilearn",
+    "pandas",
+    "scipy",
+    "skimage",
+    "sklearn",
+    "tifffile",
+    "torch",
+}
+# Prints the exit code and the modules that are imported when the command ends.
+MODULES = """
+import sys
+from anomri.cli import main
+try:
+    main()
+    code = 0
+except SystemExit as end:
+    code = end.code
+print("modules", code, *sorted(name for name in sys.modules if "." not in name))
+"""
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scans")
+    nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), np.float32), np.eye(4)), folder / "a_flair.nii")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("--version", 0),
+        ("--help", 0),
+        ("detect --help", 0),
+        ("detect SCANS --dry-run", 0),
+        ("prepare SCANS --dry-run", 0),
+        ("detect SCANS", 2),
+        ("detect SCANS --nonsense", 2),
+        ("detect no_such_folder -o out", 2),
+        ("detect SCANS --dry-run --model no_such_model", 2),
+    ],
+)
+def test_only_what_a_command_needs_is_imported(words: str, code: int, scans: Path) -> None:
+    command = words.replace("SCANS", str(scans)).split()
+    done = subprocess.run(
+        [sys.executable, "-c", MODULES, *command], capture_output=True, text=True, check=True
+    )
+    _, exit_code, *modules = done.stdout.splitlines()[-1].split()
+    assert int(exit_code) == code, done.stderr
+    assert SLOW & set(modules) == set()
+
+
+def test_the_help_names_every_rule_and_method() -> None:
+    assert options.SCAN_RULES.split(", ") == list(SCAN_RULES)
+    assert options.SEGMENTATION_METHODS.split(", ") == list(SEGMENTATION_METHODS)
