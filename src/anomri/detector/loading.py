@@ -10,9 +10,8 @@ import torch
 
 from anomri.detector.detector import Detector
 from anomri.detector.map_model import MapModel
-from anomri.devices import choose_device
 from anomri.errors import UsageError
-from anomri.models import SEGMENTERS, trained_networks
+from anomri.models import SEGMENTERS, choose_device, trained_networks
 from anomri.postprocessing import check_method, check_rule
 from anomri.preprocessing import check_mask_grid, check_orientation
 from anomri.recipe import NO_OVERRIDES, MapSource, ModelLayout, Overrides, model_layout

@@ -1,6 +1,7 @@
 """Networks: reconstructors of healthy anatomy and supervised segmenters, built by name."""
 
 from anomri.models.base import TOTAL, Batch, Losses, Network, Reconstructor, Segmenter
+from anomri.models.devices import available_devices, choose_device
 from anomri.models.factory import (
     RECONSTRUCTORS,
     SEGMENTERS,
@@ -28,10 +29,12 @@ __all__ = [
     "Network",
     "Reconstructor",
     "Segmenter",
+    "available_devices",
     "build",
     "build_network",
     "build_recipe_network",
     "build_segmenter",
+    "choose_device",
     "cost",
     "load_weights",
     "options",

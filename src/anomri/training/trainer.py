@@ -22,9 +22,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch.utils.data import DataLoader
 
-from anomri.devices import choose_device
 from anomri.errors import UsageError
 from anomri.files import LOGS, exit_with_parent
+from anomri.models import choose_device
 from anomri.recipe import Training
 from anomri.training.launching import QuietLauncher, readable_process_errors
 from anomri.training.loading import Sample

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from anomri.devices import available_devices, choose_device
 from anomri.errors import UsageError
+from anomri.models import available_devices, choose_device
 
 
 @pytest.fixture
