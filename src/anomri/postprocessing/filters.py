@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import SimpleITK
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 from anomri.postprocessing.morphology import HEADER_NOISE_MM, crop_around
 from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Size
-from anomri.scan import Volume
+from anomri.scan import Mask, Volume
+
+MEDIAN_VALUES = 1 << 22  # sorted at once: 16 MB
 
 
 def median(
@@ -33,9 +35,8 @@ def median(
     box = crop_around(state.brain)
     # Zeros, not edge values: the array may be cropped tightly around the brain.
     padded = np.pad(state.values[box], [(n, n) for n in reach])
-    inner = tuple(slice(n, -n or None) for n in reach)
     smoothed = np.zeros_like(state.values)
-    smoothed[box] = _median(padded, reach)[inner]
+    smoothed[box] = _median(padded, state.brain[box], reach)
     return state.with_values(smoothed)
 
 
@@ -75,8 +76,24 @@ def _reach(size_mm: float, spacing: tuple[float, float, float]) -> tuple[int, ..
     return tuple(int((size_mm + HEADER_NOISE_MM) / (2 * step)) for step in spacing)
 
 
-def _median(values: Volume, reach: tuple[int, ...]) -> Volume:
-    """Filter with SimpleITK (axes K, J, I), which is twenty times as fast as SciPy in 3-D."""
-    image = SimpleITK.GetImageFromArray(values)
-    smoothed = SimpleITK.Median(image, reach[::-1])
-    return np.asarray(SimpleITK.GetArrayFromImage(smoothed))
+def _median(padded: Volume, brain: Mask, reach: tuple[int, ...]) -> Volume:
+    """Return the median of the box around each voxel of ``brain``, 0 elsewhere.
+
+    NumPy selects with vector instructions: at 5 x 5 x 7 voxels four times as fast as SimpleITK's
+    filter, which also spends half of its time outside the brain.
+
+    Args:
+        padded: values with ``reach`` more voxels on each side.
+        brain: (I, J, K) bool.
+        reach: half-width of the box in voxels.
+    """
+    sides = tuple(2 * n + 1 for n in reach)
+    count = int(np.prod(sides))
+    boxes, result = sliding_window_view(padded, sides), np.zeros(brain.shape, padded.dtype)
+    index = np.argwhere(brain)
+    for part in np.array_split(index, len(index) * count // MEDIAN_VALUES + 1):
+        voxels = tuple(part.T)
+        values = boxes[voxels].reshape(-1, count)
+        values.partition(count // 2, axis=1)
+        result[voxels] = values[:, count // 2]
+    return result

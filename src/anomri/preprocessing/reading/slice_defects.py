@@ -21,8 +21,10 @@ still analysed, and noted. A slice that repeats the previous one is noted and ke
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,31 +51,39 @@ class _SliceStack:
     """The slices along one axis, with some of their voxels.
 
     Attributes:
-        values: (K, N), above the background or the lowest value of the head.
+        whole: (K, N, M), slices to their edges, as read.
+        values: (K, N), in the head's box, above the background or the lowest value of the head.
         head: (K, N) bool, voxels of the head.
         scale: the scan's range of intensities.
+        limits: the lowest and the highest value that count; others are clipped to them.
         bad: defective slices.
         min_overlap: voxels of the head that two neighbours must share.
-        shows_head: for each slice, whether it shows any head.
+        good: slices that show any head and are not defective, in order.
+        slices_of_head: how many slices show any head.
     """
 
+    whole: Volume
     values: Slices
     head: Mask
     scale: float
+    limits: tuple[float, float]
     bad: set[int] = field(default_factory=set)
     min_overlap: float = field(init=False)
-    shows_head: list[bool] = field(init=False)
+    good: list[int] = field(init=False)
+    slices_of_head: int = field(init=False)
 
     def __post_init__(self) -> None:
         area = self.head.sum(axis=1)
         self.min_overlap = MIN_OVERLAP * int(area.max())
-        self.shows_head = list(area >= 0.01 * area.max())
+        self.good = np.flatnonzero(area >= 0.01 * area.max()).tolist()
+        self.slices_of_head = len(self.good)
 
     def neighbours(self, k: int) -> tuple[int, int] | None:
         """Return the nearest good slices on both sides; None at the ends."""
-        good = [n for n, shown in enumerate(self.shows_head) if shown and n not in self.bad]
-        before, after = [n for n in good if n < k], [n for n in good if n > k]
-        return (before[-1], after[0]) if before and after else None
+        before, after = bisect_left(self.good, k) - 1, bisect_right(self.good, k)
+        if before < 0 or after == len(self.good):
+            return None
+        return self.good[before], self.good[after]
 
     def score(self, k: int) -> float:
         """Return the relative distance of a slice from its neighbours; 0 where it fits."""
@@ -87,7 +97,7 @@ class _SliceStack:
         mean = (a + b) / 2
         distance = float(np.abs(v - mean).mean())
         smallest = MIN_DISTANCE * self.scale
-        if v.std(dtype=np.float64) < CONSTANT_SD * self.scale and distance > 2 * smallest:
+        if distance > 2 * smallest and v.std(dtype=np.float64) < CONSTANT_SD * self.scale:
             return float("inf")
         relative = distance / max(float(np.abs(a - b).mean()), smallest)
         brightness = float(v.mean() / max(float(mean.mean()), 1e-6 * self.scale))
@@ -102,6 +112,7 @@ class _SliceStack:
         while max(scores) > 0 and len(self.bad) <= limit:
             worst = int(np.argmax(scores))
             self.bad.add(worst)
+            self.good = [k for k in self.good if k != worst]
             scores[worst] = 0.0
             for k in self.neighbours(worst) or ():
                 scores[k] = self.score(k)
@@ -115,6 +126,7 @@ class _SliceStack:
             for k in range(1, len(self.values))
             if area[k] >= max(self.min_overlap, 1)
             and np.array_equal(self.values[k], self.values[k - 1])
+            and np.array_equal(*self.whole[[k - 1, k]].clip(*self.limits))
         ]
 
 
@@ -126,9 +138,10 @@ def repair_defective_slices(image: RawImage) -> RawImage:
             them are too far apart.
     """
     values, notes = image.values, list(image.notes)
+    head = _Head.of(image.values)
     for axis in range(3):
-        stack = _stack_along(image.values, axis)
-        limit = max(1, int(MAX_FRACTION * sum(stack.shows_head)))
+        stack = head.slices(axis)
+        limit = max(1, int(MAX_FRACTION * stack.slices_of_head))
         bad = stack.find_defects(limit)
         if bad:
             _refuse_many(image, axis, stack, limit)
@@ -144,16 +157,60 @@ def repair_defective_slices(image: RawImage) -> RawImage:
     return replace(image, values=values, notes=tuple(notes))
 
 
-def _stack_along(values: Volume, axis: int) -> _SliceStack:
-    background, reach, (low, high) = _intensity_ranges(values)
-    slices = np.moveaxis(values, axis, 0)
-    step = max(1, min(slices.shape[1:]) // SAMPLES)
-    samples = slices[:, ::step, ::step].reshape(len(slices), -1)
-    head = np.abs(samples - background) > FOREGROUND * reach
-    scale = max(high - low, 1e-6 * reach)
-    # Holes in the brain may have a background value of -32768, which must not dominate.
-    bottom = max(float(background), low - scale) if background < low else low
-    return _SliceStack(samples.clip(bottom, high + scale) - np.float32(bottom), head, scale)
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The head in an image, cut out of it once for all three axes.
+
+    Attributes:
+        image: (I, J, K), all of it.
+        box: the part that holds the head.
+        mask: of the head, within the box.
+        values: in the box, above the lowest limit.
+        scale: range of the head's intensities.
+        limits: the lowest and the highest value that count; others are clipped to them.
+    """
+
+    image: Volume
+    box: tuple[slice, ...]
+    mask: Mask
+    values: Volume
+    scale: float
+    limits: tuple[float, float]
+
+    @classmethod
+    def of(cls, values: Volume) -> _Head:
+        background, reach, (low, high) = _intensity_ranges(values)
+        head = np.abs(values - background) > FOREGROUND * reach
+        box = tuple(_extent(head.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
+        scale = max(high - low, 1e-6 * reach)
+        # Holes in the brain may have a background value of -32768, which must not dominate.
+        bottom = max(float(background), low - scale) if background < low else low
+        inside = values[box].clip(bottom, high + scale) - np.float32(bottom)
+        return cls(values, box, head[box], inside, scale, (bottom, high + scale))
+
+    def slices(self, axis: int) -> _SliceStack:
+        """Return the slices along an axis."""
+        plane = [side for n, side in enumerate(self.image.shape) if n != axis]
+        step = max(1, min(plane) // SAMPLES)
+        whole = np.moveaxis(self.image, axis, 0)[:, ::step, ::step]
+        values, head = (self._sampled(part, axis, step) for part in (self.values, self.mask))
+        return _SliceStack(whole, values, head, self.scale, self.limits)
+
+    def _sampled(self, inside: NDArray[Any], axis: int, step: int) -> NDArray[Any]:
+        """Return (K, N) samples of an array of the box, for all K slices of the image."""
+        rows, columns = (
+            slice(-side.start % step, None, step) for n, side in enumerate(self.box) if n != axis
+        )
+        part = np.moveaxis(inside, axis, 0)[:, rows, columns]
+        samples = np.zeros((self.image.shape[axis], part[0].size), inside.dtype)
+        samples[self.box[axis]] = part.reshape(len(part), -1)
+        return samples
+
+
+def _extent(marked: NDArray[np.bool_]) -> slice:
+    """Return the range from the first to the last mark; the whole range without any."""
+    index = np.flatnonzero(marked)
+    return slice(int(index[0]), int(index[-1]) + 1) if index.size else slice(0, marked.size)
 
 
 def _intensity_ranges(values: Volume) -> tuple[np.float32, float, tuple[float, float]]:
