@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from anomri.preprocessing.grids import brain_box
 from anomri.preprocessing.resampling import index_map, sample
 from anomri.scan import Mask, Scan, Volume
 
@@ -45,8 +46,12 @@ def lesion_numbers_to_native(
         scan: the scan of both grids.
     """
     native = labels_to_native(numbers, scan) * mask
-    unnumbered = np.argwhere(mask & (native == 0))
-    numbered = np.argwhere(native)
+    if not mask.any():
+        return native
+    box = brain_box(mask)
+    corner = [side.start for side in box]
+    unnumbered = np.argwhere(mask[box] & (native[box] == 0)) + corner
+    numbered = np.argwhere(native[box]) + corner
     if len(unnumbered) and len(numbered):
         tree = KDTree(numbered * scan.native.spacing)
         nearest = numbered[tree.query(unnumbered * scan.native.spacing)[1]]

@@ -43,12 +43,16 @@ def sample(volume: NDArray[Any], matrix: Affine, shape: Shape, *, linear: bool) 
     """
     if (order := _axis_order(matrix)) is None:
         return _sample_obliquely(volume, matrix, shape, linear=linear)
-    result = np.transpose(volume, order)
+    part, reached = np.transpose(volume, order), list[slice]()
     for axis, source_axis in enumerate(order):
         step, start = matrix[source_axis, axis], matrix[source_axis, 3]
         positions = step * np.arange(shape[axis]) + start
-        result = (_linear if linear else _nearest)(result, positions, axis)
-    return np.ascontiguousarray(result)
+        # Most of a native grid lies around the brain, where there is nothing to interpolate.
+        reached.append(_reached(part, positions, axis))
+        part = (_linear if linear else _nearest)(part, positions[reached[-1]], axis)
+    result = np.zeros(shape, part.dtype)
+    result[tuple(reached)] = part
+    return result
 
 
 def resample_to_grid(values: Image, source: Grid, target: Grid) -> Image:
@@ -130,6 +134,16 @@ def _axis_order(matrix: Affine) -> tuple[int, int, int] | None:
         return None
     i, j, k = (int(axis) for axis in used.argmax(axis=0))
     return i, j, k
+
+
+def _reached(volume: NDArray[Any], positions: NDArray[np.float64], axis: int) -> slice:
+    """Return the range of positions along ``axis`` that interpolate anything but zeros."""
+    others = tuple(other for other in range(3) if other != axis)
+    filled = np.flatnonzero(volume.any(axis=others))
+    if not filled.size:
+        return slice(0)
+    index = np.flatnonzero((positions > filled[0] - 1) & (positions < filled[-1] + 1))
+    return slice(int(index[0]), int(index[-1]) + 1) if index.size else slice(0)
 
 
 def _nearest(volume: NDArray[Any], positions: NDArray[np.float64], axis: int) -> NDArray[Any]:
