@@ -22,6 +22,7 @@ from anomri.files import (
     newest,
     private_temporary_files,
     remove_stale_drafts,
+    replacing,
     replacing_folder,
     replacing_together,
     scratch_folder,
@@ -29,7 +30,7 @@ from anomri.files import (
     write_bytes,
     write_text,
 )
-from anomri.files.atomic import DRAFT, draft_name, replacing
+from anomri.files.atomic import DRAFT, draft_name
 from anomri.files.processes import is_alive, machine_id, start_time_ms
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.logging import RichHandler
 
 from anomri.cli import experiment_commands, model_commands, scan_commands
-from anomri.cli.option_objects import GroupedHelp, expand_options
+from anomri.cli.option_objects import GroupedHelp, ListByDefault, expand_options
 from anomri.cli.signals import INTERRUPTED, STOPPED
 from anomri.cli.terminal import console
 from anomri.errors import AnomriError, DiskFull, NotWritable
@@ -52,9 +52,14 @@ for command in (
     experiment_commands.reproduce,
     experiment_commands.compare,
     scan_commands.demo,
-    experiment_commands.models,
 ):
     app.command(cls=GroupedHelp)(expand_options(command))
+models = typer.Typer(
+    cls=ListByDefault, help="List models and their costs, or pack one.", rich_markup_mode=None
+)
+models.command("list", cls=GroupedHelp)(expand_options(experiment_commands.models))
+models.command(cls=GroupedHelp)(expand_options(model_commands.pack))
+app.add_typer(models, name="models")
 # BIDS Apps take several labels after one option.
 app.command("bids-app", cls=GroupedHelp, context_settings={"allow_extra_args": True})(
     expand_options(scan_commands.bids_app)

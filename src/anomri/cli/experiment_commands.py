@@ -14,7 +14,7 @@ from anomri.cli.signals import load_exports
 from anomri.cli.terminal import progress, show_table
 from anomri.errors import UsageError
 from anomri.files import SPLITS
-from anomri.recipe import builtin_names
+from anomri.recipe import builtin_names, extensions
 
 if TYPE_CHECKING:
     from anomri.experiments.reproduction import Data
@@ -112,6 +112,8 @@ def models(
     entries = catalogue.rows(recipes) if recipes else catalogue.families()
     show_table(catalogue.HEADINGS, [entry.cells() for entry in entries])
     typer.echo("ready to use, without training: " + ", ".join(builtin_names()))
+    for found in extensions():
+        typer.echo(f"{found.group}: {found.name}, of the package {found.package}")
 
 
 def _data_sets(data: Path | None, options: ExperimentOptions) -> Data:

@@ -114,6 +114,26 @@ def train_lesions(
     )
 
 
+def pack(
+    model: Annotated[str, typer.Argument(metavar="RUN", help="Run folder or built-in model.")],
+    archive: Annotated[Path, typer.Argument(metavar="FILE", help="File to write: MODEL.zip.")],
+    *,
+    licence: Annotated[
+        str,
+        typer.Option(
+            metavar="SPDX",
+            help="Licence under which others may use the model, such as CC-BY-4.0.",
+        ),
+    ] = "",
+) -> None:
+    """Pack a model into one file, which `--model` takes.
+
+    It holds weights, recipe, thresholds, a card, the licence and the hashes of all of them.
+    """
+    load_exports(pipeline)
+    typer.echo(pipeline.pack(model, archive, licence=licence))
+
+
 def calibrate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Run folder or built-in model.")],
     *,

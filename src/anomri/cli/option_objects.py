@@ -11,7 +11,7 @@ from functools import wraps
 from inspect import Parameter
 from typing import Annotated, Any, get_args, get_type_hints
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 
 def expand_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -68,3 +68,14 @@ class GroupedHelp(TyperCommand):
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
+
+
+class ListByDefault(TyperGroup):
+    """Group of commands whose command `list` need not be named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Add `list` where no command of the group, and no help, comes first."""
+        first = args[0] if args else ""
+        if first not in {*self.commands, *self.get_help_option_names(ctx)}:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)

@@ -13,7 +13,7 @@ from anomri.cli.signals import load_exports
 from anomri.cli.terminal import progress
 from anomri.datasets import LAYOUTS, Found
 from anomri.errors import UsageError
-from anomri.recipe import NO_OVERRIDES, ModelLayout, Overrides, Recipe, model_layout
+from anomri.recipe import NO_OVERRIDES, ModelLayout, Overrides, Recipe, layout_of
 
 if TYPE_CHECKING:
     from anomri.detector import Detector
@@ -69,7 +69,13 @@ class ModelOptions:
     PANEL: ClassVar = None
 
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="MODEL", help="Run folder or built-in model.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Run folder, packed model (.zip) or built-in model.",
+        ),
     ] = "default"
     device: Device = "auto"
 
@@ -83,7 +89,7 @@ class ModelOptions:
 
         Overrides can be checked only by the loaded model.
         """
-        return model_layout(self.model) if overrides == NO_OVERRIDES else self.load(overrides)
+        return layout_of(self.model) if overrides == NO_OVERRIDES else self.load(overrides)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

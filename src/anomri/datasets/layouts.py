@@ -23,12 +23,13 @@ from anomri.datasets.dicom import layout_with_choices
 from anomri.datasets.file_tree import Tree
 from anomri.datasets.search_results import Found
 from anomri.errors import UsageError
+from anomri.recipe import LAYOUT_GROUP, ExtensibleTable
 
 AUTO = "auto"
 REASONS_SHOWN = 3
 
 # In the order in which `auto` tries them: the most specific first.
-LAYOUTS: dict[str, Layout] = {
+_OWN = {
     "phantom": phantom_layout.LAYOUT,
     "brats": brats.LAYOUT,
     "lgg": lgg.LAYOUT,
@@ -38,6 +39,7 @@ LAYOUTS: dict[str, Layout] = {
     "dicom": dicom.LAYOUT,
     "folder": folder_layout.LAYOUT,
 }
+LAYOUTS: dict[str, Layout] = ExtensibleTable(LAYOUT_GROUP, _OWN)  # others' are used by name only
 
 
 def find(source: Path, layout: str = AUTO, *, series: Mapping[str, str] | None = None) -> Found:

@@ -14,7 +14,14 @@ from anomri.errors import UsageError
 from anomri.models import SEGMENTERS, choose_device, trained_networks
 from anomri.postprocessing import check_method, check_rule
 from anomri.preprocessing import check_mask_grid, check_orientation
-from anomri.recipe import NO_OVERRIDES, MapSource, ModelLayout, Overrides, model_layout
+from anomri.recipe import (
+    NO_OVERRIDES,
+    MapSource,
+    ModelLayout,
+    Overrides,
+    model_layout,
+    opened_model,
+)
 from anomri.scoring import Fitted
 
 
@@ -87,7 +94,12 @@ def _load(source: Source) -> Detector:
 
 
 def _built(source: Source) -> Detector:
-    layout, overrides = model_layout(source.model), source.overrides
+    with opened_model(source.model) as model:
+        return _of_layout(source, model_layout(model))
+
+
+def _of_layout(source: Source, layout: ModelLayout) -> Detector:
+    overrides = source.overrides
     first = next(iter(layout.maps))
     fitted = {name: _fitted(one, layout, name) for name, one in layout.maps.items()}
     _check(overrides, layout.name, fitted[first])

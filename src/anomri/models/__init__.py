@@ -13,12 +13,20 @@ from anomri.models.factory import (
 from anomri.models.folded_segmenter import FoldedSegmenter, weighted_losses
 from anomri.models.latents import Latent
 from anomri.models.summary import Cost, LayerSummary, cost, summary
-from anomri.models.trained import build_recipe_network, shipped_weights, trained_networks
+from anomri.models.trained import (
+    SHIPPED_LICENCE,
+    build_recipe_network,
+    shipped_licence,
+    shipped_weights,
+    ships_weights,
+    trained_networks,
+)
 from anomri.models.weights import load_weights, save_weights
 
 __all__ = [
     "RECONSTRUCTORS",
     "SEGMENTERS",
+    "SHIPPED_LICENCE",
     "TOTAL",
     "Batch",
     "Cost",
@@ -39,7 +47,9 @@ __all__ = [
     "load_weights",
     "options",
     "save_weights",
+    "shipped_licence",
     "shipped_weights",
+    "ships_weights",
     "summary",
     "trained_networks",
     "weighted_losses",

@@ -27,11 +27,11 @@ from anomri.models.intensity import Intensity
 from anomri.models.losses import CodebookLoss, Loss, ReconstructionLoss, VariationalLoss
 from anomri.models.plans import DENSE, DVAE, LARGE, SMALL, SPATIAL, VAE, VAE1PX, VECTORS
 from anomri.models.segresnet_vae import RegularisedSegmenter
-from anomri.recipe import Step
+from anomri.recipe import RECONSTRUCTOR_GROUP, ExtensibleTable, Step
 
 _VAE = partial(VariationalAutoencoder, plan=VAE)
 
-RECONSTRUCTORS: dict[str, Callable[..., Reconstructor]] = {
+_OWN: dict[str, Callable[..., Reconstructor]] = {
     "intensity": Intensity,
     "vae": _VAE,
     "dvae": partial(VariationalAutoencoder, plan=DVAE),
@@ -45,6 +45,8 @@ RECONSTRUCTORS: dict[str, Callable[..., Reconstructor]] = {
     "spatial_vae": partial(VariationalAutoencoder, plan=SPATIAL),
     "dense_vae": partial(VariationalAutoencoder, plan=DENSE),
 }
+
+RECONSTRUCTORS = ExtensibleTable(RECONSTRUCTOR_GROUP, _OWN)
 
 SEGMENTERS: dict[str, Callable[..., Segmenter]] = {
     "regularised_segmenter": RegularisedSegmenter,
@@ -90,6 +92,11 @@ def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Reconstructor:
         terms = loss_terms(**_extract_options(arguments, loss_terms))
         arguments[LOSS] = LOSSES[loss](terms, **_extract_options(arguments, LOSSES[loss]))
     network = RECONSTRUCTORS[step.name](channels=channels, size=size, **arguments)
+    if not isinstance(network, Reconstructor):  # of another package
+        raise RecipeError(
+            f"family '{step.name}': expected a Reconstructor, got {type(network).__name__}. "
+            "Next: ask the package that offers it."
+        )
     network.name = step.name
     return network
 

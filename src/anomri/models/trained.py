@@ -8,13 +8,14 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from anomri.errors import UsageError
-from anomri.files import RECIPE, WEIGHTS
+from anomri.files import LICENCE, RECIPE, WEIGHTS
 from anomri.models.base import Network, Reconstructor
 from anomri.models.factory import build_network
 from anomri.models.weights import load_weights
 from anomri.recipe import MapSource, Recipe
 
 SHIPPED = resources.files("anomri.models") / "pretrained"
+SHIPPED_LICENCE = "CC-BY-SA-3.0"
 
 
 def trained_networks(source: MapSource) -> list[tuple[Network, str]]:
@@ -42,6 +43,18 @@ def _member(run: Path, first: Recipe, *, alone: bool) -> tuple[Network, str]:
 def shipped_weights(recipe: Recipe) -> Traversable:
     """Return where the weights of a built-in recipe would be."""
     return SHIPPED / f"{recipe.weights or recipe.name}.safetensors"
+
+
+def ships_weights(path: Path) -> bool:
+    """Tell whether a file holds weights that ship with anomri."""
+    content = path.read_bytes()
+    files = (file for file in SHIPPED.iterdir() if file.name.endswith(path.suffix))
+    return any(file.read_bytes() == content for file in files)
+
+
+def shipped_licence() -> str:
+    """Return the licence of the shipped weights, as Markdown."""
+    return (SHIPPED / LICENCE).read_text(encoding="utf-8")
 
 
 def build_recipe_network(recipe: Recipe) -> Network:

@@ -10,7 +10,7 @@ from anomri.errors import AnomriError, UsageError
 from anomri.files import CODES, RECIPE, THRESHOLDS, WEIGHTS, newest, write_bytes, write_text
 from anomri.models import shipped_weights
 from anomri.pipeline.threshold_calibration import write_map_thresholds
-from anomri.recipe import CombinedRecipe, MapEntry, MapSource, model_layout
+from anomri.recipe import CombinedRecipe, MapEntry, MapSource, model_layout, opened_model
 
 
 def copy_model(model: str | Path, run: Path) -> None:
@@ -26,6 +26,11 @@ def copy_model(model: str | Path, run: Path) -> None:
     Raises:
         UsageError: the folder holds another model.
     """
+    with opened_model(model) as opened:
+        _copy_opened(opened, run)
+
+
+def _copy_opened(model: str | Path, run: Path) -> None:
     layout = model_layout(model)
     if run != Path(model) and _is_complete(run):
         _check_same(load(model, device="cpu"), load(run, device="cpu"), run)

@@ -13,11 +13,21 @@ from anomri.recipe.definition import (
     Training,
     builtin_names,
 )
+from anomri.recipe.extensions import (
+    LAYOUT_GROUP,
+    RECONSTRUCTOR_GROUP,
+    SCORE_GROUP,
+    ExtensibleTable,
+    Extension,
+    extensions,
+)
+from anomri.recipe.model_archive import opened_model, write_archive
 from anomri.recipe.model_layout import (
     ByMap,
     MapSource,
     ModelLayout,
     joint_contrasts,
+    layout_of,
     model_layout,
     optional_contrasts,
     recipe_to_prepare,
@@ -26,12 +36,17 @@ from anomri.recipe.overrides import NO_OVERRIDES, Overrides
 from anomri.recipe.registry import Count, Share, Size, bind, call
 
 __all__ = [
+    "LAYOUT_GROUP",
     "NO_OVERRIDES",
+    "RECONSTRUCTOR_GROUP",
+    "SCORE_GROUP",
     "Augmentation",
     "ByMap",
     "CombinedRecipe",
     "Count",
     "Detection",
+    "ExtensibleTable",
+    "Extension",
     "MapEntry",
     "MapSource",
     "ModelLayout",
@@ -49,9 +64,13 @@ __all__ = [
     "bind",
     "builtin_names",
     "call",
+    "extensions",
     "joint_contrasts",
+    "layout_of",
     "load_recipe",
     "model_layout",
+    "opened_model",
     "optional_contrasts",
     "recipe_to_prepare",
+    "write_archive",
 ]

@@ -20,6 +20,7 @@ from anomri.files import (
 )
 from anomri.recipe.combined import CombinedRecipe, MapEntry, SegmentationStep, load_recipe
 from anomri.recipe.definition import MOVED, NamedStep, Recipe, Step, builtin_names
+from anomri.recipe.model_archive import opened_model
 from anomri.scan import Threshold
 
 ByMap = Mapping[str, Mapping[str, Threshold]]  # map -> rule -> threshold
@@ -80,10 +81,16 @@ def recipe_to_prepare(model: str) -> Recipe:
     Raises:
         UsageError: there is no such model.
     """
-    layout = model_layout(model)
+    layout = layout_of(model)
     optional = tuple(name for name in layout.contrasts if name in layout.optional)
     first = next(iter(layout.maps.values())).recipe
     return first.model_copy(update={"contrasts": layout.contrasts, "optional": optional})
+
+
+def layout_of(model: str | Path) -> ModelLayout:
+    """Tell what a model is made of, for its recipes alone: an archive's files are gone by then."""
+    with opened_model(model) as opened:
+        return model_layout(opened)
 
 
 def joint_contrasts(recipes: Iterable[Recipe]) -> tuple[str, ...]:

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anomri.models import Reconstructor
-from anomri.recipe import Step, bind
+from anomri.recipe import SCORE_GROUP, ExtensibleTable, Step, bind
 from anomri.scan import AnomalyMap, Scan
 from anomri.scoring.coarse_segmentation import segment_coarsely
 from anomri.scoring.forward_passes import score_and_reconstruct
 from anomri.scoring.residual import residual
 from anomri.scoring.windowed_segmentation import segment_scan
 
-SCORES: Mapping[str, Callable[..., Tensor]] = {"residual": residual}
+SCORES: Mapping[str, Callable[..., Tensor]] = ExtensibleTable(SCORE_GROUP, {"residual": residual})
 
 # Used in place of a score if the network is a segmenter.
 SEGMENTATIONS: Mapping[str, Callable[..., NDArray[np.float32]]] = {
