@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Those that need no scans; the others are called with a folder of them.
 BENCHMARKS := detection memory mixture postprocessing preparation regions report training
 
-.PHONY: demo test check lint types imports format bench release-check clean
+.PHONY: demo test check lint types imports format bench docs release-check clean
 
 demo: $(READY)
 	$(BIN)/anomri demo -o demo
@@ -36,6 +36,13 @@ format: $(READY)
 bench: $(READY)
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 
+# The site; warnings are errors, and the examples on its pages are run.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/sphinx-build -q -W --keep-going -b doctest docs docs/_build/doctest
+	@echo docs/_build/html/index.html
+
 # What a release must show; `make release-check SCAN=FLAIR.nii.gz` detects in a scan of yours, too.
 release-check:
 	.ci/release-check $(SCAN)
@@ -48,4 +55,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo docs/_build

@@ -41,7 +41,7 @@ def test_an_extra_imports(extra: str) -> None:
 
 
 def test_the_tests_bring_the_extras_that_they_need() -> None:
-    assert set(MODULES | LARGE) | {"test"} == set(extras())
+    assert set(MODULES | LARGE) | {"docs", "test"} == set(extras())
     assert f"anomri[{','.join(sorted(MODULES))}]" in extras()["test"]
 
 

@@ -70,7 +70,13 @@ def load_exports(*packages: ModuleType) -> None:
 
     Commands that compute call this before they write: packages import their modules when they are
     used, and PyTorch alone takes seconds. See :class:`Handler`.
+
+    Raises:
+        UsageError: see :func:`anomri.cli.environment.prepare_environment`.
     """
+    from anomri.cli.environment import prepare_environment
+
+    prepare_environment()
     handler = signal.getsignal(signal.SIGTERM)
     interrupts = isinstance(handler, Handler) and handler.interrupts
     if isinstance(handler, Handler):
