@@ -132,6 +132,6 @@ def test_findings_as_a_table_are_those_on_disk(result: Result, tmp_path: Path) -
 def test_images_of_simpleitk_lie_where_nibabel_places_them(result: Result, tmp_path: Path) -> None:
     for name, image in (("mask", result.mask), ("anomaly", result.anomaly)):
         SimpleITK.WriteImage(result.to_sitk(name), str(tmp_path / "a.nii.gz"))  # type: ignore[arg-type]
-        back = nib.load(tmp_path / "a.nii.gz")
+        back = nib.Nifti1Image.from_filename(tmp_path / "a.nii.gz")
         np.testing.assert_allclose(back.affine, image.affine, atol=1e-4)
         np.testing.assert_array_equal(back.get_fdata(), image.get_fdata())
