@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tempfile
+import tomllib
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
@@ -156,7 +157,8 @@ def test_the_boutiques_descriptor_is_valid_and_says_what_the_command_takes() -> 
     descriptor = json.loads(text)
     assert descriptor.keys() >= REQUIRED
     assert descriptor["schema-version"] == "0.5"
-    assert descriptor["tool-version"] == version("anomri")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    assert descriptor["tool-version"] == project["project"]["version"]
     command = typer.main.get_command(app).commands["bids-app"]  # type: ignore[attr-defined]
     flags = {name for parameter in command.params for name in parameter.opts}
     keys = descriptor["command-line"].split()[2:]

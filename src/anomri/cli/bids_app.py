@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
@@ -27,10 +27,13 @@ from anomri.cli.options import (
 from anomri.cli.scan_commands import command_line
 from anomri.cli.settings import BRAIN, THREADS, WORKERS
 from anomri.cli.signals import load_exports
-from anomri.cli.terminal import finish, progress, show_outcome, show_scans
+from anomri.cli.terminal import finish, progress, show_scans
 from anomri.datasets import Found, parse_sources
 from anomri.errors import UsageError
-from anomri.recipe import Overrides
+from anomri.recipe import ModelLayout, Overrides
+
+if TYPE_CHECKING:
+    from anomri.detector import Detector
 
 
 def _print_version(value: bool) -> None:
@@ -80,6 +83,14 @@ class Participants:
     ] = False
     dry_run: DryRun = False
     as_json: AsJson = False
+
+    def show(self, bids_dir: Path, layout: ModelLayout | Detector) -> None:
+        """List the scans, and those that the model would refuse."""
+        found = self.find(bids_dir)
+        if self.as_json:
+            print_json(scans_found(found, layout.contrasts, layout.optional))
+        else:
+            show_scans(found, contrasts=layout.contrasts, optional=layout.optional)
 
     def find(self, bids_dir: Path) -> Found:
         """Find the scans of the participants; of all where none is named.
@@ -189,30 +200,29 @@ def bids_app(
     _show_unused(participants, resources)
     overrides = Overrides(brain=resources.brain)
     if participants.dry_run:
-        layout, found = model.layout(overrides), participants.find(bids_dir)
-        if participants.as_json:
-            print_json(scans_found(found, layout.contrasts, layout.optional))
-        else:
-            show_scans(found, contrasts=layout.contrasts, optional=layout.optional)
+        participants.show(bids_dir, model.layout(overrides))
         return
     load_exports(pipeline)
-    outcome = batch.Outcome()
+    outcome, chosen = batch.Outcome(), False
     if "participant" in analysis_level:
         run, found = resources.execution(), participants.find(bids_dir)
         show_scans(found)
-        command = command_line(bids_dir, found)
-        outcome = pipeline.detect(
-            found, model.load(overrides), output_dir, execution=run, command=command
-        )
-        if "group" not in analysis_level:
-            finish(outcome, output_dir)
-            return
-        show_outcome(outcome, output_dir)
-    gathered = pipeline.gather(_members(bids_dir), output_dir)
-    typer.echo(pipeline.report(output_dir))
-    if outcome.exit_code:  # a quality check's refusal has a code of its own, which is known here
-        raise typer.Exit(outcome.exit_code)
-    finish(gathered, output_dir)
+        detector, command = model.load(overrides), command_line(bids_dir, found)
+        outcome = pipeline.detect(found, detector, output_dir, execution=run, command=command)
+        chosen = found.chosen
+    if "group" in analysis_level:
+        # Participants that were not chosen in this call are not missing.
+        outcome = outcome if chosen else _gathered(bids_dir, output_dir, outcome)
+        typer.echo(pipeline.report(output_dir))
+    finish(outcome, output_dir)
+
+
+def _gathered(bids_dir: Path, output_dir: Path, before: batch.Outcome) -> batch.Outcome:
+    """Write the tables of all participants; return the outcome, with failures of this call."""
+    outcome = pipeline.gather(_members(bids_dir), output_dir)
+    if before.failures:  # a quality check's refusal has an exit code of its own
+        outcome.exit_codes = before.exit_codes
+    return outcome
 
 
 def _show_unused(participants: Participants, resources: Resources) -> None:
