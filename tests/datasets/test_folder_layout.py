@@ -171,4 +171,4 @@ def test_a_subject_with_dicom_alone_beside_others_is_left_out_by_name(tmp_path: 
     assert [scan.subject for scan in found.scans] == ["p1"]
     ((left),) = found.left_out
     assert left.subject == "p2"
-    assert "2 .dcm: not NIfTI" in left.reason
+    assert "2 .dcm: expected .nii" in left.reason

@@ -98,7 +98,7 @@ def _filtered(layout: Layout, choice: BidsFilter, tree: Tree) -> Layout:
 
 
 def _choose(tree: Tree, name: str) -> Layout:
-    if name in LAYOUTS:
+    if name != AUTO and name in LAYOUTS:
         return LAYOUTS[name]
     if name != AUTO:
         raise UsageError(
