@@ -94,6 +94,7 @@ def test_a_filter_file_is_strict(lay: Lay) -> None:
 
 def test_another_session_is_not_chosen_and_another_acquisition_left_out(lay: Lay) -> None:
     names = [f"sub-0{s}/ses-{n}/anat/sub-0{s}_ses-{n}_FLAIR.nii.gz" for s in (1, 2) for n in "ab"]
+    names += [name.replace("FLAIR", "T1w") for name in names]
     root = lay(*names, "sub-03/anat/sub-03_acq-2D_FLAIR.nii.gz")
     of_session = filtered(root, {"flair": {"session": "a"}})
     assert [scan.label for scan in of_session.scans] == ["sub-01_ses-a", "sub-02_ses-a"]
@@ -126,6 +127,11 @@ def test_the_advice_on_an_ambiguous_contrast_chooses_one(
     assert advice in skipped.reason
     option = skipped.reason.partition("--select ")[2].partition(",")[0]
     assert len(chosen(find(root, choice=BidsFilter.of_options([option])))) == 2
+
+
+def test_a_filter_that_nothing_matches_is_refused(lay: Lay) -> None:
+    with pytest.raises(UsageError, match="matches the filter"):
+        filtered(lay(*RUNS), {"flair": {"run": 3}})
 
 
 def test_a_rater_is_chosen_among_masks(lay: Lay) -> None:

@@ -24,14 +24,14 @@ RAW = "raw"
 def choose_files(cases: Cases, choice: BidsFilter) -> None:
     """Keep the files that a filter chooses, and note how to choose where several remain.
 
-    A scan without any file left is no scan of the user's choice if the filter names another
-    subject or session; otherwise it is reported as left out.
+    A scan of another subject or session than a query names is not a scan of the user's choice. One
+    of which no file is left for another reason is reported as left out.
     """
     cases.datasets[RAW] = cases.tree.root
     for key, case in list(cases.items()):
         reasons = [_apply(cases, case, role, choice) for role in (*CONTRASTS, BRAIN, TRUTH)]
         mismatches = {entity for reason in reasons for entity in reason}
-        if mismatches & WHOLE_SCANS and not set(CONTRASTS) & case.files.keys():
+        if mismatches & WHOLE_SCANS:
             cases.drop(key)
         for role in case.files:
             _describe(cases.tree, case, role)

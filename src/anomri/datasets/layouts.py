@@ -67,6 +67,12 @@ def find(
     if choice:
         chosen = _filtered(chosen, choice, tree)
     found = chosen.read(tree)
+    if choice and not found.scans:
+        raise UsageError(
+            f"{tree.root.name}: no scan has a file that matches the filter; skipped "
+            f"{len(found.skipped)}. Next: correct the filter; `anomri detect --dry-run` without it "
+            "lists the files."
+        )
     if not found.scans:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in found.skipped[:REASONS_SHOWN])
         raise UsageError(
