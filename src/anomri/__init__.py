@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,9 @@ __all__ = [
     "__version__",
     "load",
 ]
+
+# Operations that PyTorch lacks on Apple's GPUs run on the CPU; it reads this when it is imported.
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 # Imported when they are asked for: PyTorch alone takes seconds, in which the command line must
 # already answer signals.

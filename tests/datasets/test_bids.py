@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anomri.datasets import find
-from anomri.datasets.bids import Name
+from anomri.datasets.bids_names import Name
 
 Lay = Callable[..., Path]
 MASKS = "derivatives/manual/sub-01/anat/sub-01_"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anomri.datasets import find
-from anomri.datasets.bids import Name
+from anomri.datasets.bids_names import Name
 from anomri.preprocessing import note_ambiguous_files
 
 Lay = Callable[..., Path]
@@ -75,7 +75,7 @@ def _broken(path: Path) -> None:
     [
         (lambda lay: lay("sub-x/func/sub-x_task-rest_bold.nii.gz"), "x", "suffix bold"),
         (lambda lay: lay("sub-s_02/anat/sub-s_02_FLAIR.nii.gz"), "s_02", "letters and digits"),
-        (lambda lay: lay("sub-x/anat/sub-x_FLAIR.nrrd"), "x", "no scan"),
+        (lambda lay: lay("sub-x/anat/sub-x_FLAIR.mha"), "x", "no scan"),
         (lambda lay: (lay() / "sub-x/anat").mkdir(parents=True), "x", "no scan"),
         (lambda lay: _broken(lay() / "sub-x/anat/sub-x_FLAIR.nii.gz"), "x", "link leads nowhere"),
         (lambda lay: _broken(lay() / "sub-x"), "x", "link leads nowhere"),

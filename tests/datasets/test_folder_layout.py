@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anomri.datasets import Found, find
-from anomri.datasets.file_tree import NOT_NIFTI
+from anomri.datasets.file_tree import NOT_AN_IMAGE
 
 Lay = Callable[..., Path]
 Rows = dict[str, dict[str, str]]
@@ -152,7 +152,9 @@ def test_two_files_of_a_contrast_are_ambiguous(lay: Lay) -> None:
 def test_other_formats_are_counted_not_listed(lay: Lay) -> None:
     root = lay("a_flair.nii", *(f"dicom/{number}.dcm" for number in range(30)), "notes.txt")
     found = find(root)
-    assert [(item.name, item.reason) for item in found.skipped] == [("dicom: 30 .dcm", NOT_NIFTI)]
+    assert [(item.name, item.reason) for item in found.skipped] == [
+        ("dicom: 30 .dcm", NOT_AN_IMAGE)
+    ]
 
 
 def test_participants_are_read_here_too(lay: Lay) -> None:
@@ -169,4 +171,4 @@ def test_a_subject_with_dicom_alone_beside_others_is_left_out_by_name(tmp_path: 
     assert [scan.subject for scan in found.scans] == ["p1"]
     ((left),) = found.left_out
     assert left.subject == "p2"
-    assert "2 .dcm: not NIfTI" in left.reason
+    assert "2 .dcm: expected .nii" in left.reason

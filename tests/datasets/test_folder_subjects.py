@@ -19,8 +19,8 @@ LABELS = ["labelsTr/a_1.nii.gz", "labelsTr/b_2.nii.gz"]
     ("names", "reason"),
     [
         (["p2/dwi.nii"], "other than flair"),
-        (["p2/flair.nrrd"], "not NIfTI"),
-        (["p2/dicom/1.dcm", "p2/dicom/2.dcm"], "not NIfTI"),
+        (["p2/flair.mha"], "convert it first"),
+        (["p2/dicom/1.dcm", "p2/dicom/2.dcm"], "convert it first"),
         ([], "no scan"),
     ],
 )

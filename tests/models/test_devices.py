@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from anomri.errors import UsageError
-from anomri.models import available_devices, choose_device
+from anomri.models import available_devices, choose_device, limit_threads, reason_for
+from anomri.models.devices import THREAD_VARIABLES
 
 
 @pytest.fixture
@@ -57,3 +61,36 @@ def test_detect_and_train_end_with_exit_code_2(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         make_trainer(Training(), tmp_path, Machine("mps"), progress=False)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "reason"),
+    [
+        ("auto", ["cpu"], "cpu, because PyTorch finds no GPU"),
+        ("auto", ["cpu", "cuda:0"], "cpu, the fastest of cpu, cuda:0"),
+        ("cpu", ["cpu", "cuda:0"], "cpu, as asked for"),
+    ],
+)
+def test_the_reason_for_a_device_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, devices: list[str], reason: str
+) -> None:
+    monkeypatch.setattr("anomri.models.devices.available_devices", lambda: devices)
+    assert reason_for(name, torch.device("cpu")).startswith(reason)
+
+
+def test_operations_that_mps_lacks_run_on_the_cpu() -> None:
+    code = "import anomri, os, sys; print(os.environ['PYTORCH_ENABLE_MPS_FALLBACK'], *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    value, *modules = done.stdout.split()
+    assert value == "1"
+    assert "torch" not in modules  # which reads it when it is imported
+
+
+def test_threads_are_limited_here_and_in_child_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in THREAD_VARIABLES:
+        monkeypatch.setenv(variable, "7")
+    before = torch.get_num_threads()
+    limit_threads(1)
+    assert {os.environ[variable] for variable in THREAD_VARIABLES} == {"1"}
+    assert torch.get_num_threads() == 1
+    torch.set_num_threads(before)

@@ -45,6 +45,29 @@ class Execution:
 DEFAULT_EXECUTION = Execution()
 
 
+@dataclass(frozen=True, slots=True)
+class ScanSummary:
+    """What was found in a scan, in one line.
+
+    >>> str(ScanSummary(lesions=3, volume_ml=4.21, seconds=6.3))
+    '3 lesions, 4.2 ml, 6 s'
+
+    Attributes:
+        lesions: their number.
+        volume_ml: of all of them.
+        seconds: duration.
+    """
+
+    lesions: int
+    volume_ml: float
+    seconds: float
+
+    def __str__(self) -> str:
+        """Return the line."""
+        lesions = "1 lesion" if self.lesions == 1 else f"{self.lesions} lesions"
+        return f"{lesions}, {self.volume_ml:.1f} ml, {self.seconds:.0f} s"
+
+
 @dataclass(slots=True)
 class Outcome:
     """Outcome of a batch.
@@ -129,10 +152,22 @@ def run_batch(
     found, outcome = execution.shard.found(found), Outcome()
     # Closed in any case, so that no worker outlives an interrupted batch.
     with closing(execution.executor.run(GuardedTask(task), found.scans)) as results:
-        for files in execution.progress(found.scans, description):
-            outcome.add(files.label, next(results))
+        for number, files in enumerate(execution.progress(found.scans, description), start=1):
+            value = next(results)
+            outcome.add(files.label, value)
+            log.info("%d/%d %s %s", number, len(found.scans), files.label, _in_words(value))
     outcome.left_out = left_out(found.left_out)
     return outcome
+
+
+def _in_words(value: Any) -> str:
+    """Return what became of a scan, for a line of the log."""
+    if isinstance(value, tuple) and isinstance(value[0], Failure):
+        failure = value[0]
+        return f"failed: {failure.file or failure.subject}: {failure.reason}"
+    if value is False:
+        return "unchanged"
+    return f"done, {value}" if isinstance(value, ScanSummary) else "done"
 
 
 def _place(error: OSError) -> str:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import sys
 from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
-from rich.logging import RichHandler
 
-from anomri.cli import experiment_commands, model_commands, scan_commands
+from anomri.cli import bids_app, experiment_commands, model_commands, scan_commands
+from anomri.cli.bids_app_arguments import BidsAppCommand
+from anomri.cli.messages import (
+    LogFile,
+    Quiet,
+    Verbose,
+    console,
+    failure,
+    set_up,
+    with_messages,
+)
 from anomri.cli.option_objects import GroupedHelp, ListByDefault, expand_options
+from anomri.cli.settings import PRECEDENCE, default_map
 from anomri.cli.signals import INTERRUPTED, STOPPED
-from anomri.cli.terminal import console
 from anomri.errors import AnomriError, DiskFull, NotWritable
 from anomri.files import DEFAULT_LIMIT_GB, DISK_FULL, LIMIT_VARIABLE, limit_bytes
 
@@ -32,9 +40,9 @@ EXIT_CODES = (
 app = typer.Typer(
     name="anomri",
     help=f"Detects anomalies in brain MRI. {NOTICE}",
-    epilog=EXIT_CODES,
+    epilog=f"{EXIT_CODES}\n\n{PRECEDENCE}",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -53,23 +61,23 @@ for command in (
     experiment_commands.compare,
     scan_commands.demo,
 ):
-    app.command(cls=GroupedHelp)(expand_options(command))
+    app.command(cls=GroupedHelp)(expand_options(with_messages(command)))
 models = typer.Typer(
     cls=ListByDefault, help="List models and their costs, or pack one.", rich_markup_mode=None
 )
-models.command("list", cls=GroupedHelp)(expand_options(experiment_commands.models))
-models.command(cls=GroupedHelp)(expand_options(model_commands.pack))
+models.command("list", cls=GroupedHelp)(expand_options(with_messages(experiment_commands.models)))
+models.command(cls=GroupedHelp)(expand_options(with_messages(model_commands.pack)))
 app.add_typer(models, name="models")
-# BIDS Apps take several labels after one option.
-app.command("bids-app", cls=GroupedHelp, context_settings={"allow_extra_args": True})(
-    expand_options(scan_commands.bids_app)
-)
+app.command("bids-app", cls=BidsAppCommand)(expand_options(with_messages(bids_app.bids_app)))
 
 
 @app.callback(invoke_without_command=True)
 def start(
+    context: typer.Context,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Verbose output.")] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    log_file: LogFile = None,
     max_image_gb: Annotated[
         float | None,
         typer.Option(
@@ -81,16 +89,14 @@ def start(
     ] = None,
 ) -> None:
     """Set up logging and the memory limit."""
-    level = logging.DEBUG if verbose else logging.WARNING
-    handler = RichHandler(console=console, show_path=False, show_time=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
-    logging.getLogger("anomri").setLevel(level)
+    set_up(verbose=verbose, quiet=quiet, log_file=log_file, anew=True)
     if max_image_gb is not None:
         os.environ[LIMIT_VARIABLE] = f"{max_image_gb}"  # worker processes inherit it
         limit_bytes()
     if show_version:
         typer.echo(version("anomri"))
         raise typer.Exit
+    context.default_map = default_map([*typer.main.get_command(app).commands])  # type: ignore[attr-defined]
 
 
 def run() -> None:
@@ -117,7 +123,7 @@ def run() -> None:
 
 
 def _fail(error: AnomriError) -> NoReturn:
-    console.print(f"anomri: {error}", style="red", markup=False, highlight=False)
+    failure(f"anomri: {error}")
     sys.exit(error.exit_code)
 
 

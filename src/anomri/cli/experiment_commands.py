@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anomri import batch, experiments
+from anomri.cli.json_output import print_json
 from anomri.cli.options import ComparisonOptions, ExperimentOptions, Out, split_names
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import progress, show_table
@@ -103,6 +104,7 @@ def models(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the documentation page.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """List model families, or rows of papers, with their costs."""
     catalogue = experiments.catalogue
@@ -110,6 +112,10 @@ def models(
         typer.echo(catalogue.markdown(recipes or Path("recipes")), nl=False)
         return
     entries = catalogue.rows(recipes) if recipes else catalogue.families()
+    if as_json:
+        rows = [dict(zip(catalogue.HEADINGS, entry.cells(), strict=True)) for entry in entries]
+        print_json({"models": rows, "ready_to_use": list(builtin_names())})
+        return
     show_table(catalogue.HEADINGS, [entry.cells() for entry in entries])
     typer.echo("ready to use, without training: " + ", ".join(builtin_names()))
     for found in extensions():

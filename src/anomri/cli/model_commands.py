@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from anomri import experiments, pipeline
+from anomri.cli.json_output import print_json, scans_found
 from anomri.cli.options import (
     Contrasts,
     Data,
@@ -52,7 +53,11 @@ def prepare(
     batch = execution.execution()
     found = scans.find(source)
     chosen = with_contrasts(recipe_to_prepare(recipe), contrasts)
-    show_scans(batch.shard.found(found), contrasts=chosen.contrasts, optional=chosen.optional)
+    shown = batch.shard.found(found)
+    if output.dry_run and output.as_json:
+        print_json(scans_found(shown, chosen.contrasts, chosen.optional))
+        return
+    show_scans(shown, contrasts=chosen.contrasts, optional=chosen.optional)
     if output.dry_run:
         return
     out = output.folder(source)

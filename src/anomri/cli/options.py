@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from anomri import batch, detector, pipeline, preprocessing
+from anomri.cli import settings
+from anomri.cli.messages import information
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import progress
-from anomri.datasets import LAYOUTS, Found
+from anomri.datasets import LAYOUTS, BidsFilter, Found, parse_sources
 from anomri.errors import UsageError
 from anomri.recipe import NO_OVERRIDES, ModelLayout, Overrides, Recipe, layout_of
 
@@ -35,8 +37,14 @@ Contrasts = Annotated[
         metavar="NAMES", help="Contrasts to use instead of the recipe's, comma-separated."
     ),
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
-Workers = Annotated[int, typer.Option(metavar="N", help="Number of worker processes.", min=1)]
+Device = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", envvar=settings.DEVICE),
+]
+Workers = Annotated[
+    int,
+    typer.Option(metavar="N", help="Number of worker processes.", min=1, envvar=settings.WORKERS),
+]
 Layout = Annotated[
     str, typer.Option(metavar="NAME", help=f"Layout on disk: auto, {', '.join(LAYOUTS)}.")
 ]
@@ -56,6 +64,7 @@ MaskGrid = Annotated[str, _MASK_GRID]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="List the scans that would be processed, and exit.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print the scans as JSON.")]
 SplitFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="TSV file with columns subject and split.", exists=True),
@@ -79,17 +88,58 @@ class ModelOptions:
     ] = "default"
     device: Device = "auto"
 
-    def load(self, overrides: Overrides = NO_OVERRIDES) -> Detector:
-        """Load the model; errors as for :func:`anomri.detector.load`."""
+    def load(self, overrides: Overrides = NO_OVERRIDES, *, show: bool = True) -> Detector:
+        """Load the model and tell its device; errors as for :func:`anomri.detector.load`."""
         load_exports(detector)
-        return detector.load(self.model, device=self.device, overrides=overrides)
+        loaded = detector.load(self.model, device=self.device, overrides=overrides)
+        if show:
+            from anomri.models import reason_for
+
+            information(f"device: {reason_for(self.device, loaded.device)}")
+        return loaded
 
     def layout(self, overrides: Overrides = NO_OVERRIDES) -> ModelLayout | Detector:
         """Return what states the model's contrasts: its recipes, read without loading a network.
 
         Overrides can be checked only by the loaded model.
         """
-        return layout_of(self.model) if overrides == NO_OVERRIDES else self.load(overrides)
+        if overrides == NO_OVERRIDES:
+            return layout_of(self.model)
+        return self.load(overrides, show=False)
+
+
+FilterFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--bids-filter-file",
+        metavar="FILE",
+        help='JSON filter of BIDS files, as of fMRIPrep: {"flair": {"acquisition": "3D"}}.',
+        exists=True,
+        dir_okay=False,
+    ),
+]
+Select = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ENTITY=VALUE",
+        help="Choose BIDS files by an entity, such as run=1 or, for one contrast, flair:acq=3D; "
+        "repeatable.",
+    ),
+]
+Derivatives = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=FOLDER",
+        help="Results of another pipeline whose brain or lesion masks to use, such as those of "
+        "fMRIPrep, HD-BET or FreeSurfer; repeatable.",
+    ),
+]
+SessionLabel = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="LABEL", help="Process only this session, with or without `ses-`; repeatable."
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +169,10 @@ class ScanSelection:
             help="Process only this participant, with or without `sub-`; repeatable.",
         ),
     ] = None
+    session_label: SessionLabel = None
+    bids_filter_file: FilterFile = None
+    select: Select = None
+    derivatives: Derivatives = None
     split_file: SplitFile = None
     split: Annotated[
         str | None,
@@ -135,8 +189,19 @@ class ScanSelection:
             UsageError: nothing was found, or options contradict each other.
         """
         return pipeline.find_scans(
-            source, layout=self.layout, selection=self._subjects(), series=self._series()
+            source,
+            layout=self.layout,
+            selection=self._selection(),
+            series=self._series(),
+            choice=bids_filter(self.bids_filter_file, self.select),
+            derivatives=parse_sources(self.derivatives or []),
         )
+
+    def _selection(self) -> pipeline.Selection | None:
+        """Return the selected subjects and sessions; None selects all."""
+        if not self.session_label:
+            return self._subjects()
+        return (self._subjects() or pipeline.Selection()).in_sessions(self.session_label)
 
     def _subjects(self) -> pipeline.Selection | None:
         """Return the selected subjects; None selects all."""
@@ -164,6 +229,44 @@ class ScanSelection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TruthSelection:
+    """The scans to evaluate, and which files hold their expert masks."""
+
+    PANEL: ClassVar = "Scans"
+
+    layout: Layout = "auto"
+    bids_filter_file: FilterFile = None
+    select: Select = None
+    derivatives: Derivatives = None
+
+    def find(self, source: Path) -> Found:
+        """Find the scans with their expert masks; errors as for `find_scans`."""
+        return pipeline.find_scans(
+            source,
+            layout=self.layout,
+            choice=bids_filter(self.bids_filter_file, self.select),
+            derivatives=parse_sources(self.derivatives or []),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationOptions:
+    """What is compared, and how it is printed."""
+
+    PANEL: ClassVar = None
+
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="whole, core or enhancing; if omitted, the region that the model detects.",
+        ),
+    ] = None
+    mask_grid: MaskGrid = "auto"
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionScans(ScanSelection):
     """The scans to detect in."""
 
@@ -184,34 +287,6 @@ class DetectionScans(ScanSelection):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Participants:
-    """The participants that a BIDS App processes, or only lists."""
-
-    PANEL: ClassVar = None
-
-    participant_label: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--participant-label",
-            "--participant_label",
-            metavar="LABEL",
-            help="Process only these participants; repeatable.",
-        ),
-    ] = None
-    dry_run: DryRun = False
-
-    def find(self, bids_dir: Path, more_labels: list[str]) -> Found:
-        """Find the scans of the participants; of all where none is named.
-
-        Raises:
-            UsageError: nothing was found.
-        """
-        labels = [*(self.participant_label or ()), *more_labels]
-        selection = pipeline.Selection.of_labels(labels) if labels else None
-        return pipeline.find_scans(bids_dir, layout="bids", selection=selection)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PreparationOverrides:
     """Settings that replace those of the recipe's preprocessing."""
 
@@ -220,7 +295,9 @@ class PreparationOverrides:
     brain: Annotated[
         str | None,
         typer.Option(
-            metavar="METHOD", help="Brain extraction: auto, given, deepbet, hdbet or stripped."
+            metavar="METHOD",
+            help="Brain extraction: auto, given, deepbet, hdbet or stripped.",
+            envvar=settings.BRAIN,
         ),
     ] = None
     orientation: Orientation = None
@@ -279,6 +356,15 @@ class ExecutionOptions:
     PANEL: ClassVar = "Execution"
 
     workers: Workers = 1
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Threads of each process; all cores, divided among the workers, if omitted.",
+            min=1,
+            envvar=settings.THREADS,
+        ),
+    ] = None
     part: Annotated[
         str,
         typer.Option(metavar="I/N", help="Process only part I of N (job arrays)."),
@@ -300,6 +386,7 @@ class ExecutionOptions:
         Raises:
             UsageError: the part, the engine or its address is not valid.
         """
+        limit_threads(self.threads)
         engine = batch.DASK if self.scheduler else self.engine
         executor = batch.Executor(self.workers, engine, self.scheduler or "")
         return batch.Execution(executor, batch.Shard.parse(self.part), progress)
@@ -318,6 +405,7 @@ class OutputOptions:
         ),
     ] = None
     dry_run: DryRun = False
+    as_json: AsJson = False
 
     def folder(self, source: Path) -> Path:
         """Return the folder to write to.
@@ -396,6 +484,24 @@ class ComparisonOptions(ExperimentOptions):
         False
     )
     workers: Workers = 1
+
+
+def limit_threads(count: int | None) -> None:
+    """Limit the threads of each process, where a number is given."""
+    if count is not None:
+        from anomri.models import limit_threads as limit
+
+        limit(count)
+
+
+def bids_filter(file: Path | None, options: list[str] | None) -> BidsFilter:
+    """Return the choice of BIDS files; that of options counts before that of the file.
+
+    Raises:
+        UsageError: one of them is not valid.
+    """
+    of_file = BidsFilter.read(file) if file else BidsFilter()
+    return of_file.joined(BidsFilter.of_options(options or ()))
 
 
 def split_names(text: str | None) -> list[str]:

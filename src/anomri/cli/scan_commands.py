@@ -9,23 +9,22 @@ from typing import Annotated
 import typer
 
 from anomri import batch, experiments, pipeline
+from anomri.cli.json_output import evaluation, print_json, scans_found
 from anomri.cli.options import (
     DetectionOutput,
     DetectionOverrides,
     DetectionScans,
     Device,
+    EvaluationOptions,
     ExecutionOptions,
-    Layout,
     MaskGrid,
     ModelOptions,
     Orientation,
-    Participants,
     Source,
-    Workers,
+    TruthSelection,
 )
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import (
-    console,
     finish,
     progress,
     show_expected_volume,
@@ -33,7 +32,7 @@ from anomri.cli.terminal import (
     show_summary,
 )
 from anomri.datasets import Found
-from anomri.errors import ScanError, UsageError
+from anomri.errors import ScanError
 from anomri.files import EVALUATION_FAILURES
 
 Detections = Annotated[
@@ -56,54 +55,23 @@ def detect(
     if output.dry_run:
         layout = model.layout(overrides.overrides())
         shown = run.shard.found(found)
-        show_scans(shown, contrasts=layout.contrasts, optional=layout.optional)
+        if output.as_json:
+            print_json(scans_found(shown, layout.contrasts, layout.optional))
+        else:
+            show_scans(shown, contrasts=layout.contrasts, optional=layout.optional)
         return
     show_scans(run.shard.found(found))
     out = output.folder(source)
     load_exports(pipeline)
     found = scans.with_brain_mask(found)
     detector = model.load(overrides.overrides())
-    outcome = pipeline.detect(found, detector, out, execution=run, command=_command(source, found))
+    outcome = pipeline.detect(
+        found, detector, out, execution=run, command=command_line(source, found)
+    )
     show_expected_volume(detector.first.rule.expected)
     if output.report and batch.all_there(out, "detect", run.shard):
         typer.echo(pipeline.report(out))
     finish(outcome, out)
-
-
-def bids_app(
-    context: typer.Context,
-    bids_dir: Annotated[Path, typer.Argument(metavar="BIDS_DIR", help="A BIDS data set.")],
-    output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT_DIR", help="Folder to write to.")],
-    analysis_level: Annotated[str, typer.Argument(metavar="LEVEL", help="participant or group.")],
-    *,
-    participants: Participants,
-    model: ModelOptions,
-    workers: Workers = 1,
-) -> None:
-    """Run as a BIDS App, for participants or for the group.
-
-    The level participant detects anomalies in each participant; the level group writes the tables
-    and the report of all.
-    """
-    if analysis_level not in ("participant", "group"):
-        raise UsageError(f"analysis level '{analysis_level}': expected participant or group")
-    if participants.dry_run:
-        layout = model.layout()
-        found = participants.find(bids_dir, context.args)
-        show_scans(found, contrasts=layout.contrasts, optional=layout.optional)
-        return
-    load_exports(pipeline)
-    if analysis_level == "group":
-        outcome = pipeline.gather(_members(bids_dir), output_dir)
-        typer.echo(pipeline.report(output_dir))
-    else:
-        found = participants.find(bids_dir, context.args)
-        show_scans(found)
-        run = batch.Execution(batch.Executor(workers), progress=progress)
-        outcome = pipeline.detect(
-            found, model.load(), output_dir, execution=run, command=_command(bids_dir, found)
-        )
-    finish(outcome, output_dir)
 
 
 def evaluate(
@@ -116,15 +84,8 @@ def evaluate(
             "--out", "-o", metavar="FOLDER", help="Folder for the tables; RESULTS if omitted."
         ),
     ] = None,
-    layout: Layout = "auto",
-    region: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="whole, core or enhancing; if omitted, the region that the model detects.",
-        ),
-    ] = None,
-    mask_grid: MaskGrid = "auto",
+    selection: TruthSelection,
+    options: EvaluationOptions,
     execution: ExecutionOptions,
 ) -> None:
     """Evaluate detections against expert masks.
@@ -132,12 +93,20 @@ def evaluate(
     Everything is measured on the scans' own grid.
     """
     run = execution.execution()
-    found = pipeline.find_scans(truth, layout=layout)
+    found = selection.find(truth)
     load_exports(pipeline)
     summary, outcome = pipeline.evaluate(
-        detections, found, out or detections, region=region, mask_grid=mask_grid, execution=run
+        detections,
+        found,
+        out or detections,
+        region=options.region,
+        mask_grid=options.mask_grid,
+        execution=run,
     )
-    show_summary(summary)
+    if options.as_json:
+        print_json(evaluation(summary, outcome))
+    else:
+        show_summary(summary)
     finish(outcome, out or detections, table=EVALUATION_FAILURES)
 
 
@@ -197,16 +166,7 @@ def demo(
     typer.echo(pipeline.demo(out, device=device, progress=progress))
 
 
-def _members(bids_dir: Path) -> Found | None:
-    """List the participants of a data set; None if its images are no longer there."""
-    try:
-        return pipeline.find_scans(bids_dir, layout="bids")
-    except UsageError as error:
-        console.print(f"writing the tables from the results alone: {error}", markup=False)
-        return None
-
-
-def _command(source: Path, found: Found) -> list[str]:
+def command_line(source: Path, found: Found) -> list[str]:
     """Return the command line, without the name of a DICOM folder: it may be a patient's."""
     private = found.layout == "dicom"
     words = ("DICOM" if private and Path(word) == source else word for word in sys.argv[1:])

@@ -21,11 +21,10 @@ from rich.progress import (
 from rich.table import Column, Table
 
 from anomri import batch, pipeline
+from anomri.cli.messages import console, failure, information, is_quiet, warning
 from anomri.datasets import Found
 from anomri.files import FAILURES
 from anomri.scan import FalsePositiveVolume, Threshold
-
-console = Console(stderr=True)
 
 
 def show_scans(
@@ -42,14 +41,14 @@ def show_scans(
     if found.left_out:
         total = len(found.scans) + len(found.left_out)
         scans = f"{len(found.scans)} of {total} scans, {len(found.left_out)} left out,"
-    _print(f"{scans} found (layout: {found.layout})")
+    information(f"{scans} found (layout: {found.layout})")
     for files in found.scans:
         masks = [name for name in ("brain", "truth") if getattr(files, name)]
-        _print(f"  {files.label}: {', '.join([*files.contrasts, *masks])}")
+        information(f"  {files.label}: {', '.join([*files.contrasts, *masks])}")
     for row in pipeline.refused(found, contrasts, optional):
-        _warn(f"  {row.label}: will be refused; {row.reason}. Next: {row.next_step}")
+        warning(f"  {row.label}: will be refused; {row.reason}. Next: {row.next_step}")
     for subject in found.left_out:
-        _warn(f"  {subject.label}: left out; {subject.reason}")
+        warning(f"  {subject.label}: left out; {subject.reason}")
     _show_series(found)
 
 
@@ -64,7 +63,7 @@ def _show_series(found: Found) -> None:
     listed = {item.reason for item in found.recognised}
     for skipped in found.skipped:
         if skipped.reason not in listed:
-            _warn(f"  left out {skipped.name}: {skipped.reason}")
+            warning(f"  left out {skipped.name}: {skipped.reason}")
 
 
 def show_table(
@@ -108,7 +107,7 @@ def show_summary(summary: Iterable[Mapping[str, Any]]) -> None:
 def show_expected_volume(expected: FalsePositiveVolume | None) -> None:
     """Print the false positives to expect of a model; nothing where they were not measured."""
     if expected is not None:
-        _print(f"expected false positives, ml per healthy scan: {false_positives(expected)}")
+        information(f"expected false positives, ml per healthy scan: {false_positives(expected)}")
 
 
 def false_positives(volume: FalsePositiveVolume) -> str:
@@ -122,7 +121,14 @@ def false_positives(volume: FalsePositiveVolume) -> str:
 
 
 def finish(outcome: batch.Outcome, out: Path, *, table: str = FAILURES) -> None:
-    """Print the outcome of a batch and exit with its code.
+    """Print the outcome of a batch and exit with its code; arguments as :func:`show_outcome`."""
+    show_outcome(outcome, out, table=table)
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
+
+
+def show_outcome(outcome: batch.Outcome, out: Path, *, table: str = FAILURES) -> None:
+    """Print the outcome of a batch.
 
     Args:
         outcome: of the batch.
@@ -130,29 +136,18 @@ def finish(outcome: batch.Outcome, out: Path, *, table: str = FAILURES) -> None:
         table: file in this folder that lists the scans without a result.
     """
     counts = {"left out": outcome.left_out, "not detected": outcome.not_detected}
-    _print(
+    information(
         f"{len(outcome.done)} done, {len(outcome.unchanged)} unchanged, "
         f"{len(outcome.failures)} failed"
         + "".join(f", {len(rows)} {status}" for status, rows in counts.items() if rows)
     )
     unused = [*outcome.failures, *outcome.left_out, *outcome.not_detected]
-    for failure in unused:
+    for row in unused:
         # The file at fault may be the scan as a whole, or unknown.
-        names = dict.fromkeys(name for name in (failure.subject, failure.file) if name)
-        text = f"  {': '.join(names)}: {failure.reason}. Next: {failure.next_step}"
-        console.print(text, markup=False, style="red", highlight=False)
+        names = dict.fromkeys(name for name in (row.subject, row.file) if name)
+        failure(f"  {': '.join(names)}: {row.reason}. Next: {row.next_step}")
     if unused:
-        _print(f"These scans are listed in {out.name}/{table}")
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)
-
-
-def _print(text: str) -> None:
-    console.print(text, markup=False, highlight=False)
-
-
-def _warn(text: str) -> None:
-    console.print(text, markup=False, highlight=False, style="yellow")
+        information(f"These scans are listed in {out.name}/{table}")
 
 
 @contextmanager
@@ -164,7 +159,9 @@ def _bar() -> Iterator[Progress]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=False) as progress:
+    # Without a terminal the log has a line for each scan instead.
+    hidden = is_quiet() or not console.is_terminal
+    with Progress(*columns, console=console, transient=False, disable=hidden) as progress:
         yield progress
 
 

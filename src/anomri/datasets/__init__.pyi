@@ -1,14 +1,21 @@
+from .bids_description import write_dataset_description
+from .bids_filter import BidsFilter
 from .dicom.conversion import converted
 from .dicom.segmentation import write_segmentation
+from .given_masks import parse_sources, with_masks
 from .layouts import LAYOUTS, find
 from .search_results import Found, LeftOut, Skipped
 
 __all__ = [
     "LAYOUTS",
+    "BidsFilter",
     "Found",
     "LeftOut",
     "Skipped",
     "converted",
     "find",
+    "parse_sources",
+    "with_masks",
+    "write_dataset_description",
     "write_segmentation",
 ]

@@ -13,22 +13,24 @@ the data set if a source has several, and the session if the file name has none.
 ``.bidsignore``                            files to leave out, in the syntax of .gitignore
 =========================================  ==================================================
 
-If a contrast has two files (runs, acquisitions), both are skipped, and the other contrasts of the
-subject are kept. A mask without a session is used only for subjects without sessions. Images in
-another space (``space-<label>`` other than ``space-orig``) and phase images (``part-phase``) are
-skipped. A subject without the contrast that a model needs is listed here and refused by the model.
-A subject or session whose folder has no usable scan is reported as left out. No image is opened.
+If a contrast has two files (runs, acquisitions), both are skipped with the filter that would choose
+one, and the other contrasts of the subject are kept (:mod:`anomri.datasets.bids_filter`). A mask
+without a session is used only for subjects without sessions. Images in another space
+(``space-<label>`` other than ``space-orig``) and phase images (``part-phase``) are skipped. A
+subject without the contrast that a model needs is listed here and refused by the model. A subject
+or session whose folder has no usable scan is reported as left out. No image is opened.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from anomri.datasets.bids_choice import choose_files
+from anomri.datasets.bids_filter import BidsFilter
 from anomri.datasets.bids_folders import (
     SOURCES,
     dataset_of,
@@ -37,23 +39,15 @@ from anomri.datasets.bids_folders import (
     source_datasets,
     subject_folders,
 )
-from anomri.datasets.cases import BRAIN, TRUTH, Case, Cases, Layout
-from anomri.datasets.file_tree import Tree, is_image, stem
+from anomri.datasets.bids_names import CONTRASTS, Name, name_of
+from anomri.datasets.cases import Case, Cases, Layout
+from anomri.datasets.file_tree import Tree, is_image
 from anomri.datasets.participants import Participants, read_healthy
 from anomri.files import BIDSIGNORE, PARTICIPANTS
 
 log = logging.getLogger(__name__)
 
-CONTRASTS = {"FLAIR": "flair", "T1w": "t1", "T2w": "t2"}
-MASKS = {
-    ("desc", "brain"): BRAIN,
-    ("label", "brain"): BRAIN,
-    ("label", "lesion"): TRUTH,
-    ("desc", "lesion"): TRUTH,
-}
 MAGNITUDE = ("mag", "")  # values of the entity `part`
-KEPT = ("acq", "ce", "rec", "run")  # entities kept in the names of results, in BIDS order
-MAX_KEPT_LENGTH = 48  # file names have at most 255 bytes
 NOT_NAMED = (
     "not named sub-<label>_..._<suffix>, with labels of letters and digits; rename it to use it"
 )
@@ -61,72 +55,26 @@ NO_SOURCE = "a mask without a raw scan of the same subject and session"
 MANY_SOURCES = (
     "it may belong to several data sets; move it to the derivatives folder of the one it belongs to"
 )
-ENTITY = re.compile(r"([a-zA-Z]+)-([0-9a-zA-Z+]+)")
+
+ALL_FILES = BidsFilter()
 
 Key = tuple[Path, str, str | None]
 """Data set, subject and session of a case."""
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A BIDS file name.
-
-    Attributes:
-        entities: for example ``{"sub": "01", "run": "2"}``.
-        suffix: the last word, for example ``T1w``.
-    """
-
-    entities: dict[str, str]
-    suffix: str
-
-    @classmethod
-    def parse(cls, text: str) -> Name | None:
-        """Parse a file name without its ending; None if it is not a BIDS name.
-
-        >>> Name.parse("sub-01_ses-a_FLAIR")
-        Name(entities={'sub': '01', 'ses': 'a'}, suffix='FLAIR')
-        """
-        *pairs, suffix = text.split("_")
-        matches = [ENTITY.fullmatch(pair) for pair in pairs]
-        if not pairs or None in matches:
-            return None
-        entities = {match[1]: match[2] for match in matches if match}
-        return cls(entities, suffix) if "sub" in entities else None
-
-    @property
-    def contrast(self) -> str | None:
-        """The contrast of a raw scan, or None."""
-        if self.suffix == "T1w" and "ce" in self.entities:
-            return "t1ce"
-        return CONTRASTS.get(self.suffix)
-
-    @property
-    def kept(self) -> str:
-        """The entities kept in the names of results, such as ``acq-3D_run-1``.
-
-        >>> Name.parse("sub-01_run-1_acq-3D_part-mag_FLAIR").kept
-        'acq-3D_run-1'
-        """
-        kept = "_".join(f"{key}-{self.entities[key]}" for key in KEPT if key in self.entities)
-        return kept if len(kept) <= MAX_KEPT_LENGTH else ""
-
-    @property
-    def mask(self) -> str | None:
-        """The role of a derived mask, or None."""
-        if self.suffix != "mask":
-            return None
-        pairs = self.entities.items()
-        return next((role for pair, role in MASKS.items() if pair in pairs), None)
-
-
 def fits(tree: Tree) -> bool:
     """Whether there is a raw file named ``sub-*_FLAIR``, ``_T1w`` or ``_T2w``."""
-    names = (Name.parse(stem(path)) for path in tree.images() if not is_derived(tree, path))
+    names = (name_of(path) for path in tree.images() if not is_derived(tree, path))
     return any(name is not None and name.contrast for name in names)
 
 
-def gather(tree: Tree) -> Cases:
-    """Return a case per data set, subject and session."""
+def gather(tree: Tree, choice: BidsFilter = ALL_FILES) -> Cases:
+    """Return a case per data set, subject and session.
+
+    Args:
+        tree: the source.
+        choice: which files of the raw data and masks to use.
+    """
     gathering = _Gathering(tree)
     ignored = _ignored(tree)
     masks = []
@@ -144,7 +92,14 @@ def gather(tree: Tree) -> Cases:
     for folder, subject, session in subject_folders(tree):
         if not ignored.match_file(f"{tree.name(folder)}/"):
             gathering.add_empty(folder, subject, session)
-    return gathering.finished()
+    cases = gathering.finished()
+    choose_files(cases, choice)
+    return cases
+
+
+def layout_with_filter(choice: BidsFilter) -> Layout:
+    """Return the layout with files chosen by the user."""
+    return Layout(LAYOUT.name, LAYOUT.looks_for, fits, partial(gather, choice=choice))
 
 
 class _Gathering:
@@ -163,7 +118,7 @@ class _Gathering:
 
     def add_raw(self, path: Path) -> None:
         """Add a raw file to its case, or skip it with the reason."""
-        name, cases = Name.parse(stem(path)), self.cases
+        name, cases = name_of(path), self.cases
         if SOURCES in path.relative_to(cases.tree.root).parts:
             cases.skip(path, f"source data, before conversion to raw data ({SOURCES}/)")
         elif name is None:
@@ -186,7 +141,9 @@ class _Gathering:
 
     def add_mask(self, path: Path) -> None:
         """Add a mask to the case in the data set that it was derived from."""
-        name = Name.parse(stem(path))
+        name = name_of(path)
+        if name is None and not path.name.lower().endswith((".nii", ".nii.gz")):
+            return  # one of the many volumes of FreeSurfer
         role = name.mask if name else None
         if name is None or role is None:
             reason = "a derivative that is neither desc-brain_mask nor label-lesion_mask"
@@ -209,7 +166,7 @@ class _Gathering:
                 self._add_broken_link(path, item.reason)
 
     def _add_broken_link(self, path: Path, reason: str) -> None:
-        name, tree = Name.parse(stem(path)), self.cases.tree
+        name, tree = name_of(path), self.cases.tree
         if name is None or _in_other_space(name) or SOURCES in path.relative_to(tree.root).parts:
             return
         role = name.mask if is_derived(tree, path) else name.contrast

@@ -43,6 +43,8 @@ class Case:
         slices: candidate DICOM series by contrast, each with its name and files.
         unclear: why no file is used, by role; and under ``healthy`` why that is not known.
         entities: BIDS entities kept in the names of results, by file.
+        hints: by role: how to choose one of several files.
+        uris: BIDS URI by file.
     """
 
     subject: str
@@ -53,6 +55,8 @@ class Case:
     slices: dict[str, list[tuple[str, tuple[Path, ...]]]] = field(default_factory=dict)
     unclear: dict[str, str] = field(default_factory=dict)
     entities: dict[Path, str] = field(default_factory=dict)
+    hints: dict[str, str] = field(default_factory=dict)
+    uris: dict[Path, str] = field(default_factory=dict)
 
     def add(self, role: str, path: Path) -> None:
         """Add a candidate file for a role."""
@@ -70,6 +74,7 @@ class Cases:
         self.tree = tree
         self.skipped: list[Skipped] = list(tree.skipped)
         self.recognised: list[Recognised] = []
+        self.datasets: dict[str, Path] = {}
         self._cases: dict[Hashable, Case] = {}
 
     def case(
@@ -100,6 +105,10 @@ class Cases:
     def items(self) -> Iterable[tuple[Any, Case]]:
         """Return keys and cases."""
         return self._cases.items()
+
+    def drop(self, key: Hashable) -> None:
+        """Remove a case that the user did not choose."""
+        del self._cases[key]
 
     def skip(self, what: Path | str, reason: str) -> None:
         """Record that a file, or something with a name, is not used."""
@@ -133,6 +142,7 @@ class Cases:
             layout,
             tuple(self.recognised),
             left_out=tuple(left_out),
+            datasets=self.datasets,
         )
 
     def _shared_labels(self) -> set[str]:
@@ -157,6 +167,7 @@ class Cases:
             slices={name: series[0][1] for name, series in case.slices.items()},
             unclear=unclear,
             entities={name: text for name, text in entities.items() if text},
+            uris={role: case.uris[path] for role, path in roles.items() if path in case.uris},
         )
 
     def _why_left_out(self, case: Case, scan: ScanFiles) -> str:
@@ -186,9 +197,8 @@ class Cases:
         for role, paths in case.files.items():
             if len(paths) > 1:
                 names = " and ".join(self.tree.name(path) for path in paths)
-                unclear[role] = (
-                    f"more than one file: {names}; {CHOOSE_MASK if role == TRUTH else CHOOSE}"
-                )
+                advice = case.hints.get(role) or (CHOOSE_MASK if role == TRUTH else CHOOSE)
+                unclear[role] = f"more than one file: {names}; {advice}"
                 self.skip(f"{case.where} {role}", unclear[role])
         return {role: paths[0] for role, paths in case.files.items() if len(paths) == 1}, unclear
 

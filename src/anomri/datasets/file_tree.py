@@ -10,22 +10,38 @@ from typing import Any
 
 from anomri.datasets.search_results import Skipped
 from anomri.errors import DamagedFile, UsageError
-from anomri.files import DATASET_DESCRIPTION, PREPARED, read_json
+from anomri.files import (
+    DATASET_DESCRIPTION,
+    PREPARED,
+    half_of_pair,
+    is_archive,
+    partner_of,
+    read_json,
+)
 
-IMAGE_ENDINGS = (".nii", ".nii.gz")
-NOT_NIFTI = "not NIfTI: expected .nii or .nii.gz; convert it first, DICOM with dcm2niix"
+IMAGE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".nrrd", ".hdr", ".img")
+HALF = "half of a pair of files: put its .hdr and its .img beside each other"
+IN_ARCHIVE = "a zip archive beside other files: unpack it, or give it alone"
+NOT_AN_IMAGE = (
+    "expected .nii, .nii.gz, .mgz, .nrrd or a pair of .hdr and .img; convert it first, DICOM with "
+    "dcm2niix"
+)
 BROKEN_LINK = "the link leads nowhere; if the data are in git-annex or datalad, fetch them first"
 LINK_LOOP = "the link leads back to itself or to a folder above it"
 OWN = "a folder of anomri's own results, which are never read as scans"
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file has a NIfTI ending, in upper or lower case."""
-    return path.name.lower().endswith(IMAGE_ENDINGS)
+    """Whether a file has the ending of an image, in upper or lower case.
+
+    Of a pair, the header (``.hdr``) stands for both.
+    """
+    name = path.name.lower()
+    return name.endswith(IMAGE_ENDINGS) and not name.endswith(".img")
 
 
 def stem(path: Path) -> str:
-    """Return a file name without its NIfTI ending.
+    """Return the name of an image without its ending.
 
     >>> stem(Path("Subj16_FL.nii.gz"))
     'Subj16_FL'
@@ -89,6 +105,11 @@ class Tree:
         entries = list(_walk(source, source, ()))
         files = sorted(entry for entry in entries if isinstance(entry, Path))
         skipped = [entry for entry in entries if isinstance(entry, Skipped)]
+        halves = [path for path in files if half_of_pair(path) and _lacks_partner(path)]
+        archives = [path for path in files if is_archive(path)]
+        alone = len(archives) == len(files)
+        skipped += [Skipped(_relative(path, source), HALF) for path in halves]
+        skipped += [Skipped(_relative(p, source), IN_ARCHIVE) for p in archives if not alone]
         folders = sorted(entry.path for entry in entries if isinstance(entry, _Listed))
         return cls(
             source,
@@ -98,13 +119,25 @@ class Tree:
         )
 
     def images(self) -> tuple[Path, ...]:
-        """Return the NIfTI files."""
-        return tuple(path for path in self.files if is_image(path))
+        """Return the images; of a pair its header, and not of half a pair."""
+        return tuple(p for p in self.files if is_image(p) and not _lacks_partner(p))
+
+    def archives(self) -> tuple[Path, ...]:
+        """Return the zip archives."""
+        return tuple(path for path in self.files if is_archive(path))
 
     def name(self, path: Path) -> str:
         """Return ``path`` relative to the source; for the source, its own name."""
         name = self.root.name if path == self.root else path.relative_to(self.root).as_posix()
         return readable(name)
+
+
+def _lacks_partner(path: Path) -> bool:
+    return half_of_pair(path) and partner_of(path) is None
+
+
+def _relative(path: Path, source: Path) -> str:
+    return readable(path.relative_to(source).as_posix())
 
 
 @dataclass(frozen=True, slots=True)

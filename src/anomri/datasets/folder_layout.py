@@ -1,4 +1,4 @@
-"""Any folder of NIfTI files with descriptive names, or a single file.
+"""Any folder of image files with descriptive names, or a single file.
 
 The location of a file determines its subject:
 
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from anomri.datasets.cases import BRAIN, CONTRASTS, TRUTH, Case, Cases, Layout
 from anomri.datasets.file_names import OTHER, ParsedName, folder_role, parse_name
-from anomri.datasets.file_tree import NOT_NIFTI, Tree, is_image, stem
+from anomri.datasets.file_tree import NOT_AN_IMAGE, Tree, is_image, stem
 from anomri.datasets.nnunet import CHANNEL, UNKNOWN_CHANNEL, holds_channels, read_channels
 from anomri.datasets.participants import Participants, read_healthy, without_prefix
 from anomri.files import PARTICIPANTS
@@ -38,8 +38,8 @@ NEUTRAL = frozenset(
     {"anat", "data", "images", "imagestr", "imagests", "imagesval", "img", "mri", "nifti", "nii"}
     | {"scans"}
 )
-VOLUMES = frozenset({".mgz", ".mgh", ".nrrd", ".mha", ".mhd", ".hdr", ".dcm", ".ima"})
-OTHER_FORMATS = VOLUMES | {".img", ".tif", ".tiff", ".png", ".jpg", ".jpeg"}
+VOLUMES = frozenset({".nhdr", ".mha", ".mhd", ".dcm", ".ima", ".hdr", ".img"})
+OTHER_FORMATS = (VOLUMES - {".hdr", ".img"}) | {".tif", ".tiff", ".png", ".jpg", ".jpeg"}
 ORIGINALS = frozenset({"dicom", "dicoms", "DICOM", "raw", "sourcedata"})  # before conversion
 NO_CONTRAST = "neither its name nor its folder tells its contrast"
 OTHER_CONTRAST = f"a sequence other than {', '.join(CONTRASTS)}"
@@ -65,7 +65,7 @@ class _Placed:
 
 
 def fits(tree: Tree) -> bool:
-    """Whether there is a NIfTI file."""
+    """Whether there is an image."""
     return bool(tree.images())
 
 
@@ -243,12 +243,12 @@ def _skip_other_formats(cases: Cases) -> None:
         if path.suffix.lower() in OTHER_FORMATS
     )
     for (folder, ending), count in formats.items():
-        cases.skip(f"{cases.tree.name(folder)}: {count} {ending}", NOT_NIFTI)
+        cases.skip(f"{cases.tree.name(folder)}: {count} {ending}", NOT_AN_IMAGE)
 
 
 LAYOUT = Layout(
     name="folder",
-    looks_for="any .nii or .nii.gz file",
+    looks_for="any .nii, .nii.gz, .mgz or .nrrd file, or pair of .hdr and .img",
     fits=fits,
     gather=gather,
 )

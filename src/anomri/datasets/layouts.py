@@ -18,11 +18,13 @@ from anomri.datasets import (
     open_ms,
     phantom_layout,
 )
+from anomri.datasets.bids_filter import BidsFilter
 from anomri.datasets.cases import Layout
 from anomri.datasets.dicom import layout_with_choices
 from anomri.datasets.file_tree import Tree
 from anomri.datasets.search_results import Found
 from anomri.errors import UsageError
+from anomri.files import unpack
 from anomri.recipe import LAYOUT_GROUP, ExtensibleTable
 
 AUTO = "auto"
@@ -42,19 +44,35 @@ _OWN = {
 LAYOUTS: dict[str, Layout] = ExtensibleTable(LAYOUT_GROUP, _OWN)  # others' are used by name only
 
 
-def find(source: Path, layout: str = AUTO, *, series: Mapping[str, str] | None = None) -> Found:
+def find(
+    source: Path,
+    layout: str = AUTO,
+    *,
+    series: Mapping[str, str] | None = None,
+    choice: BidsFilter | None = None,
+) -> Found:
     """Find the scans in a folder.
 
     Args:
         source: a folder, or the file of one scan.
         layout: a name of :data:`LAYOUTS`, or ``auto`` for the first that fits.
         series: number or description of a DICOM series by contrast, to override recognition.
+        choice: which files of a BIDS data set to use.
 
     Raises:
         UsageError: the source or layout does not exist, no layout fits, or no scan was found.
     """
-    tree = Tree.of(source)
-    found = (layout_with_choices(series) if series else _choose(tree, layout)).read(tree)
+    tree = _listed(Path(source))
+    chosen = layout_with_choices(series) if series else _choose(tree, layout)
+    if choice:
+        chosen = _filtered(chosen, choice, tree)
+    found = chosen.read(tree)
+    if choice and not found.scans:
+        raise UsageError(
+            f"{tree.root.name}: no scan has a file that matches the filter; skipped "
+            f"{len(found.skipped)}. Next: correct the filter; `anomri detect --dry-run` without it "
+            "lists the files."
+        )
     if not found.scans:
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in found.skipped[:REASONS_SHOWN])
         raise UsageError(
@@ -66,8 +84,27 @@ def find(source: Path, layout: str = AUTO, *, series: Mapping[str, str] | None =
     return found
 
 
+def _listed(source: Path) -> Tree:
+    """List a source; a zip archive, or a folder of nothing else, is unpacked first."""
+    tree = Tree.of(source)
+    archives = tree.archives()
+    if not archives or len(archives) < len(tree.files):
+        return tree
+    name = tree.root.name if source.is_dir() else source.stem
+    return Tree.of(unpack(archives, name or "archive"))
+
+
+def _filtered(layout: Layout, choice: BidsFilter, tree: Tree) -> Layout:
+    if layout.name != bids.LAYOUT.name:
+        raise UsageError(
+            f"{tree.root.name}: expected a BIDS data set for a choice by BIDS entities, found the "
+            f"layout {layout.name}. Next: remove the filter, or add --layout bids."
+        )
+    return bids.layout_with_filter(choice)
+
+
 def _choose(tree: Tree, name: str) -> Layout:
-    if name in LAYOUTS:
+    if name != AUTO and name in LAYOUTS:
         return LAYOUTS[name]
     if name != AUTO:
         raise UsageError(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from anomri.scan import ScanFiles
 
@@ -68,6 +70,7 @@ class Found:
         recognised: the recognised DICOM series.
         chosen: whether ``scans`` is a selection of the scans that were found.
         left_out: subjects without a usable scan.
+        datasets: folder of each data set, by its name in the BIDS URIs of the scans' files.
     """
 
     scans: tuple[ScanFiles, ...]
@@ -76,6 +79,7 @@ class Found:
     recognised: tuple[Recognised, ...] = ()
     chosen: bool = False
     left_out: tuple[LeftOut, ...] = ()
+    datasets: Mapping[str, Path] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Return a one-line summary: number of scans, contrasts and masks.

@@ -16,14 +16,13 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from itertools import chain
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from anomri.detector.map_model import MapModel
 from anomri.detector.result import Result
-from anomri.errors import ScanError, UsageError
+from anomri.errors import ScanError
 from anomri.models import Network
 from anomri.postprocessing import (
     ADD,
@@ -35,7 +34,8 @@ from anomri.postprocessing import (
 )
 from anomri.preprocessing import (
     ImageSource,
-    check_orientation,
+    check_images,
+    name_of_images,
     note_ambiguous_files,
     prepare_images,
     prepare_scan,
@@ -286,17 +286,12 @@ class Detector:
             UsageError: ``images`` names no contrasts, or ``orientation`` no orientation.
             ScanError: an image cannot be used.
         """
-        if not isinstance(images, Mapping):
-            raise UsageError(
-                f"detect: expected images by contrast, such as {{'{self.contrasts[0]}': image}}, "
-                f"got {type(images).__name__}. Next: name the contrast of the image."
-            )
-        preparation = self.recipe.preparation
-        if orientation:
-            known = {"orientation": check_orientation(orientation)}
-            preparation = preparation.model_copy(update=known)
-        scan = prepare_images(images, preparation, self.available(images), brain=brain, name=name)
-        return Result(self.detect_scan(scan))
+        check_images(images, self.contrasts[0])
+        options: dict[str, Any] = {"brain": brain, "name": name, "orientation": orientation}
+        chosen = self.available(images)
+        return Result(
+            self.detect_scan(prepare_images(images, self.recipe.preparation, chosen, **options))
+        )
 
     def detect_many(
         self,
@@ -312,7 +307,7 @@ class Detector:
         """
         for number, images in enumerate(subjects, start=1):
             try:
-                yield self.detect(images, name=_name_of(images, number))
+                yield self.detect(images, name=name_of_images(images, number))
             except ScanError as error:
                 if on_error == "raise":
                     raise
@@ -329,11 +324,3 @@ def _unconditional(step: SegmentationStep) -> SegmentationStep:
     if step.step.name != ADD_IF_NO_MASS:
         return step
     return step.model_copy(update={"step": Step(name=ADD)})
-
-
-def _name_of(images: Mapping[str, Any], number: int) -> str:
-    """Name a subject after its first file, or by its place in the sequence."""
-    first = next(iter(images.values()), None)
-    if isinstance(first, str | Path):
-        return Path(first).name.split(".")[0]
-    return f"scan{number:04d}"

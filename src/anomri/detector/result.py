@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import nibabel as nib
 
-from anomri.reporting import native_images, write_detection
+from anomri.preprocessing import to_simpleitk
+from anomri.reporting import findings_frame, native_images, write_detection
 from anomri.scan import Detection, Finding
+
+if TYPE_CHECKING:
+    import pandas
+    import SimpleITK
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,14 @@ class Result:
     def findings(self) -> tuple[Finding, ...]:
         """One entry per lesion, largest first, volume in ml."""
         return self.detection.findings
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return a table of the findings, with the columns of ``findings.tsv``."""
+        return findings_frame(self.detection)
+
+    def to_sitk(self, image: Literal["mask", "anomaly"] = "mask") -> SimpleITK.Image:
+        """Return the mask or the anomaly map as an image of SimpleITK."""
+        return to_simpleitk(getattr(self, image))
 
     def save(self, out: str | Path) -> Path:
         """Write images, tables and the picture of this scan below ``out``; return its folder."""

@@ -1,5 +1,6 @@
 """Files on disk: atomic writing, reading within limits, file names."""
 
+from anomri.files.archives import is_archive, unpack
 from anomri.files.atomic import (
     DISK_FULL,
     content_digest,
@@ -15,6 +16,7 @@ from anomri.files.atomic import (
     write_bytes,
     write_text,
 )
+from anomri.files.data_dictionaries import DESCRIBED, dictionary_of
 from anomri.files.documents import (
     CALIBRATE,
     MAX_YAML_BYTES,
@@ -28,6 +30,7 @@ from anomri.files.documents import (
     read_thresholds_by_part,
     undamaged,
 )
+from anomri.files.image_pairs import files_of, half_of_pair, partner_of
 from anomri.files.input_files import (
     COPY_AGAIN,
     DEFAULT_LIMIT_GB,
@@ -122,6 +125,7 @@ __all__ = [
     "COPY_AGAIN",
     "DATASET_DESCRIPTION",
     "DEFAULT_LIMIT_GB",
+    "DESCRIBED",
     "DISK_FULL",
     "ENVIRONMENT",
     "EVALUATION",
@@ -176,14 +180,19 @@ __all__ = [
     "anat_folder",
     "content_digest",
     "derivative",
+    "dictionary_of",
     "exit_with_parent",
+    "files_of",
     "guarded",
+    "half_of_pair",
     "inflated_size",
+    "is_archive",
     "kill_with_children",
     "limit_bytes",
     "map_name",
     "newest",
     "parse_yaml",
+    "partner_of",
     "private_temporary_files",
     "read_json",
     "read_png",
@@ -206,6 +215,7 @@ __all__ = [
     "unblock_signals",
     "unchanged_stamp",
     "undamaged",
+    "unpack",
     "write_bytes",
     "write_text",
     "write_tsv",

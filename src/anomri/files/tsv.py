@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from anomri.files.atomic import write_text
+from anomri.files.data_dictionaries import write_dictionary
 from anomri.files.documents import read_text
 
 NOTHING = "n/a"
@@ -24,9 +25,10 @@ Cell = str | float | int | None
 
 
 def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """Write tab-separated values."""
+    """Write tab-separated values; beside a table of results a dictionary of its columns, too."""
     lines = [columns, *([_plain(cell) for cell in row] for row in rows)]
     write_text(path, "".join("\t".join(line) + "\n" for line in lines))
+    write_dictionary(path, columns)
 
 
 def read_tsv(path: Path) -> list[dict[str, str]]:

@@ -1,7 +1,12 @@
 """Networks: reconstructors of healthy anatomy and supervised segmenters, built by name."""
 
 from anomri.models.base import TOTAL, Batch, Losses, Network, Reconstructor, Segmenter
-from anomri.models.devices import available_devices, choose_device
+from anomri.models.devices import (
+    available_devices,
+    choose_device,
+    limit_threads,
+    reason_for,
+)
 from anomri.models.factory import (
     RECONSTRUCTORS,
     SEGMENTERS,
@@ -44,8 +49,10 @@ __all__ = [
     "build_segmenter",
     "choose_device",
     "cost",
+    "limit_threads",
     "load_weights",
     "options",
+    "reason_for",
     "save_weights",
     "shipped_licence",
     "shipped_weights",

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from anomri.errors import UsageError
 
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)
 KINDS = ("cpu", "cuda", "mps")
 
 
@@ -29,6 +37,31 @@ def choose_device(name: str) -> torch.device:
         raise _refusal(name, available)
     _check_usable(device, name)
     return device
+
+
+def reason_for(name: str, device: torch.device) -> str:
+    """Return in words why a device was taken.
+
+    >>> reason_for("cpu", torch.device("cpu"))
+    'cpu, as asked for'
+
+    Args:
+        name: as for :func:`choose_device`.
+        device: that it returned.
+    """
+    if name != "auto":
+        return f"{device}, as asked for"
+    available = available_devices()
+    if len(available) == 1:
+        return f"{device}, because PyTorch finds no GPU on this machine"
+    return f"{device}, the fastest of {', '.join(available)}"
+
+
+def limit_threads(count: int) -> None:
+    """Let this process and those that it starts use at most ``count`` threads each."""
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = str(count)
+    torch.set_num_threads(count)
 
 
 def available_devices() -> list[str]:

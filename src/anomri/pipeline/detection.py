@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 from anomri.batch import (
@@ -16,6 +17,7 @@ from anomri.batch import (
     Execution,
     Failures,
     Outcome,
+    ScanSummary,
     ShardNote,
     by_label,
     joint,
@@ -26,17 +28,22 @@ from anomri.batch import (
     replace_for,
     run_batch,
 )
-from anomri.datasets import Found, converted
+from anomri.datasets import Found, converted, write_dataset_description
 from anomri.detector import Detector
 from anomri.errors import LEFT_OUT, DamagedFile, Failure, ScanError, UsageError
-from anomri.files import content_digest, refuse_foreign, remove_stale_drafts, unchanged_stamp
+from anomri.files import (
+    content_digest,
+    files_of,
+    refuse_foreign,
+    remove_stale_drafts,
+    unchanged_stamp,
+)
 from anomri.pipeline.run_record import write_run, write_stamp
 from anomri.reporting import (
     Record,
     read_record,
     read_sound_records,
     refusals_shown,
-    write_dataset_description,
     write_detection,
     write_tables,
 )
@@ -71,7 +78,7 @@ class DetectTask:
     detector: Detector
     out: Path
 
-    def __call__(self, files: ScanFiles) -> bool:
+    def __call__(self, files: ScanFiles) -> ScanSummary | Literal[False]:
         """Detect anomalies and write the results; return False if that was done before."""
         before = _finished_before(self.out, files.label)
         source = _source(files, Provenance() if before is None else before.provenance)
@@ -89,11 +96,12 @@ class DetectTask:
                 log.warning("%s: %s", files.subject, note.text)
         detection = self.detector.detect_scan(scan)
         seconds = round(time.perf_counter() - start, 2)
-        facts = detection.provenance.model_copy(update={**asdict(source), "key": key})
+        used = {**asdict(source), "key": key, "sources": _uris(files, scan)}
+        facts = detection.provenance.model_copy(update=used)
         detection = replace(detection, provenance=facts)
         slices = files.slices.get(scan.contrasts[0], ())
         write_detection(detection, self.out, slices=slices, seconds=seconds)
-        return True
+        return ScanSummary(len(detection.findings), detection.volume_ml, seconds)
 
     def _prepared(self, files: ScanFiles) -> Scan:
         """Prepare a scan, without the expert mask if only that cannot be used."""
@@ -126,7 +134,7 @@ def detect(
     """
     remove_stale_drafts(out)
     # Before the first scan, so that an interrupted run is not taken for scans either.
-    write_dataset_description(out)
+    write_dataset_description(out, found.datasets)
     try:
         outcome = run_batch(found, DetectTask(detector, out), execution, "detecting")
     finally:
@@ -245,6 +253,12 @@ def _source(files: ScanFiles, before: Provenance) -> SourceFiles:
         return SourceFiles.unreadable()
 
 
+def _uris(files: ScanFiles, scan: Scan) -> tuple[str, ...]:
+    """Return the BIDS URIs of the files that a prepared scan was made from."""
+    roles = (*scan.contrasts, "brain", "truth")
+    return tuple(files.uris[role] for role in roles if role in files.uris)
+
+
 def _parts(files: ScanFiles) -> Iterator[tuple[str, Path]]:
     """Yield role and path of every file of a scan."""
     single = {name: path for name, path in files.contrasts.items() if name not in files.slices}
@@ -252,4 +266,5 @@ def _parts(files: ScanFiles) -> Iterator[tuple[str, Path]]:
         yield from ((contrast, path) for path in slices)
     for role, path in {**single, "brain": files.brain, "truth": files.truth}.items():
         inside = sorted(path.iterdir()) if path and path.is_dir() else [path]
-        yield from ((role, file) for file in inside if file and file.is_file())
+        images = (file for file in inside if file and file.is_file())
+        yield from ((role, file) for image in images for file in files_of(image))

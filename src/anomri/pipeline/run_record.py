@@ -10,7 +10,8 @@ from platform import python_version
 from typing import Any
 
 from anomri.files import NOTHING, RECORD, RUN, derivative, write_text
-from anomri.reporting import RESEARCH_USE, Record
+from anomri.reporting import Record
+from anomri.scan import RESEARCH_USE
 
 LIBRARIES = ("torch", "numpy", "scipy", "nibabel", "SimpleITK")
 

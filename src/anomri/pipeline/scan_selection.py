@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
-from anomri.datasets import Found, find
+from anomri.datasets import BidsFilter, Found, find, with_masks
 from anomri.errors import Failure, MissingContrast, UsageError
 from anomri.files import NOTHING, read_tsv
 from anomri.preprocessing import require_contrasts
 from anomri.scan import ScanFiles
+
+NO_DERIVATIVES: Mapping[str, Path] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +22,11 @@ class Selection:
 
     Attributes:
         subjects: names or BIDS labels, with or without ``sub-``; all subjects if empty.
+        sessions: labels with or without ``ses-``; all sessions if empty.
     """
 
     subjects: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
 
     def __contains__(self, files: ScanFiles) -> bool:
         """Whether the subject of a scan is selected."""
@@ -30,10 +35,17 @@ class Selection:
     def names(self, subject: str, label: str) -> bool:
         """Whether a subject with this name and BIDS prefix is selected."""
         # A participant stands for all of its sessions.
-        participant = label.partition("_ses-")[0]
+        participant, _, session = label.partition("_ses-")
         names = {subject, label, label.removeprefix("sub-")}
         names |= {participant, participant.removeprefix("sub-")}
-        return not self.subjects or bool(names & self.subjects)
+        in_session = not self.sessions or session in self.sessions
+        return in_session and (not self.subjects or bool(names & self.subjects))
+
+    def in_sessions(self, labels: Iterable[str]) -> Selection:
+        """Return the selection of these sessions of the same subjects; of all if none is named."""
+        names = (name.strip() for text in labels for name in text.split(","))
+        sessions = frozenset(name.removeprefix("ses-") for name in names if name)
+        return replace(self, sessions=sessions)
 
     @classmethod
     def of_labels(cls, labels: Iterable[str]) -> Selection:
@@ -72,20 +84,34 @@ def find_scans(
     layout: str = "auto",
     selection: Selection | None = None,
     series: Mapping[str, str] | None = None,
+    choice: BidsFilter | None = None,
+    derivatives: Mapping[str, Path] = NO_DERIVATIVES,
 ) -> Found:
-    """Find the selected scans below ``source``; no image is read. Arguments as for `find`.
+    """Find the selected scans below ``source``; no image is read.
+
+    Args:
+        source: as for `find`, like ``layout``, ``series`` and ``choice``.
+        layout: likewise.
+        series: likewise.
+        choice: likewise.
+        selection: of subjects and sessions.
+        derivatives: folders of other pipelines whose masks to use, by name.
 
     Raises:
-        UsageError: no scan was found, or none of the selected subjects.
+        UsageError: no scan was found, none of the selected subjects, or no mask of any of them.
     """
-    found = find(source, layout, series=series)
-    if selection is None:
-        return found
+    found = find(source, layout, series=series, choice=choice)
+    if selection is not None:
+        found = _selected(found, selection, source)
+    return with_masks(found, derivatives)
+
+
+def _selected(found: Found, selection: Selection, source: Path) -> Found:
     scans = tuple(files for files in found.scans if files in selection)
     left_out = tuple(row for row in found.left_out if selection.names(row.subject, row.label))
     if not scans and not left_out:
         raise UsageError(
-            f"{source.name}: none of the {len(found.scans)} subjects found was selected. "
+            f"{source.name}: none of the {len(found.scans)} scans found was selected. "
             "Next: list them with `anomri detect --dry-run`, without a selection."
         )
     return replace(found, scans=scans, left_out=left_out, chosen=True)

@@ -10,7 +10,7 @@ from .native_space import (
 )
 from .prepare import prepare_images, prepare_scan
 from .prepared_folder.folder import PreparedFolder, is_prepared
-from .reading.in_memory import ImageSource
+from .reading.in_memory import ImageSource, check_images, name_of_images, to_simpleitk
 from .reading.mask_placement import check_mask_grid
 from .reading.orientation import check_orientation
 from .reading.required_contrasts import note_ambiguous_files, require_contrasts
@@ -25,6 +25,7 @@ __all__ = [
     "TEMPLATE_SPACE",
     "ImageSource",
     "PreparedFolder",
+    "check_images",
     "check_mask_grid",
     "check_orientation",
     "grid_to_ras",
@@ -32,6 +33,7 @@ __all__ = [
     "labels_to_native",
     "lesion_numbers_to_native",
     "mask_to_native",
+    "name_of_images",
     "note_ambiguous_files",
     "prepare_images",
     "prepare_scan",
@@ -45,6 +47,7 @@ __all__ = [
     "slice_scores_to_native",
     "template_grid",
     "template_tissue_at",
+    "to_simpleitk",
     "volume_to_native",
     "volume_to_ras",
 ]

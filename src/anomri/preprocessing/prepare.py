@@ -32,6 +32,7 @@ from anomri.preprocessing.intensities import scale_in_brain
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
 from anomri.preprocessing.reading.non_finite import refuse_non_finite_in_brain
+from anomri.preprocessing.reading.orientation import check_orientation
 from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.preprocessing.reading.subject import Subject, read_contrasts, read_subject
 from anomri.preprocessing.resampling import index_map, resample_image
@@ -72,6 +73,7 @@ def prepare_images(
     *,
     brain: ImageSource | None = None,
     name: str = "scan",
+    orientation: str = "",
 ) -> Scan:
     """Prepare a scan given as paths or as images in memory; see :func:`prepare_scan`.
 
@@ -81,7 +83,12 @@ def prepare_images(
         contrasts: channels of the result, in order.
         brain: brain mask, True above zero.
         name: the subject's name.
+        orientation: where the axes of images point whose headers do not say so, in place of the
+            recipe's.
     """
+    if orientation:
+        known = {"orientation": check_orientation(orientation)}
+        preparation = preparation.model_copy(update=known)
     subject = Subject(
         name=name,
         label=f"sub-{bids_label(name)}",

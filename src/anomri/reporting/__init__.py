@@ -3,13 +3,12 @@
 from anomri.reporting.derivatives.detection import write_detection
 from anomri.reporting.derivatives.images import native_images
 from anomri.reporting.derivatives.sidecar import (
-    RESEARCH_USE,
     Record,
     read_record,
     read_sound_records,
 )
 from anomri.reporting.derivatives.tables import (
-    write_dataset_description,
+    findings_frame,
     write_failures,
     write_tables,
 )
@@ -23,7 +22,6 @@ from anomri.reporting.pages.results_page import write_page
 from anomri.reporting.pages.viewer_page import write_view
 
 __all__ = [
-    "RESEARCH_USE",
     "Axis",
     "Chart",
     "Look",
@@ -33,6 +31,7 @@ __all__ = [
     "as_number",
     "capitalise",
     "cell",
+    "findings_frame",
     "heading",
     "native_images",
     "noun",
@@ -42,7 +41,6 @@ __all__ = [
     "read_sound_records",
     "refusals_shown",
     "sentence",
-    "write_dataset_description",
     "write_detection",
     "write_failures",
     "write_html",

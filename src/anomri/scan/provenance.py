@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ADD_IF_NO_MASS, NAME_REGIONS = "add_if_no_mass", "name_regions"
 """Steps of a segmentation that use a second map; their option ``map`` names it."""
 
+RESEARCH_USE = (
+    "Research use only. Not a medical device, not for diagnosis or for decisions about treatment."
+)
 STANDARDISE = "standardise"
 PROBABILITY = "probability"
 """Last word of the names of scores that are probabilities."""
@@ -111,6 +114,7 @@ class Provenance(_Facts):
         stamp: of the file system, see ``anomri.files.unchanged_stamp``.
         content: digest of the names and bytes of the files.
         key: digest of files, model and version: the result stands while it is the same.
+        sources: BIDS URIs of the files; an entry of its own in sidecars.
     """
 
     anomri_version: str = ""
@@ -121,6 +125,7 @@ class Provenance(_Facts):
     stamp: str = ""
     content: str = ""
     key: str = ""
+    sources: tuple[str, ...] = Field((), exclude=True)
 
     @property
     def first(self) -> MapProvenance:

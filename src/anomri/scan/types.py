@@ -85,6 +85,7 @@ class ScanFiles:
             ``healthy``: the reason why that is not known.
         entities: by contrast: the BIDS entities of its file that results keep in their names,
             such as ``acq-3D_run-1``.
+        uris: by contrast, ``brain`` or ``truth``: BIDS URI of the file, for sidecars.
     """
 
     subject: str
@@ -99,6 +100,7 @@ class ScanFiles:
     own_label: str = ""
     unclear: Mapping[str, str] = field(default_factory=dict)
     entities: Mapping[str, str] = field(default_factory=dict)
+    uris: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:

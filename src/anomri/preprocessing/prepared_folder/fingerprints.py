@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from anomri.files import unchanged_stamp
+from anomri.files import files_of, unchanged_stamp
 from anomri.preprocessing.reading.png_slices import png_slice_files
 from anomri.preprocessing.reading.slice_stacks import numbered_files
 from anomri.preprocessing.reading.tiff_slices import MASK, SLICE
@@ -94,9 +94,9 @@ def _untouched(known: Fingerprint, role: str, path: Path) -> bool:
 
 
 def _parts(role: str, path: Path) -> list[Path]:
-    """Return the file itself, or the slices of a folder that belong to the role."""
+    """Return the files of an image, or the slices of a folder that belong to the role."""
     if not path.is_dir():
-        return [path]
+        return list(files_of(path))
     if slices := png_slice_files(path):
         return slices
     return numbered_files(path, MASK if role in ("brain", "truth") else SLICE)

@@ -12,7 +12,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from anomri.errors import UnreadableScan
-from anomri.files import COPY_AGAIN, guarded, refuse_pointer
+from anomri.files import COPY_AGAIN, guarded, half_of_pair, partner_of, refuse_pointer
 from anomri.preprocessing.reading.gzip_files import GZIP_MAGIC, has_gzip_ending
 
 DICOM_MAGIC = slice(128, 132)
@@ -29,6 +29,8 @@ def check_file(path: Path) -> None:
             that contradicts its content, or with an absurdly long header.
     """
     name = path.name
+    if half_of_pair(path):
+        _check_partner(path)
     if not path.exists():
         raise UnreadableScan(
             name, expected="a file", got="nothing at that path", next_step="check the path"
@@ -48,6 +50,25 @@ def check_file(path: Path) -> None:
             got="a DICOM file",
             next_step="give the folder of its series as the scan, or convert it with dcm2niix",
         )
+
+
+def _check_partner(path: Path) -> None:
+    """Refuse one file of a pair if the other one is missing, empty or a pointer."""
+    partner = partner_of(path)
+    if partner is None:
+        raise UnreadableScan(
+            path.name,
+            expected="a pair of .hdr and .img files",
+            got="one of them",
+            next_step="put the other one beside it",
+        )
+    with nifti_errors(partner.name), partner.open("rb") as stream:
+        start = stream.read(DICOM_MAGIC.stop)
+    if not start:
+        raise UnreadableScan(
+            partner.name, expected="an image", got="an empty file", next_step=COPY_AGAIN
+        )
+    refuse_pointer(partner.name, start)
 
 
 @contextmanager

@@ -15,8 +15,8 @@ def has_gzip_ending(name: str) -> bool:
     return name.lower().endswith(GZIP_ENDINGS)
 
 
-def decompress(path: Path, limit: int) -> bytes:
-    """Return the content of a gzip file, at most ``limit`` bytes.
+def decompress(path: Path, limit: int, *, start: int = 0) -> bytes:
+    """Return the gzip data of a file from byte ``start`` on, at most ``limit`` bytes.
 
     nibabel stops reading before the checksum, so that it would take a damaged file for a scan.
 
@@ -24,7 +24,7 @@ def decompress(path: Path, limit: int) -> bytes:
         EOFError: the file is truncated.
         zlib.error: the data are damaged.
     """
-    packed, at, parts = memoryview(path.read_bytes()), 0, []
+    packed, at, parts = memoryview(path.read_bytes()), start, []
     while bytes(packed[at : at + 2]) == GZIP_MAGIC and limit > 0:
         member = zlib.decompressobj(wbits=31)
         end = at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import SimpleITK
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
-from anomri.errors import UnreadableScan, WrongShape
+from anomri.errors import UnreadableScan, UsageError, WrongShape
 from anomri.preprocessing.reading.raw_image import RawImage, checked_affine, spatial_shape
 from anomri.scan import Affine, Grid
 
@@ -20,6 +21,47 @@ ImageSource = str | PathLike[str] | SpatialImage | SimpleITK.Image | tuple[Any, 
 
 EXPECTED = "a path, a nibabel image, a SimpleITK image or a pair (array, affine)"
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK uses LPS+ coordinates
+
+
+def check_images(images: object, contrast: str) -> None:
+    """Refuse what are not images by contrast.
+
+    Args:
+        images: that a caller gave.
+        contrast: one of the model's, for the error.
+
+    Raises:
+        UsageError: ``images`` is no mapping from contrast names.
+    """
+    if isinstance(images, Mapping) and all(isinstance(name, str) for name in images):
+        return
+    raise UsageError(
+        f"detect: expected images by contrast, such as {{'{contrast}': image}}, "
+        f"got {type(images).__name__}. Next: name the contrast of the image."
+    )
+
+
+def name_of_images(images: object, number: int) -> str:
+    """Return a name for a subject: that of its first file, or its place in a sequence.
+
+    >>> name_of_images({"flair": "p1_flair.nii.gz"}, 1), name_of_images({}, 2)
+    ('p1_flair', 'scan0002')
+    """
+    first = next(iter(images.values()), None) if isinstance(images, Mapping) else None
+    if isinstance(first, str | PathLike):
+        return Path(first).name.split(".")[0]
+    return f"scan{number:04d}"
+
+
+def to_simpleitk(image: SpatialImage) -> SimpleITK.Image:
+    """Return a nibabel image as a SimpleITK image at the same place."""
+    result = SimpleITK.GetImageFromArray(np.asarray(image.dataobj).T)
+    affine = LPS_TO_RAS @ image.affine
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    result.SetSpacing(spacing.tolist())
+    result.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    result.SetOrigin(affine[:3, 3].tolist())
+    return result
 
 
 def raw_image_of(source: object, name: str) -> RawImage | None:

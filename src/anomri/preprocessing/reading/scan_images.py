@@ -14,6 +14,8 @@ from anomri.files import guarded
 from anomri.preprocessing.reading.in_memory import ImageSource, raw_image_of
 from anomri.preprocessing.reading.nifti import name_in_memory, raw_image_of_nibabel, read_nifti
 from anomri.preprocessing.reading.non_finite import replace_non_finite
+from anomri.preprocessing.reading.nrrd import ENDING as NRRD
+from anomri.preprocessing.reading.nrrd import read_nrrd
 from anomri.preprocessing.reading.orientation import apply_orientation
 from anomri.preprocessing.reading.png_slices import png_slice_files, read_png_slices
 from anomri.preprocessing.reading.raw_image import RawImage, refuse_constant
@@ -27,7 +29,7 @@ def read_volume(
     """Read the values and the grid of one scan, in its file's own axis order.
 
     Args:
-        path: NIfTI, Analyze or MGH file, or a folder of TIFF or PNG slices.
+        path: NIfTI, Analyze, MGH or NRRD file, or a folder of TIFF or PNG slices.
         contrast: which channel to take from a folder of TIFF slices.
         orientation: direction of the axes, such as ``RAS``, if the header does not state it.
 
@@ -82,7 +84,9 @@ def read_source(
     if isinstance(source, SpatialImage):
         return raw_image_of_nibabel(source, name_in_memory(source, role))
     path = Path(source)  # type: ignore[arg-type]
-    return read_folder(path) if path.is_dir() else read_nifti(path)
+    if path.is_dir():
+        return read_folder(path)
+    return read_nrrd(path) if path.suffix.lower() == NRRD else read_nifti(path)
 
 
 def source_name(source: ImageSource, role: str) -> str:

@@ -31,11 +31,11 @@ from anomri.files import (
 )
 from anomri.preprocessing import TEMPLATE_SPACE
 from anomri.reporting.derivatives.images import native_images, template_images, write_image
-from anomri.reporting.derivatives.sidecar import RESEARCH_USE, Record
+from anomri.reporting.derivatives.sidecar import Record
 from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.reporting.figures.scan_figure import picture
 from anomri.reporting.pages.viewer_volumes import preview_of
-from anomri.scan import Detection, Note, NoteKind
+from anomri.scan import RESEARCH_USE, Detection, Note, NoteKind
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +145,7 @@ def _sidecar(name: str, record: Record) -> str:
         **about[kind],
         **({"Contrast": contrast} if contrast else {}),
         "SpatialReference": record.spatial_reference,
+        "Sources": record.sources,
         "Provenance": record.provenance.model_dump(mode="json"),
         "ResearchUse": RESEARCH_USE,
     }

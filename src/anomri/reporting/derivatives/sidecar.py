@@ -21,11 +21,8 @@ from anomri.files import RECORD, StoredNote, derivative, read_json
 from anomri.postprocessing import Places
 from anomri.preprocessing import slice_scores_to_native, template_tissue_at
 from anomri.reporting.figures.region_colours import REGION_NAMES
-from anomri.scan import PROBABILITY, Detection, Finding, NoteKind, Provenance, Scan
+from anomri.scan import PROBABILITY, RESEARCH_USE, Detection, Finding, NoteKind, Provenance, Scan
 
-RESEARCH_USE = (
-    "Research use only. Not a medical device, not for diagnosis or for decisions about treatment."
-)
 TOP = 3.0
 """The colour scale of an anomaly map ends at this multiple of the threshold."""
 DETECT_AGAIN = "delete this scan's folder and run `anomri detect` again"
@@ -125,6 +122,7 @@ class Record(_Entry):
         notes: what a reader must know.
         seconds: duration, if the caller measured it.
         provenance: model, recipes and version.
+        sources: BIDS URIs of the files that the result was made from, where they have any.
         research_use: notice that accompanies every result.
         description: content of the image that the sidecar belongs to.
         type: of the mask, a term of BIDS.
@@ -153,6 +151,7 @@ class Record(_Entry):
     notes: tuple[StoredNote, ...] = ()
     seconds: Number | None = None
     provenance: Provenance = Provenance()
+    sources: tuple[str, ...] = ()
     research_use: str = RESEARCH_USE
     description: str = "lesions"
     type: str = "Lesion"
@@ -186,6 +185,7 @@ class Record(_Entry):
             notes=scan.notes,
             seconds=seconds,
             provenance=detection.provenance,
+            sources=detection.provenance.sources,
         )
 
     @property

@@ -5,43 +5,24 @@ See :mod:`anomri.files.tsv` for how they are written.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from anomri.errors import Failure, UsageError
+from anomri.datasets import write_dataset_description
+from anomri.errors import Failure
 from anomri.files import (
-    BIDSIGNORE,
-    DATASET_DESCRIPTION,
     FAILURES,
     FINDINGS,
-    PICTURE,
-    PREVIEW,
-    REFUSAL_PICTURE,
-    REPORT_FOLDER,
-    RUN,
     SUMMARY,
     Cell,
-    write_text,
     write_tsv,
 )
-from anomri.reporting.derivatives.sidecar import RESEARCH_USE, Record, read_sound_records
+from anomri.reporting.derivatives.sidecar import Record, read_sound_records
+from anomri.scan import Detection
 
-NOT_BIDS = (
-    "/*.tsv",
-    "/*.html",
-    f"/{REPORT_FOLDER}/",
-    f"/{RUN}",
-    "*_desc-anomaly_*",
-    "*_desc-reconstruction_*",
-    f"*_{PICTURE}",
-    f"*_{REFUSAL_PICTURE}",
-    f"*_{PREVIEW}",
-    "*_seg.dcm",
-)
-"""Files that BIDS does not define: tables of the run, pages, pictures, maps and DICOM."""
+if TYPE_CHECKING:
+    import pandas
 
 FINISHED = "finished"
 
@@ -67,17 +48,6 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
         ]
         write_failures(folder, [*(failures or ()), *unread])
     write_dataset_description(folder)
-
-
-def write_dataset_description(folder: Path) -> None:
-    """Write the description that marks a folder as results, so that they are not taken for scans.
-
-    Raises:
-        UsageError: the folder is another data set, whose description is kept.
-    """
-    _refuse_other_data_set(folder)
-    write_text(folder / DATASET_DESCRIPTION, _json(_dataset_description()))
-    write_text(folder / BIDSIGNORE, "".join(f"{pattern}\n" for pattern in NOT_BIDS))
 
 
 def write_failures(folder: Path, failures: Sequence[Failure], *, name: str = FAILURES) -> None:
@@ -134,6 +104,13 @@ FINDING_COLUMNS = (
 FAILURE_COLUMNS = ("subject", "file", "reason", "next_step", "status")
 
 
+def findings_frame(detection: Detection) -> pandas.DataFrame:
+    """Return a row per lesion, with the columns of ``findings.tsv``."""
+    import pandas
+
+    return pandas.DataFrame(_finding_rows(Record.of(detection)), columns=list(FINDING_COLUMNS))
+
+
 def _summary_row(record: Record) -> list[Cell]:
     return [cell(record) for cell in SUMMARY_COLUMNS.values()]
 
@@ -161,27 +138,3 @@ def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
         )
         for item in record.findings
     ]
-
-
-def _dataset_description() -> dict[str, Any]:
-    return {
-        "Name": "Abnormal tissue found by anomri",
-        "BIDSVersion": "1.10.0",
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "anomri", "Version": version("anomri")}],
-        "ResearchUse": RESEARCH_USE,
-    }
-
-
-def _refuse_other_data_set(folder: Path) -> None:
-    path = folder / DATASET_DESCRIPTION
-    if path.is_file() and '"anomri"' not in path.read_text("utf-8", errors="replace"):
-        raise UsageError(
-            f"{folder.resolve().name}: expected a folder for results, found a data set with its "
-            f"own {DATASET_DESCRIPTION}. "
-            "Next: write to another folder, such as its derivatives/anomri."
-        )
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=2, default=str) + "\n"

@@ -14,11 +14,11 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from anomri.files import replacing_text
-from anomri.reporting.derivatives.sidecar import RESEARCH_USE
 from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.reporting.formatting import FILTERS
 from anomri.reporting.pages.niivue import niivue
 from anomri.reporting.pages.viewer_volumes import Preview
+from anomri.scan import RESEARCH_USE
 
 PACKAGE = "anomri.reporting"
 TEMPLATES = resources.files(PACKAGE) / "templates"

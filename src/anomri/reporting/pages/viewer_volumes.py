@@ -19,10 +19,10 @@ from pydantic import BaseModel
 from scipy import ndimage
 
 from anomri.files import PREVIEW, derivative, read_json
-from anomri.reporting.derivatives.sidecar import DETECT_AGAIN, RESEARCH_USE
+from anomri.reporting.derivatives.sidecar import DETECT_AGAIN
 from anomri.reporting.figures.panels import image_rows, scale_of
 from anomri.reporting.figures.slice_choice import Box, box_around
-from anomri.scan import Detection, Grid, Volume
+from anomri.scan import RESEARCH_USE, Detection, Grid, Volume
 
 VOXEL_MM = 2.0
 """Voxels on the page are at least this long; 20 brains of such voxels fit one page."""
