@@ -73,7 +73,7 @@ def looked_at(files: ScanFiles, held: str, answers: Answers) -> ContrastFeatures
     doubted = template_mismatch(fixed, moving, match) or half_turn_axis(fixed, moving)
     answers[f"{held} as no brain"].append(bool(doubted))
     tissues = ScannedTissues.of(scan.brain, scan.grid, match.matrix)
-    return tissues and contrast_features(scan.image[0], tissues)
+    return None if tissues is None else contrast_features(scan.image[0], tissues)
 
 
 def compare(looks: Mapping[str, ContrastFeatures], answers: Answers) -> None:
