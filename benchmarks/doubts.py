@@ -20,7 +20,11 @@ from anomri.pipeline import Selection
 from anomri.preprocessing import prepare_images
 from anomri.preprocessing.brain.plausibility import CHECK_SPACING_MM, template_mismatch
 from anomri.preprocessing.template.contrast_check import contrast_mismatch, swapped_contrasts
-from anomri.preprocessing.template.contrast_features import ContrastFeatures, contrast_features
+from anomri.preprocessing.template.contrast_features import (
+    ContrastFeatures,
+    ScannedTissues,
+    contrast_features,
+)
 from anomri.preprocessing.template.mni152 import template_registration_image
 from anomri.preprocessing.template.registration import register_coarsely
 from anomri.preprocessing.template.registration_image import make_registration_image
@@ -68,7 +72,8 @@ def looked_at(files: ScanFiles, held: str, answers: Answers) -> ContrastFeatures
     match = register_coarsely(fixed, moving)
     doubted = template_mismatch(fixed, moving, match) or half_turn_axis(fixed, moving)
     answers[f"{held} as no brain"].append(bool(doubted))
-    return contrast_features(scan.image[0], scan.brain, scan.grid, match.matrix)
+    tissues = ScannedTissues.of(scan.brain, scan.grid, match.matrix)
+    return None if tissues is None else contrast_features(scan.image[0], tissues)
 
 
 def compare(looks: Mapping[str, ContrastFeatures], answers: Answers) -> None:

@@ -9,7 +9,11 @@ from scipy import ndimage
 
 from anomri.preprocessing import prepare_images
 from anomri.preprocessing.template.contrast_check import check_plausibility, check_units
-from anomri.preprocessing.template.contrast_features import contrast_features, main_peak_width
+from anomri.preprocessing.template.contrast_features import (
+    ScannedTissues,
+    contrast_features,
+    main_peak_width,
+)
 from anomri.preprocessing.template.mni152 import load_template
 from anomri.preprocessing.template.tissues import tissue_map
 from anomri.recipe import Preparation
@@ -88,19 +92,19 @@ def test_a_tumour_and_a_drift_do_not_change_what_it_is(
 
 def test_the_template_correlates_with_itself(brain: Mask, grid: Grid) -> None:
     values = np.ascontiguousarray(load_template()[0][::3, ::3, ::3])
-    features = contrast_features(values, brain, grid, np.eye(4))
-    assert features is not None
+    tissues = ScannedTissues.of(brain, grid, np.eye(4))
+    assert tissues is not None
+    features = contrast_features(values, tissues)
     assert features.t1_correlation > 0.85
-    inverted = contrast_features(np.where(brain, 200 - values, 0), brain, grid, np.eye(4))
-    assert inverted is not None
+    inverted = contrast_features(np.where(brain, 200 - values, 0), tissues)
     assert inverted.t1_correlation < -0.85
     assert inverted.ventricle_darkness < 0 < features.ventricle_darkness
 
 
-def test_a_sliver_of_brain_has_no_features(brain: Mask, grid: Grid) -> None:
+def test_a_sliver_of_brain_shows_too_little_of_its_tissues(brain: Mask, grid: Grid) -> None:
     sliver = brain.copy()
     sliver[:, :, 10:] = False
-    assert contrast_features(brain.astype(np.float32), sliver, grid, np.eye(4)) is None
+    assert ScannedTissues.of(sliver, grid, np.eye(4)) is None
 
 
 def test_the_width_of_a_normal_distribution_is_known() -> None:

@@ -23,7 +23,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from anomri.preprocessing.brain import CHECK_SPACING_MM, has_ct_values, template_mismatch
-from anomri.preprocessing.template.contrast_features import ContrastFeatures, contrast_features
+from anomri.preprocessing.template.contrast_features import (
+    ContrastFeatures,
+    ScannedTissues,
+    contrast_features,
+)
 from anomri.preprocessing.template.mni152 import template_registration_image
 from anomri.preprocessing.template.registration import register_coarsely
 from anomri.preprocessing.template.registration_image import make_registration_image
@@ -66,10 +70,12 @@ def check_plausibility(
         return [_implausible(f"this may be no brain: expected {expected}, got {got}", ";")]
     if axis := half_turn_axis(fixed, moving):
         return [_implausible(f"this fits the template better by half a turn about the {axis} axis")]
+    tissues = ScannedTissues.of(brain, grid, result.matrix)
+    if tissues is None:
+        return []
     features = {
-        name: measured
+        name: contrast_features(volume, tissues)
         for name, volume in zip(contrasts, image, strict=True)
-        if (measured := contrast_features(volume, brain, grid, result.matrix)) is not None
     }
     return swapped_contrasts(features) or [
         _implausible(f"{name.upper()} {mismatch}")

@@ -75,37 +75,64 @@ class TemplateTissues:
     trend: NDArray[np.float32]
 
 
-def contrast_features(
-    volume: Volume, brain: Mask, grid: Grid, matrix: Affine
-) -> ContrastFeatures | None:
-    """Measure the features of one contrast; None where too little of the brain was scanned.
+@dataclass(frozen=True, slots=True)
+class ScannedTissues:
+    """Where a scan shows the template's tissues; the same for all of its contrasts.
+
+    Attributes:
+        brain: (I, J, K) bool, on the scan's grid.
+        index: (4, 4) index of the template's coarse grid to index of the scan.
+        white_matter: bool, on the template's coarse grid, as all that follow.
+        parenchyma: grey and white matter.
+        ventricles: of the brain.
+        t1_residuals: (N,), the template's intensities in the parenchyma without their trend.
+    """
+
+    brain: Mask
+    index: Affine
+    white_matter: Mask
+    parenchyma: Mask
+    ventricles: Mask
+    t1_residuals: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, brain: Mask, grid: Grid, matrix: Affine) -> ScannedTissues | None:
+        """Find the tissues; None where too little of the brain was scanned.
+
+        Args:
+            brain: (I, J, K) bool.
+            grid: grid of the brain.
+            matrix: (4, 4) template mm to world mm of the scan.
+        """
+        tissues = template_tissues()
+        target = Grid(shape=tissues.grid.shape, affine=matrix @ tissues.grid.affine)
+        index = index_map(grid, target)
+        eroded = ndimage.binary_erosion(brain).astype(np.uint8)
+        scanned = sample(eroded, index, target.shape, linear=False) > 0
+        masks = (tissues.white_matter, tissues.parenchyma, tissues.ventricles)
+        white, parenchyma, ventricles = (mask & scanned for mask in masks)
+        if min(map(np.count_nonzero, (white, parenchyma, ventricles))) < MIN_VOXELS:
+            return None
+        residuals, _ = _detrend(tissues.t1[parenchyma], tissues.trend[parenchyma])
+        return cls(brain, index, white, parenchyma, ventricles, residuals)
+
+
+def contrast_features(volume: Volume, tissues: ScannedTissues) -> ContrastFeatures:
+    """Measure the features of one contrast.
 
     Args:
         volume: (I, J, K), in any unit.
-        brain: (I, J, K) bool.
-        grid: grid of both.
-        matrix: (4, 4) template mm to world mm of the scan.
+        tissues: of the scan.
     """
-    tissues = template_tissues()
-    target = Grid(shape=tissues.grid.shape, affine=matrix @ tissues.grid.affine)
-    index = index_map(grid, target)
-    eroded = ndimage.binary_erosion(brain).astype(np.uint8)
-    scanned = sample(eroded, index, target.shape, linear=False) > 0
-    masks = (tissues.white_matter, tissues.parenchyma, tissues.ventricles)
-    white_matter, parenchyma, ventricles = (mask & scanned for mask in masks)
-    if min(map(np.count_nonzero, (white_matter, parenchyma, ventricles))) < MIN_VOXELS:
-        return None
-    values = sample(np.where(brain, volume, 0), index, target.shape, linear=True)
-    inside = volume[brain]
-    darkest = float(np.percentile(inside, DARKEST))
-    white_level = float(np.median(values[white_matter]))
-    above_ventricles = white_level - float(np.median(values[ventricles]))
+    inside, shape = volume[tissues.brain], tissues.parenchyma.shape
+    values = sample(np.where(tissues.brain, volume, 0), tissues.index, shape, linear=True)
+    white_level = float(np.median(values[tissues.white_matter]))
+    above_ventricles = white_level - float(np.median(values[tissues.ventricles]))
+    levels = np.percentile(inside, (*HISTOGRAM_RANGE, 25, DARKEST))
     return ContrastFeatures(
-        t1_correlation=_detrended_correlation(
-            values[parenchyma], tissues.t1[parenchyma], tissues.trend[parenchyma]
-        ),
-        peak_width=main_peak_width(inside),
-        ventricle_darkness=above_ventricles / max(white_level - darkest, 1e-9),
+        t1_correlation=_t1_correlation(values, tissues),
+        peak_width=_peak_width(inside, levels),
+        ventricle_darkness=above_ventricles / max(white_level - float(levels[3]), 1e-9),
     )
 
 
@@ -118,17 +145,26 @@ def main_peak_width(values: NDArray[np.float32]) -> float:
     Args:
         values: (N,) inside the brain.
     """
-    low, high = np.percentile(values, HISTOGRAM_RANGE)
+    return _peak_width(values, np.percentile(values, (*HISTOGRAM_RANGE, 25, DARKEST)))
+
+
+def _peak_width(values: NDArray[np.float32], levels: NDArray[np.floating]) -> float:
+    """Return the width of the main peak.
+
+    Args:
+        values: (N,) inside the brain.
+        levels: the histogram's range, the 25th percentile and the darkest level.
+    """
+    low, high, quarter, darkest = levels
     counts, edges = np.histogram(values, bins=BINS, range=(low, high))
     heights = ndimage.gaussian_filter1d(counts.astype(np.float64), HISTOGRAM_SIGMA)
     centres = (edges[1:] + edges[:-1]) / 2
-    start = int(np.searchsorted(centres, np.percentile(values, 25)))
+    start = int(np.searchsorted(centres, quarter))
     peak = start + int(np.argmax(heights[start:]))
     below = np.flatnonzero(heights <= heights[peak] / 2)
     left = centres[below[below < peak].max(initial=0)]
     right = centres[below[below > peak].min(initial=BINS - 1)]
-    darkest = float(np.percentile(values, DARKEST))
-    return float((right - left) / max(centres[peak] - darkest, 1e-9))
+    return float((right - left) / max(centres[peak] - float(darkest), 1e-9))
 
 
 @cache
@@ -169,13 +205,11 @@ def _quadratic_terms(shape: tuple[int, int, int]) -> NDArray[np.float32]:
     return np.stack(terms, axis=-1).astype(np.float32)
 
 
-def _detrended_correlation(
-    values: NDArray[np.float32], t1: NDArray[np.float32], trend: NDArray[np.float32]
-) -> float:
-    """Correlate the residuals of both after detrending, without the outliers of ``values``."""
-    residuals, inliers = _detrend(values, trend)
-    t1_residuals, _ = _detrend(t1, trend)
-    return float(np.corrcoef(residuals[inliers], t1_residuals[inliers])[0, 1])
+def _t1_correlation(values: Volume, tissues: ScannedTissues) -> float:
+    """Correlate with the T1 template after detrending, without the outliers of ``values``."""
+    trend = template_tissues().trend[tissues.parenchyma]
+    residuals, inliers = _detrend(values[tissues.parenchyma], trend)
+    return float(np.corrcoef(residuals[inliers], tissues.t1_residuals[inliers])[0, 1])
 
 
 def _detrend(

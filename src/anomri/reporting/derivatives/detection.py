@@ -52,9 +52,8 @@ def write_detection(
     Args:
         detection: the result.
         folder: of the results; created if missing.
-        slices: DICOM files that the scan was converted from, if any; the lesions are also written
-            as a DICOM segmentation that refers to them. If that fails, for example because the
-            geometry of the slices had to be corrected, a note says so.
+        slices: DICOM files that the scan was converted from, if any: a DICOM segmentation that
+            refers to them is written too, or a note that this failed.
         seconds: duration, if measured.
 
     Returns:
@@ -75,21 +74,25 @@ def write_detection(
             path, key = draft / f"{prefix}_{SEGMENTATION}", detection.provenance.key
             notes = _write_dicom(images["mask"], slices, path, key)
             record = record.model_copy(update={"notes": (*record.notes, *notes)})
-        for name, image in images.items():
-            path = draft / f"{prefix}_{_file_name(name)}"
-            write_image(image, path)
-            _sidecar_of(path).write_text(_sidecar(name, record), encoding="utf-8")
+        _write_images(images, draft, prefix, record)
         there = record.model_copy(update={"spatial_reference": TEMPLATE_SPACE})
-        for name, image in template_images(detection).items():
-            path = draft / f"{prefix}_space-{TEMPLATE_SPACE}_{_file_name(name)}"
-            write_image(image, path)
-            _sidecar_of(path).write_text(_sidecar(name, there), encoding="utf-8")
+        _write_images(template_images(detection), draft, f"{prefix}_space-{TEMPLATE_SPACE}", there)
         for name, table in _tables(images).items():
             (draft / f"{prefix}_{name}").write_text(table, encoding="utf-8")
         (draft / f"{prefix}_{PICTURE}").write_bytes(picture(detection))
         copy = preview_of(detection).model_dump_json()
         (draft / f"{prefix}_{PREVIEW}").write_text(copy, encoding="utf-8")
     return target
+
+
+def _write_images(
+    images: Mapping[str, nib.Nifti1Image], folder: Path, prefix: str, record: Record
+) -> None:
+    for name, image in images.items():
+        path = folder / f"{prefix}_{_file_name(name)}"
+        write_image(image, path)
+        sidecar = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+        sidecar.write_text(_sidecar(name, record), encoding="utf-8")
 
 
 def _write_dicom(
@@ -103,10 +106,6 @@ def _write_dicom(
         text = f"no DICOM segmentation: {error.reason}; the NIfTI mask lies right"
         return (Note(NoteKind.NO_DICOM, text),)
     return ()
-
-
-def _sidecar_of(path: Path) -> Path:
-    return path.with_name(path.name.removesuffix(".nii.gz") + ".json")
 
 
 def _file_name(name: str) -> str:
@@ -156,11 +155,10 @@ def _tables(images: Mapping[str, nib.Nifti1Image]) -> dict[str, str]:
     """Return the tables that explain the numbers in label images, by file name."""
     numbers = np.unique(np.asarray(images["lesions"].dataobj))
     lesions = [(number, f"lesion {number}") for number in numbers[numbers > 0]]
-    tables = {LESION_LABELS: _table([("index", "name"), *lesions])}
+    tables: dict[str, list[tuple[Any, ...]]] = {LESION_LABELS: [("index", "name"), *lesions]}
     if "regions" in images:
-        tables[REGION_LABELS] = _table([("index", "name", "abbreviation", "color"), *REGION_NAMES])
-    return {name.removesuffix(".nii.gz") + ".tsv": table for name, table in tables.items()}
-
-
-def _table(lines: Sequence[Sequence[Any]]) -> str:
-    return "".join("\t".join(str(cell) for cell in line) + "\n" for line in lines)
+        tables[REGION_LABELS] = [("index", "name", "abbreviation", "color"), *REGION_NAMES]
+    return {
+        name.replace(".nii.gz", ".tsv"): "".join("\t".join(map(str, row)) + "\n" for row in rows)
+        for name, rows in tables.items()
+    }

@@ -1,7 +1,7 @@
 """Layout and drawing of a scan's picture.
 
-One Matplotlib axes covers the picture; its coordinates are pixels from the upper left corner. All
-panels share one scale in pixels per mm, so thick slices keep their true proportions.
+Matplotlib writes and draws outlines over the panels, on one axes in pixels from the upper left
+corner. All panels share one scale in pixels per mm: thick slices keep their true proportions.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from textwrap import fill
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image as Picture
 from skimage.measure import find_contours
 
 from anomri.reporting.figures.panels import Row, rows_of
@@ -22,7 +24,8 @@ from anomri.reporting.figures.region_colours import REGION_NAMES, paint
 from anomri.reporting.figures.slice_choice import EDGES, Slice, box_around, choose
 from anomri.scan import Detection
 
-Extent = tuple[float, float, float, float]
+Extent = tuple[int, int, int, int]
+Pixels = NDArray[np.uint8]  # (down, across, RGB)
 
 FOUND = "#ffa62b"  # orange and sky blue: told apart with every kind of colour vision
 TRUTH = "#56b4e9"
@@ -31,11 +34,10 @@ INK = "#e9eaec"
 QUIET = "#9aa0a6"
 # The greys end below white, so that outlines stay visible on the brightest tissue.
 GREYS = ListedColormap(np.linspace((0, 0, 0), (0.95, 0.95, 0.95), 120), name="greys")
-HEAT = "magma"
+HEAT = colormaps["magma"]
 DPI = 100
 WIDTH = 1500  # pixels
 LEFT, RIGHT, HEAD, FOOT, GAP = 46, 146, 68, 52, 6  # pixels around and between the panels
-
 LOW = 0.25  # of the colour bar: a mark below it stands close to that of 0
 WRAP = 24  # letters of a unit beside its colour bar, per line
 
@@ -55,14 +57,14 @@ class Mosaic:
         sizes = [cut.size_mm(self.box) for cut in self.slices]
         room = WIDTH - LEFT - RIGHT - GAP * (len(sizes) - 1)
         self.scale = room / sum(width for width, _ in sizes)  # pixels per mm
-        self.row_height = max(height for _, height in sizes) * self.scale
+        self.row_height = round(max(height for _, height in sizes) * self.scale)
 
     @property
-    def height(self) -> float:
+    def height(self) -> int:
         """Height of the whole picture in pixels."""
         return HEAD + FOOT + len(self.rows) * self.row_height + GAP * (len(self.rows) - 1)
 
-    def top(self, row: int) -> float:
+    def top(self, row: int) -> int:
         """Upper edge of a row in pixels from the top of the picture."""
         return HEAD + row * (self.row_height + GAP)
 
@@ -70,36 +72,57 @@ class Mosaic:
         """Left, right, bottom and top of a panel, centred in its row, in pixels."""
         before = sum(cut.size_mm(self.box)[0] for cut in self.slices[:column])
         width, height = (side * self.scale for side in self.slices[column].size_mm(self.box))
-        left = LEFT + before * self.scale + column * GAP
-        top = self.top(row) + (self.row_height - height) / 2
-        return left, left + width, top + height, top
+        left = round(LEFT + before * self.scale + column * GAP)
+        top = self.top(row) + (self.row_height - round(height)) // 2
+        return left, left + round(width), top + round(height), top
 
     def draw(self) -> Figure:
         """Draw everything."""
         figure = Figure(figsize=(WIDTH / DPI, self.height / DPI), dpi=DPI, facecolor=PAPER)
         axes = figure.add_axes((0, 0, 1, 1), frameon=False)
         axes.set_axis_off()
+        figure.figimage(self._panels(), origin="upper", zorder=-1)  # behind the axes
         for number, row in enumerate(self.rows):
             self._draw_row(axes, number, row)
-            if row.kind == "anomaly":
-                self._draw_colour_bar(axes, number, row)
         self._draw_headings(axes)
         self._draw_legend(axes)
         axes.set(xlim=(0, WIDTH), ylim=(self.height, 0), aspect="auto")
         return figure
 
-    def _draw_row(self, axes: Axes, number: int, row: Row) -> None:
-        scale = Normalize(row.low, row.high, clip=True)
+    def _panels(self) -> Pixels:
+        """Return the pixels of all slices and colour bars."""
+        pixels = np.zeros((self.height, WIDTH, 3), np.uint8)
+        for number, row in enumerate(self.rows):
+            for column, cut in enumerate(self.slices):
+                left, right, bottom, top = self.extent(number, column)
+                pixels[top:bottom, left:right] = self._panel(row, cut, (right - left, bottom - top))
+            if row.kind == "anomaly":
+                left, right, bottom, top = self._bar(number)
+                ramp = HEAT(np.linspace(1, 0, bottom - top)[:, None], bytes=True)
+                pixels[top:bottom, left:right] = ramp[..., :3]
+        return pixels
+
+    def _panel(self, row: Row, cut: Slice, size: tuple[int, int]) -> Pixels:
+        """Return a slice in colours, with its regions over it; size is (across, down)."""
+        plane = np.ascontiguousarray(cut.cut(row.volume, self.box), np.float32)
+        values = np.asarray(Picture.fromarray(plane).resize(size, Picture.Resampling.HAMMING))
         colours = HEAT if row.kind == "anomaly" else GREYS
-        for column, cut in enumerate(self.slices):
-            plane = cut.cut(row.volume, self.box)
-            extent = self.extent(number, column)
-            axes.imshow(plane, colours, scale, extent=extent, interpolation="hanning")
-            if row.kind == "outlines":
-                self._draw_outlines(axes, cut, extent)
-            if row.kind == "regions" and self.detection.regions is not None:
-                painted = paint(cut.cut(self.detection.regions, self.box))
-                axes.imshow(painted, extent=extent, interpolation="nearest")
+        panel: Pixels = colours((values - row.low) / (row.high - row.low), bytes=True)[..., :3]
+        if row.kind != "regions" or self.detection.regions is None:
+            return panel
+        labels = np.ascontiguousarray(cut.cut(self.detection.regions, self.box), np.uint8)
+        return paint(panel, np.asarray(Picture.fromarray(labels).resize(size, 0)))
+
+    def _bar(self, number: int) -> Extent:
+        """Return the place of a row's colour bar."""
+        top, left = self.top(number) + 14, WIDTH - RIGHT + 12
+        return left, left + 12, top + self.row_height - 28, top
+
+    def _draw_row(self, axes: Axes, number: int, row: Row) -> None:
+        if row.kind == "anomaly":
+            self._draw_colour_bar(axes, number, row)
+        for column, cut in enumerate(self.slices if row.kind == "outlines" else ()):
+            self._draw_outlines(axes, cut, self.extent(number, column))
         middle = self.top(number) + self.row_height / 2
         write(axes, LEFT / 2, middle, row.title, rotation=90, size=13, ma="center")
 
@@ -120,16 +143,13 @@ class Mosaic:
                 write(axes, x, top + 12, letter, size=12, weight="bold")
 
     def _draw_colour_bar(self, axes: Axes, number: int, row: Row) -> None:
-        top, bottom = self.top(number) + 14, self.top(number) + self.row_height - 14
-        left = WIDTH - RIGHT + 12
-        ramp = np.linspace(1, 0, 256)[:, None]
-        axes.imshow(ramp, HEAT, extent=(left, left + 12, bottom, top), aspect="auto")
+        left, right, bottom, top = self._bar(number)
         for value in sorted({row.low, row.cut, row.high}):
             share = (value - row.low) / (row.high - row.low)
             if not 0 <= share <= 1:
                 continue
             y = bottom - share * (bottom - top)
-            axes.plot((left + 12, left + 17), (y, y), color=INK, linewidth=0.8)
+            axes.plot((right, right + 5), (y, y), color=INK, linewidth=0.8)
             text, off = f"{value:.3g}", 0
             if value == row.cut:  # its name goes where no other mark stands
                 text, off = (f"{text}\nthreshold", 8) if share > LOW else (f"threshold\n{text}", -8)
@@ -154,12 +174,7 @@ class Mosaic:
 
 
 def contours(plane: NDArray[np.bool_], extent: Extent) -> list[NDArray[np.float64]]:
-    """Return the closed outlines (N, 2) of a displayed mask in the pixels of the picture.
-
-    Args:
-        plane: (down, across).
-        extent: left, right, bottom and top of the panel.
-    """
+    """Return the closed outlines (N, 2) of a displayed mask (down, across) in a panel's extent."""
     left, right, bottom, top = extent
     step = np.array([(bottom - top) / plane.shape[0], (right - left) / plane.shape[1]])
     # One ring of nothing closes the outlines at the edge; a voxel's centre lies half a step in.

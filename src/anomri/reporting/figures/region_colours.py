@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from anomri.scan import Labels
@@ -18,9 +18,10 @@ REGION_NAMES = (
 FILL = 0.65  # tissue stays visible through the colour
 
 
-def paint(labels: Labels) -> NDArray[np.float64]:
-    """Return the colours (..., RGBA) of BraTS labels; clear where there are none."""
-    painted = np.zeros((*labels.shape, 4))
+def paint(pixels: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint8]:
+    """Return pixels (..., RGB) with the colours of BraTS labels (...) over them."""
+    painted = pixels.copy()
     for number, _, _, colour in REGION_NAMES:
-        painted[labels == number] = to_rgba(colour, FILL)
+        region, over = labels == number, FILL * 255 * np.array(to_rgb(colour))
+        painted[region] = np.round(over + (1 - FILL) * pixels[region])
     return painted

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb, to_rgba_array
 from numpy.typing import NDArray
@@ -35,7 +34,7 @@ def picture(detection: Detection) -> bytes:
     pixels = Picture.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     stream = io.BytesIO()
     few = pixels.quantize(palette=_palette(), dither=Picture.Dither.NONE)
-    few.save(stream, "png", optimize=True)
+    few.save(stream, "png", compress_level=6)  # level 9: three times as long, 2 % smaller
     return stream.getvalue()
 
 
@@ -46,7 +45,7 @@ def _palette() -> Picture.Image:
     A palette fitted to each picture would shift the colour scale from scan to scan.
     """
     greys = [f"{shade:.4f}" for shade in np.linspace(0, 1, GREY_STEPS)]
-    heat = colormaps[HEAT](np.linspace(0, 1, HEAT_STEPS))[:, :3]
+    heat = HEAT(np.linspace(0, 1, HEAT_STEPS))[:, :3]
     lines = [_shades(colour, LINE_STEPS) for colour in (FOUND, TRUTH)]
     # Over every grey that a slice may have, or a light one would be taken for another colour.
     over = np.linspace(0, 1, REGION_STEPS)[:, None]

@@ -28,6 +28,7 @@ VOXEL_MM = 2.0
 """Voxels on the page are at least this long; 20 brains of such voxels fit one page."""
 LEVELS = 255
 
+Window = tuple[float, float]
 Kind = Literal["image", "reconstruction", "anomaly", "mask", "truth", "regions"]
 
 
@@ -122,12 +123,7 @@ class Copy:
         return largest
 
     def grey_layer(
-        self,
-        volume: Volume,
-        contrast: str,
-        window: tuple[float, float],
-        unit: str,
-        kind: Kind = "image",
+        self, volume: Volume, contrast: str, window: Window, unit: str, kind: Kind = "image"
     ) -> Layer:
         """Return the layer of an image or its reconstruction, in a grey window."""
         low, high = window
@@ -219,7 +215,7 @@ def anomaly_levels(volume: Volume, high: float) -> NDArray[np.uint8]:
 
 def pack(voxels: NDArray[np.uint8]) -> str:
     """Compress labels or levels (I, J, K) for a page; I runs fastest, as in NIfTI."""
-    data = gzip.compress(voxels.tobytes(order="F"), 9, mtime=0)
+    data = gzip.compress(voxels.tobytes(order="F"), 6, mtime=0)  # level 9 saves 1 %
     return base64.b64encode(data).decode("ascii")
 
 
