@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from anomri.errors import QualityRefused
 from anomri.preprocessing.brain import given_mask as module
 from anomri.preprocessing.brain.given_mask import (
     check_given_mask,
@@ -13,7 +14,7 @@ from anomri.preprocessing.brain.given_mask import (
     largest_disc_radius_mm,
     mask_mismatch,
 )
-from anomri.scan import Grid, Mask, Volume
+from anomri.scan import Grid, Mask, Note, NoteKind, Volume
 
 Head = tuple[Volume, Mask, Grid]
 
@@ -62,6 +63,24 @@ def test_the_found_brain_replaces_a_wrong_mask_unless_it_is_kept(
     right, notes = check_given_mask(brain, values, grid, keep=keep, spacing_known=True, name="scan")
     np.testing.assert_array_equal(right, brain)
     assert notes == ()
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_mask_that_cannot_be_checked_is_used_as_it_is(
+    head: Head, keep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, brain, grid = head
+
+    def refuse(*_: object, **__: object) -> None:
+        raise QualityRefused("scan", expected="a brain", got="none", next_step="look at it")
+
+    monkeypatch.setattr(module, "find_brain", refuse)
+    given = brain.copy()
+    given[:, :, :30] = True  # reaches faces of the volume: no edge may be taken off
+    used, notes = check_given_mask(given, values, grid, keep=keep, spacing_known=True, name="scan")
+    np.testing.assert_array_equal(used, given)
+    text = "the given brain mask could not be checked: no brain was found"
+    assert notes == (Note(NoteKind.BRAIN_MASK, text),)
 
 
 def test_the_radius_of_the_largest_ball_is_in_millimetres() -> None:
