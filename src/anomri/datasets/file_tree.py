@@ -20,6 +20,7 @@ from anomri.files import (
 )
 
 IMAGE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".nrrd", ".hdr", ".img")
+VOXELS = ".img"  # the other half of a pair is its header
 HALF = "half of a pair of files: put its .hdr and its .img beside each other"
 IN_ARCHIVE = "a zip archive beside other files: unpack it, or give it alone"
 NOT_AN_IMAGE = (
@@ -37,7 +38,7 @@ def is_image(path: Path) -> bool:
     Of a pair, the header (``.hdr``) stands for both.
     """
     name = path.name.lower()
-    return name.endswith(IMAGE_ENDINGS) and not name.endswith(".img")
+    return name.endswith(IMAGE_ENDINGS) and not name.endswith(VOXELS)
 
 
 def stem(path: Path) -> str:
@@ -96,7 +97,8 @@ class Tree:
         if source.name in {"", ".."}:
             source = source.resolve()  # layouts read folder names, and "." has none
         if source.is_file():
-            return cls(source.parent, (source,), single=True)
+            header = partner_of(source) if source.suffix.lower() == VOXELS else None
+            return cls(source.parent, (header or source,), single=True)
         if not source.is_dir():
             raise UsageError(
                 f"{readable(str(source))}: expected a scan or a folder of scans; found neither. "

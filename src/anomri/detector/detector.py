@@ -287,11 +287,9 @@ class Detector:
             ScanError: an image cannot be used.
         """
         check_images(images, self.contrasts[0])
-        options: dict[str, Any] = {"brain": brain, "name": name, "orientation": orientation}
-        chosen = self.available(images)
-        return Result(
-            self.detect_scan(prepare_images(images, self.recipe.preparation, chosen, **options))
-        )
+        given: dict[str, Any] = {"brain": brain, "name": name, "orientation": orientation}
+        used, preparation = self.available(images), self.recipe.preparation
+        return Result(self.detect_scan(prepare_images(images, preparation, used, **given)))
 
     def detect_many(
         self,

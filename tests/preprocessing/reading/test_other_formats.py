@@ -105,6 +105,7 @@ def test_a_pair_is_found_and_read_by_its_header(
     (tmp_path / "study").mkdir()
     nib.save(kind(values, AFFINE), tmp_path / "study" / "p1_flair.img")
     (scan,) = find(tmp_path / "study").scans
+    assert find(tmp_path / "study" / "p1_flair.img").scans[0].contrasts == scan.contrasts
     assert scan.contrasts["flair"].name == "p1_flair.hdr"
     read, _ = read_volume(scan.contrasts["flair"], orientation="RAS")  # Analyze states none
     np.testing.assert_array_equal(read, values)
