@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from anomri.cli import bids_app, experiment_commands, model_commands, scan_commands
+from anomri.cli import bids_app, data_commands, experiment_commands, model_commands, scan_commands
 from anomri.cli.bids_app_arguments import BidsAppCommand
 from anomri.cli.messages import (
     LogFile,
@@ -33,8 +33,8 @@ NOTICE = "For research only; not a medical device."
 EXIT_CODES = (
     "Exit codes: 0 success, 1 other failure (full disk, killed worker), 2 wrong usage or a folder "
     "that cannot be written to, 3 some scans failed, 4 a package or a download is missing, 5 "
-    "quality checks refused scans, 130 stopped by Ctrl-C or SIGTERM. To resume after an "
-    "interruption, run the same command again."
+    "quality checks refused scans or an audit found something wrong, 130 stopped by Ctrl-C or "
+    "SIGTERM. To resume after an interruption, run the same command again."
 )
 
 app = typer.Typer(
@@ -49,6 +49,7 @@ app = typer.Typer(
 
 # The order is the order of the help page.
 for command in (
+    data_commands.audit,
     model_commands.prepare,
     model_commands.train,
     model_commands.train_lesions,
@@ -57,6 +58,7 @@ for command in (
     scan_commands.evaluate,
     scan_commands.report,
     scan_commands.view,
+    data_commands.export,
     experiment_commands.reproduce,
     experiment_commands.compare,
     scan_commands.demo,

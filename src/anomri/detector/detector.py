@@ -31,9 +31,11 @@ from anomri.postprocessing import (
     SegmentationState,
     findings,
     run_in_parallel,
+    with_locations,
 )
 from anomri.preprocessing import (
     ImageSource,
+    anatomy_on,
     check_images,
     name_of_images,
     note_ambiguous_files,
@@ -200,13 +202,15 @@ class Detector:
         nearby = self._nearby(maps, made)
         first = maps[self.first_name]
         anomaly = self._shown(maps, scan, made.notes)
+        found = findings(made.mask, anomaly, nearby)
+        anatomy = anatomy_on(scan.grid, scan.to_template) if found else None
         return Detection(
             anomaly=anomaly,
             mask=made.mask,
             threshold=made.thresholds[self.first_name],
             slice_scores=slice_scores(first),
             scan_score=float(made.mask.sum() * scan.grid.voxel_ml),
-            findings=findings(made.mask, anomaly, nearby),
+            findings=with_locations(found, made.mask, anomaly, anatomy),
             regions=made.regions,
             nearby=nearby,
             code_distances=first.latent_distances,

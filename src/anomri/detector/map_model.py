@@ -21,11 +21,7 @@ from anomri.postprocessing import (
 )
 from anomri.recipe import Detection as Section
 from anomri.recipe import Recipe, call
-from anomri.scan import (
-    AnomalyMap,
-    Scan,
-    Threshold,
-)
+from anomri.scan import AnomalyMap, Scan, Threshold
 from anomri.scoring import (
     MAHALANOBIS,
     MEAN_RESIDUAL,

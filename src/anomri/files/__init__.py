@@ -46,6 +46,8 @@ from anomri.files.input_files import (
     refuse_pointer,
 )
 from anomri.files.names import (
+    AUDIT,
+    AUDIT_PAGE,
     BIDSIGNORE,
     CODES,
     COMPARISON,
@@ -78,6 +80,7 @@ from anomri.files.names import (
     README,
     RECIPE,
     REFUSAL_PICTURE,
+    REGION_SUMS,
     REPORT,
     REPORT_FOLDER,
     RESUME_BEST,
@@ -113,6 +116,8 @@ from anomri.files.result_names import (
 from anomri.files.tsv import NOTHING, Cell, read_tsv, write_tsv
 
 __all__ = [
+    "AUDIT",
+    "AUDIT_PAGE",
     "BIDSIGNORE",
     "BIDS_PREFIX",
     "BRAIN_MASK",
@@ -162,6 +167,7 @@ __all__ = [
     "RECORD",
     "REFUSAL_PICTURE",
     "REGION_LABELS",
+    "REGION_SUMS",
     "REPORT",
     "REPORT_FOLDER",
     "RESUME_BEST",

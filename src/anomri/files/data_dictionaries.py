@@ -9,6 +9,7 @@ from typing import Any
 
 from anomri.files.atomic import write_text
 from anomri.files.names import (
+    AUDIT,
     EVALUATION,
     EVALUATION_CURVES,
     EVALUATION_FAILURES,
@@ -16,11 +17,12 @@ from anomri.files.names import (
     EVALUATION_SUMMARY,
     FAILURES,
     FINDINGS,
+    REGION_SUMS,
     SUMMARY,
 )
 
 DESCRIBED = (
-    *(FINDINGS, SUMMARY, FAILURES),
+    *(FINDINGS, REGION_SUMS, SUMMARY, FAILURES, AUDIT),
     *(EVALUATION, EVALUATION_SUMMARY, EVALUATION_CURVES, EVALUATION_SLICES, EVALUATION_FAILURES),
 )
 """Tables with a dictionary."""
@@ -32,6 +34,27 @@ LEVELS: dict[str, dict[str, str]] = {
         "failed": "an error, or refused by a quality check",
         "left out": "no usable scan was found",
         "not detected": "not processed, and so not evaluated",
+    },
+    "zone": {
+        "periventricular": "within 5 mm of the lateral or third ventricles",
+        "juxtacortical/cortical": "within 6 mm of the outside of the brain or the fluid of a sulcus",
+        "deep white matter": "elsewhere in the cerebrum, the deep nuclei included",
+        "infratentorial": "most of it in the brain stem or the cerebellum",
+    },
+    "severity": {
+        "wrong": "results with it cannot be trusted",
+        "remark": "to be known before use",
+    },
+    "check": {
+        "same_image": "one image under two subjects",
+        "same_brain": "one brain under two subjects",
+        "lesion_mask": "a lesion mask that is turned or lies elsewhere",
+        "brain_mask": "a brain mask that does not fit",
+        "plausibility": "no brain, a turned brain, another contrast or odd units",
+        "geometry": "missing or corrected geometry",
+        "intensities": "voxels or slices that were repaired",
+        "files": "a file that is missing, ambiguous or unreadable",
+        "quality": "refused by a quality check",
     },
     "healthy": {"true": "according to the data set", "false": "according to the data set"},
 }
@@ -49,10 +72,16 @@ COLUMNS = {
     "centre_z_mm": "Centre of mass in the scan's world coordinates, upwards",
     "peak": "Highest value of the anomaly map in the lesion, in the Units of the sidecar",
     "position": "Position of the centre in the brain, in words",
+    "side": "Side of the midline: left, right, midline or both; n/a where it is not known",
+    "zone": "Zone of the brain; n/a for a scan that was not registered to the template",
     "template_x_mm": "Centre in the MNI152 template, to the right",
     "template_y_mm": "Centre in the MNI152 template, to the front",
     "template_z_mm": "Centre in the MNI152 template, upwards",
     "template_tissue": "Most probable tissue of the template at that position",
+    # audit.tsv
+    "severity": "Whether results can be trusted with it",
+    "check": "What was checked",
+    "finding": "What was found",
     # summary.tsv
     "status": "What became of the scan",
     "lesion_volume_ml": "Volume of all lesions",

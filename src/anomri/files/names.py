@@ -22,12 +22,17 @@ RESUME_BEST = "resume/best.safetensors"
 
 # Result folder of `detect`
 FINDINGS = "findings.tsv"
+REGION_SUMS = "regions.tsv"  # number and volume of lesions by place
 SUMMARY = "summary.tsv"
 FAILURES = "failures.tsv"
 RUN = "run.json"
 REPORT = "report.html"
 REPORT_FOLDER = "report"  # pages of single subjects
 REFUSAL_PICTURE = "desc-refused_qc.png"  # of a scan that could not be prepared
+
+# Result folder of `audit`
+AUDIT = "audit.tsv"
+AUDIT_PAGE = "audit.html"
 
 # Result folder of `evaluate`
 EVALUATION = "evaluation.tsv"

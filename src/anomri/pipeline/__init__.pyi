@@ -1,19 +1,25 @@
 from .calibration import calibrate
+from .data_audit import Problem, audit
 from .demonstration import demo
 from .detection import detect, gather, with_brain_mask
 from .evaluation import evaluate, measure_case, read_case
+from .export_formats import EXPORTS, export
 from .packing import pack
 from .preparation import prepare
 from .reports import has_damaged_results, report, view
-from .scan_selection import Selection, find_scans, refused
+from .scan_selection import Selection, find_scans, read_splits, refused
 from .training import train
 
 __all__ = [
+    "EXPORTS",
+    "Problem",
     "Selection",
+    "audit",
     "calibrate",
     "demo",
     "detect",
     "evaluate",
+    "export",
     "find_scans",
     "gather",
     "has_damaged_results",
@@ -21,6 +27,7 @@ __all__ = [
     "pack",
     "prepare",
     "read_case",
+    "read_splits",
     "refused",
     "report",
     "train",

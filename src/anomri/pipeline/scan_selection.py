@@ -60,22 +60,32 @@ class Selection:
         Raises:
             UsageError: the file lacks a column, no subject has this split, or one has two.
         """
-        rows = read_tsv(path)
-        header = list(rows[0]) if rows else []
-        if not {"subject", "split"} <= set(header):
-            raise UsageError(f"{path.name}: expected columns 'subject' and 'split', got {header}")
-        splits: dict[str, set[str]] = {}
-        for row in rows:
-            splits.setdefault(row["subject"], set()).add(row["split"])
-        _refuse_two_splits(path, splits)
-        subjects = frozenset(subject for subject, names in splits.items() if split in names)
+        splits = read_splits(path)
+        subjects = frozenset(subject for subject, name in splits.items() if name == split)
         if not subjects:
-            names = ", ".join(sorted(set().union(*splits.values()) - {NOTHING}))
+            names = ", ".join(sorted({*splits.values()} - {NOTHING}))
             raise UsageError(
                 f"{path.name}: expected subjects of split '{split}', found none; it has {names}. "
                 "Next: choose one of these with --split."
             )
         return cls(subjects)
+
+
+def read_splits(path: Path) -> dict[str, str]:
+    """Read the split of each subject from a TSV file with columns ``subject`` and ``split``.
+
+    Raises:
+        UsageError: the file lacks a column, or a subject has two splits.
+    """
+    rows = read_tsv(path)
+    header = list(rows[0]) if rows else []
+    if not {"subject", "split"} <= set(header):
+        raise UsageError(f"{path.name}: expected columns 'subject' and 'split', got {header}")
+    splits: dict[str, set[str]] = {}
+    for row in rows:
+        splits.setdefault(row["subject"], set()).add(row["split"])
+    _refuse_two_splits(path, splits)
+    return {subject: name for subject, (name,) in splits.items()}
 
 
 def find_scans(

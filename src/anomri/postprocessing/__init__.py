@@ -7,7 +7,13 @@ from anomri.postprocessing.false_positive_calibration import (
     FalsePositiveCalibration,
 )
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
-from anomri.postprocessing.lesion_position import GEOMETRIC, Places
+from anomri.postprocessing.location import (
+    GEOMETRIC,
+    Places,
+    in_words,
+    sum_by_place,
+    with_locations,
+)
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
 from anomri.postprocessing.regions import Regions, nested_labels
 from anomri.postprocessing.state import SegmentationState
@@ -58,10 +64,13 @@ __all__ = [
     "findings",
     "fit_mixture",
     "fit_threshold",
+    "in_words",
     "largest_inscribed_radius_mm",
     "nested_labels",
     "number_lesions",
     "run_in_parallel",
     "segment",
+    "sum_by_place",
     "threshold_of_scan",
+    "with_locations",
 ]

@@ -1,5 +1,7 @@
 from .brain_resampling import resample_to_isotropic
+from .contrast_space import labels_on_contrast
 from .grids import grid_to_ras, volume_to_ras
+from .image_files import image_on, write_image
 from .intensities import INTENSITY_SCALINGS, robust_zscore
 from .native_space import (
     labels_to_native,
@@ -17,19 +19,29 @@ from .reading.required_contrasts import note_ambiguous_files, require_contrasts
 from .reading.scan_images import read_volume
 from .reading.segmentations import read_labels, read_truth
 from .resampling import resample_to_grid
+from .template.brain_signature import SAME_BRAIN, SAME_IMAGE, brain_signature
+from .template.itk_transform import itk_transform
 from .template.mni152 import TEMPLATE_SPACE, template_grid
+from .template.template_anatomy import anatomy_on
 from .template.tissues import template_tissue_at
 
 __all__ = [
     "INTENSITY_SCALINGS",
+    "SAME_BRAIN",
+    "SAME_IMAGE",
     "TEMPLATE_SPACE",
     "ImageSource",
     "PreparedFolder",
+    "anatomy_on",
+    "brain_signature",
     "check_images",
     "check_mask_grid",
     "check_orientation",
     "grid_to_ras",
+    "image_on",
     "is_prepared",
+    "itk_transform",
+    "labels_on_contrast",
     "labels_to_native",
     "lesion_numbers_to_native",
     "mask_to_native",
@@ -50,4 +62,5 @@ __all__ = [
     "to_simpleitk",
     "volume_to_native",
     "volume_to_ras",
+    "write_image",
 ]

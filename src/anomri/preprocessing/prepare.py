@@ -30,13 +30,14 @@ from anomri.preprocessing.grids import (
 )
 from anomri.preprocessing.intensities import scale_in_brain
 from anomri.preprocessing.reading.in_memory import ImageSource
+from anomri.preprocessing.reading.mask_orientation import BRIGHT_LESIONS, flipped_axes
 from anomri.preprocessing.reading.mask_placement import place_mask
 from anomri.preprocessing.reading.non_finite import refuse_non_finite_in_brain
 from anomri.preprocessing.reading.orientation import check_orientation
 from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.preprocessing.reading.subject import Subject, read_contrasts, read_subject
 from anomri.preprocessing.resampling import index_map, resample_image
-from anomri.preprocessing.template.contrast_check import check_plausibility, check_units
+from anomri.preprocessing.template.contrast_check import check_units, compare_with_template
 from anomri.preprocessing.template.mni152 import template_brain_bounds
 from anomri.preprocessing.template.registration_image import inside_field_of_view
 from anomri.preprocessing.template.template_registration import (
@@ -47,6 +48,10 @@ from anomri.recipe import Preparation
 from anomri.scan import Grid, Labels, Mask, Note, NoteKind, Scan, ScanFiles, Volume, bids_label
 
 FOUND = frozenset({NoteKind.DEEPBET, NoteKind.HDBET})  # brains that a method found in a whole head
+NOT_LOCATED = Note(NoteKind.LOCATION, "no zones of lesions: the scan does not fit the template")
+NO_SIZE_TO_LOCATE = Note(
+    NoteKind.LOCATION, "no zones of lesions: the file holds no voxel size to register it by"
+)
 MAX_OUTSIDE = 0.01  # fraction of the brain outside the working grid that needs no note
 
 
@@ -126,8 +131,15 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     notes += [*_outside_notes(brain, oriented, grid), *_thick_slice_notes(oriented, grid)]
     image = np.stack([resampler.image(volume, brain) for volume in volumes])
     notes += check_units(volume, brain)
+    to_template = None if registration is None else registration.to_template
     if known:
-        notes += check_plausibility(image, working_brain, grid, tuple(subject.images))
+        comparison = compare_with_template(image, working_brain, grid, tuple(subject.images))
+        notes += comparison.notes
+        to_template = comparison.to_template if registration is None else to_template
+    if to_template is None:
+        notes.append(NOT_LOCATED if known else NO_SIZE_TO_LOCATE)
+    truth = _truth(subject, preparation.mask_grid)
+    notes += _turned_truth_notes(truth, volume, brain, subject)
     names = [raw.name for raw in subject.images.values()]
     scale_in_brain(image, working_brain, preparation.intensity, names)
     return Scan(
@@ -138,10 +150,10 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
         brain=working_brain,
         grid=grid,
         native=reference.grid,
-        truth=_truth(subject, resampler, preparation.mask_grid),
+        truth=None if truth is None else resampler.labels(truth),
         healthy=subject.healthy,
         notes=tuple(dict.fromkeys(notes)),
-        to_template=None if registration is None else registration.to_template,
+        to_template=to_template,
         entities=subject.entities,
     )
 
@@ -249,11 +261,23 @@ def _with_estimated_size(subject: Subject, brain: Mask) -> tuple[Subject, list[N
     return estimated, [Note(NoteKind.VOXEL_SIZE, text)]
 
 
-def _truth(subject: Subject, resampler: BrainResampler, mask_grid: str) -> Labels | None:
+def _truth(subject: Subject, mask_grid: str) -> Labels | None:
+    """Return the expert labels on the oriented native grid."""
     labels = subject.native_truth(mask_grid)
-    if labels is None:
-        return None
-    return resampler.labels(volume_to_ras(labels, subject.reference.grid))
+    return None if labels is None else volume_to_ras(labels, subject.reference.grid)
+
+
+def _turned_truth_notes(
+    truth: Labels | None, volume: Volume, brain: Mask, subject: Subject
+) -> list[Note]:
+    if truth is None or next(iter(subject.images)) not in BRIGHT_LESIONS:
+        return []
+    axes = flipped_axes(truth > 0, volume, brain)
+    text = (
+        f"the expert's mask lies on brighter voxels when it is flipped {axes}: check its header "
+        "before the scan is evaluated"
+    )
+    return [Note(NoteKind.TURNED_TRUTH, text)] if axes else []
 
 
 def _outside_notes(brain: Mask, oriented: Grid, grid: Grid) -> list[Note]:

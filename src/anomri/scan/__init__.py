@@ -1,5 +1,6 @@
 """The types that flow through anomri, from files on disk to a detection."""
 
+from anomri.scan.location import Anatomy, Location, Side, Zone
 from anomri.scan.notes import Note, NoteKind
 from anomri.scan.provenance import (
     ADD_IF_NO_MASS,
@@ -39,6 +40,7 @@ __all__ = [
     "REGIONS",
     "RESEARCH_USE",
     "Affine",
+    "Anatomy",
     "AnomalyMap",
     "Detection",
     "FalsePositiveVolume",
@@ -46,6 +48,7 @@ __all__ = [
     "Grid",
     "Image",
     "Labels",
+    "Location",
     "MapProvenance",
     "Mask",
     "Note",
@@ -53,9 +56,11 @@ __all__ = [
     "Provenance",
     "Scan",
     "ScanFiles",
+    "Side",
     "StepFacts",
     "Threshold",
     "Volume",
+    "Zone",
     "bids_label",
     "distinct_label",
     "usual_label",

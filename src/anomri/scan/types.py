@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import UsageError
+from anomri.scan.location import Location
 from anomri.scan.notes import Note
 from anomri.scan.provenance import Provenance
 
@@ -231,6 +232,12 @@ class Scan:
         return None if self.truth is None else self.truth > 0
 
     @property
+    def truth_ml(self) -> float | None:
+        """Volume of the expert's lesions; None without expert labels."""
+        lesions = self.lesions
+        return None if lesions is None else float(lesions.sum() * self.grid.voxel_ml)
+
+    @property
     def lesions_unknown(self) -> bool:
         """Whether the subject has lesions, and no expert labels show where."""
         return self.truth is None and self.healthy is False
@@ -366,6 +373,7 @@ class Finding:
         peak: highest value of the anomaly map inside it.
         range_ml: smallest and largest volume of the lesion, or of what overlaps with it, if the
             threshold is a fifth lower or higher; None for a segmentation without a threshold.
+        location: its side and zone; None where they were not determined.
     """
 
     number: int
@@ -373,6 +381,7 @@ class Finding:
     centre_mm: tuple[float, float, float]
     peak: float
     range_ml: tuple[float, float] | None = None
+    location: Location | None = None
 
     @property
     def threshold_stability(self) -> float | None:
@@ -414,6 +423,15 @@ class Detection:
     def volume_ml(self) -> float:
         """Volume of the mask."""
         return float(self.mask.sum() * self.anomaly.scan.grid.voxel_ml)
+
+    @property
+    def volume_range_ml(self) -> tuple[float, float] | None:
+        """Smallest and largest volume with nearby thresholds; None where there are none."""
+        if not self.nearby:
+            return None
+        voxel_ml = self.anomaly.scan.grid.voxel_ml
+        volumes = [float(mask.sum() * voxel_ml) for mask in (self.mask, *self.nearby)]
+        return min(volumes), max(volumes)
 
     @property
     def units(self) -> str:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nibabel.eulerangles import euler2mat
 
+from anomri.preprocessing import image_on, write_image
 from anomri.reporting import native_images
-from anomri.reporting.derivatives.images import image_on, write_image
 from anomri.scan import Detection, Grid
 
 Detect = Callable[..., Detection]

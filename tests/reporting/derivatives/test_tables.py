@@ -11,7 +11,7 @@ import pytest
 from anomri.errors import BadIntensities, Failure, UsageError
 from anomri.files import read_tsv, write_tsv
 from anomri.reporting import read_sound_records, write_detection, write_page, write_tables
-from anomri.scan import Detection
+from anomri.scan import Detection, Location, Side, Zone
 
 Detect = Callable[..., Detection]
 
@@ -100,6 +100,25 @@ def test_a_registered_lesion_has_its_place_in_the_table(detect: Detect, tmp_path
     assert [moved[axis] for axis in axes] == ["28", "20", "20"]
     assert moved["template_tissue"] == "white matter"
     assert {plain[name] for name in (*axes, "template_tissue")} == {"n/a"}
+
+
+def test_lesions_are_summed_by_side_and_zone(detect: Detect, tmp_path: Path) -> None:
+    found = detect(subject="a")
+    location = Location(Side.LEFT, Zone.JUXTACORTICAL)
+    lesions = [
+        replace(found.findings[0], number=n, volume_ml=ml, location=location)
+        for n, ml in ((1, 2.0), (2, 0.5))
+    ]
+    write_detection(replace(found, findings=tuple(lesions)), tmp_path)
+    write_detection(detect(subject="b"), tmp_path)
+    write_tables(tmp_path, [])
+    rows = read_tsv(tmp_path / "findings.tsv")
+    place = ("left", "juxtacortical/cortical")
+    assert [(row["side"], row["zone"]) for row in rows] == [place, place, ("n/a", "n/a")]
+    first, second = read_tsv(tmp_path / "regions.tsv")
+    assert (first["side"], first["zone"]) == place
+    assert (first["lesion_count"], first["volume_ml"]) == ("2", "2.5")
+    assert (second["zone"], second["lesion_count"]) == ("n/a", "1")
 
 
 def test_a_volume_has_its_range_in_both_tables(detect: Detect, tmp_path: Path) -> None:

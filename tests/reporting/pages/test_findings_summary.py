@@ -5,7 +5,16 @@ from dataclasses import replace
 
 from anomri.reporting import Record
 from anomri.reporting.pages.findings_summary import lead, trust
-from anomri.scan import Detection, FalsePositiveVolume, Note, NoteKind, Threshold
+from anomri.scan import (
+    Detection,
+    FalsePositiveVolume,
+    Location,
+    Note,
+    NoteKind,
+    Side,
+    Threshold,
+    Zone,
+)
 
 Detect = Callable[..., Detection]
 
@@ -19,12 +28,26 @@ def clean(detect: Detect, **changes: object) -> Detection:
 def test_one_scan_says_where_its_lesion_lies(detect: Detect) -> None:
     record = Record.of(detect())
     assert lead([record]) == (
-        f"ball_01 (FLAIR): one lesion of {record.lesion_volume_ml:.1f} ml was found. "
-        f"It lies {record.findings[0].position}."
+        f"ball_01 (FLAIR): 1 lesion, {record.lesion_volume_ml:.1f} ml: "
+        f"the largest lies {record.findings[0].position}."
     )
     assert lead([Record.of(clean(detect))]) == "ball_01 (FLAIR): no lesion was found."
     two = record.model_copy(update={"findings": record.findings * 2})
-    assert "2 lesions were found" in lead([two])
+    assert "2 lesions," in lead([two])
+
+
+def test_one_scan_sums_its_lesions_by_place(detect: Detect) -> None:
+    location = Location(Side.LEFT, Zone.PERIVENTRICULAR)
+    found = detect()
+    lesions = [
+        replace(found.findings[0], number=1, volume_ml=3.1, location=location),
+        replace(found.findings[0], number=2, volume_ml=0.8, location=location),
+        replace(
+            found.findings[0], number=3, volume_ml=1.2, location=Location(Side.BOTH, Zone.DEEP)
+        ),
+    ]
+    text = lead([Record.of(replace(found, findings=tuple(lesions)))])
+    assert text.endswith("ml: left periventricular 3.9 ml, bilateral deep white matter 1.2 ml.")
 
 
 def test_many_scans_say_how_many_and_how_much(detect: Detect) -> None:

@@ -3,12 +3,11 @@
 from anomri.preprocessing.brain.field_of_view import remove_cut_edges
 from anomri.preprocessing.brain.find import Method, find_brain
 from anomri.preprocessing.brain.given_mask import check_given_mask
-from anomri.preprocessing.brain.plausibility import CHECK_SPACING_MM, template_mismatch
+from anomri.preprocessing.brain.plausibility import template_mismatch
 from anomri.preprocessing.brain.shape_check import has_ct_values
 from anomri.preprocessing.brain.voxel_size import estimate_scale
 
 __all__ = [
-    "CHECK_SPACING_MM",
     "Method",
     "check_given_mask",
     "estimate_scale",

@@ -26,11 +26,16 @@ from scipy import ndimage
 from anomri.errors import Evidence, QualityRefused
 from anomri.preprocessing.resampling import index_map, sample
 from anomri.preprocessing.template.mni152 import RIM, template_registration_image
-from anomri.preprocessing.template.registration import RegistrationResult, register_coarsely
+from anomri.preprocessing.template.registration import RegistrationResult
 from anomri.preprocessing.template.registration_image import (
     RegistrationImage,
     inside_field_of_view,
-    make_registration_image,
+)
+from anomri.preprocessing.template.rough_registration import (
+    MIN_OVERLAP,
+    SCALES,
+    SPACING_MM,
+    register_by_intensities,
 )
 from anomri.preprocessing.template.template_registration import (
     REPAIR_ORIENTATION,
@@ -40,12 +45,9 @@ from anomri.preprocessing.template.template_registration import (
 )
 from anomri.scan import Affine, Grid, Mask, Volume
 
-CHECK_SPACING_MM = 4.0  # of the registration images
 BINS = 16
 MARGIN = 1  # voxels from the outlines of both brains
 MIN_MUTUAL_INFORMATION = 0.02  # nats
-MIN_OVERLAP = 0.8  # Dice with the template's brain, within the field of view
-SCALES = (0.6, 1.5)  # wider than for registration to the template, since this one is coarse
 
 _NEXT_STEP = "check the picture, and provide a mask with --brain-mask if it shows a brain"
 
@@ -68,9 +70,8 @@ def check_against_template(
             nats, or the match improves after a half turn.
         MissingPiece: the template is not installed.
     """
-    fixed = template_registration_image(CHECK_SPACING_MM)
-    moving = make_registration_image(volume, mask, grid, CHECK_SPACING_MM)
-    result = register_coarsely(fixed, moving)
+    fixed = template_registration_image(SPACING_MM)
+    moving, result = register_by_intensities(volume, mask, grid)
     next_step, mismatch = _NEXT_STEP, template_mismatch(fixed, moving, result, tolerance)
     if not mismatch and (axis := half_turn_axis(fixed, moving)):
         next_step, mismatch = REPAIR_ORIENTATION, orientation_mismatch(axis)

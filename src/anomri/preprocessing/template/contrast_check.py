@@ -19,20 +19,24 @@ The limits were chosen on training scans; ``docs/preparation.md`` reports their 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from anomri.preprocessing.brain import CHECK_SPACING_MM, has_ct_values, template_mismatch
+from anomri.preprocessing.brain import has_ct_values, template_mismatch
 from anomri.preprocessing.template.contrast_features import (
     ContrastFeatures,
     ScannedTissues,
     contrast_features,
 )
 from anomri.preprocessing.template.mni152 import template_registration_image
-from anomri.preprocessing.template.registration import register_coarsely
-from anomri.preprocessing.template.registration_image import make_registration_image
+from anomri.preprocessing.template.rough_registration import (
+    SPACING_MM,
+    refine_by_outline,
+    register_by_intensities,
+)
 from anomri.preprocessing.template.template_registration import half_turn_axis
-from anomri.scan import Grid, Image, Mask, Note, NoteKind, Volume
+from anomri.scan import Affine, Grid, Image, Mask, Note, NoteKind, Volume
 
 FLAIR, T2 = "flair", "t2"
 T1_KINDS = ("t1", "t1ce")
@@ -46,10 +50,31 @@ SWAPPED_DIFFERENCE = 0.12  # of the correlations with T1
 ADVICE = "check the file; the mask should not be trusted"
 
 
+@dataclass(frozen=True, slots=True)
+class TemplateComparison:
+    """A scan beside the template.
+
+    Attributes:
+        notes: on what makes the scan implausible.
+        to_template: (4, 4) world mm of the scan to template mm, roughly; None where the scan does
+            not fit the template.
+    """
+
+    notes: list[Note]
+    to_template: Affine | None = None
+
+
 def check_plausibility(
     image: Image, brain: Mask, grid: Grid, contrasts: Sequence[str]
 ) -> list[Note]:
-    """Return notes on what makes a scan implausible as a brain of these contrasts.
+    """Return notes on what makes a scan implausible as a brain of these contrasts."""
+    return compare_with_template(image, brain, grid, contrasts).notes
+
+
+def compare_with_template(
+    image: Image, brain: Mask, grid: Grid, contrasts: Sequence[str]
+) -> TemplateComparison:
+    """Check whether a scan is plausible as a brain of these contrasts, and register it roughly.
 
     Args:
         image: (C, I, J, K), before intensities are scaled.
@@ -58,19 +83,29 @@ def check_plausibility(
         contrasts: labels of the C channels.
     """
     if any(_is_constant(volume[brain]) for volume in image):
-        return []  # intensity scaling refuses it
-    fixed = template_registration_image(CHECK_SPACING_MM)
-    moving = make_registration_image(image[0], brain, grid, CHECK_SPACING_MM)
+        return TemplateComparison([])  # intensity scaling refuses it
+    fixed = template_registration_image(SPACING_MM)
     try:
-        result = register_coarsely(fixed, moving)
+        moving, result = register_by_intensities(image[0], brain, grid)
     except RuntimeError:  # the two images do not overlap
-        return [_implausible("this does not lie like a brain in the template")]
-    if fault := template_mismatch(fixed, moving, result):
-        expected, got = fault
-        return [_implausible(f"this may be no brain: expected {expected}, got {got}", ";")]
+        fault = "this does not lie like a brain in the template"
+        return TemplateComparison([_implausible(fault)])
+    if mismatch := template_mismatch(fixed, moving, result):
+        expected, got = mismatch
+        fault = f"this may be no brain: expected {expected}, got {got}"
+        return TemplateComparison([_implausible(fault, ";")])
     if axis := half_turn_axis(fixed, moving):
-        return [_implausible(f"this fits the template better by half a turn about the {axis} axis")]
-    tissues = ScannedTissues.of(brain, grid, result.matrix)
+        fault = f"this fits the template better by half a turn about the {axis} axis"
+        return TemplateComparison([_implausible(fault)])
+    notes = _contrast_notes(image, brain, grid, contrasts, result.matrix)
+    return TemplateComparison(notes, refine_by_outline(moving, result))
+
+
+def _contrast_notes(
+    image: Image, brain: Mask, grid: Grid, contrasts: Sequence[str], matrix: Affine
+) -> list[Note]:
+    """Return notes on contrasts that look like others; ``matrix`` is template to scan."""
+    tissues = ScannedTissues.of(brain, grid, matrix)
     if tissues is None:
         return []
     features = {

@@ -111,6 +111,13 @@ def register_coarsely(fixed: RegistrationImage, moving: RegistrationImage) -> Re
     return _optimise(fixed, moving, "affine", rigid.matrix, MEDIUM)
 
 
+def refine_affine(
+    fixed: RegistrationImage, moving: RegistrationImage, initial: Affine
+) -> RegistrationResult:
+    """Return an affine registration that starts close to the result."""
+    return _optimise(fixed, moving, "affine", initial, MEDIUM)
+
+
 def _optimise(
     fixed: RegistrationImage,
     moving: RegistrationImage,

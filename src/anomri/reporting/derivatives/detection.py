@@ -29,8 +29,8 @@ from anomri.files import (
     refuse_foreign,
     replacing_folder,
 )
-from anomri.preprocessing import TEMPLATE_SPACE
-from anomri.reporting.derivatives.images import native_images, template_images, write_image
+from anomri.preprocessing import TEMPLATE_SPACE, write_image
+from anomri.reporting.derivatives.images import native_images, template_images
 from anomri.reporting.derivatives.sidecar import Record
 from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.reporting.figures.scan_figure import picture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -13,17 +11,14 @@ from numpy.typing import NDArray
 
 from anomri.postprocessing import number_lesions
 from anomri.preprocessing import (
+    image_on,
     labels_to_native,
     lesion_numbers_to_native,
     mask_to_native,
     template_grid,
     volume_to_native,
 )
-from anomri.scan import Detection, Grid
-
-# Noise in float32 maps hardly compresses: level 1 is four times faster than the default and
-# its files are a few per cent larger.
-COMPRESSION = 1
+from anomri.scan import Detection
 
 
 def native_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
@@ -78,29 +73,3 @@ def template_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
 def reconstructs(detection: Detection, channel: int) -> bool:
     """Whether the model reconstructed a contrast; models of brightness alone leave zeros."""
     return bool(np.any(detection.anomaly.reconstruction[channel]))
-
-
-def image_on(array: NDArray[Any], grid: Grid) -> nib.Nifti1Image:
-    """Return an image with a fresh header on a grid.
-
-    Both transforms and their codes are those of the input file, so that every viewer, whichever
-    of the two it uses, shows the result over the scan. Nothing else of the input's header is
-    kept: its free-text fields may name a patient.
-
-    Args:
-        array: (I, J, K), uint8, uint16 or float32, in the order of the file.
-        grid: the input's own grid.
-    """
-    kind = array.dtype if array.dtype in (np.uint8, np.uint16) else np.float32
-    image = nib.Nifti1Image(array.astype(kind, copy=False), grid.affine)
-    image.header.set_xyzt_units("mm")
-    qform = grid.affine if grid.qform is None else grid.qform
-    image.set_qform(qform, code=grid.qform_code)
-    # Last, because it decides the image's affine: nibabel prefers an sform with a code.
-    image.set_sform(grid.affine if grid.sform_code else None, code=grid.sform_code)
-    return image
-
-
-def write_image(image: nib.Nifti1Image, path: Path) -> None:
-    """Write ``.nii.gz`` quickly and reproducibly: no time stamp and no file name in the stream."""
-    path.write_bytes(gzip.compress(image.to_bytes(), COMPRESSION, mtime=0))

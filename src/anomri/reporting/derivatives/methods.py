@@ -32,6 +32,7 @@ def methods_text(records: Sequence[Record]) -> str:
         record=records[0],
         models=model_names(records[0]),
         brains=[(_noted(records, kind), how) for kind, how in BRAIN_METHODS.items()],
+        located=any(item.zone for record in records for item in record.findings),
         realigned=_noted(records, NoteKind.REALIGNED),
         rule=THRESHOLDS.get(rule, Described(f"the threshold rule '{rule}'")),
         small=_maps_used(records, ADD_IF_NO_MASS),
@@ -81,7 +82,7 @@ def _papers(record: Record) -> Iterator[str]:
             yield THRESHOLDS.get(detection.threshold.name, Described("")).paper
         if preparation.bias_field:
             yield described(preparation.bias_field.name).paper
-        if preparation.template:
+        if preparation.template or any(item.zone for item in record.findings):
             yield described("template").paper
     yield from (described(step.name).paper for step in record.provenance.segmentation)
     yield from (how.paper for kind, how in BRAIN_METHODS.items() if record.has_note(kind))

@@ -55,6 +55,7 @@ class FindingEntry(_Entry):
     """A lesion, see :class:`anomri.scan.Finding`, with its position as in :class:`Places`.
 
     ``volume_range_ml`` and ``threshold_stability`` say how its volume depends on the threshold.
+    ``side`` and ``zone`` are its :class:`anomri.scan.Location`, empty where that is not known.
     ``template_mm`` is its centre in the MNI152 template, if the scan was registered to it, and
     ``template_tissue`` the tissue of the template there.
     """
@@ -69,6 +70,8 @@ class FindingEntry(_Entry):
     centre_mm: tuple[Number, Number, Number]
     peak: Number
     position: str = ""
+    side: str = ""
+    zone: str = ""
     template_mm: tuple[Number, Number, Number] | None = None
     template_tissue: str = ""
 
@@ -118,6 +121,8 @@ class Record(_Entry):
         brain_volume_ml: of the brain that was analysed.
         spacing_mm: voxel size of the input file.
         regions: whether the regions of the lesion were named.
+        to_template: (4, 4) world mm of the scan to mm of the MNI152 template, row by row; None for
+            an unregistered scan.
         region_volumes_ml: by BraTS number of the region; empty without regions.
         notes: what a reader must know.
         seconds: duration, if the caller measured it.
@@ -148,6 +153,7 @@ class Record(_Entry):
     spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
     regions: bool = False
     region_volumes_ml: dict[int, Millilitres] = {}
+    to_template: tuple[tuple[Number, Number, Number, Number], ...] | None = None
     notes: tuple[StoredNote, ...] = ()
     seconds: Number | None = None
     provenance: Provenance = Provenance()
@@ -170,18 +176,19 @@ class Record(_Entry):
             units=detection.units,
             threshold=_threshold_entry(detection),
             lesion_volume_ml=detection.volume_ml,
-            lesion_volume_range_ml=_range_ml(detection),
+            lesion_volume_range_ml=detection.volume_range_ml,
             scan_score=detection.scan_score,
             highest_slice_score=float(detection.slice_scores.max(initial=0.0)),
             slice_scores=_slice_scores(detection),
             volume_above_ml=_volume_above_ml(detection),
             findings=tuple(_finding_entry(finding, places, scan) for finding in detection.findings),
             healthy=scan.healthy,
-            truth_volume_ml=_truth_ml(scan),
+            truth_volume_ml=scan.truth_ml,
             brain_volume_ml=float(scan.brain.sum() * scan.grid.voxel_ml),
             spacing_mm=scan.native.spacing,
             regions=detection.regions is not None,
             region_volumes_ml=_region_volumes_ml(detection),
+            to_template=None if scan.to_template is None else scan.to_template.tolist(),
             notes=scan.notes,
             seconds=seconds,
             provenance=detection.provenance,
@@ -280,15 +287,6 @@ def _threshold_entry(detection: Detection) -> ThresholdEntry:
     )
 
 
-def _range_ml(detection: Detection) -> tuple[float, float] | None:
-    if not detection.nearby:
-        return None
-    voxel_ml = detection.anomaly.scan.grid.voxel_ml
-    masks = detection.mask, *detection.nearby
-    volumes = [float(np.count_nonzero(mask) * voxel_ml) for mask in masks]
-    return min(volumes), max(volumes)
-
-
 def _slice_scores(detection: Detection) -> dict[str, tuple[float | None, ...]]:
     """Return the scores of the slices that hold brain, on the slices of the input file."""
     scan = detection.anomaly.scan
@@ -332,10 +330,8 @@ def _finding_entry(finding: Finding, places: Places, scan: Scan) -> FindingEntry
         centre_mm=finding.centre_mm,
         peak=finding.peak,
         position=places.name(finding.centre_mm),
+        side=str(finding.location.side) if finding.location else "",
+        zone=str(finding.location.zone or "") if finding.location else "",
         template_mm=there,
         template_tissue=template_tissue_at(there) if there else "",
     )
-
-
-def _truth_ml(scan: Scan) -> float | None:
-    return None if scan.truth is None else float((scan.truth > 0).sum() * scan.grid.voxel_ml)

@@ -14,10 +14,12 @@ from anomri.errors import Failure
 from anomri.files import (
     FAILURES,
     FINDINGS,
+    REGION_SUMS,
     SUMMARY,
     Cell,
     write_tsv,
 )
+from anomri.postprocessing import sum_by_place
 from anomri.reporting.derivatives.sidecar import Record, read_sound_records
 from anomri.scan import Detection
 
@@ -28,7 +30,7 @@ FINISHED = "finished"
 
 
 def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> None:
-    """Write ``findings.tsv``, ``summary.tsv``, ``failures.tsv`` and the data set's description.
+    """Write the tables of findings, regions, scans and failures, and the data set's description.
 
     Args:
         folder: of the results; all finished scans in it are listed, whichever run they are from.
@@ -41,6 +43,8 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
     write_tsv(folder / SUMMARY, list(SUMMARY_COLUMNS), rows)
     findings = [row for record in records for row in _finding_rows(record)]
     write_tsv(folder / FINDINGS, FINDING_COLUMNS, findings)
+    regions = [row for record in records for row in _region_rows(record)]
+    write_tsv(folder / REGION_SUMS, REGION_COLUMNS, regions)
     if failures is not None or not (folder / FAILURES).exists():
         unread = [
             Failure.of(error, subject=label.partition("_")[0], label=label)
@@ -96,11 +100,14 @@ FINDING_COLUMNS = (
     "centre_z_mm",
     "peak",
     "position",
+    "side",
+    "zone",
     "template_x_mm",
     "template_y_mm",
     "template_z_mm",
     "template_tissue",
 )
+REGION_COLUMNS = ("subject", "label", "side", "zone", "lesion_count", "volume_ml")
 FAILURE_COLUMNS = ("subject", "file", "reason", "next_step", "status")
 
 
@@ -133,8 +140,17 @@ def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
             *(*whose, item.number, item.volume_ml),
             *(item.volume_range_ml or (None, None)),
             *(item.threshold_stability, *item.centre_mm, item.peak, item.position),
+            *(item.side or None, item.zone or None),
             *(item.template_mm or (None, None, None)),
             item.template_tissue or None,
         )
         for item in record.findings
+    ]
+
+
+def _region_rows(record: Record) -> list[tuple[Cell, ...]]:
+    """Return number and volume of a scan's lesions by side and zone."""
+    return [
+        (record.subject, record.label, p.side or None, p.zone or None, p.count, p.volume_ml)
+        for p in sum_by_place(record.findings)
     ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median
 
+from anomri.postprocessing import in_words
 from anomri.reporting.derivatives.sidecar import Record
-from anomri.reporting.formatting import as_number, millilitres, number
+from anomri.reporting.formatting import as_number, counted, millilitres, number
 
 Table = Sequence[Mapping[str, str]]
 
@@ -52,14 +53,16 @@ def _with_findings(records: Sequence[Record]) -> int:
 def _of_one_scan(record: Record) -> str:
     if not record.findings:
         return "no lesion was found."
-    first, count = record.findings[0], len(record.findings)
-    volume = millilitres(record.lesion_volume_ml)
-    if count == 1:
-        place = f" It lies {first.position}." if first.position else ""
-        return f"one lesion of {volume} ml was found.{place}"
-    place = f", and lies {first.position}" if first.position else ""
-    largest = f"the largest has {millilitres(first.volume_ml)} ml{place}"
-    return f"{count} lesions were found, {volume} ml together; {largest}."
+    first = record.findings[0]
+    largest = f"the largest lies {first.position}" if first.position else ""
+    places = in_words(record.findings) or largest
+    return f"{lesions_found(record)}{': ' if places else ''}{places}."
+
+
+def lesions_found(record: Record) -> str:
+    """Return number and volume of the lesions of a scan."""
+    count, volume = len(record.findings), millilitres(record.lesion_volume_ml)
+    return f"{counted(count, 'lesion')}, {volume} ml"
 
 
 def _agreement(evaluation: Table, summary: Table) -> str:

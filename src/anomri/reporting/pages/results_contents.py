@@ -27,7 +27,7 @@ from anomri.reporting.derivatives.methods import citations, methods_text, model_
 from anomri.reporting.derivatives.sidecar import Record
 from anomri.reporting.formatting import as_number, capitalise, counted, millilitres, number
 from anomri.reporting.pages.cohort_charts import cohort_charts, curve_charts
-from anomri.reporting.pages.findings_summary import lead, trust
+from anomri.reporting.pages.findings_summary import lead, lesions_found, trust
 from anomri.scan import Provenance
 
 MEASURES = (
@@ -199,8 +199,7 @@ def _threshold(records: Sequence[Record]) -> str:
 
 def _description(record: Record) -> str:
     contrasts = " and ".join(contrast.upper() for contrast in record.contrasts)
-    count, volume = len(record.findings), millilitres(record.lesion_volume_ml)
-    found = f"{counted(count, 'lesion')}, {volume} ml" if count else "No lesion"
+    found = lesions_found(record) if record.findings else "No lesion"
     return (
         f"Five axial, one coronal and one sagittal slice of {record.label}: {contrasts}, anomaly "
         f"map and outlines. {found} found."

@@ -1,0 +1,81 @@
+"""Commands on data sets and results that compute no map: audit, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anomri import pipeline
+from anomri.cli.messages import console
+from anomri.cli.options import ExecutionOptions, Layout, Out, Source, SplitFile
+from anomri.cli.terminal import finish, show_scans
+from anomri.errors import QualityRefused
+from anomri.files import AUDIT, AUDIT_PAGE
+from anomri.recipe import recipe_to_prepare
+
+RECIPE = "intensity"  # whose preparation is that of the default model
+SHOWN = 20  # problems that are printed
+
+
+def audit(
+    source: Source,
+    *,
+    out: Out,
+    layout: Layout = "auto",
+    split_file: SplitFile = None,
+    execution: ExecutionOptions,
+) -> None:
+    """Check a data set for what makes results wrong.
+
+    The same image under two subjects, one brain in two splits, masks that are turned or do not fit,
+    contrasts that look like another one, odd units and missing geometry. Exits with 5 where
+    something is wrong.
+    """
+    found = pipeline.find_scans(source, layout=layout)
+    show_scans(found)
+    splits = pipeline.read_splits(split_file) if split_file else {}
+    preparation = recipe_to_prepare(RECIPE).preparation
+    problems = pipeline.audit(
+        found, out, preparation=preparation, splits=splits, execution=execution.execution()
+    )
+    wrong = [problem for problem in problems if problem.severity == "wrong"]
+    for problem in wrong[:SHOWN]:
+        text = f"  {problem.subject}: {problem.check}: {problem.finding}"
+        console.print(text, markup=False, style="red", highlight=False)
+    typer.echo(out / AUDIT_PAGE)
+    console.print(
+        f"{len(wrong)} wrong, {len(problems) - len(wrong)} remarks, in {out.name}/{AUDIT}"
+    )
+    if wrong:
+        raise typer.Exit(QualityRefused.exit_code)
+
+
+def export(
+    results: Annotated[
+        Path, typer.Argument(metavar="RESULTS", help="Folder written by `anomri detect`.")
+    ],
+    *,
+    program: Annotated[
+        str, typer.Option("--for", metavar="PROGRAM", help=f"{', '.join(pipeline.EXPORTS)}.")
+    ],
+    out: Out,
+    scans: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="The scans: for fmriprep, fastsurfer (their T1) and nnunet (their images).",
+            exists=True,
+        ),
+    ] = None,
+    layout: Layout = "auto",
+) -> None:
+    """Write results for another program.
+
+    The lesion mask on the T1's grid for fMRIPrep and FastSurfer, numbered lesions with colours for
+    ITK-SNAP and 3D Slicer, training cases for nnU-Net. Masks are taken as they
+    are now, corrected or not.
+    """
+    found = pipeline.find_scans(scans, layout=layout) if scans else None
+    finish(pipeline.export(results, out, program, found=found), out)

@@ -1,0 +1,56 @@
+"""Images and brains that occur under two names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from anomri.pipeline.data_audit.problems import Problem, Severity
+from anomri.pipeline.data_audit.scan_audit import AuditedScan
+from anomri.preprocessing import SAME_BRAIN, SAME_IMAGE
+
+LEAVE_OUT = "find out whose image it is, and leave the other out"
+ONE_SPLIT = "put both into one split"
+
+
+def duplicates(scans: Sequence[AuditedScan], splits: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield a problem for each pair of subjects that share an image or a brain.
+
+    Args:
+        scans: of the data set.
+        splits: split by subject; a subject that is missing is in none.
+    """
+    for first, second in combinations(scans, 2):
+        if first.subject != second.subject:
+            yield from _of_pair(first, second, splits)
+
+
+def _of_pair(
+    first: AuditedScan, second: AuditedScan, splits: Mapping[str, str]
+) -> Iterator[Problem]:
+    shared = [name for name, digest in first.contents.items() if digest in second.contents.values()]
+    similarity = _similarity(first, second)
+    if not shared and similarity < SAME_BRAIN:
+        return
+    parts = [splits.get(scan.subject, "") for scan in (first, second)]
+    apart = (
+        f", in the splits {parts[0]} and {parts[1]}" if all(parts) and len({*parts}) == 2 else ""
+    )
+    if shared:
+        found = f"the file of {', '.join(shared)} is also that of {second.subject}{apart}"
+    elif similarity >= SAME_IMAGE:
+        found = f"the {first.contrast} is also that of {second.subject}{apart}"
+    else:
+        found = f"the brain is also that of {second.subject} (correlation {similarity:.2f}){apart}"
+    same_image = shared or similarity >= SAME_IMAGE
+    check = "same_image" if same_image else "same_brain"
+    step = ONE_SPLIT if apart and not same_image else LEAVE_OUT
+    yield Problem(first.subject, first.label, Severity.WRONG, check, found, step)
+
+
+def _similarity(first: AuditedScan, second: AuditedScan) -> float:
+    if first.signature is None or second.signature is None or first.contrast != second.contrast:
+        return 0.0
+    return float(np.mean(first.signature * second.signature))

@@ -1,0 +1,87 @@
+"""The images of one result, and the scan that it was made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomri.errors import MissingContrast, UsageError
+from anomri.files import BRAIN_MASK, LESION_LABELS, LESION_MASK, derivative
+from anomri.preprocessing import labels_on_contrast, read_labels
+from anomri.reporting import Record
+from anomri.scan import Grid, ScanFiles
+
+T1 = "t1"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedResult:
+    """A result to export.
+
+    Attributes:
+        results: folder of the results.
+        record: of the scan.
+        files: of the scan itself; None without ``--scans``.
+    """
+
+    results: Path
+    record: Record
+    files: ScanFiles | None = None
+
+    @property
+    def label(self) -> str:
+        """BIDS prefix of the scan."""
+        return self.record.label
+
+    @property
+    def contrast(self) -> str:
+        """Contrast whose grid the result lies on."""
+        return self.record.contrasts[0]
+
+    def mask(self) -> tuple[NDArray[np.uint8], Grid]:
+        """Return the lesion mask as it is now, possibly corrected by hand, and its grid."""
+        labels, grid = read_labels(derivative(self.results, self.label, LESION_MASK))
+        return (labels > 0).astype(np.uint8), grid
+
+    def numbers(self) -> tuple[NDArray[np.uint8], Grid]:
+        """Return the numbers of the lesions, and their grid."""
+        return read_labels(derivative(self.results, self.label, LESION_LABELS))
+
+    def mask_on_t1(self) -> tuple[NDArray[np.uint8], Grid]:
+        """Return the lesion mask on the grid of the T1, and this grid.
+
+        Raises:
+            UsageError: the scans are not known.
+            MissingContrast: the scan has no T1.
+            ScanError: the T1 cannot be used.
+        """
+        mask, grid = self.mask()
+        if self.contrast == T1:
+            return mask, grid
+        files = self.scan_files()
+        if T1 not in files.contrasts:
+            raise MissingContrast(
+                self.label,
+                expected="a scan with a T1, on whose grid the mask is written",
+                got=", ".join(files.contrasts),
+                next_step="add the T1, or export for another program",
+            )
+        brain, _ = read_labels(derivative(self.results, self.label, BRAIN_MASK))
+        own, t1 = files.contrasts[self.contrast], files.contrasts[T1]
+        return labels_on_contrast(mask, brain > 0, own, t1)
+
+    def scan_files(self) -> ScanFiles:
+        """Return the files of the scan.
+
+        Raises:
+            UsageError: they are not known.
+        """
+        if self.files is None:
+            raise UsageError(
+                f"{self.label}: expected the scan that the result was made of, got none. "
+                "Next: give the folder of the scans with --scans."
+            )
+        return self.files

@@ -1,0 +1,124 @@
+"""Results are written as other programs read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK
+
+from anomri.datasets import Found
+from anomri.errors import UsageError
+from anomri.files import read_tsv
+from anomri.pipeline import export
+from anomri.preprocessing import itk_transform
+from anomri.reporting import write_detection, write_tables
+from anomri.scan import AnomalyMap, Detection, Finding, Scan, ScanFiles, Threshold
+
+Write = Callable[..., Path]
+TO_TEMPLATE = np.array([[0.9, 0.1, 0, 5], [-0.1, 0.95, 0, -7], [0, 0, 1.05, 9], [0, 0, 0, 1.0]])
+
+
+@pytest.fixture
+def results(ball_scan: Scan, tmp_path: Path) -> Path:
+    """A folder with the ball of the round brain as a result."""
+    scan = replace(ball_scan, label="sub-a", to_template=TO_TEMPLATE)
+    mask = scan.image[0] > 2
+    detection = Detection(
+        anomaly=AnomalyMap(
+            scan=scan, values=scan.image, reconstruction=scan.image * 0, score="residual"
+        ),
+        mask=mask,
+        threshold=Threshold(value=2.0, rule="fixed"),
+        slice_scores=np.zeros(mask.shape[2]),
+        scan_score=1.0,
+        findings=(Finding(number=1, volume_ml=1.0, centre_mm=(-60, 52, 44), peak=3.5),),
+    )
+    write_detection(detection, tmp_path / "results")
+    write_tables(tmp_path / "results", [])
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def found(ball_scan: Scan, tmp_path: Path) -> Found:
+    """The FLAIR of the result, and a T1 on the same grid."""
+    native = ball_scan.native
+    values = np.random.default_rng(0).normal(100, 5, native.shape).astype(np.float32)
+    flair, t1 = tmp_path / "flair.nii.gz", tmp_path / "t1.nii.gz"
+    nib.save(nib.Nifti1Image(values, native.affine), flair)
+    nib.save(nib.Nifti1Image(values, native.affine), t1)
+    files = ScanFiles(subject="a", contrasts={"flair": flair, "t1": t1}, layout="folder")
+    return Found(scans=(files,), skipped=(), layout="folder")
+
+
+def lesion(results: Path) -> np.ndarray:
+    path = results / "sub-a" / "anat" / "sub-a_label-lesion_mask.nii.gz"
+    return np.asarray(nib.Nifti1Image.from_filename(path).dataobj)
+
+
+def test_masks_lie_on_the_t1_for_fmriprep_and_fastsurfer(
+    results: Path, found: Found, tmp_path: Path
+) -> None:
+    assert export(results, tmp_path / "f", "fmriprep", found=found).done == ["sub-a"]
+    roi = tmp_path / "f" / "sub-a" / "anat" / "sub-a_label-lesion_roi.nii.gz"
+    np.testing.assert_array_equal(nib.Nifti1Image.from_filename(roi).dataobj, lesion(results))
+    assert "lesion_roi" in (tmp_path / "f" / ".bidsignore").read_text()
+    export(results, tmp_path / "s", "fastsurfer", found=found)
+    assert (tmp_path / "s" / "sub-a_lesion_mask.nii.gz").is_file()
+
+
+def test_lesions_have_colours_in_itksnap_and_slicer(results: Path, tmp_path: Path) -> None:
+    for program, name, line in (
+        ("itksnap", "sub-a_lesions.txt", '1 230 159 0 1 1 1 "lesion 1"'),
+        ("slicer", "sub-a_lesions.ctbl", "1 lesion_1 230 159 0 255"),
+    ):
+        export(results, tmp_path / program, program)
+        assert line in (tmp_path / program / name).read_text().splitlines()
+
+
+def test_corrected_masks_become_training_cases(results: Path, found: Found, tmp_path: Path) -> None:
+    path = results / "sub-a" / "anat" / "sub-a_label-lesion_mask.nii.gz"
+    corrected = lesion(results) * 0
+    corrected[3:6, 4, 5] = 1
+    nib.save(nib.Nifti1Image(corrected, nib.Nifti1Image.from_filename(path).affine), path)
+    out = tmp_path / "nnunet"
+    export(results, out, "nnunet", found=found)
+    label = nib.Nifti1Image.from_filename(out / "labelsTr" / "sub-a.nii.gz")
+    np.testing.assert_array_equal(label.dataobj, corrected)
+    assert (out / "imagesTr" / "sub-a_0000.nii.gz").is_file()
+    description = json.loads((out / "dataset.json").read_text())
+    assert description["channel_names"] == {"0": "FLAIR"}
+    assert description["numTraining"] == 1
+
+
+def test_the_transform_maps_template_points_to_the_scan_in_itk(
+    results: Path, tmp_path: Path
+) -> None:
+    export(results, tmp_path / "out", "itksnap")
+    (path,) = (tmp_path / "out").glob("*_xfm.txt")
+    assert path.read_text() == itk_transform(TO_TEMPLATE)
+    transform = SimpleITK.ReadTransform(str(path))
+    point = np.array([10.0, -20.0, 30.0])  # RAS mm of the scan
+    there = (TO_TEMPLATE @ [*point, 1])[:3]
+    lps = np.array([-1, -1, 1])
+    np.testing.assert_allclose(transform.TransformPoint((lps * there).tolist()), lps * point)
+
+
+def test_what_is_missing_is_named(results: Path, found: Found, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--scans"):
+        export(results, tmp_path / "a", "fmriprep")
+    with pytest.raises(UsageError, match="fmriprep, fastsurfer"):
+        export(results, tmp_path / "b", "word")
+    with pytest.raises(UsageError, match="anomri detect"):
+        export(tmp_path / "b2", tmp_path / "b", "slicer")
+    files = found.scans[0]
+    without = replace(files, contrasts={"flair": files.contrasts["flair"]})
+    outcome = export(results, tmp_path / "c", "fmriprep", found=replace(found, scans=(without,)))
+    assert outcome.exit_code == 3
+    (row,) = read_tsv(tmp_path / "c" / "failures.tsv")
+    assert "T1" in row["reason"]
