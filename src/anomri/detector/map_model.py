@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ class MapModel:
         """Contrasts without which there is no map."""
         return frozenset(self.recipe.contrasts) - frozenset(self.recipe.optional)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that change with recipe, weights and what was fitted."""
         facts = [self.recipe.to_yaml(), self.weights_hash, repr(dict(self.thresholds))]

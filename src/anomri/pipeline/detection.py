@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -242,8 +243,14 @@ class SourceFiles:
 
     def key(self, detector: Detector) -> str:
         """Hash everything that determines the result: files, model and version of anomri."""
-        facts = [detector.fingerprint, version("anomri"), self.content]
+        facts = [detector.fingerprint, _installed_version(), self.content]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+@cache
+def _installed_version() -> str:
+    """Return the version of anomri, read from its metadata once for all scans."""
+    return version("anomri")
 
 
 def _source(files: ScanFiles, before: Provenance) -> SourceFiles:
