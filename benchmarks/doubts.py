@@ -18,7 +18,7 @@ from anomri.datasets import find
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.preprocessing import prepare_images
-from anomri.preprocessing.brain.plausibility import CHECK_SPACING_MM, template_mismatch
+from anomri.preprocessing.brain.plausibility import SPACING_MM, template_mismatch
 from anomri.preprocessing.template.contrast_check import contrast_mismatch, swapped_contrasts
 from anomri.preprocessing.template.contrast_features import (
     ContrastFeatures,
@@ -67,8 +67,8 @@ def show(name: str, scans: list[ScanFiles]) -> None:
 def looked_at(files: ScanFiles, held: str, answers: Answers) -> ContrastFeatures | None:
     """Prepare one contrast alone; say whether its brain was doubted, and how it looks."""
     scan = prepare_images({held: files.contrasts[held]}, PREPARATION, (held,))
-    fixed = template_registration_image(CHECK_SPACING_MM)
-    moving = make_registration_image(scan.image[0], scan.brain, scan.grid, CHECK_SPACING_MM)
+    fixed = template_registration_image(SPACING_MM)
+    moving = make_registration_image(scan.image[0], scan.brain, scan.grid, SPACING_MM)
     match = register_coarsely(fixed, moving)
     doubted = template_mismatch(fixed, moving, match) or half_turn_axis(fixed, moving)
     answers[f"{held} as no brain"].append(bool(doubted))
