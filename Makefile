@@ -39,8 +39,8 @@ bench: $(READY)
 # The site; warnings are errors, and the examples on its pages are run.
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
-	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
-	$(BIN)/sphinx-build -q -W --keep-going -b doctest docs docs/_build/doctest
+	$(BIN)/sphinx-build -q -W --keep-going -d docs/_build/doctrees -b html docs docs/_build/html
+	$(BIN)/sphinx-build -q -W --keep-going -d docs/_build/doctrees -b doctest docs docs/_build/doctest
 	@echo docs/_build/html/index.html
 
 # What a release must show; `make release-check SCAN=FLAIR.nii.gz` detects in a scan of yours, too.
