@@ -29,6 +29,7 @@ from anomri.postprocessing import (
     COMBINATION_STEPS,
     Segmentation,
     SegmentationState,
+    StepMap,
     findings,
     run_in_parallel,
     with_locations,
@@ -45,6 +46,7 @@ from anomri.preprocessing import (
 from anomri.recipe import Recipe, SegmentationStep, Step, call, joint_contrasts, optional_contrasts
 from anomri.scan import (
     ADD_IF_NO_MASS,
+    COMPETE,
     NAME_REGIONS,
     AnomalyMap,
     Detection,
@@ -178,20 +180,23 @@ class Detector:
         """
         own, used = thresholds or {}, dict[str, Threshold]()
 
+        def threshold_of(name: str) -> Threshold:
+            used[name] = own.get(name) or self.map_models[name].rule.threshold(maps[name])
+            return replace(used[name], value=used[name].value * scale)
+
         def segmentation_of(name: str) -> Segmentation:
-            threshold = own.get(name) or self.map_models[name].rule.threshold(maps[name])
-            used[name] = threshold
-            scaled = replace(threshold, value=threshold.value * scale)
-            return self.map_models[name].segment(maps[name], scaled)
+            return self.map_models[name].segment(maps[name], threshold_of(name))
 
         def state_of(name: str) -> SegmentationState:
-            return _state(maps[name], segmentation_of(name).mask)
+            return SegmentationState.segmented(maps[name], segmentation_of(name).mask)
 
         made, notes = segmentation_of(self.first_name), list[Note]()
         for step in (self.steps if steps is None else steps)[1:]:
             if step.map in maps:
-                state = _state(maps[self.first_name], made.mask)
-                made = call(COMBINATION_STEPS, step.step, state, partial(state_of, step.map))
+                state = SegmentationState.segmented(maps[self.first_name], made.mask)
+                parts = (maps.__getitem__, threshold_of, state_of)
+                second = StepMap(*(partial(part, step.map) for part in parts))
+                made = call(COMBINATION_STEPS, step.step, state, second)
                 notes += made.notes
         return replace(made, notes=tuple(notes), thresholds=used)
 
@@ -316,13 +321,11 @@ class Detector:
                 yield error
 
 
-def _state(anomaly: AnomalyMap, mask: Mask) -> SegmentationState:
-    """Return map and mask on the whole brain: the mask may reach to its rim, the map is 0 there."""
-    return SegmentationState.of(anomaly).with_brain(anomaly.scan.brain).with_mask(mask)
-
-
 def _unconditional(step: SegmentationStep) -> SegmentationStep:
     """Return a step that does what it did before, whatever the thresholds are now."""
-    if step.step.name != ADD_IF_NO_MASS:
-        return step
-    return step.model_copy(update={"step": Step(name=ADD)})
+    options = step.step.options
+    taken = {
+        ADD_IF_NO_MASS: Step(name=ADD),
+        COMPETE: Step(name=COMPETE, options={**options, "min_mass_radius_mm": 0}),
+    }
+    return step.model_copy(update={"step": taken.get(step.step.name, step.step)})

@@ -1,6 +1,6 @@
 """Postprocessing of anomaly maps: cleaning, thresholds, segmentation and mask refinement."""
 
-from anomri.postprocessing.combination import ADD, COMBINATION_STEPS, Segmentation
+from anomri.postprocessing.combination import ADD, COMBINATION_STEPS, Segmentation, StepMap
 from anomri.postprocessing.components import findings, number_lesions
 from anomri.postprocessing.false_positive_calibration import (
     FALSE_POSITIVE_RULE,
@@ -15,6 +15,7 @@ from anomri.postprocessing.location import (
     with_locations,
 )
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
+from anomri.postprocessing.native_subtraction import CONTRAST_STEPS
 from anomri.postprocessing.regions import Regions, nested_labels
 from anomri.postprocessing.state import SegmentationState
 from anomri.postprocessing.steps import (
@@ -40,6 +41,7 @@ from anomri.postprocessing.thresholds import ThresholdFits
 __all__ = [
     "ADD",
     "COMBINATION_STEPS",
+    "CONTRAST_STEPS",
     "FALSE_POSITIVE_RULE",
     "GEOMETRIC",
     "MAP_STEPS",
@@ -56,6 +58,7 @@ __all__ = [
     "Regions",
     "Segmentation",
     "SegmentationState",
+    "StepMap",
     "ThresholdFits",
     "ThresholdRule",
     "check_method",
