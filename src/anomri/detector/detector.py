@@ -194,8 +194,7 @@ class Detector:
         for step in (self.steps if steps is None else steps)[1:]:
             if step.map in maps:
                 state = SegmentationState.segmented(maps[self.first_name], made.mask)
-                parts = (maps.__getitem__, threshold_of, state_of)
-                second = StepMap(*(partial(part, step.map) for part in parts))
+                second = StepMap(step.map, maps, threshold_of, state_of)
                 made = call(COMBINATION_STEPS, step.step, state, second)
                 notes += made.notes
         return replace(made, notes=tuple(notes), thresholds=used)
@@ -323,9 +322,9 @@ class Detector:
 
 def _unconditional(step: SegmentationStep) -> SegmentationStep:
     """Return a step that does what it did before, whatever the thresholds are now."""
-    options = step.step.options
+    always = {"min_mass_radius_mm": 0, "min_mass_fraction": 0}
     taken = {
         ADD_IF_NO_MASS: Step(name=ADD),
-        COMPETE: Step(name=COMPETE, options={**options, "min_mass_radius_mm": 0}),
+        COMPETE: Step(name=COMPETE, options={**step.step.options, **always}),
     }
     return step.model_copy(update={"step": taken.get(step.step.name, step.step)})

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Literal
 
+from anomri.postprocessing.components import Components
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.region_competition import RegionCompetition
 from anomri.postprocessing.regions import hull, with_enclosed
 from anomri.postprocessing.state import SegmentationState
-from anomri.recipe import Count, Size
+from anomri.recipe import Count, Share, Size
 from anomri.scan import (
     ADD_IF_NO_MASS,
     COMPETE,
@@ -36,17 +37,34 @@ NO_MASS = Note(
 
 @dataclass(frozen=True, slots=True)
 class StepMap:
-    """The map that a step works on.
+    """The map that a step works on; nothing of it is made before the step asks for it.
 
     Attributes:
-        anomaly: makes the map.
-        threshold: computes its threshold.
-        state: segments it.
+        name: of the map.
+        maps: of the scan, by name.
+        threshold_of: computes the threshold of a map.
+        state_of: segments a map.
     """
 
-    anomaly: Callable[[], AnomalyMap]
-    threshold: Callable[[], Threshold]
-    state: Callable[[], SegmentationState]
+    name: str
+    maps: Mapping[str, AnomalyMap]
+    threshold_of: Callable[[str], Threshold]
+    state_of: Callable[[str], SegmentationState]
+
+    @property
+    def anomaly(self) -> AnomalyMap:
+        """The map itself."""
+        return self.maps[self.name]
+
+    @property
+    def threshold(self) -> Threshold:
+        """What the map is compared with."""
+        return self.threshold_of(self.name)
+
+    @property
+    def state(self) -> SegmentationState:
+        """The map and its mask."""
+        return self.state_of(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +86,7 @@ class Segmentation:
 
 def add(first: SegmentationState, second: StepMap) -> Segmentation:
     """Add the second map's lesions."""
-    return Segmentation(first.lesion | second.state().lesion)
+    return Segmentation(first.lesion | second.state.lesion)
 
 
 def add_if_no_mass(
@@ -104,7 +122,7 @@ def enclose(
         smallest_ml: smaller rims are ignored.
     """
     return Segmentation(
-        with_enclosed(first, second.state(), rim_distance_mm, dims, smallest_ml).lesion
+        with_enclosed(first, second.state, rim_distance_mm, dims, smallest_ml).lesion
     )
 
 
@@ -113,6 +131,7 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
     second: StepMap,
     *,
     min_mass_radius_mm: Size,
+    min_mass_fraction: Share = 0.8,
     iterations: Count = 8,
     step_mm: Size = 4.0,
     ring_from_mm: Size = 6.0,
@@ -125,16 +144,19 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
         first: the segmentation so far.
         second: intensities of all contrasts. Voxels are added where the first contrast is above the
             threshold of this map.
-        min_mass_radius_mm: a segmentation into which no ball of this radius fits is left alone.
+        min_mass_radius_mm: a segmentation into which no ball of this radius fits is left alone,
+        min_mass_fraction: and so is one whose largest lesion holds a smaller fraction of the
+            volume: several large lesions are white-matter disease more often than masses.
         iterations: largest number of iterations.
         step_mm: how far the mask grows in one iteration at most.
         ring_from_mm: smallest distance from the mask of the brain that it is compared with.
         ring_to_mm: largest distance from the mask of the brain that it is compared with.
         penalty_per_mm: subtracted from the log odds for each mm from the mask at the start.
     """
-    if largest_inscribed_radius_mm(first.lesion, first.spacing) < min_mass_radius_mm:
+    radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
+    if radius < min_mass_radius_mm or _largest_fraction(first.lesion) < min_mass_fraction:
         return Segmentation(first.lesion)
-    anomaly, level = second.anomaly(), second.threshold().value
+    anomaly, level = second.anomaly, second.threshold.value
     growth = RegionCompetition(
         iterations=iterations,
         step_mm=step_mm,
@@ -145,10 +167,16 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
     return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed))
 
 
+def _largest_fraction(mask: Mask) -> float:
+    """Return the largest lesion's fraction of the volume of all; 0 without a lesion."""
+    sizes = Components(mask).sizes()
+    return float(sizes.max() / max(sizes.sum(), 1))
+
+
 @wraps(hull)
 def name_regions(first: SegmentationState, second: StepMap, **options: Any) -> Segmentation:
     """Name the regions of a tumour: the whole in the first map, the enhancing in the second."""
-    regions = hull(first, second.state(), **options)
+    regions = hull(first, second.state, **options)
     return Segmentation(regions.labels > 0, regions.labels, (regions.note,) if regions.note else ())
 
 

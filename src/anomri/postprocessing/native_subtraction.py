@@ -17,9 +17,9 @@ from anomri.scan import AnomalyMap
 def subtract_native(anomaly: AnomalyMap, *, above: Size, raise_by: Size = 0.0) -> AnomalyMap:
     """Reduce the first two contrasts, after and before contrast medium, to one.
 
-    With values ``e`` and ``n`` in the same units the result is ``e + raise_by - max(n - above, 0)``:
-    it exceeds a threshold ``t`` where ``e > t - raise_by`` and ``e - n > t - raise_by - above``.
-    Without the second contrast, which is 0 everywhere then, it is ``e``.
+    With values ``e`` and ``n`` the result is ``e + raise_by - max(n - above, 0)``. It exceeds a
+    threshold ``t`` where ``e > t - raise_by`` and ``e - n > t - raise_by - above``. Without the
+    second contrast, which is 0 everywhere then, it is ``e``.
 
     Args:
         anomaly: standardised map of both contrasts.

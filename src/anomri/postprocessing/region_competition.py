@@ -17,14 +17,7 @@ from scipy import ndimage
 
 from anomri.postprocessing.components import Components
 from anomri.postprocessing.discriminant import LinearDiscriminant
-from anomri.postprocessing.morphology import (
-    ball,
-    closing,
-    crop_around,
-    dilation,
-    fill_holes,
-    opening,
-)
+from anomri.postprocessing.morphology import closing, crop_around, dilation, fill_holes, opening
 from anomri.postprocessing.state import SegmentationState
 from anomri.scan import Image, Mask, Volume
 
@@ -33,6 +26,7 @@ LARGEST_LOG_ODDS = 20.0  # keeps single voxels from deciding for their neighbour
 OPENING_MM, CLOSING_MM = 2.0, 3.0  # of the grown mask
 LATTICE_MM = 3.0  # the discriminant is fitted to voxels about this far apart
 FEWEST_VOXELS = 20  # a discriminant of fewer means nothing
+ROUNDING = 1e-6  # a voxel exactly at the distance counts
 SMALLEST_GROWTH = 0.002  # an iteration that adds a smaller part of the mask is the last one
 
 
@@ -64,7 +58,7 @@ class RegionCompetition:
         """
         field = _Field(features, brain, start.spacing)
         penalty = self.penalty_per_mm * _distance_mm(start.lesion, start.spacing)
-        element, mask = ball(self.step_mm, start.spacing), start.lesion
+        element, mask = _neighbourhood(self.step_mm, start.spacing), start.lesion
         for _ in range(self.iterations):
             discriminant = field.discriminant(mask, self.ring_mm)
             if discriminant is None:
@@ -92,9 +86,7 @@ class _Field:
     brain: Mask
     spacing: tuple[float, float, float]
 
-    def discriminant(
-        self, mask: Mask, ring_mm: tuple[float, float]
-    ) -> LinearDiscriminant | None:
+    def discriminant(self, mask: Mask, ring_mm: tuple[float, float]) -> LinearDiscriminant | None:
         """Fit mask against ring on a lattice; None where one of them is too small."""
         steps = [max(1, round(LATTICE_MM / side)) for side in self.spacing]
         lattice = tuple(slice(None, None, step) for step in steps)
@@ -119,6 +111,21 @@ class _Field:
         sigma = [SMOOTHING_MM / side for side in self.spacing]
         taken[box] = near[box] & (ndimage.gaussian_filter(odds, sigma, truncate=3) > 0)
         return taken
+
+
+def _neighbourhood(step_mm: float, spacing: tuple[float, float, float]) -> Mask:
+    """Return a ball as a structuring element, drawn out to the next slice where slices are thick.
+
+    >>> _neighbourhood(4, (2.0, 2.0, 6.0)).shape
+    (5, 5, 3)
+    """
+    reach = [int(step_mm / side) or 1 for side in spacing]
+    axes = [
+        np.arange(-n, n + 1) * side / max(step_mm, side)
+        for n, side in zip(reach, spacing, strict=True)
+    ]
+    squares = np.meshgrid(*(axis**2 for axis in axes), indexing="ij")
+    return np.asarray(sum(squares) <= 1 + ROUNDING)
 
 
 def _tidied(start: SegmentationState, mask: Mask) -> Mask:

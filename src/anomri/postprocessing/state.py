@@ -41,7 +41,7 @@ class SegmentationState:
 
     @classmethod
     def segmented(cls, anomaly: AnomalyMap, mask: Mask) -> Self:
-        """Return map and mask on the whole brain: the mask may reach to its rim, the map is 0 there.
+        """Return a map and its mask on the whole brain, at whose rim the map is 0.
 
         Args:
             anomaly: the map.
