@@ -129,7 +129,7 @@ def variants() -> Iterator[Variant]:
     for number, step in enumerate(DEFAULT.steps):
         for option, value in step.step.options.items():
             if isinstance(value, float | int) and option != "dims":
-                for moved_value in fifths(value):
+                for moved_value in fifths(option, value):
                     steps = list(DEFAULT.steps)
                     steps[number] = changed(step, **{option: moved_value})
                     line = f"{step.step.name}: {option} {moved_value:g}"
@@ -150,22 +150,22 @@ def last_cleaning_step_moved(name: str) -> Iterator[Variant]:
     """Yield variants in which one number of the last cleaning step of a map is moved."""
     *before, last = _clean(name)
     for option, value in last.options.items():
-        for moved_value in fifths(float(str(value))):
+        for moved_value in fifths(option, float(str(value))):
             step = Step(name=last.name, options={**last.options, option: moved_value})
             change = {name: {"clean": [*before, step]}}
             yield Variant(f"{name}: {option} {moved_value:g}", detection=change)
 
 
-def fifths(value: float) -> list[float]:
+def fifths(option: str, value: float) -> list[float]:
     """Return a number a fifth smaller and larger; a count stays whole."""
-    return [type(value)(round(value * times, 6)) for times in FIFTH]
+    return [round(value * times) if option == "iterations" else value * times for times in FIFTH]
 
 
 def moved(name: str, entry: str, step: Step) -> Iterator[Variant]:
     """Yield variants in which one number of a map's step is a fifth smaller and larger."""
     for option, value in step.options.items():
         if isinstance(value, float | int) and option != "spacing_mm":
-            for moved_value in fifths(value):
+            for moved_value in fifths(option, value):
                 options = {**step.options, option: moved_value}
                 change = {name: {entry: Step(name=step.name, options=options)}}
                 yield Variant(f"{name}: {option} {moved_value:g}", detection=change)

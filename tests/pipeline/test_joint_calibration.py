@@ -180,7 +180,7 @@ def test_another_models_folder_is_left_alone(tmp_path: Path) -> None:
         copy_model("default", tmp_path)
 
 
-def test_t1_and_t2_are_used_where_there_are_any_and_not_shown(model: Detector, ball_scan: Scan) -> None:
+def test_t1_and_t2_are_used_and_not_shown(model: Detector, ball_scan: Scan) -> None:
     default = load("default", device="cpu")
     assert default.contrasts == ("flair", "t1ce", "t1", "t2")
     assert default.optional == {"t1ce", "t1", "t2"}
