@@ -25,13 +25,13 @@ from anomri.detector.result import Result
 from anomri.errors import ScanError
 from anomri.models import Network
 from anomri.postprocessing import (
-    ADD,
     COMBINATION_STEPS,
     Segmentation,
     SegmentationState,
     StepMap,
     findings,
     run_in_parallel,
+    unconditional,
     with_locations,
 )
 from anomri.preprocessing import (
@@ -43,10 +43,8 @@ from anomri.preprocessing import (
     prepare_images,
     prepare_scan,
 )
-from anomri.recipe import Recipe, SegmentationStep, Step, call, joint_contrasts, optional_contrasts
+from anomri.recipe import Recipe, SegmentationStep, call, joint_contrasts, optional_contrasts
 from anomri.scan import (
-    ADD_IF_NO_MASS,
-    COMPETE,
     NAME_REGIONS,
     AnomalyMap,
     Detection,
@@ -226,7 +224,11 @@ class Detector:
         used = made.thresholds
         if not all(self.map_models[name].scales(used[name]) for name in self._names(maps)):
             return ()
-        taken = tuple(_unconditional(step) for step in self.steps if step.map in used)
+        taken = tuple(
+            step.model_copy(update={"step": unconditional(step.step)})
+            for step in self.steps
+            if step.map in used
+        )
         again = partial(self.segment, maps, thresholds=used, steps=taken)
         lower, higher = (partial(again, scale=scale) for scale in NEARBY)
         return tuple(found.mask for found in run_in_parallel(lower, higher))
@@ -318,13 +320,3 @@ class Detector:
                 if on_error == "raise":
                     raise
                 yield error
-
-
-def _unconditional(step: SegmentationStep) -> SegmentationStep:
-    """Return a step that does what it did before, whatever the thresholds are now."""
-    always = {"min_mass_radius_mm": 0, "min_mass_fraction": 0}
-    taken = {
-        ADD_IF_NO_MASS: Step(name=ADD),
-        COMPETE: Step(name=COMPETE, options={**step.step.options, **always}),
-    }
-    return step.model_copy(update={"step": taken.get(step.step.name, step.step)})

@@ -1,6 +1,11 @@
 """Postprocessing of anomaly maps: cleaning, thresholds, segmentation and mask refinement."""
 
-from anomri.postprocessing.combination import ADD, COMBINATION_STEPS, Segmentation, StepMap
+from anomri.postprocessing.combination import (
+    COMBINATION_STEPS,
+    Segmentation,
+    StepMap,
+    unconditional,
+)
 from anomri.postprocessing.components import findings, number_lesions
 from anomri.postprocessing.false_positive_calibration import (
     FALSE_POSITIVE_RULE,
@@ -39,7 +44,6 @@ from anomri.postprocessing.threshold_rule import ThresholdRule
 from anomri.postprocessing.thresholds import ThresholdFits
 
 __all__ = [
-    "ADD",
     "COMBINATION_STEPS",
     "CONTRAST_STEPS",
     "FALSE_POSITIVE_RULE",
@@ -75,5 +79,6 @@ __all__ = [
     "segment",
     "sum_by_place",
     "threshold_of_scan",
+    "unconditional",
     "with_locations",
 ]

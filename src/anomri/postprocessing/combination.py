@@ -17,7 +17,7 @@ from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.region_competition import RegionCompetition
 from anomri.postprocessing.regions import hull, with_enclosed
 from anomri.postprocessing.state import SegmentationState
-from anomri.recipe import Count, Share, Size
+from anomri.recipe import Count, Share, Size, Step
 from anomri.scan import (
     ADD_IF_NO_MASS,
     COMPETE,
@@ -181,6 +181,7 @@ def name_regions(first: SegmentationState, second: StepMap, **options: Any) -> S
 
 
 ADD = "add"
+ANY_MASS = {"min_mass_radius_mm": 0, "min_mass_fraction": 0}  # options of `compete`
 COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
     ADD: add,
     ADD_IF_NO_MASS: add_if_no_mass,
@@ -188,3 +189,12 @@ COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
     COMPETE: compete,
     NAME_REGIONS: name_regions,
 }
+
+
+def unconditional(step: Step) -> Step:
+    """Return a step that does what it did before, whatever the mask is now."""
+    if step.name == ADD_IF_NO_MASS:
+        return Step(name=ADD)
+    if step.name == COMPETE:
+        return Step(name=COMPETE, options={**step.options, **ANY_MASS})
+    return step
