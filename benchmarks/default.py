@@ -30,6 +30,7 @@ from anomri.scan import AnomalyMap, Mask, Scan
 WHOLE, CORE, ENHANCING = (1, 2, 4), (1, 4), (4,)
 FIFTH = (0.8, 1.2)
 DEFAULT = load("default")
+T1CE_ALONE = Step(name="subtract_native", options={"above": 1000, "raise_by": 0})
 
 
 @dataclass
@@ -111,39 +112,63 @@ def cases(folder: Path, chosen: Selection) -> Iterator[Case]:
 
 def variants() -> Iterator[Variant]:
     """Yield the default taken apart, then with each constant a fifth smaller and larger."""
-    segment, _, name_regions = DEFAULT.steps
+    segment, enclose, compete, _, name_regions = DEFAULT.steps
     above = {"brightness": {"decide": Step(name="above")}}
     yield Variant("above the threshold", (segment,), above)
     yield Variant("grown: `intensity`", (segment,))
+    without_t1 = {"enhancement": {"clean": [*_clean("enhancement")[:-1], T1CE_ALONE]}}
     plain = name_regions.model_copy(update={"step": Step(name="name_regions")})
-    yield Variant("+ T1CE: `intensity_regions`", (segment, plain))
-    rims = changed(name_regions, min_enhancing_fraction=0.0)
-    yield Variant("+ hulls of slices", (segment, changed(rims, rim_distance_mm=0.0)))
-    yield Variant("+ what rims enclose", (segment, rims))
-    yield Variant("+ a dark core", (segment, name_regions))
+    yield Variant("+ T1CE: `intensity_regions`", (segment, plain), without_t1)
+    hulls = changed(name_regions, min_enhancing_fraction=0.0)
+    yield Variant("+ hulls of slices", (segment, hulls), without_t1)
+    yield Variant("+ what rims enclose", (segment, enclose, hulls), without_t1)
+    yield Variant("+ a dark core", (segment, enclose, name_regions), without_t1)
+    yield Variant("+ T1 subtracted from T1CE", (segment, enclose, name_regions))
+    yield Variant("+ region competition", (segment, enclose, compete, name_regions))
     yield Variant("+ small lesions: `default`")
     for number, step in enumerate(DEFAULT.steps):
         for option, value in step.step.options.items():
             if isinstance(value, float | int) and option != "dims":
-                for times in FIFTH:
+                for moved_value in fifths(option, value):
                     steps = list(DEFAULT.steps)
-                    steps[number] = changed(step, **{option: value * times})
-                    line = f"{step.step.name}: {option} {value * times:g}"
+                    steps[number] = changed(step, **{option: moved_value})
+                    line = f"{step.step.name}: {option} {moved_value:g}"
                     yield Variant(line, tuple(steps))
     for name, model in DEFAULT.map_models.items():
         section = model.recipe.detection
         for entry in ("score", "threshold", "decide"):
             yield from moved(name, entry, getattr(section, entry))
+        if name in ("enhancement", "contrasts"):
+            yield from last_cleaning_step_moved(name)
+
+
+def _clean(name: str) -> tuple[Step, ...]:
+    return DEFAULT.map_models[name].recipe.detection.clean
+
+
+def last_cleaning_step_moved(name: str) -> Iterator[Variant]:
+    """Yield variants in which one number of the last cleaning step of a map is moved."""
+    *before, last = _clean(name)
+    for option, value in last.options.items():
+        for moved_value in fifths(option, float(str(value))):
+            step = Step(name=last.name, options={**last.options, option: moved_value})
+            change = {name: {"clean": [*before, step]}}
+            yield Variant(f"{name}: {option} {moved_value:g}", detection=change)
+
+
+def fifths(option: str, value: float) -> list[float]:
+    """Return a number a fifth smaller and larger; a count stays whole."""
+    return [round(value * times) if option == "iterations" else value * times for times in FIFTH]
 
 
 def moved(name: str, entry: str, step: Step) -> Iterator[Variant]:
     """Yield variants in which one number of a map's step is a fifth smaller and larger."""
     for option, value in step.options.items():
         if isinstance(value, float | int) and option != "spacing_mm":
-            for times in FIFTH:
-                options = {**step.options, option: value * times}
+            for moved_value in fifths(option, value):
+                options = {**step.options, option: moved_value}
                 change = {name: {entry: Step(name=step.name, options=options)}}
-                yield Variant(f"{name}: {option} {value * times:g}", detection=change)
+                yield Variant(f"{name}: {option} {moved_value:g}", detection=change)
 
 
 def changed(step: SegmentationStep, **options: Any) -> SegmentationStep:

@@ -10,10 +10,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomri.postprocessing import COMBINATION_STEPS, Regions, SegmentationState, nested_labels
+from anomri.postprocessing import (
+    COMBINATION_STEPS,
+    Regions,
+    SegmentationState,
+    StepMap,
+    nested_labels,
+)
 from anomri.postprocessing.regions import hull
 from anomri.recipe import Step, call
-from anomri.scan import Labels, Mask
+from anomri.scan import Labels, Mask, Threshold
 
 # One axial slice: a frame of enhancing tumour (4) around necrosis (1), open where the hull
 # reaches edema (2) no farther than the tumour; a second tumour that does not enhance.
@@ -251,6 +257,10 @@ def test_a_tumour_that_enhances_has_no_dark_core() -> None:
     assert with_it.note == without.note
 
 
+def unused(_name: str) -> Threshold:
+    raise AssertionError("regions are named from the mask of their map")
+
+
 def test_option_names_of_the_previous_version_give_the_same_labels() -> None:
     whole, enhancing, values = hardly_enhancing(0.03)
     brain, spacing = np.ones_like(whole), (1.0, 1.0, 1.0)
@@ -261,12 +271,13 @@ def test_option_names_of_the_previous_version_give_the_same_labels() -> None:
     old = {"reach_mm": 2, "hardly": 0.05, "darker": 10, "mass_mm": 6}
     names = ("rim_distance_mm", "min_enhancing_fraction", "necrosis_sd", "min_mass_radius_mm")
     whole_state, enhancing_state = maps
+    second = StepMap("enhancement", {}, unused, lambda _: enhancing_state)
     before, after = (
         call(
             COMBINATION_STEPS,
             Step(name="name_regions", options={"smallest_ml": 0, **options}),
             whole_state,
-            lambda: enhancing_state,
+            second,
         ).regions
         for options in (old, dict(zip(names, old.values(), strict=True)))
     )

@@ -10,6 +10,7 @@ from anomri.errors import RecipeError
 from anomri.models import RECONSTRUCTORS, SEGMENTERS
 from anomri.postprocessing import (
     COMBINATION_STEPS,
+    CONTRAST_STEPS,
     MAP_STEPS,
     MASK_STEPS,
     RULES,
@@ -36,7 +37,7 @@ def test_every_builtin_recipe_names_what_exists(source: str) -> None:
     assert detection.score.name in {*SCORES, *SEGMENTATIONS}
     assert detection.threshold.name in RULES
     assert detection.decide.name in SEGMENTATION_METHODS
-    assert {step.name for step in detection.clean} <= set(MAP_STEPS)
+    assert {step.name for step in detection.clean} <= {*MAP_STEPS, *CONTRAST_STEPS}
     assert {step.name for step in detection.refine} <= set(MASK_STEPS)
 
 

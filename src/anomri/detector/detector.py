@@ -25,12 +25,13 @@ from anomri.detector.result import Result
 from anomri.errors import ScanError
 from anomri.models import Network
 from anomri.postprocessing import (
-    ADD,
     COMBINATION_STEPS,
     Segmentation,
     SegmentationState,
+    StepMap,
     findings,
     run_in_parallel,
+    unconditional,
     with_locations,
 )
 from anomri.preprocessing import (
@@ -42,9 +43,8 @@ from anomri.preprocessing import (
     prepare_images,
     prepare_scan,
 )
-from anomri.recipe import Recipe, SegmentationStep, Step, call, joint_contrasts, optional_contrasts
+from anomri.recipe import Recipe, SegmentationStep, call, joint_contrasts, optional_contrasts
 from anomri.scan import (
-    ADD_IF_NO_MASS,
     NAME_REGIONS,
     AnomalyMap,
     Detection,
@@ -178,20 +178,22 @@ class Detector:
         """
         own, used = thresholds or {}, dict[str, Threshold]()
 
+        def threshold_of(name: str) -> Threshold:
+            used[name] = own.get(name) or self.map_models[name].rule.threshold(maps[name])
+            return replace(used[name], value=used[name].value * scale)
+
         def segmentation_of(name: str) -> Segmentation:
-            threshold = own.get(name) or self.map_models[name].rule.threshold(maps[name])
-            used[name] = threshold
-            scaled = replace(threshold, value=threshold.value * scale)
-            return self.map_models[name].segment(maps[name], scaled)
+            return self.map_models[name].segment(maps[name], threshold_of(name))
 
         def state_of(name: str) -> SegmentationState:
-            return _state(maps[name], segmentation_of(name).mask)
+            return SegmentationState.segmented(maps[name], segmentation_of(name).mask)
 
         made, notes = segmentation_of(self.first_name), list[Note]()
         for step in (self.steps if steps is None else steps)[1:]:
             if step.map in maps:
-                state = _state(maps[self.first_name], made.mask)
-                made = call(COMBINATION_STEPS, step.step, state, partial(state_of, step.map))
+                state = SegmentationState.segmented(maps[self.first_name], made.mask)
+                second = StepMap(step.map, maps, threshold_of, state_of)
+                made = call(COMBINATION_STEPS, step.step, state, second)
                 notes += made.notes
         return replace(made, notes=tuple(notes), thresholds=used)
 
@@ -222,7 +224,11 @@ class Detector:
         used = made.thresholds
         if not all(self.map_models[name].scales(used[name]) for name in self._names(maps)):
             return ()
-        taken = tuple(_unconditional(step) for step in self.steps if step.map in used)
+        taken = tuple(
+            step.model_copy(update={"step": unconditional(step.step)})
+            for step in self.steps
+            if step.map in used
+        )
         again = partial(self.segment, maps, thresholds=used, steps=taken)
         lower, higher = (partial(again, scale=scale) for scale in NEARBY)
         return tuple(found.mask for found in run_in_parallel(lower, higher))
@@ -314,15 +320,3 @@ class Detector:
                 if on_error == "raise":
                     raise
                 yield error
-
-
-def _state(anomaly: AnomalyMap, mask: Mask) -> SegmentationState:
-    """Return map and mask on the whole brain: the mask may reach to its rim, the map is 0 there."""
-    return SegmentationState.of(anomaly).with_brain(anomaly.scan.brain).with_mask(mask)
-
-
-def _unconditional(step: SegmentationStep) -> SegmentationStep:
-    """Return a step that does what it did before, whatever the thresholds are now."""
-    if step.step.name != ADD_IF_NO_MASS:
-        return step
-    return step.model_copy(update={"step": Step(name=ADD)})

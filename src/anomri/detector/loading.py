@@ -22,6 +22,7 @@ from anomri.recipe import (
     model_layout,
     opened_model,
 )
+from anomri.scan import COMPETE
 from anomri.scoring import Fitted
 
 
@@ -103,11 +104,14 @@ def _of_layout(source: Source, layout: ModelLayout) -> Detector:
     first = next(iter(layout.maps))
     fitted = {name: _fitted(one, layout, name) for name, one in layout.maps.items()}
     _check(overrides, layout.name, fitted[first])
+    grown = {step.map for step in layout.steps if step.step.name == COMPETE}
     device = choose_device(source.device)
     models = {
         name: _map_model(one, fitted[name], overrides, first=name == first, device=device)
         for name, one in layout.maps.items()
-        if name == first or _kept(one, fitted[name], overrides)
+        if name == first
+        or overrides.keeps(fitted[name].thresholds)
+        or not (name in grown or one.recipe.family.name in SEGMENTERS)
     }
     steps = [step for step in layout.steps if step.map in models]
     return Detector(models, steps, name=layout.name, source=source.load_again)
@@ -119,10 +123,6 @@ def _check(overrides: Overrides, name: str, fitted: Fitted) -> None:
     check_mask_grid(overrides.mask_grid or "auto")
     check_method(overrides.decide)
     check_rule(overrides.threshold, fitted.thresholds, name)
-
-
-def _kept(source: MapSource, fitted: Fitted, overrides: Overrides) -> bool:
-    return source.recipe.family.name not in SEGMENTERS or overrides.keeps(fitted.thresholds)
 
 
 def _fitted(source: MapSource, layout: ModelLayout, name: str) -> Fitted:

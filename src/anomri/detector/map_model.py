@@ -108,9 +108,10 @@ class MapModel:
             raw = tumour_map(scan, probabilities)
             # Enhancing tumour shows after contrast medium only.
             probabilities = None if scan.lacks_contrast_medium else probabilities
+        cleaned = clean(raw, section.clean)
         return replace(
-            clean(raw, section.clean),
-            shows=(section.shows,) * len(raw.values),
+            cleaned,
+            shows=(section.shows,) * len(cleaned.values),
             region_probabilities=probabilities,
             latent_distances=self._latent_distances(scan),
         )

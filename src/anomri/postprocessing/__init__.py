@@ -1,6 +1,11 @@
 """Postprocessing of anomaly maps: cleaning, thresholds, segmentation and mask refinement."""
 
-from anomri.postprocessing.combination import ADD, COMBINATION_STEPS, Segmentation
+from anomri.postprocessing.combination import (
+    COMBINATION_STEPS,
+    Segmentation,
+    StepMap,
+    unconditional,
+)
 from anomri.postprocessing.components import findings, number_lesions
 from anomri.postprocessing.false_positive_calibration import (
     FALSE_POSITIVE_RULE,
@@ -15,6 +20,7 @@ from anomri.postprocessing.location import (
     with_locations,
 )
 from anomri.postprocessing.mixture import MixtureFit, fit_mixture
+from anomri.postprocessing.native_subtraction import CONTRAST_STEPS
 from anomri.postprocessing.regions import Regions, nested_labels
 from anomri.postprocessing.state import SegmentationState
 from anomri.postprocessing.steps import (
@@ -38,8 +44,8 @@ from anomri.postprocessing.threshold_rule import ThresholdRule
 from anomri.postprocessing.thresholds import ThresholdFits
 
 __all__ = [
-    "ADD",
     "COMBINATION_STEPS",
+    "CONTRAST_STEPS",
     "FALSE_POSITIVE_RULE",
     "GEOMETRIC",
     "MAP_STEPS",
@@ -56,6 +62,7 @@ __all__ = [
     "Regions",
     "Segmentation",
     "SegmentationState",
+    "StepMap",
     "ThresholdFits",
     "ThresholdRule",
     "check_method",
@@ -72,5 +79,6 @@ __all__ = [
     "segment",
     "sum_by_place",
     "threshold_of_scan",
+    "unconditional",
     "with_locations",
 ]

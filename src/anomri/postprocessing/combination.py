@@ -1,6 +1,6 @@
-"""Steps that combine the segmentations of two anomaly maps.
+"""Steps from the segmentation of one anomaly map to that of several.
 
-A step is a function of the segmentation so far and of the state of another map, which is made only
+A step is a function of the segmentation so far and of another map, which is made and segmented only
 when the step asks for it; its keyword-only parameters are the options that a recipe may give. To
 add a step: write one function and add one line to ``COMBINATION_STEPS``.
 """
@@ -10,19 +10,61 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from typing import Any
+from typing import Any, Literal
 
+from anomri.postprocessing.components import Components
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
-from anomri.postprocessing.regions import hull
+from anomri.postprocessing.region_competition import RegionCompetition
+from anomri.postprocessing.regions import hull, with_enclosed
 from anomri.postprocessing.state import SegmentationState
-from anomri.recipe import Size
-from anomri.scan import ADD_IF_NO_MASS, NAME_REGIONS, Labels, Mask, Note, NoteKind, Threshold
+from anomri.recipe import Count, Share, Size, Step
+from anomri.scan import (
+    ADD_IF_NO_MASS,
+    COMPETE,
+    NAME_REGIONS,
+    AnomalyMap,
+    Labels,
+    Mask,
+    Note,
+    NoteKind,
+    Threshold,
+)
 
 NO_MASS = Note(
     NoteKind.NO_MASS, "no mass: lesions that the network and brightness agree on are added"
 )
 
-MakeState = Callable[[], SegmentationState]
+
+@dataclass(frozen=True, slots=True)
+class StepMap:
+    """The map that a step works on; nothing of it is made before the step asks for it.
+
+    Attributes:
+        name: of the map.
+        maps: of the scan, by name.
+        threshold_of: computes the threshold of a map.
+        state_of: segments a map.
+    """
+
+    name: str
+    maps: Mapping[str, AnomalyMap]
+    threshold_of: Callable[[str], Threshold]
+    state_of: Callable[[str], SegmentationState]
+
+    @property
+    def anomaly(self) -> AnomalyMap:
+        """The map itself."""
+        return self.maps[self.name]
+
+    @property
+    def threshold(self) -> Threshold:
+        """What the map is compared with."""
+        return self.threshold_of(self.name)
+
+    @property
+    def state(self) -> SegmentationState:
+        """The map and its mask."""
+        return self.state_of(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +84,19 @@ class Segmentation:
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
 
-def add(first: SegmentationState, second: MakeState) -> Segmentation:
+def add(first: SegmentationState, second: StepMap) -> Segmentation:
     """Add the second map's lesions."""
-    return Segmentation(first.lesion | second().lesion)
+    return Segmentation(first.lesion | second.state.lesion)
 
 
 def add_if_no_mass(
-    first: SegmentationState, second: MakeState, *, min_mass_radius_mm: Size
+    first: SegmentationState, second: StepMap, *, min_mass_radius_mm: Size
 ) -> Segmentation:
     """Add the second map's lesions where no mass was segmented in the first.
 
     Args:
         first: the segmentation so far.
-        second: makes the state of the other map.
+        second: the other map.
         min_mass_radius_mm: a lesion into which no ball of this radius fits is no mass.
     """
     if largest_inscribed_radius_mm(first.lesion, first.spacing) >= min_mass_radius_mm:
@@ -62,16 +104,97 @@ def add_if_no_mass(
     return replace(add(first, second), notes=(NO_MASS,))
 
 
+def enclose(
+    first: SegmentationState,
+    second: StepMap,
+    *,
+    rim_distance_mm: Size = 2.0,
+    dims: Literal[2, 3] = 2,
+    smallest_ml: Size = 0.2,
+) -> Segmentation:
+    """Add what a rim encloses that is segmented in the second map and lies mostly in the first.
+
+    Args:
+        first: the segmentation so far.
+        second: the map that shows rims, such as enhancement after contrast medium.
+        rim_distance_mm: how far from the mask a rim may lie.
+        dims: 3 for the hull of the rim's volume, 2 for one per axial slice.
+        smallest_ml: smaller rims are ignored.
+    """
+    return Segmentation(
+        with_enclosed(first, second.state, rim_distance_mm, dims, smallest_ml).lesion
+    )
+
+
+def compete(  # noqa: PLR0913 - the options of a recipe's step
+    first: SegmentationState,
+    second: StepMap,
+    *,
+    min_mass_radius_mm: Size,
+    min_mass_fraction: Share = 0.8,
+    iterations: Count = 8,
+    step_mm: Size = 4.0,
+    ring_from_mm: Size = 6.0,
+    ring_to_mm: Size = 20.0,
+    penalty_per_mm: Size = 0.25,
+) -> Segmentation:
+    """Grow a mass by region competition; see :mod:`anomri.postprocessing.region_competition`.
+
+    Args:
+        first: the segmentation so far.
+        second: intensities of all contrasts. Voxels are added where the first contrast is above the
+            threshold of this map.
+        min_mass_radius_mm: a segmentation into which no ball of this radius fits is left alone,
+        min_mass_fraction: and so is one whose largest lesion holds a smaller fraction of the
+            volume: several large lesions are white-matter disease more often than masses.
+        iterations: largest number of iterations.
+        step_mm: how far the mask grows in one iteration at most.
+        ring_from_mm: smallest distance from the mask of the brain that it is compared with.
+        ring_to_mm: largest distance from the mask of the brain that it is compared with.
+        penalty_per_mm: subtracted from the log odds for each mm from the mask at the start.
+    """
+    radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
+    if radius < min_mass_radius_mm or _largest_fraction(first.lesion) < min_mass_fraction:
+        return Segmentation(first.lesion)
+    anomaly, level = second.anomaly, second.threshold.value
+    growth = RegionCompetition(
+        iterations=iterations,
+        step_mm=step_mm,
+        ring_mm=(ring_from_mm, ring_to_mm),
+        penalty_per_mm=penalty_per_mm,
+    )
+    allowed = anomaly.brain & (anomaly.values[0] > level)
+    return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed))
+
+
+def _largest_fraction(mask: Mask) -> float:
+    """Return the largest lesion's fraction of the volume of all; 0 without a lesion."""
+    sizes = Components(mask).sizes()
+    return float(sizes.max() / max(sizes.sum(), 1))
+
+
 @wraps(hull)
-def name_regions(first: SegmentationState, second: MakeState, **options: Any) -> Segmentation:
+def name_regions(first: SegmentationState, second: StepMap, **options: Any) -> Segmentation:
     """Name the regions of a tumour: the whole in the first map, the enhancing in the second."""
-    regions = hull(first, second(), **options)
+    regions = hull(first, second.state, **options)
     return Segmentation(regions.labels > 0, regions.labels, (regions.note,) if regions.note else ())
 
 
 ADD = "add"
+ANY_MASS = {"min_mass_radius_mm": 0, "min_mass_fraction": 0}  # options of `compete`
 COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
     ADD: add,
     ADD_IF_NO_MASS: add_if_no_mass,
+    "enclose": enclose,
+    COMPETE: compete,
     NAME_REGIONS: name_regions,
 }
+
+
+def unconditional(step: Step) -> Step:
+    """Return a step that does what it did before, whatever the mask is now."""
+    if step.name == ADD_IF_NO_MASS:
+        return Step(name=ADD)
+    if step.name == COMPETE:
+        return Step(name=COMPETE, options={**step.options, **ANY_MASS})
+    return step

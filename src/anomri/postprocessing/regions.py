@@ -87,7 +87,7 @@ def hull(  # noqa: PLR0913 - the options of a recipe's step, each with a default
             core.
     """
     if rim_distance_mm:
-        whole = _with_enclosed(whole, enhancing, rim_distance_mm, dims, smallest_ml)
+        whole = with_enclosed(whole, enhancing, rim_distance_mm, dims, smallest_ml)
     pieces = remove_small(enhancing.with_mask(enhancing.lesion & whole.lesion), ml=smallest_ml)
     min_mean = _min_mean_enhancement(enhancing, least_contrast)
     labels = np.zeros(whole.lesion.shape, dtype=np.uint8)
@@ -129,7 +129,7 @@ def _min_mean_enhancement(enhancing: SegmentationState, contrast: float) -> floa
     return float(np.median(inside)) if inside.size else 0.0
 
 
-def _with_enclosed(
+def with_enclosed(
     whole: SegmentationState,
     enhancing: SegmentationState,
     mm: float,

@@ -39,6 +39,16 @@ class SegmentationState:
         grid = anomaly.scan.grid
         return cls(anomaly.highest, anomaly.brain, grid.spacing, grid.voxel_ml)
 
+    @classmethod
+    def segmented(cls, anomaly: AnomalyMap, mask: Mask) -> Self:
+        """Return a map and its mask on the whole brain, at whose rim the map is 0.
+
+        Args:
+            anomaly: the map.
+            mask: (I, J, K).
+        """
+        return cls.of(anomaly).with_brain(anomaly.scan.brain).with_mask(mask)
+
     @property
     def lesion(self) -> Mask:
         """The mask, for steps that require one.

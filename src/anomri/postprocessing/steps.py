@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from anomri.postprocessing.components import keep_large, largest, remove_small
 from anomri.postprocessing.false_positive_calibration import FALSE_POSITIVE_RULE
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
+from anomri.postprocessing.native_subtraction import CONTRAST_STEPS
 from anomri.postprocessing.segmentation_methods import above, grow, hysteresis, mixture
 from anomri.postprocessing.state import SegmentationState
 from anomri.postprocessing.thresholds import (
@@ -77,11 +79,23 @@ RULES: Mapping[str, Callable[..., Threshold | Fit]] = {**SCAN_RULES, **FITTED_RU
 
 
 def clean(anomaly: AnomalyMap, steps: Sequence[Step]) -> AnomalyMap:
-    """Apply map steps to each contrast in turn; the values are 0 outside the brain that is left.
+    """Apply map steps in turn; the values are 0 outside the brain that is left.
 
     Raises:
-        RecipeError: a step is not one of ``MAP_STEPS``, or its options are wrong.
+        RecipeError: a step is in neither ``MAP_STEPS`` nor ``CONTRAST_STEPS``, or its options are
+            wrong.
     """
+    for together, group in groupby(steps, lambda step: step.name in CONTRAST_STEPS):
+        if not together:
+            anomaly = _clean_each(anomaly, list(group))
+            continue
+        for step in group:
+            anomaly = call(CONTRAST_STEPS, step, anomaly)
+    return anomaly if steps else _clean_each(anomaly, ())
+
+
+def _clean_each(anomaly: AnomalyMap, steps: Sequence[Step]) -> AnomalyMap:
+    """Apply steps to each contrast."""
     grid = anomaly.scan.grid
     values, brain = np.zeros_like(anomaly.values), anomaly.brain
     for contrast, before in enumerate(anomaly.values):

@@ -4,6 +4,7 @@ from anomri.scan.location import Anatomy, Location, Side, Zone
 from anomri.scan.notes import Note, NoteKind
 from anomri.scan.provenance import (
     ADD_IF_NO_MASS,
+    COMPETE,
     NAME_REGIONS,
     PROBABILITY,
     RESEARCH_USE,
@@ -34,6 +35,7 @@ from anomri.scan.types import (
 
 __all__ = [
     "ADD_IF_NO_MASS",
+    "COMPETE",
     "ML_PER_MM3",
     "NAME_REGIONS",
     "PROBABILITY",

@@ -31,7 +31,8 @@ CITED = {
     "paolini": {"Paolini"},
     "weninger2019": {"Weninger"},
 }
-ADDED = {"default": {"Myronenko"}}  # its network of small lesions was missing
+# Its network of small lesions was missing; region competition came later.
+ADDED = {"default": {"Myronenko", "Zhu"}}
 
 
 @pytest.fixture
@@ -74,6 +75,18 @@ def test_a_model_is_named_where_its_first_map_has_another_name(record: Record) -
 def test_a_map_that_a_scan_had_not_is_not_described(record: Record) -> None:
     source = load("intensity_regions", device="cpu").provenance()
     assert "intensity_t1ce" not in methods_text([as_made_by(record, source)])
+
+
+def test_growth_is_described_where_a_scan_had_it(record: Record) -> None:
+    compared = {"contrasts": Threshold(value=0.8, rule="fixed")}
+    model = load("default", device="cpu")
+    grown, alone = (
+        methods_text([as_made_by(record, model.provenance(thresholds=used))])
+        for used in (compared, {})
+    )
+    assert "In 1 scan the mask was grown by region competition: in 8 iterations" in grown
+    assert "the brain 6 to 20 mm away" in grown
+    assert "region competition" not in alone
 
 
 def test_a_network_that_segments_gives_a_probability(record: Record) -> None:

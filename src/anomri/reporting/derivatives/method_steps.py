@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from anomri.scan import NAME_REGIONS, NoteKind
+from anomri.scan import COMPETE, NAME_REGIONS, NoteKind
 
 WENINGER = (
     "Weninger L, Krauhausen I, Merhof D. Semantic segmentation of brain tumors in MRI data "
@@ -25,6 +25,10 @@ MEISSEN = (
 MYRONENKO = (
     "Myronenko A. 3D MRI brain tumor segmentation using autoencoder regularization. 2018. "
     "arXiv:1810.11654."
+)
+ZHU = (
+    "Zhu SC, Yuille A. Region competition: unifying snakes, region growing, and Bayes/MDL for "
+    "multiband image segmentation. IEEE Trans Pattern Anal Mach Intell 1996;18:884-900."
 )
 TUSTISON = (
     "Tustison NJ, Avants BB, Cook PA, et al. N4ITK: improved N3 bias correction. IEEE "
@@ -78,6 +82,8 @@ STEPS = {
     "fill_holes": Described("filling of holes"),
     "remove_small": Described("removal of small components"),
     "largest": Described("keeping the largest component"),
+    "subtract_native": Described("subtraction of what T1, if there is one, shows already"),
+    COMPETE: Described("region competition", ZHU),
     NAME_REGIONS: Described("the convex hull of the enhancing tumour", WENINGER),
 }
 """By the name of a function in a recipe."""

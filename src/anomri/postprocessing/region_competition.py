@@ -1,0 +1,141 @@
+"""Region competition: a mass grows as far as voxels resemble it more than the brain around it.
+
+One level of brightness for the whole brain stops short of edema that is hardly brighter than
+cortex. Here the mask and a ring of brain around it are described by the intensities of all
+contrasts, and the voxels next to the mask go to the one that they resemble more. After Zhu and
+Yuille 1996, with a linear discriminant in place of their densities, and with growth only: what the
+mask held at the start is never given up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from anomri.postprocessing.components import Components
+from anomri.postprocessing.discriminant import LinearDiscriminant
+from anomri.postprocessing.morphology import closing, crop_around, dilation, fill_holes, opening
+from anomri.postprocessing.state import SegmentationState
+from anomri.scan import Image, Mask, Volume
+
+SMOOTHING_MM = 1.5  # of the log odds
+LARGEST_LOG_ODDS = 20.0  # keeps single voxels from deciding for their neighbours
+OPENING_MM, CLOSING_MM = 2.0, 3.0  # of the grown mask
+LATTICE_MM = 3.0  # the discriminant is fitted to voxels about this far apart
+FEWEST_VOXELS = 20  # a discriminant of fewer means nothing
+ROUNDING = 1e-6  # a voxel exactly at the distance counts
+SMALLEST_GROWTH = 0.002  # an iteration that adds a smaller part of the mask is the last one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionCompetition:
+    """How a mask grows.
+
+    Attributes:
+        iterations: largest number of discriminants that are fitted.
+        step_mm: how far the mask grows in one iteration at most.
+        ring_mm: smallest and largest distance of the ring from the mask.
+        penalty_per_mm: subtracted from the log odds for each mm from the mask at the start.
+    """
+
+    iterations: int
+    step_mm: float
+    ring_mm: tuple[float, float]
+    penalty_per_mm: float
+
+    def grow(self, start: SegmentationState, features: Image, brain: Mask, allowed: Mask) -> Mask:
+        """Return the grown mask, which holds that of the start.
+
+        Args:
+            start: the mask, on the whole brain.
+            features: (F, I, J, K) intensities, in similar units; constant where a contrast is
+                missing.
+            brain: (I, J, K) where the intensities count.
+            allowed: (I, J, K) the part of it that may be added.
+        """
+        field = _Field(features, brain, start.spacing)
+        penalty = self.penalty_per_mm * _distance_mm(start.lesion, start.spacing)
+        element, mask = _neighbourhood(self.step_mm, start.spacing), start.lesion
+        for _ in range(self.iterations):
+            discriminant = field.discriminant(mask, self.ring_mm)
+            if discriminant is None:
+                break
+            near = dilation(mask, element) & allowed
+            grown = mask | field.resembling(discriminant, near, penalty)
+            added = np.count_nonzero(grown) - np.count_nonzero(mask)
+            mask = grown
+            if added <= SMALLEST_GROWTH * np.count_nonzero(mask):
+                break
+        return _tidied(start, mask)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """Intensities of all contrasts.
+
+    Attributes:
+        features: (F, I, J, K).
+        brain: (I, J, K) where they count.
+        spacing: mm along I, J, K.
+    """
+
+    features: Image
+    brain: Mask
+    spacing: tuple[float, float, float]
+
+    def discriminant(self, mask: Mask, ring_mm: tuple[float, float]) -> LinearDiscriminant | None:
+        """Fit mask against ring on a lattice; None where one of them is too small."""
+        steps = [max(1, round(LATTICE_MM / side)) for side in self.spacing]
+        lattice = tuple(slice(None, None, step) for step in steps)
+        sides = [step * side for step, side in zip(steps, self.spacing, strict=True)]
+        away = ndimage.distance_transform_edt(~mask[lattice], sampling=sides)
+        nearest, farthest = ring_mm
+        brain, features = self.brain[lattice], self.features[:, *lattice]
+        parts = mask[lattice] & brain, (away >= nearest) & (away <= farthest) & brain
+        if min(map(np.count_nonzero, parts)) < FEWEST_VOXELS:
+            return None
+        inside, ring = (features[:, part].T.astype(np.float64) for part in parts)
+        return LinearDiscriminant.between(inside, ring)
+
+    def resembling(self, discriminant: LinearDiscriminant, near: Mask, penalty: Volume) -> Mask:
+        """Return the voxels of ``near`` whose smoothed log odds are above 0."""
+        taken = np.zeros_like(near)
+        box = crop_around(near, tuple(int(3 * SMOOTHING_MM / side) for side in self.spacing))
+        odds = discriminant.log_odds(self.features[:, *box])
+        np.clip(odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS, out=odds)
+        odds -= penalty[box]
+        odds *= self.brain[box]  # voxels outside it say nothing
+        sigma = [SMOOTHING_MM / side for side in self.spacing]
+        taken[box] = near[box] & (ndimage.gaussian_filter(odds, sigma, truncate=3) > 0)
+        return taken
+
+
+def _neighbourhood(step_mm: float, spacing: tuple[float, float, float]) -> Mask:
+    """Return a ball as a structuring element, drawn out to the next slice where slices are thick.
+
+    >>> _neighbourhood(4, (2.0, 2.0, 6.0)).shape
+    (5, 5, 3)
+    """
+    reach = [int(step_mm / side) or 1 for side in spacing]
+    axes = [
+        np.arange(-n, n + 1) * side / max(step_mm, side)
+        for n, side in zip(reach, spacing, strict=True)
+    ]
+    squares = np.meshgrid(*(axis**2 for axis in axes), indexing="ij")
+    return np.asarray(sum(squares) <= 1 + ROUNDING)
+
+
+def _tidied(start: SegmentationState, mask: Mask) -> Mask:
+    """Remove what is thin or does not touch the start; fill gaps, and holes slice by slice."""
+    opened = Components(opening(start.with_mask(mask), mm=OPENING_MM).lesion)
+    connected = opened.select(opened.sums(start.lesion) > 0)
+    grown = start.with_mask(connected | start.lesion)
+    return fill_holes(closing(grown, mm=CLOSING_MM)).lesion
+
+
+def _distance_mm(mask: Mask, spacing: tuple[float, float, float]) -> NDArray[np.float32]:
+    """Return the distance of each voxel from the mask."""
+    return ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)

@@ -1,0 +1,184 @@
+"""Growth of a mass on phantoms whose border is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from anomri.postprocessing import COMBINATION_STEPS, SegmentationState, StepMap
+from anomri.recipe import Step, call
+from anomri.scan import AnomalyMap, Grid, Image, Mask, Scan, Threshold
+
+SIZE_MM = 90
+CENTRE_MM = (36.0, 45.0, 45.0)
+OPTIONS = {"min_mass_radius_mm": 7}
+FINE, THICK = (2.0, 2.0, 2.0), (1.5, 1.5, 6.0)
+
+
+def distance_mm(spacing: tuple[float, float, float]) -> NDArray[np.float64]:
+    """Distance from the centre of the mass on a cube of SIZE_MM."""
+    shape = [round(SIZE_MM / side) for side in spacing]
+    places = np.indices(shape) * np.reshape(spacing, (3, 1, 1, 1))
+    centre = np.reshape(CENTRE_MM, (3, 1, 1, 1))
+    return np.asarray(np.linalg.norm(places - centre, axis=0))
+
+
+def noise(shape: tuple[int, ...], seed: int) -> NDArray[np.float64]:
+    drawn = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), 1)
+    return np.asarray(drawn / drawn.std() * 0.5)
+
+
+def dice(found: Mask, truth: Mask) -> float:
+    return 2 * float((found & truth).sum()) / float(found.sum() + truth.sum())
+
+
+def grown(
+    mask: Mask,
+    values: Image,
+    spacing: tuple[float, float, float] = FINE,
+    **options: float,
+) -> Mask:
+    """Run the step on values (C, I, J, K) in standard deviations of the brain; all is brain."""
+    brain = np.ones_like(mask)
+    grid = Grid(shape=mask.shape, affine=np.diag([*spacing, 1.0]))
+    scan = Scan(
+        subject="ball",
+        label="sub-ball",
+        image=values,
+        contrasts=("flair", "t1ce", "t1", "t2")[: len(values)],
+        brain=brain,
+        grid=grid,
+        native=grid,
+    )
+    anomaly = AnomalyMap(scan=scan, values=values, reconstruction=values, score="residual")
+    start = SegmentationState(values[0], brain, spacing, grid.voxel_ml, mask)
+
+    def threshold_of(_name: str) -> Threshold:
+        return Threshold(value=0.8, rule="fixed")
+
+    def state_of(_name: str) -> SegmentationState:
+        raise AssertionError("region competition needs no mask of its map")
+
+    second = StepMap("contrasts", {"contrasts": anomaly}, threshold_of, state_of)
+    step = Step(name="compete", options={**OPTIONS, **options})
+    return call(COMBINATION_STEPS, step, start, second).mask
+
+
+def edema(
+    spacing: tuple[float, float, float] = FINE, *, level: float = 1.6, contrasts: int = 4
+) -> tuple[Mask, Mask, Image]:
+    """A bright ball of 10 mm inside faint edema of 20 mm: start, truth and values."""
+    away = distance_mm(spacing)
+    signs = np.array([1.0, -0.3, -0.7, 1.0])[:contrasts]
+    brightness = np.where(away < 10, 4.0, np.where(away < 20, level, 0.0))
+    values = np.stack(
+        [sign * brightness + noise(away.shape, seed) for seed, sign in enumerate(signs)]
+    )
+    return away < 10, away < 20, values.astype(np.float32)
+
+
+@pytest.mark.parametrize("spacing", [FINE, THICK], ids=["cubes", "thick slices"])
+def test_faint_edema_is_reached_and_its_border_is_kept(spacing: tuple[float, float, float]) -> None:
+    start, truth, values = edema(spacing, level=2.4)
+    found = grown(start, values, spacing)
+    assert dice(start, truth) < 0.3
+    assert dice(found, truth) > 0.9
+    assert not (start & ~found).any()
+
+
+def test_more_contrasts_reach_further() -> None:
+    start, truth, values = edema(level=2.0)
+    one, all_four = (dice(grown(start, values[:n]), truth) for n in (1, 4))
+    assert all_four > one + 0.02
+
+
+def test_a_missing_contrast_is_no_evidence() -> None:
+    start, _, values = edema(level=2.4, contrasts=2)
+    missing = np.concatenate([values, np.zeros_like(values)])
+    np.testing.assert_array_equal(grown(start, missing), grown(start, values))
+
+
+def test_a_bright_rim_far_from_the_mass_is_not_flooded() -> None:
+    """As bright as the mass itself, behind 12 mm of brain."""
+    start, truth, values = edema(level=2.4)
+    far = distance_mm(FINE) > 32
+    values[:, far] = values[:, start].mean(axis=1, keepdims=True)
+    found = grown(start, values)
+    assert not (found & far).any()
+    assert dice(found, truth) > dice(start, truth) + 0.2
+
+
+def test_a_bright_path_is_followed_only_so_far() -> None:
+    """A tract as bright as edema leads away from the mass: each mm of it costs evidence."""
+    start, _, values = edema(level=2.4)
+    places = np.indices(start.shape) * 2.0
+    tract = (np.abs(places[1] - 45) < 7) & (np.abs(places[2] - 45) < 7) & (places[0] > 36)
+    values[:, tract & ~start] = 2.4 * np.array([[1.0], [-0.3], [-0.7], [1.0]])
+    reach = [
+        float(places[0][grown(start, values, penalty_per_mm=penalty)].max())
+        for penalty in (0.0, 0.5)
+    ]
+    assert reach[1] < reach[0]
+
+
+def test_brain_like_the_surroundings_is_left_alone() -> None:
+    away = distance_mm(FINE)
+    start = away < 10
+    values = np.where(start, 4.0, 0.0) + noise(away.shape, 0)
+    found = grown(start, values[None].astype(np.float32))
+    assert dice(found, start) > 0.95
+
+
+def test_what_is_dark_in_the_first_contrast_is_not_added() -> None:
+    """On one side the other contrasts look like edema and FLAIR does not."""
+    start, truth, values = edema(level=2.4)
+    side = (np.indices(start.shape)[0] * 2 > CENTRE_MM[0] + 12) & truth
+    values[0, side] = 0.5
+    found = grown(start, values)
+    assert (found & side).sum() < 0.1 * side.sum()
+    assert (found & truth & ~side).sum() > 0.8 * (truth & ~side).sum()
+
+
+def test_several_lesions_of_one_size_are_no_mass() -> None:
+    start, _, values = edema(level=2.4)
+    both = start | np.roll(start, 22, axis=0)
+    np.testing.assert_array_equal(grown(both, values), both)
+    assert (grown(both, values, min_mass_fraction=0.4) & ~both).any()
+
+
+def test_a_small_lesion_is_left_alone() -> None:
+    start, _, values = edema(level=2.4)
+    np.testing.assert_array_equal(grown(start, values, min_mass_radius_mm=12), start)
+
+
+def test_nothing_to_compare_with_changes_nothing() -> None:
+    start, _, values = edema()
+    np.testing.assert_array_equal(grown(start, np.zeros_like(values)), start)
+    empty = np.zeros_like(start)
+    np.testing.assert_array_equal(grown(empty, values, min_mass_radius_mm=0), empty)
+
+
+def test_the_input_is_left_alone() -> None:
+    start, _, values = edema(level=2.4)
+    mask, before = start.copy(), values.copy()
+    grown(start, values)
+    np.testing.assert_array_equal(start, mask)
+    np.testing.assert_array_equal(values, before)
+
+
+def test_it_flips_with_the_head() -> None:
+    start, _, values = edema(level=2.4)
+    flipped = grown(start[::-1].copy(), values[:, ::-1].copy())[::-1]
+    assert dice(flipped, grown(start, values)) > 0.98
+
+
+def test_the_rest_of_the_brain_does_not_matter() -> None:
+    """Only the ring is compared with: a second bright place far away changes nothing."""
+    start, _, values = edema(level=2.4)
+    other = values.copy()
+    other[:, distance_mm(FINE) > 50] += 5
+    near = distance_mm(FINE) < 30
+    one, two = (grown(start, image) & near for image in (values, other))
+    assert dice(one, two) > 0.98
