@@ -1,3 +1,4 @@
+from .acquisition_dates import acquisition_date, parse_date
 from .bids_description import write_dataset_description
 from .bids_filter import BidsFilter
 from .dicom.conversion import converted
@@ -12,8 +13,10 @@ __all__ = [
     "Found",
     "LeftOut",
     "Skipped",
+    "acquisition_date",
     "converted",
     "find",
+    "parse_date",
     "parse_sources",
     "with_masks",
     "write_dataset_description",
