@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from anomri.errors import GridMismatch
+from anomri.preprocessing import sample
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.resampling import masked_sample, resample_image, same_grid, sample
+from anomri.preprocessing.resampling import masked_sample, resample_image, same_grid
 from anomri.scan import Grid
 
 SHAPE = (11, 13, 9)

@@ -10,7 +10,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from anomri.cli import bids_app, data_commands, experiment_commands, model_commands, scan_commands
+from anomri.cli import (
+    bids_app,
+    data_commands,
+    experiment_commands,
+    follow_up_command,
+    model_commands,
+    scan_commands,
+)
 from anomri.cli.bids_app_arguments import BidsAppCommand
 from anomri.cli.messages import (
     LogFile,
@@ -55,6 +62,7 @@ for command in (
     model_commands.train_lesions,
     model_commands.calibrate,
     scan_commands.detect,
+    follow_up_command.follow,
     scan_commands.evaluate,
     scan_commands.report,
     scan_commands.view,

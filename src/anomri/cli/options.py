@@ -13,7 +13,7 @@ from anomri.cli import settings
 from anomri.cli.messages import information
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import progress
-from anomri.datasets import LAYOUTS, BidsFilter, Found, parse_sources
+from anomri.datasets import DICOM_OBJECTS, LAYOUTS, BidsFilter, Found, parse_sources
 from anomri.errors import UsageError
 from anomri.recipe import NO_OVERRIDES, ModelLayout, Overrides, Recipe, layout_of
 
@@ -429,6 +429,28 @@ class DetectionOutput(OutputOptions):
     """The folder to write to, with or without a report."""
 
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True
+    dicom: Annotated[
+        str,
+        typer.Option(
+            metavar="KINDS",
+            help="DICOM objects for scans from DICOM, comma-separated: seg (segmentation), sr "
+            "(report), sc (picture), pm (anomaly map).",
+        ),
+    ] = "seg"
+
+    def dicom_objects(self) -> tuple[str, ...]:
+        """Return the kinds of DICOM objects to write.
+
+        Raises:
+            UsageError: there is no such kind.
+        """
+        kinds = tuple(split_names(self.dicom))
+        if unknown := [kind for kind in kinds if kind not in DICOM_OBJECTS]:
+            raise UsageError(
+                f"--dicom {unknown[0]}: expected some of {', '.join(DICOM_OBJECTS)}. "
+                "Next: check the spelling."
+            )
+        return kinds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

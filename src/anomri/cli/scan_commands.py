@@ -50,7 +50,7 @@ def detect(
     execution: ExecutionOptions,
 ) -> None:
     """Detect anomalies: maps, masks, tables and a report."""
-    run = execution.execution()
+    run, dicom = execution.execution(), output.dicom_objects()
     found = scans.find(source)
     if output.dry_run:
         layout = model.layout(overrides.overrides())
@@ -66,7 +66,12 @@ def detect(
     found = scans.with_brain_mask(found)
     detector = model.load(overrides.overrides())
     outcome = pipeline.detect(
-        found, detector, out, execution=run, command=command_line(source, found)
+        found,
+        detector,
+        out,
+        execution=run,
+        command=command_line(source, found),
+        dicom=dicom,
     )
     show_expected_volume(detector.first.rule.expected)
     if output.report and batch.all_there(out, "detect", run.shard):

@@ -1,21 +1,29 @@
+from .acquisition_dates import acquisition_date, parse_date
 from .bids_description import write_dataset_description
 from .bids_filter import BidsFilter
 from .dicom.conversion import converted
+from .dicom.object_names import DICOM_OBJECTS
+from .dicom.result_objects import DicomText, write_dicom_objects
 from .dicom.segmentation import write_segmentation
 from .given_masks import parse_sources, with_masks
 from .layouts import LAYOUTS, find
 from .search_results import Found, LeftOut, Skipped
 
 __all__ = [
+    "DICOM_OBJECTS",
     "LAYOUTS",
     "BidsFilter",
+    "DicomText",
     "Found",
     "LeftOut",
     "Skipped",
+    "acquisition_date",
     "converted",
     "find",
+    "parse_date",
     "parse_sources",
     "with_masks",
     "write_dataset_description",
+    "write_dicom_objects",
     "write_segmentation",
 ]

@@ -15,6 +15,7 @@ from anomri.files import (
     BIDSIGNORE,
     DATASET_DESCRIPTION,
     DESCRIBED,
+    EVOLUTION_DICTIONARY,
     PICTURE,
     PREVIEW,
     REFUSAL_PICTURE,
@@ -37,7 +38,10 @@ NOT_BIDS = (
     f"*_{PICTURE}",
     f"*_{REFUSAL_PICTURE}",
     f"*_{PREVIEW}",
-    "*_seg.dcm",
+    "*.dcm",
+    f"/{EVOLUTION_DICTIONARY}",
+    "*_desc-evolution*",
+    "/detections/",
 )
 """Files that BIDS does not define: tables of the run, pages, pictures, maps and DICOM."""
 NO_SOURCES: Mapping[str, Path] = MappingProxyType({})

@@ -41,6 +41,14 @@ EVALUATION_CURVES = "evaluation_curves.tsv"
 EVALUATION_SLICES = "evaluation_slices.tsv"
 EVALUATION_FAILURES = "evaluation_failures.tsv"
 
+# Result folder of `follow`
+EVOLUTION = "evolution.tsv"
+EVOLUTION_DICTIONARY = "evolution.json"
+TIME_POINTS = "time_points.tsv"
+EVOLUTION_RECORD = "desc-evolution.json"  # of one subject
+EVOLUTION_PAGE = "desc-evolution.html"
+EVOLUTION_LABELS = "desc-evolution_dseg.nii.gz"  # of one time point
+
 # Data sets
 DATASET_DESCRIPTION = "dataset_description.json"
 BIDSIGNORE = ".bidsignore"

@@ -4,6 +4,7 @@ from .demonstration import demo
 from .detection import detect, gather, with_brain_mask
 from .evaluation import evaluate, measure_case, read_case
 from .export_formats import EXPORTS, export
+from .follow_up import follow_up, is_results
 from .packing import pack
 from .preparation import prepare
 from .reports import has_damaged_results, report, view
@@ -21,8 +22,10 @@ __all__ = [
     "evaluate",
     "export",
     "find_scans",
+    "follow_up",
     "gather",
     "has_damaged_results",
+    "is_results",
     "measure_case",
     "pack",
     "prepare",

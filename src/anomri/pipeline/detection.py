@@ -50,6 +50,8 @@ from anomri.reporting import (
 )
 from anomri.scan import Note, NoteKind, Provenance, Scan, ScanFiles
 
+DEFAULT_DICOM = ("seg",)
+
 log = logging.getLogger(__name__)
 
 
@@ -74,16 +76,18 @@ class DetectTask:
     Attributes:
         detector: the model.
         out: folder of the results.
+        dicom: kinds of DICOM objects to write for scans from DICOM.
     """
 
     detector: Detector
     out: Path
+    dicom: tuple[str, ...] = DEFAULT_DICOM
 
     def __call__(self, files: ScanFiles) -> ScanSummary | Literal[False]:
         """Detect anomalies and write the results; return False if that was done before."""
         before = _finished_before(self.out, files.label)
         source = _source(files, Provenance() if before is None else before.provenance)
-        key = source.key(self.detector)
+        key = source.key(self.detector, self.dicom if files.slices else DEFAULT_DICOM)
         if before is not None and before.provenance.key == key:
             if source.stamp != before.provenance.stamp:  # the next run need not read the files
                 write_stamp(self.out, before, source.stamp)
@@ -101,7 +105,7 @@ class DetectTask:
         facts = detection.provenance.model_copy(update=used)
         detection = replace(detection, provenance=facts)
         slices = files.slices.get(scan.contrasts[0], ())
-        write_detection(detection, self.out, slices=slices, seconds=seconds)
+        write_detection(detection, self.out, slices=slices, dicom=self.dicom, seconds=seconds)
         return ScanSummary(len(detection.findings), detection.volume_ml, seconds)
 
     def _prepared(self, files: ScanFiles) -> Scan:
@@ -123,6 +127,7 @@ def detect(
     *,
     execution: Execution = DEFAULT_EXECUTION,
     command: Sequence[str] = (),
+    dicom: Sequence[str] = DEFAULT_DICOM,
 ) -> Outcome:
     """Detect anomalies in every scan, one in memory at a time, and write the results.
 
@@ -132,12 +137,14 @@ def detect(
         out: folder of the results; several parts may write to it at the same time.
         execution: how to run the batch.
         command: the command line, for ``run.json``.
+        dicom: kinds of DICOM objects to write for scans from DICOM, see
+            :data:`anomri.datasets.DICOM_OBJECTS`.
     """
     remove_stale_drafts(out)
     # Before the first scan, so that an interrupted run is not taken for scans either.
     write_dataset_description(out, found.datasets)
     try:
-        outcome = run_batch(found, DetectTask(detector, out), execution, "detecting")
+        outcome = run_batch(found, DetectTask(detector, out, tuple(dicom)), execution, "detecting")
     finally:
         remove_stale_drafts(out)  # of workers that were killed
     shard, scans = execution.shard, execution.shard.of(found.scans)
@@ -241,9 +248,10 @@ class SourceFiles:
         """Return a source that equals no other; reading the scan will raise the error."""
         return cls("", uuid4().hex[:16])
 
-    def key(self, detector: Detector) -> str:
-        """Hash everything that determines the result: files, model and version of anomri."""
+    def key(self, detector: Detector, dicom: Sequence[str] = DEFAULT_DICOM) -> str:
+        """Hash everything that determines the result: files, model, version and DICOM objects."""
         facts = [detector.fingerprint, _installed_version(), self.content]
+        facts += [] if tuple(dicom) == DEFAULT_DICOM else dicom
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 

@@ -18,10 +18,12 @@ from .reading.orientation import check_orientation
 from .reading.required_contrasts import note_ambiguous_files, require_contrasts
 from .reading.scan_images import read_volume
 from .reading.segmentations import read_labels, read_truth
-from .resampling import resample_to_grid
+from .resampling import index_map, resample_to_grid, sample
 from .template.brain_signature import SAME_BRAIN, SAME_IMAGE, brain_signature
 from .template.itk_transform import itk_transform
 from .template.mni152 import TEMPLATE_SPACE, template_grid
+from .template.registration import RegistrationResult, centre_of_mass_transform, register
+from .template.registration_image import RegistrationImage, make_registration_image
 from .template.template_anatomy import anatomy_on
 from .template.tissues import template_tissue_at
 
@@ -32,18 +34,23 @@ __all__ = [
     "TEMPLATE_SPACE",
     "ImageSource",
     "PreparedFolder",
+    "RegistrationImage",
+    "RegistrationResult",
     "anatomy_on",
     "brain_signature",
+    "centre_of_mass_transform",
     "check_images",
     "check_mask_grid",
     "check_orientation",
     "grid_to_ras",
     "image_on",
+    "index_map",
     "is_prepared",
     "itk_transform",
     "labels_on_contrast",
     "labels_to_native",
     "lesion_numbers_to_native",
+    "make_registration_image",
     "mask_to_native",
     "name_of_images",
     "note_ambiguous_files",
@@ -52,10 +59,12 @@ __all__ = [
     "read_labels",
     "read_truth",
     "read_volume",
+    "register",
     "require_contrasts",
     "resample_to_grid",
     "resample_to_isotropic",
     "robust_zscore",
+    "sample",
     "slice_scores_to_native",
     "template_grid",
     "template_tissue_at",

@@ -16,15 +16,18 @@ from anomri.reporting.figures.refusal import refusals_shown
 from anomri.reporting.figures.scan_figure import picture
 from anomri.reporting.formatting import as_number, capitalise, cell, heading, noun, number, sentence
 from anomri.reporting.pages.charts import Axis, Chart, Look, Series
-from anomri.reporting.pages.html import write_html
+from anomri.reporting.pages.html import policy, write_html
+from anomri.reporting.pages.niivue import niivue
 from anomri.reporting.pages.results_contents import Tile
 from anomri.reporting.pages.results_page import write_page
 from anomri.reporting.pages.viewer_page import write_view
+from anomri.reporting.pages.viewer_volumes import Preview, pack
 
 __all__ = [
     "Axis",
     "Chart",
     "Look",
+    "Preview",
     "Record",
     "Series",
     "Tile",
@@ -34,9 +37,12 @@ __all__ = [
     "findings_frame",
     "heading",
     "native_images",
+    "niivue",
     "noun",
     "number",
+    "pack",
     "picture",
+    "policy",
     "read_record",
     "read_sound_records",
     "refusals_shown",

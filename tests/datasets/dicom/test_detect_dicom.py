@@ -80,17 +80,18 @@ def test_one_file_with_many_frames_is_read_and_answered(
     np.testing.assert_allclose(points.mean(axis=0), [80, 100, 90], atol=2.0)
 
 
-def test_slices_of_corrected_geometry_cost_the_segmentation_and_not_the_scan(
+def test_slices_of_sheared_geometry_cost_the_segmentation_and_not_the_scan(
     tmp_path: Path, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_series(tmp_path / "in", head(), SeriesDescription="t2 flair")
     monkeypatch.setattr("anomri.datasets.dicom.segmentation.TOLERANCE", -1)  # as if on another grid
+    monkeypatch.setattr("anomri.datasets.dicom.segmentation._is_orthogonal", lambda _: False)
     words = ["detect", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", "intensity"]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert not list((tmp_path / "out").rglob("*_seg.dcm"))
     (record,) = (tmp_path / "out").rglob("*_label-lesion_mask.json")
-    assert "no DICOM segmentation" in record.read_text("utf-8")
+    assert "no DICOM SEG" in record.read_text("utf-8")
     assert len(list((tmp_path / "out").rglob("*_label-lesion_mask.nii.gz"))) == 1
 
 

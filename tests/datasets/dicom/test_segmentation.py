@@ -206,7 +206,9 @@ def test_files_that_the_converter_cannot_read_are_rewritten(
 
 def test_a_mask_of_another_grid_is_refused(tmp_path: Path, make_series: MakeSeries) -> None:
     paths = make_series(tmp_path, volume(), SeriesDescription="flair")
-    mask = nib.Nifti1Image(np.ones((5, 5, 5), np.uint8), np.eye(4))
+    mask = nib.Nifti1Image(
+        np.ones((5, 5, 5), np.uint8), np.eye(4) + 0.3 * np.eye(4, k=1) * [[1], [0], [0], [0]]
+    )
     with pytest.raises(GridMismatch, match="another grid"):
         write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
     assert not (tmp_path / "seg.dcm").exists()

@@ -11,8 +11,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from anomri.postprocessing import findings, with_locations
-from anomri.preprocessing import anatomy_on, prepare_images
-from anomri.preprocessing.resampling import index_map, sample
+from anomri.preprocessing import anatomy_on, index_map, prepare_images, sample
 from anomri.preprocessing.template.mni152 import load_template
 from anomri.preprocessing.template.tissues import tissue_map
 from anomri.recipe import Preparation

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from sklearn.metrics import mutual_info_score
 
 from anomri.errors import QualityRefused
+from anomri.preprocessing import make_registration_image
 from anomri.preprocessing.brain.plausibility import (
     check_against_template,
     rank_mutual_information,
@@ -18,7 +19,6 @@ from anomri.preprocessing.brain.plausibility import (
 )
 from anomri.preprocessing.template.mni152 import load_template, template_registration_image
 from anomri.preprocessing.template.registration import register_coarsely
-from anomri.preprocessing.template.registration_image import make_registration_image
 from anomri.scan import Grid, Mask, Volume
 
 Contrast = Callable[[Volume], Volume]

@@ -15,12 +15,18 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from anomri.errors import QualityRefused
-from anomri.preprocessing import grid_to_ras, mask_to_native, prepare_images, volume_to_ras
+from anomri.preprocessing import (
+    RegistrationResult,
+    grid_to_ras,
+    make_registration_image,
+    mask_to_native,
+    prepare_images,
+    volume_to_ras,
+)
 from anomri.preprocessing.alignment import _refuse_far, align_contrast
 from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.template.mni152 import load_template, template_registration_image
-from anomri.preprocessing.template.registration import RegistrationResult, TransformType
-from anomri.preprocessing.template.registration_image import make_registration_image
+from anomri.preprocessing.template.registration import TransformType
 from anomri.preprocessing.template.template_registration import (
     TemplateRegistration,
     brain_overlap,

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from anomri.errors import BadIntensities
-from anomri.reporting import write_detection, write_view
-from anomri.reporting.pages.viewer_volumes import Preview
+from anomri.reporting import Preview, write_detection, write_view
 from anomri.scan import Detection, ScanFiles
 
 Detect = Callable[..., Detection]

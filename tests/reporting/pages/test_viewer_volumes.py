@@ -13,14 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomri.errors import UsageError
-from anomri.reporting import write_detection
+from anomri.reporting import Preview, write_detection
 from anomri.reporting.figures.slice_choice import Box
 from anomri.reporting.pages import niivue
 from anomri.reporting.pages.html import inert
 from anomri.reporting.pages.viewer_volumes import (
     Copy,
     Layer,
-    Preview,
     anomaly_levels,
     grey_levels,
     level_scale,

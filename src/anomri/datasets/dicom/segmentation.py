@@ -7,8 +7,8 @@ images. No other file that is written holds them.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,23 +39,55 @@ MAY_BE_EMPTY = (  # type 2 of the standard's modules Patient and General Study
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber"),
 )
+LESION_RGB = (255, 166, 43)
 TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # NIfTI's world points right, anterior; DICOM's does not
 
 
 def write_segmentation(
-    mask: nib.Nifti1Image, slices: Sequence[Path], path: Path, *, identity: str
-) -> None:
-    """Write a mask as DICOM SEG.
+    lesions: nib.Nifti1Image,
+    slices: Sequence[Path],
+    path: Path,
+    *,
+    identity: str,
+    regions: nib.Nifti1Image | None = None,
+) -> Any:
+    """Write lesions, and the regions of a tumour, as DICOM SEG.
+
+    Each lesion is a segment with its own tracking identifier; each region is one, too. Where the
+    geometry of the slices had to be corrected, the object has a grid of its own.
 
     Args:
-        mask: lesions, on the grid of the series, whichever way its axes point.
+        lesions: their numbers, on the grid of the series, whichever way its axes point; a mask is
+            one lesion.
         slices: the files of the series.
         path: of the file to write.
         identity: what decides the result; the same makes the same object.
+        regions: BraTS numbers on the same grid.
+
+    Returns:
+        The object.
 
     Raises:
         MissingPiece: highdicom is not installed.
-        GridMismatch: the mask lies on another grid than the slices.
+        GridMismatch: the voxels are sheared and lie on no slices.
+        UnreadableScan: the headers do not say where the images lie, or lack what an object needs.
+    """
+    sources, places = read_sources(slices)
+    segments = list(segments_of(lesions, regions, [str(sources[0].SeriesInstanceUID), identity]))
+    parts = [part for part, _ in segments]
+    pixels = pixels_of(np.stack(parts, axis=-1), lesions.affine, sources, places)
+    with readable_headers():
+        segmentation = _segmentation(sources, pixels, [about for _, about in segments], identity)
+    segmentation.save_as(path)
+    _check(path, sum(int(np.count_nonzero(part)) for part in parts), segmentation)
+    return segmentation
+
+
+def read_sources(slices: Sequence[Path]) -> tuple[list[Dataset], list[Dataset]]:
+    """Return the headers of a series, and what says where their images lie, along the normal.
+
+    Raises:
+        MissingPiece: highdicom is not installed.
         UnreadableScan: the headers do not say where the images lie, or lack what an object needs.
     """
     try:
@@ -66,17 +98,77 @@ def write_segmentation(
         ) from error
     sources, places = _in_order([_read(item) for item in slices])
     _share_orientation(places)
-    frames = frames_of(mask, places)
     _fill(sources, places)
+    return sources, places
+
+
+@contextmanager
+def readable_headers() -> Iterator[None]:
+    """Turn what highdicom raises for headers that lack a tag into an error that says so."""
     try:
-        segmentation = _segmentation(sources, frames, identity)
+        yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # Not the message: it may hold what a tag says.
         raise _unreadable(
             f"headers that lack what must be said ({type(error).__name__})"
         ) from error
-    segmentation.save_as(path)
-    _check(path, frames)
+
+
+def pixels_of(
+    values: NDArray[Any], affine: Affine, sources: Sequence[Dataset], places: Sequence[Dataset]
+) -> Any:
+    """Return values as frames on the slices, or as a volume with its own grid where none fits.
+
+    Args:
+        values: (I, J, K) or (I, J, K, C).
+        affine: (4, 4) voxel index to RAS+ mm.
+        sources: headers of the series.
+        places: what says where its slices lie.
+
+    Raises:
+        GridMismatch: the voxels are sheared, which no DICOM grid is.
+    """
+    try:
+        return frames_of(nib.Nifti1Image(values, affine, dtype=values.dtype), places)
+    except GridMismatch:
+        if not _is_orthogonal(affine):
+            raise
+    import highdicom
+
+    flipped = TO_LPS @ affine @ np.eye(4)[:, [2, 1, 0, 3]]
+    frames = np.swapaxes(values, 0, 2)
+    if np.linalg.det(flipped[:3, :3]) < 0:  # frames in the direction of their normal
+        flipped[:3, 3] += flipped[:3, 0] * (len(frames) - 1)
+        flipped[:3, 0] *= -1
+        frames = frames[::-1]
+    channels: dict[Any, Any] | None = None
+    if frames.ndim == 4:
+        channels = {"SegmentNumber": list(range(1, frames.shape[3] + 1))}
+    return highdicom.Volume(
+        np.ascontiguousarray(frames),
+        flipped,
+        coordinate_system="PATIENT",
+        frame_of_reference_uid=sources[0].FrameOfReferenceUID,
+        channels=channels,
+    )
+
+
+def with_own_spacing(made: Any, pixels: Any) -> Any:
+    """Return an object whose slice distance is that of its own grid, if it has one.
+
+    highdicom 0.28 gives it that of the source images where the pixels have the same size.
+    """
+    if not isinstance(pixels, np.ndarray):
+        (own,) = pixels.get_pixel_measures()
+        (measures,) = made.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+        measures.SliceThickness = own.SliceThickness
+        measures.SpacingBetweenSlices = own.SpacingBetweenSlices
+    return made
+
+
+def _is_orthogonal(affine: Affine) -> bool:
+    directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.abs(directions.T @ directions - np.eye(3)).max() < SAME_DIRECTION)
 
 
 def _read(path: Path) -> Dataset:
@@ -99,7 +191,7 @@ def _share_orientation(places: list[Dataset]) -> None:
             place.ImageOrientationPatient = first
 
 
-def _check(path: Path, frames: NDArray[np.bool_]) -> None:
+def _check(path: Path, voxels: int, written: Any) -> None:
     """Read an object back, and remove it if it does not hold what was put into it.
 
     Raises:
@@ -116,34 +208,59 @@ def _check(path: Path, frames: NDArray[np.bool_]) -> None:
         raise _unreadable(
             f"headers that make an object nobody can read ({type(error).__name__})"
         ) from error
-    if kept != int(np.count_nonzero(frames)):
+    if kept != voxels or read.number_of_segments != written.number_of_segments:
         path.unlink()
         raise _unreadable("an object that lost lesions when it was read back")
 
 
-def _segmentation(sources: list[Dataset], frames: NDArray[np.bool_], identity: str) -> Any:
-    import highdicom
+def identification(sources: Sequence[Dataset], kind: str, identity: str) -> dict[str, Any]:
+    """Return how an object names itself and its maker; the same identity makes the same object.
+
+    Args:
+        sources: headers of the series.
+        kind: a name of the kind of object.
+        identity: what decides the result.
+    """
     from pydicom.uid import generate_uid
 
-    seeds = [str(sources[0].SeriesInstanceUID), identity]
-    release = version("anomri")
-    return highdicom.seg.Segmentation(
+    seeds = [kind, str(sources[0].SeriesInstanceUID), identity]
+    return {
+        "series_instance_uid": generate_uid(entropy_srcs=["series", *seeds]),
+        "sop_instance_uid": generate_uid(entropy_srcs=["instance", *seeds]),
+        "instance_number": 1,
+        "manufacturer": "anomri",
+    }
+
+
+def equipment() -> dict[str, Any]:
+    """Return what enhanced objects say of the program."""
+    return {
+        "manufacturer_model_name": "anomri",
+        "software_versions": version("anomri"),
+        "device_serial_number": "0",
+    }
+
+
+def _segmentation(
+    sources: list[Dataset], pixels: Any, descriptions: list[Any], identity: str
+) -> Any:
+    import highdicom
+
+    # Readers need every frame of a grid that no other series has.
+    sparse = isinstance(pixels, np.ndarray) and bool(pixels.any())
+    made = highdicom.seg.Segmentation(
         source_images=sources,
-        pixel_array=frames,
+        pixel_array=pixels,
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_description(release)],
-        series_instance_uid=generate_uid(entropy_srcs=["series", *seeds]),
+        segment_descriptions=descriptions,
         series_number=SERIES_NUMBER,
-        sop_instance_uid=generate_uid(entropy_srcs=["instance", *seeds]),
-        instance_number=1,
-        manufacturer="anomri",
-        manufacturer_model_name="anomri",
-        software_versions=release,
-        device_serial_number="0",
         series_description="Abnormal tissue, research only",
         content_label="LESIONS",
-        omit_empty_frames=bool(frames.any()),
+        omit_empty_frames=sparse,
+        **identification(sources, "seg", identity),
+        **equipment(),
     )
+    return with_own_spacing(made, pixels)
 
 
 def _fill(sources: list[Dataset], places: list[Dataset]) -> None:
@@ -238,8 +355,8 @@ def _unreadable(got: str) -> UnreadableScan:
     )
 
 
-def frames_of(mask: nib.Nifti1Image, places: Sequence[Dataset]) -> NDArray[np.bool_]:
-    """Return the (slices, rows, columns) parts of a mask that lie on slices, in their order.
+def frames_of(mask: nib.Nifti1Image, places: Sequence[Dataset]) -> NDArray[Any]:
+    """Return the (slices, rows, columns) parts of an image that lie on slices, in their order.
 
     Where there are as many slices as the mask has, each is the mask's slice of the same rank:
     positions that are rounded, or jitter, drift from an even grid by more than they are off.
@@ -263,8 +380,8 @@ def frames_of(mask: nib.Nifti1Image, places: Sequence[Dataset]) -> NDArray[np.bo
 
 def frame_of(
     mask: nib.Nifti1Image, source: Dataset, *, at: tuple[int, int] | None = None
-) -> NDArray[np.bool_]:
-    """Return the (rows, columns) part of a mask that lies on one slice.
+) -> NDArray[Any]:
+    """Return the (rows, columns) part of an image that lies on one slice.
 
     Args:
         mask: on a grid.
@@ -281,7 +398,7 @@ def frame_of(
         axis, number = at
         off[axis] = np.where(np.abs(exact[axis] - number) < DRIFT, 0, 1)
         index[axis] = number
-    inside = ((index >= 0) & (mask.shape > index.T).T).all()
+    inside = ((index >= 0) & (mask.shape[:3] > index.T).T).all()
     if not inside or off.max() > TOLERANCE:
         raise GridMismatch(
             "DICOM series",
@@ -290,7 +407,9 @@ def frame_of(
             next_step="take the NIfTI mask; it lies right in the patient's space",
         )
     values: Any = np.asarray(mask.dataobj)
-    frame: NDArray[np.bool_] = values[tuple(index)].reshape(source.Rows, source.Columns) > 0
+    frame: NDArray[Any] = values[tuple(index)].reshape(
+        source.Rows, source.Columns, *values.shape[3:]
+    )
     return frame
 
 
@@ -325,17 +444,71 @@ def _place(source: Dataset) -> float:
     return float(affine[:3, 2] @ affine[:3, 3])
 
 
-def _description(release: str) -> Any:
+def segments_of(
+    lesions: nib.Nifti1Image, regions: nib.Nifti1Image | None, seeds: Sequence[str]
+) -> Iterator[tuple[NDArray[np.uint8], Any]]:
+    """Yield the voxels and the description of each segment: lesions first, then regions.
+
+    Args:
+        lesions: their numbers; without any there is one empty segment.
+        regions: BraTS numbers.
+        seeds: of the lesions' tracking identifiers.
+    """
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    values = np.asarray(lesions.dataobj)
+    found = [int(number) for number in np.unique(values) if number] or [1]
+    segment = 0
+    for segment, number in enumerate(found, start=1):
+        label = f"Lesion {number}" if len(found) > 1 else "Lesion"
+        about = _description(
+            segment,
+            label,
+            codes.SCT.Lesion,
+            LESION_RGB,
+            tracking_uid=generate_uid(entropy_srcs=["lesion", *seeds, str(number)]),
+            tracking_id=f"anomri lesion {number}",
+        )
+        yield (values == number).astype(np.uint8), about
+    if regions is None:
+        return
+    values = np.asarray(regions.dataobj)
+    kinds = {
+        1: ("Necrotic and non-enhancing core", codes.SCT.Necrosis, (213, 94, 0)),
+        2: ("Peritumoural oedema", codes.SCT.Edema, (0, 158, 115)),
+        4: ("Enhancing tumour", codes.NCIt.EnhancingLesion, (240, 228, 66)),
+    }
+    for number, (label, code, colour) in kinds.items():
+        if (values == number).any():
+            segment += 1
+            yield (values == number).astype(np.uint8), _description(segment, label, code, colour)
+
+
+def algorithm() -> Any:
+    """Return what made the segments, as objects name it."""
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    return highdicom.AlgorithmIdentificationSequence(
+        name="anomri", version=version("anomri"), family=codes.DCM.ArtificialIntelligence
+    )
+
+
+def _description(
+    number: int, label: str, code: Any, colour: tuple[int, int, int], **tracking: Any
+) -> Any:
     import highdicom
     from pydicom.sr.codedict import codes
 
     return highdicom.seg.SegmentDescription(
-        segment_number=1,
-        segment_label="Lesion",
+        segment_number=number,
+        segment_label=label,
         segmented_property_category=codes.SCT.MorphologicallyAbnormalStructure,
-        segmented_property_type=codes.SCT.Lesion,
+        segmented_property_type=code,
         algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
-            name="anomri", version=release, family=codes.DCM.ArtificialIntelligence
-        ),
+        algorithm_identification=algorithm(),
+        anatomic_regions=[codes.SCT.Brain],
+        display_color=highdicom.color.CIELabColor.from_rgb(*colour),
+        **tracking,
     )

@@ -6,7 +6,6 @@ They are written into a hidden folder, which is then renamed: a result is always
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from anomri.datasets import write_segmentation
-from anomri.errors import ScanError
+from anomri.datasets import DicomText, write_dicom_objects
 from anomri.files import (
     BRAIN_MASK,
     LESION_LABELS,
@@ -23,7 +21,6 @@ from anomri.files import (
     PICTURE,
     PREVIEW,
     REGION_LABELS,
-    SEGMENTATION,
     anat_folder,
     map_name,
     refuse_foreign,
@@ -35,9 +32,7 @@ from anomri.reporting.derivatives.sidecar import Record
 from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.reporting.figures.scan_figure import picture
 from anomri.reporting.pages.viewer_volumes import preview_of
-from anomri.scan import RESEARCH_USE, Detection, Note, NoteKind
-
-log = logging.getLogger(__name__)
+from anomri.scan import RESEARCH_USE, Detection
 
 
 def write_detection(
@@ -45,6 +40,7 @@ def write_detection(
     folder: Path,
     *,
     slices: Sequence[Path] = (),
+    dicom: Sequence[str] = ("seg",),
     seconds: float | None = None,
 ) -> Path:
     """Write the images, sidecars and picture of one scan, replacing an earlier result.
@@ -52,8 +48,9 @@ def write_detection(
     Args:
         detection: the result.
         folder: of the results; created if missing.
-        slices: DICOM files that the scan was converted from, if any: a DICOM segmentation that
-            refers to them is written too, or a note that this failed.
+        slices: DICOM files that the scan was converted from, if any: DICOM objects that refer to
+            them are written too, or a note that this failed.
+        dicom: kinds of these objects, of :data:`anomri.datasets.DICOM_OBJECTS`.
         seconds: duration, if measured.
 
     Returns:
@@ -70,16 +67,17 @@ def write_detection(
     prefix = "_".join(filter(None, (scan.label, scan.entities)))
     images, record = native_images(detection), Record.of(detection, seconds=seconds)
     with replacing_folder(target, draft_parent=folder) as draft:
+        shown = picture(detection)
         if slices:
-            path, key = draft / f"{prefix}_{SEGMENTATION}", detection.provenance.key
-            notes = _write_dicom(images["mask"], slices, path, key)
+            words = DicomText(record.units, RESEARCH_USE, record.provenance.key, record.findings)
+            notes = write_dicom_objects(images, shown, words, slices, draft / prefix, kinds=dicom)
             record = record.model_copy(update={"notes": (*record.notes, *notes)})
         _write_images(images, draft, prefix, record)
         there = record.model_copy(update={"spatial_reference": TEMPLATE_SPACE})
         _write_images(template_images(detection), draft, f"{prefix}_space-{TEMPLATE_SPACE}", there)
         for name, table in _tables(images).items():
             (draft / f"{prefix}_{name}").write_text(table, encoding="utf-8")
-        (draft / f"{prefix}_{PICTURE}").write_bytes(picture(detection))
+        (draft / f"{prefix}_{PICTURE}").write_bytes(shown)
         copy = preview_of(detection).model_dump_json()
         (draft / f"{prefix}_{PREVIEW}").write_text(copy, encoding="utf-8")
     return target
@@ -93,19 +91,6 @@ def _write_images(
         write_image(image, path)
         sidecar = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
         sidecar.write_text(_sidecar(name, record), encoding="utf-8")
-
-
-def _write_dicom(
-    mask: nib.Nifti1Image, slices: Sequence[Path], path: Path, identity: str
-) -> tuple[Note, ...]:
-    """Write the DICOM segmentation; return a note if that fails."""
-    try:
-        write_segmentation(mask, slices, path, identity=identity)
-    except ScanError as error:
-        log.warning("%s: no DICOM segmentation: %s", path.name, error.reason)
-        text = f"no DICOM segmentation: {error.reason}; the NIfTI mask lies right"
-        return (Note(NoteKind.NO_DICOM, text),)
-    return ()
 
 
 def _file_name(name: str) -> str:

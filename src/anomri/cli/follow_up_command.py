@@ -1,0 +1,78 @@
+"""The command that compares several time points."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from anomri import pipeline
+from anomri.cli.options import ExecutionOptions, Layout, ModelOptions, Out, split_names
+from anomri.cli.signals import load_exports
+from anomri.cli.terminal import finish
+from anomri.datasets import Found
+
+
+def follow(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="BASELINE [FOLLOWUP ...]",
+            help="One source for each time point, or one folder with several sessions: scans, or "
+            "results of `anomri detect`.",
+            exists=True,
+        ),
+    ],
+    *,
+    out: Out,
+    model: ModelOptions,
+    dates: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATES",
+            help="Dates of the time points, comma-separated; those of DICOM or BIDS if omitted. "
+            "Only the days between them are written.",
+        ),
+    ] = None,
+    layout: Layout = "auto",
+    execution: ExecutionOptions,
+) -> None:
+    """Compare several scans of a subject.
+
+    Each lesion is new, enlarged, stable, shrunken, resolved, merged or split.
+    """
+    load_exports(pipeline)
+    scans = [
+        source if pipeline.is_results(source) else pipeline.find_scans(source, layout=layout)
+        for source in sources
+    ]
+    detector = None if all(isinstance(source, Path) for source in scans) else model.load()
+    outcome = pipeline.follow_up(
+        scans,
+        out,
+        detector=detector,
+        dates=split_names(dates),
+        execution=execution.execution(),
+        command=_without_dates(sources, scans),
+    )
+    finish(outcome, out)
+
+
+def _without_dates(sources: list[Path], scans: list[Path | Found]) -> list[str]:
+    """Return the command line without dates, and without names of DICOM folders."""
+    private = {
+        str(source)
+        for source, found in zip(sources, scans, strict=True)
+        if isinstance(found, Found) and found.layout == "dicom"
+    }
+    words = ["DICOM" if word in private else word for word in sys.argv[1:]]
+    hidden = (
+        "DATES" if before == "--dates" else word
+        for before, word in zip(["", *words], words, strict=False)
+    )
+    return [
+        "anomri",
+        *("--dates=DATES" if word.startswith("--dates=") else word for word in hidden),
+    ]

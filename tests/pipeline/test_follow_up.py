@@ -1,0 +1,141 @@
+"""`follow` on folders of results: unchanged scans, bad input, and no dates in any file."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anomri.datasets import parse_date, write_dataset_description
+from anomri.errors import UsageError
+from anomri.files import read_tsv
+from anomri.pipeline import follow_up
+from anomri.reporting import write_detection
+from anomri.scan import AnomalyMap, Detection, Finding, Grid, Scan, Threshold
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sessions of one subject with the same scan, and one of another."""
+    folder = tmp_path_factory.mktemp("written")
+    write_dataset_description(folder)
+    for label in ("sub-ball01_ses-1", "sub-ball01_ses-2", "sub-other"):
+        write_detection(detection_in(replace(small_scan(), label=label)), folder)
+    return folder
+
+
+@pytest.fixture
+def results(written: Path, tmp_path: Path) -> Path:
+    """Return a copy of the results that a test may change."""
+    return Path(shutil.copytree(written, tmp_path / "results"))
+
+
+def small_scan() -> Scan:
+    """Return a round brain of 40 mm with a bright ball in it."""
+    index = np.indices((26, 26, 26)).astype(np.float32)
+    brain = np.linalg.norm(index - 13, axis=0) < 10
+    lesion = np.linalg.norm(index - np.array([16, 13, 13])[:, None, None, None], axis=0) < 3
+    rng = np.random.default_rng(0)
+    image = np.where(brain, rng.normal(0, 0.2, brain.shape) + 3 * lesion, 0).astype(np.float32)
+    grid = Grid(shape=(26, 26, 26), affine=np.diag([4.0, 4.0, 4.0, 1.0]))
+    return Scan(
+        subject="ball_01",
+        label="sub-ball01",
+        image=image[None],
+        contrasts=("flair",),
+        brain=brain,
+        grid=grid,
+        native=grid,
+        truth=(lesion & brain).astype(np.uint8),
+    )
+
+
+def detection_in(scan: Scan) -> Detection:
+    lesion = scan.truth > 0 if scan.truth is not None else np.zeros_like(scan.brain)
+    ml = float(lesion.sum() * scan.grid.voxel_ml)
+    values = np.where(lesion, 6, 0).astype(np.float32)[None]
+    anomaly = AnomalyMap(scan=scan, values=values, reconstruction=0 * values, score="residual")
+    found = Finding(number=1, volume_ml=ml, centre_mm=(64, 52, 52), peak=6.0, range_ml=(ml, ml))
+    return Detection(
+        anomaly=anomaly,
+        mask=lesion,
+        threshold=Threshold(value=3.0, rule="fixed"),
+        slice_scores=np.zeros(scan.brain.shape[2]),
+        scan_score=ml,
+        findings=(found,),
+    )
+
+
+def texts_in(folder: Path) -> bytes:
+    contents = (path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+    return b"".join(gzip.decompress(c) if c[:2] == b"\x1f\x8b" else c for c in contents)
+
+
+def test_sessions_of_a_subject_are_followed_and_others_are_named(
+    results: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    outcome = follow_up([results], out)
+    assert outcome.done == ["sub-ball01"]
+    assert outcome.exit_code == 3
+    (row,) = read_tsv(out / "evolution.tsv")
+    assert (row["class"], row["interval_days"], row["ml_per_year"]) == ("stable", "n/a", "n/a")
+    (failed,) = read_tsv(out / "failures.tsv")
+    assert "expected two time points" in failed["reason"]
+    assert follow_up([results], out).unchanged == ["sub-ball01"]
+
+
+def test_dates_give_an_interval_and_are_written_nowhere(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    one, two = (tmp_path / name for name in ("one", "two"))
+    for folder, session in ((one, "1"), (two, "2")):
+        write_dataset_description(folder)
+        (folder / "sub-ball01").mkdir()
+        (results / "sub-ball01" / f"ses-{session}").rename(folder / "sub-ball01" / f"ses-{session}")
+    follow_up([one, two], out, dates=("2031-03-01", "20310831"))
+    (row,) = read_tsv(out / "evolution.tsv")
+    assert row["interval_days"] == "183"
+    assert b"2031" not in texts_in(out)
+
+
+def test_dates_in_another_order_are_refused(results: Path, tmp_path: Path) -> None:
+    sessions = tmp_path / "sessions"
+    write_dataset_description(sessions)
+    (results / "sub-ball01").rename(sessions / "sub-ball01")
+    outcome = follow_up([sessions], tmp_path / "out", dates=("2031-08-31", "2031-03-01"))
+    assert [failure.reason for failure in outcome.failures] == [
+        "expected the earliest scan first, got dates in another order"
+    ]
+    assert not (tmp_path / "out" / "sub-ball01").exists()
+
+
+@pytest.mark.parametrize("dates", [("2031-03-01",), ("2031-03-01", "spring")])
+def test_dates_that_do_not_fit(results: Path, tmp_path: Path, dates: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="--dates: expected a date"):
+        follow_up([results], tmp_path / "out", dates=dates)
+
+
+def test_one_time_point_is_refused(results: Path, tmp_path: Path) -> None:
+    single = tmp_path / "single"
+    write_dataset_description(single)
+    (results / "sub-other").rename(single / "sub-other")
+    with pytest.raises(UsageError, match="expected two time points"):
+        follow_up([single], tmp_path / "out")
+
+
+def test_files_of_others_are_kept(results: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "out" / "sub-ball01" / "notes.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    outcome = follow_up([results], tmp_path / "out")
+    assert mine.read_text() == "mine"
+    assert outcome.exit_code == 3
+
+
+def test_dates_with_and_without_hyphens() -> None:
+    assert parse_date("20240229") == parse_date("2024-02-29T08:00:00")
+    assert parse_date("20230229") is None
