@@ -202,15 +202,16 @@ class Detector:
         nearby = self._nearby(maps, made)
         first = maps[self.first_name]
         anomaly = self._shown(maps, scan, made.notes)
-        found = findings(made.mask, anomaly, nearby)
-        anatomy = anatomy_on(scan.grid, scan.to_template) if found else None
+        anatomy = partial(anatomy_on, scan.grid, scan.to_template)
         return Detection(
             anomaly=anomaly,
             mask=made.mask,
             threshold=made.thresholds[self.first_name],
             slice_scores=slice_scores(first),
             scan_score=float(made.mask.sum() * scan.grid.voxel_ml),
-            findings=with_locations(found, made.mask, anomaly, anatomy),
+            findings=with_locations(
+                findings(made.mask, anomaly, nearby), made.mask, anomaly, anatomy
+            ),
             regions=made.regions,
             nearby=nearby,
             code_distances=first.latent_distances,

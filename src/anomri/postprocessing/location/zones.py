@@ -15,7 +15,7 @@ place fluid has taken after a resection, is not where these rules expect it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,7 +51,10 @@ class _Surroundings:
 
 
 def with_locations(
-    findings: Sequence[Finding], mask: Mask, anomaly: AnomalyMap, anatomy: Anatomy | None
+    findings: Sequence[Finding],
+    mask: Mask,
+    anomaly: AnomalyMap,
+    make_anatomy: Callable[[], Anatomy | None],
 ) -> tuple[Finding, ...]:
     """Return the findings with their side and zone.
 
@@ -59,14 +62,15 @@ def with_locations(
         findings: of the mask.
         mask: (I, J, K) bool, all lesions.
         anomaly: map that the findings were listed with.
-        anatomy: of the template, on the grid of the mask; None for an unregistered scan, whose
-            lesions have a side of the brain's own midline and no zone.
+        make_anatomy: returns the template's anatomy on the grid of the mask; None for an
+            unregistered scan, whose lesions have a side of the brain's own midline and no zone.
     """
     if not findings:
         return ()
     scan = anomaly.scan
     numbers = number_lesions(mask, anomaly)
     row = _lateral_row(scan)
+    anatomy = make_anatomy()
     around = None if anatomy is None else _surroundings(scan, mask, anatomy)
     boxes = ndimage.find_objects(numbers)
     located = []
