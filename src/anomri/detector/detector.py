@@ -29,9 +29,8 @@ from anomri.postprocessing import (
     COMBINATION_STEPS,
     Segmentation,
     SegmentationState,
-    findings,
+    located_findings,
     run_in_parallel,
-    with_locations,
 )
 from anomri.preprocessing import (
     ImageSource,
@@ -209,9 +208,7 @@ class Detector:
             threshold=made.thresholds[self.first_name],
             slice_scores=slice_scores(first),
             scan_score=float(made.mask.sum() * scan.grid.voxel_ml),
-            findings=with_locations(
-                findings(made.mask, anomaly, nearby), made.mask, anomaly, anatomy
-            ),
+            findings=located_findings(made.mask, anomaly, nearby, anatomy),
             regions=made.regions,
             nearby=nearby,
             code_distances=first.latent_distances,
