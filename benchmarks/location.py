@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ def zones(subject: Subject) -> Iterator[tuple[Zone, Zone]]:
     """Yield the zone by the labels and the zone named, of each lesion."""
     scan = subject.scan
     anomaly = AnomalyMap(scan=scan, values=scan.image, reconstruction=scan.image, score="lesions")
-    anatomy = anatomy_on(scan.grid, scan.to_template)
+    anatomy = partial(anatomy_on, scan.grid, scan.to_template)
     found = with_locations(findings(subject.lesions, anomaly), subject.lesions, anomaly, anatomy)
     numbers = number_lesions(subject.lesions, anomaly)
     spacing = scan.grid.spacing

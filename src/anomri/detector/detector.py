@@ -28,11 +28,8 @@ from anomri.postprocessing import (
     COMBINATION_STEPS,
     Segmentation,
     SegmentationState,
-    StepMap,
-    findings,
+    located_findings,
     run_in_parallel,
-    unconditional,
-    with_locations,
 )
 from anomri.preprocessing import (
     ImageSource,
@@ -204,15 +201,14 @@ class Detector:
         nearby = self._nearby(maps, made)
         first = maps[self.first_name]
         anomaly = self._shown(maps, scan, made.notes)
-        found = findings(made.mask, anomaly, nearby)
-        anatomy = anatomy_on(scan.grid, scan.to_template) if found else None
+        anatomy = partial(anatomy_on, scan.grid, scan.to_template)
         return Detection(
             anomaly=anomaly,
             mask=made.mask,
             threshold=made.thresholds[self.first_name],
             slice_scores=slice_scores(first),
             scan_score=float(made.mask.sum() * scan.grid.voxel_ml),
-            findings=with_locations(found, made.mask, anomaly, anatomy),
+            findings=located_findings(made.mask, anomaly, nearby, anatomy),
             regions=made.regions,
             nearby=nearby,
             code_distances=first.latent_distances,

@@ -37,7 +37,7 @@ LEVELS: dict[str, dict[str, str]] = {
     },
     "zone": {
         "periventricular": "within 5 mm of the lateral or third ventricles",
-        "juxtacortical/cortical": "within 6 mm of the brain surface or of fluid in a sulcus",
+        "juxtacortical/cortical": "within 6 mm of the brain's outside or the fluid of a sulcus",
         "deep white matter": "elsewhere in the cerebrum, the deep nuclei included",
         "infratentorial": "most of it in the brain stem or the cerebellum",
     },

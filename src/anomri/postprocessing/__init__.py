@@ -16,6 +16,7 @@ from anomri.postprocessing.location import (
     GEOMETRIC,
     Places,
     in_words,
+    located_findings,
     sum_by_place,
     with_locations,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "fit_threshold",
     "in_words",
     "largest_inscribed_radius_mm",
+    "located_findings",
     "nested_labels",
     "number_lesions",
     "run_in_parallel",

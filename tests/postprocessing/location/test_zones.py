@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -126,7 +126,7 @@ def grid_around(to_world: np.ndarray, spacing: tuple[float, float, float], flip:
 
 def located(scan: Scan, mask: Mask) -> tuple[Finding, ...]:
     anomaly = AnomalyMap(scan=scan, values=scan.image, reconstruction=scan.image, score="residual")
-    anatomy = anatomy_on(scan.grid, scan.to_template)
+    anatomy = partial(anatomy_on, scan.grid, scan.to_template)
     return with_locations(findings(mask, anomaly), mask, anomaly, anatomy)
 
 

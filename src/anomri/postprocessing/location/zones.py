@@ -15,14 +15,14 @@ place fluid has taken after a resection, is not where these rules expect it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anomri.postprocessing.components import number_lesions
+from anomri.postprocessing.components import findings, number_lesions
 from anomri.postprocessing.location.fluid import BRIGHT, FluidDistances, fluid_distances
 from anomri.postprocessing.location.lesion_position import MIDLINE_MM, Places
 from anomri.scan import Anatomy, AnomalyMap, Finding, Location, Mask, Scan, Side, Zone
@@ -50,27 +50,48 @@ class _Surroundings:
         return Zone.JUXTACORTICAL if self.near_cortex[lesion].any() else Zone.DEEP
 
 
+def located_findings(
+    mask: Mask,
+    anomaly: AnomalyMap,
+    nearby: Sequence[Mask],
+    make_anatomy: Callable[[], Anatomy | None],
+) -> tuple[Finding, ...]:
+    """List the lesions of a mask with their side and zone.
+
+    Args:
+        mask: (I, J, K) bool, all lesions.
+        anomaly: as for :func:`anomri.postprocessing.findings`.
+        nearby: likewise.
+        make_anatomy: as for :func:`with_locations`.
+    """
+    return with_locations(findings(mask, anomaly, nearby), mask, anomaly, make_anatomy)
+
+
 def with_locations(
-    findings: Sequence[Finding], mask: Mask, anomaly: AnomalyMap, anatomy: Anatomy | None
+    lesions: Sequence[Finding],
+    mask: Mask,
+    anomaly: AnomalyMap,
+    make_anatomy: Callable[[], Anatomy | None],
 ) -> tuple[Finding, ...]:
     """Return the findings with their side and zone.
 
     Args:
-        findings: of the mask.
-        mask: (I, J, K) bool, all lesions.
+        lesions: of the mask.
+        mask: (I, J, K) bool, all of them.
         anomaly: map that the findings were listed with.
-        anatomy: of the template, on the grid of the mask; None for an unregistered scan, whose
-            lesions have a side of the brain's own midline and no zone.
+        make_anatomy: returns the template's anatomy on the grid of the mask; None for an
+            unregistered scan, whose lesions have a side of the brain's own midline and no zone.
     """
-    if not findings:
+    if not lesions:
         return ()
     scan = anomaly.scan
     numbers = number_lesions(mask, anomaly)
     row = _lateral_row(scan)
+    anatomy = make_anatomy()
     around = None if anatomy is None else _surroundings(scan, mask, anatomy)
     boxes = ndimage.find_objects(numbers)
     located = []
-    for finding in findings:
+    for finding in lesions:
         box = boxes[finding.number - 1]
         corner = [part.start for part in box]
         inside = np.nonzero(numbers[box] == finding.number)
