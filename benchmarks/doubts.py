@@ -18,7 +18,7 @@ from anomri.datasets import find
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.preprocessing import make_registration_image, prepare_images
-from anomri.preprocessing.brain.plausibility import CHECK_SPACING_MM, template_mismatch
+from anomri.preprocessing.brain.plausibility import template_mismatch
 from anomri.preprocessing.template.contrast_check import contrast_mismatch, swapped_contrasts
 from anomri.preprocessing.template.contrast_features import (
     ContrastFeatures,
@@ -27,6 +27,7 @@ from anomri.preprocessing.template.contrast_features import (
 )
 from anomri.preprocessing.template.mni152 import template_registration_image
 from anomri.preprocessing.template.registration import register_coarsely
+from anomri.preprocessing.template.rough_registration import SPACING_MM
 from anomri.preprocessing.template.template_registration import half_turn_axis
 from anomri.recipe import Preparation, Step
 from anomri.scan import ScanFiles
