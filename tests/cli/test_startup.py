@@ -10,7 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from anomri.cli import options
+from anomri import pipeline
+from anomri.cli import data_commands, options
 from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS
 
 SLOW = {
@@ -75,4 +76,5 @@ def test_only_what_a_command_needs_is_imported(words: str, code: int, scans: Pat
 
 def test_the_help_names_every_rule_and_method() -> None:
     assert options.SCAN_RULES.split(", ") == list(SCAN_RULES)
+    assert data_commands.PROGRAMS.split(", ") == list(pipeline.EXPORTS)
     assert options.SEGMENTATION_METHODS.split(", ") == list(SEGMENTATION_METHODS)

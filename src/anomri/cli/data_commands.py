@@ -10,6 +10,7 @@ import typer
 from anomri import pipeline
 from anomri.cli.messages import console
 from anomri.cli.options import ExecutionOptions, Layout, Out, Source, SplitFile
+from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, show_scans
 from anomri.errors import QualityRefused
 from anomri.files import AUDIT, AUDIT_PAGE
@@ -17,6 +18,8 @@ from anomri.recipe import recipe_to_prepare
 
 RECIPE = "intensity"  # whose preparation is that of the default model
 SHOWN = 20  # problems that are printed
+# Named here because the module of these functions loads slowly; a test compares the names.
+PROGRAMS = "fmriprep, fastsurfer, itksnap, slicer, nnunet"
 
 
 def audit(
@@ -35,6 +38,7 @@ def audit(
     """
     found = pipeline.find_scans(source, layout=layout)
     show_scans(found)
+    load_exports(pipeline)
     splits = pipeline.read_splits(split_file) if split_file else {}
     preparation = recipe_to_prepare(RECIPE).preparation
     problems = pipeline.audit(
@@ -57,9 +61,7 @@ def export(
         Path, typer.Argument(metavar="RESULTS", help="Folder written by `anomri detect`.")
     ],
     *,
-    program: Annotated[
-        str, typer.Option("--for", metavar="PROGRAM", help=f"{', '.join(pipeline.EXPORTS)}.")
-    ],
+    program: Annotated[str, typer.Option("--for", metavar="PROGRAM", help=f"{PROGRAMS}.")],
     out: Out,
     scans: Annotated[
         Path | None,
@@ -78,4 +80,5 @@ def export(
     are now, corrected or not.
     """
     found = pipeline.find_scans(scans, layout=layout) if scans else None
+    load_exports(pipeline)
     finish(pipeline.export(results, out, program, found=found), out)
