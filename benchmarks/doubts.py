@@ -18,7 +18,7 @@ from anomri.datasets import find
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
 from anomri.preprocessing import make_registration_image, prepare_images
-from anomri.preprocessing.brain.plausibility import CHECK_SPACING_MM, template_mismatch
+from anomri.preprocessing.brain.plausibility import SPACING_MM, template_mismatch
 from anomri.preprocessing.template.contrast_check import contrast_mismatch, swapped_contrasts
 from anomri.preprocessing.template.contrast_features import (
     ContrastFeatures,

@@ -28,8 +28,10 @@ from anomri.postprocessing import (
     COMBINATION_STEPS,
     Segmentation,
     SegmentationState,
+    StepMap,
     located_findings,
     run_in_parallel,
+    unconditional,
 )
 from anomri.preprocessing import (
     ImageSource,
