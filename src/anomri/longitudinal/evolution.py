@@ -150,10 +150,10 @@ def _check(
     evidence = Evidence(image, brain, halfway.grid.spacing)
     if not measured.registered:
         got = f"{measured.overlap:.2f}: the scan could not be registered"
-        raise _refused(point, f"brains that overlap by {MIN_OVERLAP:.2f}", got, evidence)
+        raise _refused(point, f"brains that overlap by {MIN_OVERLAP:.2f} or more", got, evidence)
     if not measured.same_brain:
-        expected = f"the brain of the first time point (correlation of its detail {MIN_DETAIL:.2f})"
-        got = f"another brain ({measured.detail:.2f}): two subjects may be mixed up"
+        expected = f"the first time point's brain, with a correlation of {MIN_DETAIL:.2f} or more"
+        got = f"another brain, {measured.detail:.2f}: two subjects may be mixed up"
         raise _refused(point, expected, got, evidence)
 
 
