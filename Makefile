@@ -34,6 +34,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.performance
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
 
 # The site; warnings are errors, and the examples on its pages are run.

@@ -1,0 +1,39 @@
+"""Benchmarks that are to be run elsewhere work: those for a GPU, with tiny sizes on the CPU."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def test_networks_are_measured_on_a_cpu_with_tiny_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "gpu.json"
+    options = ["--device", "cpu", "--tiny", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *options])
+    runpy.run_path(str(BENCHMARKS / "gpu.py"), run_name="__main__")
+    lines = json.loads(out.read_text("utf-8"))["lines"]
+    measured = {(line["network"], line["precision"]) for line in lines}
+    networks, precisions = ("regularised_segmenter", "vae"), ("fp32", "bf16")
+    assert measured == {(network, kind) for network in networks for kind in precisions}
+    assert all(line["whole_volume_seconds"] > 0 for line in lines)
+    assert all(line["largest_batch"] == 1 for line in lines if "largest_batch" in line)
+
+
+@pytest.mark.skipif(not shutil.which("timeout"), reason="no program `timeout` here")
+@pytest.mark.parametrize("tiny", [True, False])
+def test_the_script_for_a_gpu_runs_the_benchmarks(tmp_path: Path, tiny: bool) -> None:
+    options = ["--device", "cpu", "--tiny"] if tiny else []
+    command = ["sh", str(BENCHMARKS / "gpu.sh"), str(tmp_path), "echo", *options]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.split()[1:] == ["--out", str(tmp_path / "gpu.json"), *options]
+    assert (tmp_path / "training.txt").exists() != tiny
