@@ -7,7 +7,7 @@ are dropped at random, so that one network serves FLAIR alone and FLAIR with oth
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,23 +142,23 @@ def train_lesions(
         ScanError: heads that cannot be read; all of them are named.
         AnomriError: a worker was killed.
     """
+    anatomies = {name: _anatomy(head, schedule) for name, head in read_heads(folder)}
     with private_temporary_files():
         # Imported here because Lightning takes seconds to load.
         from anomri.training import readable_process_errors
 
         with readable_process_errors():
-            return _train_lesions(folder, out, schedule, workers, stop, progress)
+            return _train(anatomies, out, schedule, workers, stop, progress)
 
 
-def _train_lesions(
-    folder: Path,
+def _train(
+    anatomies: Mapping[str, Anatomy],
     out: Path,
     schedule: LesionTrainingSchedule,
     workers: int,
     stop: int | None,
     progress: Progress | None,
 ) -> Path:
-    anatomies = {name: _anatomy(head, schedule) for name, head in read_heads(folder)}
     training, held_out = split(anatomies)
     out.mkdir(parents=True, exist_ok=True)
     remove_stale_drafts(out)
