@@ -40,8 +40,7 @@ def environment(scratch: Path) -> dict[str, str]:
     """Return the variables that tell the scripts where things are; phantoms are made once."""
     phantoms = Path(os.environ.get("PHANTOMS", scratch / "phantoms"))
     if not phantoms.is_dir():
-        numbers = {"healthy": DEMO_HEALTHY, "gliomas": DEMO_GLIOMAS, "lesions": DEMO_LESIONS}
-        make_phantoms(phantoms, **numbers)
+        make_phantoms(phantoms, healthy=DEMO_HEALTHY, gliomas=DEMO_GLIOMAS, lesions=DEMO_LESIONS)
     command = os.environ.get("ANOMRI", str(Path(sys.executable).with_name("anomri")))
     places = {"PHANTOMS": str(phantoms.resolve()), "WORK": str(scratch / "work")}
     return {"OMP_NUM_THREADS": "1", **os.environ, "ANOMRI": command, **places}

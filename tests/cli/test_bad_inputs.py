@@ -349,25 +349,28 @@ def test_an_experiment_measures_the_good_scan_and_names_the_others(
     assert [line.get("n", "1") for line in good] == ["1"]
 
 
-@pytest.mark.parametrize("kind", ["t1", "dlmuse_seg"])
-def test_the_lesion_network_names_every_damaged_head_before_it_trains(
-    tmp_path: Path, kind: str
-) -> None:
-    heads, named = tmp_path / "heads", {"t1": "T1", "dlmuse_seg": "T1_DLMUSE"}
-    labels = np.select([_brain() > 150, _brain() > 100, _brain() > 0], [51, 81, 100], 0)
-    for name in ("good1", "good2", *DAMAGED):
-        _save(_brain(), heads / "t1" / f"{name}_T1.nii.gz")
-        _save(labels.astype(np.uint8), heads / "dlmuse_seg" / f"{name}_T1_DLMUSE.nii.gz")
-    for name, content in DAMAGED.items():
-        (heads / kind / f"{name}_{named[kind]}.nii.gz").write_bytes(gzip.compress(content))
-    out = tmp_path / "out"
-    error = CliRunner().invoke(app, ["train-lesions", str(heads), "-o", str(out)]).exception
-    assert isinstance(error, ScanError)
-    assert error.exit_code == 3
+def test_the_lesion_network_names_every_damaged_head_before_it_trains(tmp_path: Path) -> None:
+    scan = _save(_brain(), tmp_path / "scan.nii.gz").read_bytes()
+    tissues = np.select([_brain() > 150, _brain() > 100, _brain() > 0], [51, 81, 100], 0)
+    labels = _save(tissues.astype(np.uint8), tmp_path / "labels.nii.gz").read_bytes()
+    heads = dict.fromkeys(("good1", "good2"), (scan, labels))
     # Of a compressed CIFTI file the voxels are read, which is possible, and not its XML.
     for name in DAMAGED.keys() - {"cifti"}:
-        assert f"{name}_{named[kind]}.nii.gz: " in str(error), name
-    assert not out.exists()
+        content = gzip.compress(DAMAGED[name], 1)
+        heads |= {f"scan-{name}": (content, labels), f"labels-{name}": (scan, content)}
+    for folder, ending in (("t1", "T1"), ("dlmuse_seg", "T1_DLMUSE")):
+        (tmp_path / "heads" / folder).mkdir(parents=True)
+        for name, pair in heads.items():
+            path = tmp_path / "heads" / folder / f"{name}_{ending}.nii.gz"
+            path.write_bytes(pair[folder != "t1"])
+    words = ["train-lesions", str(tmp_path / "heads"), "-o", str(tmp_path / "out")]
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, ScanError)
+    assert error.exit_code == 3
+    for name in heads.keys() - {"good1", "good2"}:
+        ending = "T1" if name.startswith("scan") else "T1_DLMUSE"
+        assert f"{name}_{ending}.nii.gz: " in str(error), name
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_slice_that_would_take_too_much_memory_is_refused(tmp_path: Path) -> None:
