@@ -41,7 +41,7 @@ NEUTRAL = frozenset(
 PAIRS = (".hdr", ".img")  # read where both files are there
 UNREAD_VOLUMES = (
     *(".nhdr", ".mha", ".mhd", ".mnc", ".mnc.gz", ".par", ".dcm", ".ima"),
-    *(".nii.bz2", ".nii.xz", ".nii.zst", ".nii.lz4", ".nii.zip", ".nii.gz.gpg"),
+    *(".nii.bz2", ".nii.xz", ".nii.zst", ".nii.lz4", ".nii.gz.gpg"),
 )
 VOLUMES = (*UNREAD_VOLUMES, *PAIRS)
 OTHER_FORMATS = (*UNREAD_VOLUMES, ".rec", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
