@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Those that need no scans; the others are called with a folder of them.
 BENCHMARKS := detection memory mixture postprocessing preparation regions report training
 
-.PHONY: demo test check lint types imports format bench docs release-check clean
+.PHONY: demo test check lint types imports format bench cases docs release-check clean
 
 demo: $(READY)
 	$(BIN)/anomri demo -o demo
@@ -47,6 +47,11 @@ docs: $(READY)
 # What a release must show; `make release-check SCAN=FLAIR.nii.gz` detects in a scan of yours, too.
 release-check:
 	.ci/release-check $(SCAN)
+
+# Scripts of odd inputs that are not part of the repository, such as `make cases CASES=FOLDER`.
+SCRATCH ?= /tmp/anomri-cases
+cases: $(READY)
+	$(BIN)/python benchmarks/cases.py "$(or $(CASES),no-cases)" "$(SCRATCH)" $(if $(ONLY),--only $(ONLY))
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -8,8 +8,9 @@ ends itself at one of them with SIGKILL, and is run once more. What the kill lea
 readable; the second run must end with 0, leave the files of the reference, no draft, and no
 temporary file besides those of the undisturbed run. Nothing but the wall clock may differ.
 
-The program is imported once and forked for every run, and its scans are digital phantoms of 6 mm:
-what is tried is the order of writes, which depends on neither.
+The program is imported once and forked for every run, its scans are digital phantoms of 6 mm, and
+`demo` and `train-lesions` are reduced to seconds: what is tried is the order of writes, which
+depends on none of these.
 """
 
 from __future__ import annotations
@@ -28,18 +29,26 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import nibabel as nib
 import numpy as np
 
+from anomri import experiments
 from anomri.cli import main as anomri
+from anomri.experiments import LesionTrainingSchedule
+from anomri.files import write_tsv
 from anomri.files.atomic import DRAFT
+from anomri.pipeline import demonstration
+from anomri.recipe import Recipe
 from anomri.synthesis import make_phantoms
 
 EVENTS = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "os.link", "os.symlink")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-TIMED = ("seconds", "stamp")
+TIMED = ("seconds", "stamp", "mtime_ns")
 ENDS = {".html": b"</html>", ".png": b"IEND\xaeB`\x82"}
 RECIPE = """\
 name: tiny
@@ -54,6 +63,31 @@ detection:
   decide: above
   refine: [fill_holes]
 """
+PROTOCOL = """\
+paper: Three epochs
+train: [{folder: phantoms, split: train}]
+test: [{name: phantoms, sources: [{folder: phantoms, split: test}]}]
+"""
+COMPARISON = """\
+title: One network and none
+rule: all there are
+baseline: intensity
+candidate: intensity
+groups:
+  - {name: no network, about: none, rows: [intensity]}
+  - {name: tiny, about: phantoms, paper: paper, rows: [tiny]}
+test: [{name: tumours, about: drawn, sources: [{folder: phantoms, split: test}]}]
+"""
+SHORT = LesionTrainingSchedule(
+    steps=4,
+    validation_interval=2,
+    uses=2,
+    batch=1,
+    shape=(32, 32, 32),
+    spacing=5.0,
+    filters=8,
+    validation_patients=1,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +307,12 @@ def commands(runner: Runner, scratch: Path) -> dict[str, Command]:
         runner.run_well(words)
     shutil.copytree(plain, measured, dirs_exist_ok=True)
     runner.run_well([*evaluate, str(measured)])
+    make_heads(scratch / "heads")
+    make_experiments(scratch / "experiments", recipe, scratch)
+    reduce_to_seconds(recipe)
     view = ["view", str(scans / "sub-05" / "sub-05_flair.nii.gz"), "-o", f"{out}/page.html"]
     several = ["calibrate", "default", "--data", str(both), "--device", "cpu", "-o", out]
+    experiment = ["--data", str(scratch), "--device", "cpu", "-o", f"{out}/work"]
     return {
         "prepare": Command([*prepare, "sub-01,sub-05", "-o", out]),
         "train": Command([*train, out]),
@@ -287,7 +325,48 @@ def commands(runner: Runner, scratch: Path) -> dict[str, Command]:
         "evaluate": Command([*evaluate, out], plain),
         "report": Command(["report", out], measured),
         "view": Command(view),
+        "train-lesions": Command(["train-lesions", str(scratch / "heads"), "-o", out]),
+        "reproduce": Command(["reproduce", f"{out}/paper", *experiment], scratch / "experiments"),
+        "compare": Command(["compare", f"{out}/comparison", *experiment], scratch / "experiments"),
+        "demo": Command(["demo", "--device", "cpu", "-o", out]),
     }
+
+
+def make_heads(folder: Path) -> None:
+    """Write two labelled heads of 5 mm: ventricles in white matter in cortex."""
+    index = np.indices((34, 38, 34)) - np.array([17, 19, 17])[:, None, None, None]
+    for number, size in enumerate((13.0, 14.0)):
+        radius = np.sqrt((index**2).sum(axis=0)) / size
+        tissues = [radius < 0.3, radius < 0.8, radius < 1]
+        scan, labels = np.select(tissues, [10, 100, 60], 0), np.select(tissues, [51, 81, 100], 0)
+        for name, values in (("t1/h{}_T1", scan), ("dlmuse_seg/h{}_T1_DLMUSE", labels)):
+            path = folder / f"{name.format(number)}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(values.astype(np.int16), np.diag([5.0, 5, 5, 1])), path)
+
+
+def make_experiments(folder: Path, recipe: Path, data: Path) -> None:
+    """Write a paper of one row, a comparison with it, and the split of the phantoms."""
+    (folder / "paper" / "rows").mkdir(parents=True)
+    (folder / "comparison").mkdir()
+    (folder / "paper" / "protocol.yaml").write_text(PROTOCOL)
+    (folder / "comparison" / "comparison.yaml").write_text(COMPARISON)
+    row = RECIPE.replace("max_epochs: 3", "max_epochs: 1")
+    (folder / "paper" / "rows" / recipe.name).write_text(row)
+    parts = [(f"sub-0{n}", "train" if n < 5 else "test") for n in range(1, 7)]
+    write_tsv(data / "splits.tsv", ["subject", "split"], parts)
+
+
+def reduce_to_seconds(recipe: Path) -> None:
+    """Let `demo` and `train-lesions`, whose sizes are no options, be small in this process."""
+    sizes = {"DEMO_HEALTHY": 4, "DEMO_GLIOMAS": 1, "DEMO_LESIONS": 0}
+    parts = {"DEMO_TRAINING": 2, "DEMO_CALIBRATION": 1}
+    tiny = SimpleNamespace(load=lambda _: Recipe.load(recipe))
+    phantoms = partial(make_phantoms, spacing_mm=6)
+    changes = sizes | parts | {"Recipe": tiny, "make_phantoms": phantoms}
+    for name, value in changes.items():
+        setattr(demonstration, name, value)
+    setattr(experiments, "LesionTrainingSchedule", lambda: SHORT)  # noqa: B010 - for mypy
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.errors import RecipeError, ScanError, UnreadableScan, UsageError
+from anomri.files import read_tsv
 from anomri.preprocessing import read_volume
 from anomri.recipe import Recipe
 
@@ -80,7 +81,8 @@ WORDS = {
 def finished(batch: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
     """Exit code and output folder of one detection over the whole batch."""
     out = tmp_path_factory.mktemp("out")
-    result = CliRunner().invoke(app, ["detect", str(batch), "-o", str(out), "--layout", "folder"])
+    words = ["detect", str(batch), "-o", str(out), "--layout", "folder"]
+    result = CliRunner().invoke(app, [*words, "-m", "intensity", "--no-report"])
     return result.exit_code, out
 
 
@@ -126,7 +128,8 @@ def test_an_experts_mask_that_cannot_be_used_costs_the_evaluation_alone(tmp_path
     _save(_brain(), scans / "a" / "flair.nii.gz")
     _save(np.ones((20, 20, 20), np.uint8), scans / "a" / "seg.nii.gz")
     runner = CliRunner()
-    found = runner.invoke(app, ["detect", str(scans), "-o", str(out)])
+    words = ["detect", str(scans), "-o", str(out), "-m", "intensity", "--no-report"]
+    found = runner.invoke(app, words)
     assert found.exit_code == 0, found.output
     sidecar = next(out.rglob("*label-lesion_mask.json")).read_text()
     assert "without the expert's mask: seg.nii.gz" in sidecar
@@ -211,6 +214,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a good subject and thirty damaged ones."""
     root = tmp_path_factory.mktemp("damaged")
     _save(_brain(), root / "good" / "flair.nii.gz")
+    _save((_brain() > 150).astype(np.uint8), root / "good" / "seg.nii.gz")
     for name, content in DAMAGED.items():
         (root / name).mkdir()
         (root / name / "flair.nii").write_bytes(content)
@@ -298,6 +302,75 @@ def test_an_experts_mask_of_each_kind_costs_its_own_evaluation(
     assert result.exit_code == 3, result.exception
     assert result.output.count("seg.nii") >= len(DAMAGED)
     assert "unexpected" not in result.output
+
+
+PROTOCOL = """
+paper: No network
+train: [{folder: DAMAGED, layout: folder, split: test}]
+test: [{name: bad, sources: [{folder: DAMAGED, layout: folder, split: test}]}]
+"""
+COMPARISON = """
+title: No network
+rule: all there are
+baseline: intensity
+candidate: intensity
+groups: [{name: none, about: none, rows: [intensity]}]
+test: [{name: bad, about: x, sources: [{folder: DAMAGED, layout: folder, split: test}]}]
+"""
+
+
+@pytest.mark.parametrize("command", ["reproduce", "compare"])
+def test_an_experiment_measures_the_good_scan_and_names_the_others(
+    damaged: Path, tmp_path: Path, command: str
+) -> None:
+    folder = tmp_path / command
+    (folder / "rows").mkdir(parents=True)
+    row = "name: row\nfamily: {vae: {reconstruction: mse}}\n"
+    (folder / "rows" / "row.yaml").write_text(row)
+    for name, text in (("protocol.yaml", PROTOCOL), ("comparison.yaml", COMPARISON)):
+        (folder / name).write_text(text.replace("DAMAGED", damaged.name))
+    splits = tmp_path / "splits.tsv"
+    rows = [f"{path.name}\ttest\n" for path in sorted(damaged.iterdir())]
+    splits.write_text("".join(["subject\tsplit\n", *rows]))
+    words = [command, str(folder), "--data", str(damaged.parent), "-o", str(tmp_path / "work")]
+    words += ["--split-file", str(splits), "--rows", "intensity", "--device", "cpu"]
+    result = CliRunner().invoke(app, words, env={"COLUMNS": "2000"})
+    assert result.exit_code == 3, result.exception
+    for name in DAMAGED:
+        expected = (
+            f"  bad, {name}, intensity: " if command == "compare" else f"  {name}: flair.nii: "
+        )
+        assert result.output.count(expected) == 1, name
+    assert "unexpected" not in result.output
+    measured = {"reproduce": "measured.tsv", "compare": "scans.tsv"}[command]
+    table = read_tsv(folder / measured)
+    dice = [line for line in table if line.get("metric", "dice") == "dice"]
+    good = [line for line in dice if line.get("subject", "good") == "good"]
+    assert [line.get("n", "1") for line in good] == ["1"]
+
+
+def test_the_lesion_network_names_every_damaged_head_before_it_trains(tmp_path: Path) -> None:
+    scan = _save(_brain(), tmp_path / "scan.nii.gz").read_bytes()
+    tissues = np.select([_brain() > 150, _brain() > 100, _brain() > 0], [51, 81, 100], 0)
+    labels = _save(tissues.astype(np.uint8), tmp_path / "labels.nii.gz").read_bytes()
+    heads = dict.fromkeys(("good1", "good2"), (scan, labels))
+    # Of a compressed CIFTI file the voxels are read, which is possible, and not its XML.
+    for name in DAMAGED.keys() - {"cifti"}:
+        content = gzip.compress(DAMAGED[name], 1)
+        heads |= {f"scan-{name}": (content, labels), f"labels-{name}": (scan, content)}
+    for folder, ending in (("t1", "T1"), ("dlmuse_seg", "T1_DLMUSE")):
+        (tmp_path / "heads" / folder).mkdir(parents=True)
+        for name, pair in heads.items():
+            path = tmp_path / "heads" / folder / f"{name}_{ending}.nii.gz"
+            path.write_bytes(pair[folder != "t1"])
+    words = ["train-lesions", str(tmp_path / "heads"), "-o", str(tmp_path / "out")]
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, ScanError)
+    assert error.exit_code == 3
+    for name in heads.keys() - {"good1", "good2"}:
+        ending = "T1" if name.startswith("scan") else "T1_DLMUSE"
+        assert f"{name}_{ending}.nii.gz: " in str(error), name
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_slice_that_would_take_too_much_memory_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from anomri.datasets import find
+from anomri.errors import UsageError
 
 Lay = Callable[..., Path]
 CHANNELS = [f"imagesTr/{case}_{n:04d}.nii.gz" for case in ("a_1", "b_2") for n in range(2)]
@@ -20,6 +21,8 @@ LABELS = ["labelsTr/a_1.nii.gz", "labelsTr/b_2.nii.gz"]
     [
         (["p2/dwi.nii"], "other than flair"),
         (["p2/flair.mha"], "convert it first"),
+        (["p2/flair.nii.bz2"], "convert it first"),
+        (["p2/FLAIR.MNC"], "convert it first"),
         (["p2/dicom/1.dcm", "p2/dicom/2.dcm"], "convert it first"),
         ([], "no scan"),
     ],
@@ -71,6 +74,11 @@ def test_channels_without_names_are_not_used(lay: Lay) -> None:
     assert [scan.subject for scan in found.scans] == ["c"]
     assert [item.subject for item in found.left_out] == ["a_1", "b_2"]
     assert all("channel_names" in item.reason for item in found.left_out)
+
+
+def test_channels_without_names_and_no_other_scan_say_what_to_do(lay: Lay) -> None:
+    with pytest.raises(UsageError, match=r"left out 2 .*dataset\.json with channel_names"):
+        find(lay(*CHANNELS, *LABELS))
 
 
 def test_numbers_of_subjects_are_not_channels(lay: Lay) -> None:

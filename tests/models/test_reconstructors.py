@@ -242,6 +242,17 @@ def test_weights_survive_another_process_bit_for_bit(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", LOADER, str(tmp_path), *words], check=True)
 
 
+def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
+    """Their hash identifies a model: results of one that was trained again stay valid."""
+    family, path = family_of("vae"), tmp_path / "x.safetensors"
+    contents = set()
+    for _ in range(10):
+        save_weights(family, path)
+        contents.add(path.read_bytes())
+    assert len(contents) == 1
+    load_weights(family, path)
+
+
 def test_weights_appear_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,8 +82,12 @@ def test_lesions_are_no_false_positives(ball_scan: Scan) -> None:
 
 def test_what_was_measured_is_told_by_the_detection(scans: list[Scan], tmp_path: Path) -> None:
     copy_model("intensity", tmp_path / "run")
-    calibrated(scans).save(tmp_path / "run")
+    calibration = calibrated(scans)
+    calibration.save(tmp_path / "run")
     model = load(tmp_path / "run")
+    calibration.save(tmp_path / "run")
+    # A second calibration is no other model, whose results would be computed again.
+    assert load(tmp_path / "run").fingerprint == model.fingerprint
     for detector, rule in (
         (model, "fixed"),
         (load(tmp_path / "run", overrides=Overrides(threshold="healthy")), "healthy"),

@@ -16,7 +16,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from anomri.errors import AnomriError
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
-from anomri.training.launching import readable_process_errors
+from anomri.training import readable_process_errors
 
 COMMAND = [sys.executable, "-m", "anomri.cli", "train"]
 

@@ -12,8 +12,8 @@ from anomri import batch, experiments
 from anomri.cli.json_output import print_json
 from anomri.cli.options import ComparisonOptions, ExperimentOptions, Out, split_names
 from anomri.cli.signals import load_exports
-from anomri.cli.terminal import progress, show_table
-from anomri.errors import UsageError
+from anomri.cli.terminal import finish_experiment, progress, show_table
+from anomri.errors import Failure, UsageError
 from anomri.files import SPLITS
 from anomri.recipe import builtin_names, extensions
 
@@ -58,6 +58,7 @@ def reproduce(
         for table in reproduction.tables_of(recipes, plan.protocol):
             show_table(table.headings, table.rows, title=table.title)
         typer.echo(reproduction.write_page(recipes, plan.protocol))
+    finish_experiment(plan.work.failures)
 
 
 def compare(
@@ -93,6 +94,7 @@ def compare(
     summary = f"{len(report.measured)} tables measured, {len(report.kept)} unchanged"
     untrained = f"; not trained: {', '.join(report.untrained)}" if report.untrained else ""
     typer.echo(summary + untrained)
+    finish_experiment([_failure(*entry) for entry in report.failures])
 
 
 def models(
@@ -120,6 +122,13 @@ def models(
     typer.echo("ready to use, without training: " + ", ".join(builtin_names()))
     for found in extensions():
         typer.echo(f"{found.group}: {found.name}, of the package {found.package}")
+
+
+def _failure(row: str, data: str, subject: str, reason: str) -> Failure:
+    step = "mend the file and run the same command again"
+    return Failure(
+        subject=f"{data}, {subject}, {row}", label=subject, reason=reason, next_step=step
+    )
 
 
 def _data_sets(data: Path | None, options: ExperimentOptions) -> Data:

@@ -23,6 +23,7 @@ from rich.table import Column, Table
 from anomri import batch, pipeline
 from anomri.cli.messages import console, failure, information, is_quiet, warning
 from anomri.datasets import Found
+from anomri.errors import Failure, ScanError
 from anomri.files import FAILURES
 from anomri.scan import FalsePositiveVolume, Threshold
 
@@ -142,12 +143,25 @@ def show_outcome(outcome: batch.Outcome, out: Path, *, table: str = FAILURES) ->
         + "".join(f", {len(rows)} {status}" for status, rows in counts.items() if rows)
     )
     unused = [*outcome.failures, *outcome.left_out, *outcome.not_detected]
-    for row in unused:
+    show_failures(unused)
+    if unused:
+        information(f"These scans are listed in {out.name}/{table}")
+
+
+def show_failures(failures: Iterable[Failure]) -> None:
+    """Print the scans that could not be used, with the reason and the next step."""
+    for row in failures:
         # The file at fault may be the scan as a whole, or unknown.
         names = dict.fromkeys(name for name in (row.subject, row.file) if name)
         failure(f"  {': '.join(names)}: {row.reason}. Next: {row.next_step}")
-    if unused:
-        information(f"These scans are listed in {out.name}/{table}")
+
+
+def finish_experiment(failures: Sequence[Failure]) -> None:
+    """Print the scans that an experiment could not use, and exit with 3 if there are any."""
+    if failures:
+        information(f"{len(failures)} failures: the figures are of the other scans")
+        show_failures(failures)
+        raise typer.Exit(ScanError.exit_code)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,13 @@ NEUTRAL = frozenset(
     {"anat", "data", "images", "imagestr", "imagests", "imagesval", "img", "mri", "nifti", "nii"}
     | {"scans"}
 )
-VOLUMES = frozenset({".nhdr", ".mha", ".mhd", ".dcm", ".ima", ".hdr", ".img"})
-OTHER_FORMATS = (VOLUMES - {".hdr", ".img"}) | {".tif", ".tiff", ".png", ".jpg", ".jpeg"}
+PAIRS = (".hdr", ".img")  # read where both files are there
+UNREAD_VOLUMES = (
+    *(".nhdr", ".mha", ".mhd", ".mnc", ".mnc.gz", ".par", ".dcm", ".ima"),
+    *(".nii.bz2", ".nii.xz", ".nii.zst", ".nii.lz4", ".nii.gz.gpg"),
+)
+VOLUMES = (*UNREAD_VOLUMES, *PAIRS)
+OTHER_FORMATS = (*UNREAD_VOLUMES, ".rec", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
 ORIGINALS = frozenset({"dicom", "dicoms", "DICOM", "raw", "sourcedata"})  # before conversion
 NO_CONTRAST = "neither its name nor its folder tells its contrast"
 OTHER_CONTRAST = f"a sequence other than {', '.join(CONTRASTS)}"
@@ -119,9 +124,7 @@ def _subjects_without_images(cases: Cases) -> list[Path]:
     bases = {base for base, subject in keys if (base / subject).is_dir()}
     used = {parent for path in (*tree.images(), *_skipped(tree)) for parent in path.parents}
     nonempty = {parent for path in tree.files for parent in path.parents}
-    scans = {
-        parent for path in tree.files if path.suffix.lower() in VOLUMES for parent in path.parents
-    }
+    scans = {parent for path in tree.files if _ending(path, VOLUMES) for parent in path.parents}
     return [
         folder
         for folder in tree.folders
@@ -237,13 +240,15 @@ def _assume_contrast_of_unnamed(cases: Cases) -> None:
 
 
 def _skip_other_formats(cases: Cases) -> None:
-    formats = Counter(
-        (path.parent, path.suffix.lower())
-        for path in cases.tree.files
-        if path.suffix.lower() in OTHER_FORMATS
-    )
+    endings = [(path.parent, _ending(path, OTHER_FORMATS)) for path in cases.tree.files]
+    formats = Counter(entry for entry in endings if entry[1])
     for (folder, ending), count in formats.items():
         cases.skip(f"{cases.tree.name(folder)}: {count} {ending}", NOT_AN_IMAGE)
+
+
+def _ending(path: Path, endings: Iterable[str]) -> str:
+    """Return the one of some endings that a file has, in upper or lower case; empty if none."""
+    return next((ending for ending in endings if path.name.lower().endswith(ending)), "")
 
 
 LAYOUT = Layout(

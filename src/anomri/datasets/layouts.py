@@ -74,10 +74,8 @@ def find(
             "lists the files."
         )
     if not found.scans:
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in found.skipped[:REASONS_SHOWN])
         raise UsageError(
-            f"{tree.root.name}: layout {found.layout} found no scan and skipped "
-            f"{len(found.skipped)} ({reasons or 'nothing'}). "
+            f"{tree.root.name}: layout {found.layout} found no scan{_unused(found)}. "
             f"It looks for {LAYOUTS[found.layout].looks_for}. Next: fix the skipped "
             "files, or choose another layout with --layout."
         )
@@ -101,6 +99,14 @@ def _filtered(layout: Layout, choice: BidsFilter, tree: Tree) -> Layout:
             f"layout {layout.name}. Next: remove the filter, or add --layout bids."
         )
     return bids.layout_with_filter(choice)
+
+
+def _unused(found: Found) -> str:
+    """Say which subjects were left out, or which files were skipped where there are no subjects."""
+    left_out = [f"{item.subject}: {item.reason}" for item in found.left_out]
+    skipped = [f"{item.name}: {item.reason}" for item in found.skipped]
+    verb, reasons = ("left out", left_out) if left_out else ("skipped", skipped)
+    return f" and {verb} {len(reasons)} ({'; '.join(reasons[:REASONS_SHOWN]) or 'nothing'})"
 
 
 def _choose(tree: Tree, name: str) -> Layout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +24,16 @@ def save_weights(network: Network, path: Path) -> None:
     tensors = {name: t.detach().cpu().contiguous() for name, t in network.state_dict().items()}
     metadata = {"family": network.name, "anomri_version": version("anomri")}
     # As bytes: the library's own writer reports a full disk less clearly.
-    write_bytes(path, save(tensors, metadata=metadata))
+    write_bytes(path, _with_ordered_metadata(save(tensors, metadata=metadata)))
+
+
+def _with_ordered_metadata(content: bytes) -> bytes:
+    """Return safetensors with sorted metadata; their order, and the file's hash, is random else."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    return content[:8] + text.ljust(size) + content[8 + size :]
 
 
 def load_weights(network: Network, path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anomri.batch import Execution, Progress, no_progress
 from anomri.detector import load
+from anomri.files import remove_stale_drafts
 from anomri.pipeline.calibration import calibrate
 from anomri.pipeline.detection import detect
 from anomri.pipeline.evaluation import evaluate
@@ -30,6 +31,7 @@ def demo(out: Path, *, device: str = "auto", progress: Progress = no_progress) -
     """
     require_training()
     execution = Execution(progress=progress)
+    remove_stale_drafts(out)
     recipe = Recipe.load("demo")
     cohort = make_phantoms(
         out / "phantoms", healthy=DEMO_HEALTHY, gliomas=DEMO_GLIOMAS, lesions=DEMO_LESIONS

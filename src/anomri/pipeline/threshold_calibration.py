@@ -189,13 +189,16 @@ class Calibration:
         before = read_thresholds(run / THRESHOLDS)
         if "healthy" in fresh:
             before.pop(FALSE_POSITIVE_RULE, None)
+        # New ones first, so that the order, and with it the fingerprint of the model, does not
+        # depend on whether there was a calibration before.
+        fitted = fresh | {rule: t for rule, t in before.items() if rule not in fresh}
         statistics = self._fits.slices.statistics()
         # Together: thresholds of distances are meaningless with other statistics.
         with replacing_together(run) as draft:
             if statistics is not None:
                 statistics.save(draft / CODES)
-            write_text(draft / THRESHOLDS, _json(before | fresh))
-        return before | fresh
+            write_text(draft / THRESHOLDS, _json(fitted))
+        return fitted
 
 
 class _MapFits:

@@ -96,6 +96,13 @@ def test_voxels_that_begin_within_the_header_are_read_behind_it(
         read_image(path)
 
 
+def test_missing_voxels_are_named_as_such(tmp_path: Path, stripped: Volume) -> None:
+    content = nib.Nifti1Image(stripped, AFFINE).to_bytes()
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content[: len(content) // 2]))
+    with pytest.raises(UnreadableScan, match="fewer voxels than its header states"):
+        read_image(tmp_path / "a.nii.gz")
+
+
 @pytest.mark.parametrize("size", [0.0, -1e38, 1e38, 3e38, 1e-38, 1e-42, np.nan, np.inf])
 @pytest.mark.parametrize("form", ["sform", "qform", "origin"])
 def test_implausible_sizes_are_refused_clearly(

@@ -102,6 +102,11 @@ def test_too_many_or_too_wide_is_refused(head: Volume, places: list[int]) -> Non
     assert caught.value.file == "flair in memory"
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e33])
+def test_the_scale_of_the_values_does_not_matter(head: Volume, scale: float) -> None:
+    assert not repair_defective_slices(native(head * np.float32(scale))).notes
+
+
 @pytest.mark.parametrize("offset", [0, -1024, -32768, 65535])
 def test_good_scans_are_left_alone(head: Volume, brain_ball: Mask, offset: float) -> None:
     values = np.where(brain_ball, head, np.float32(offset))

@@ -29,6 +29,7 @@ from anomri.experiments.comparison.score_table import (
     replace_row,
 )
 from anomri.experiments.reproduction import Data, Work, commit
+from anomri.files import remove_stale_drafts
 from anomri.recipe import Recipe
 
 
@@ -65,11 +66,13 @@ class Report:
         measured: row, decision and set of new measurements.
         kept: the same of earlier measurements that are still valid.
         untrained: rows without a network.
+        failures: row, set, subject and reason of the scans that the table has no measures of.
     """
 
     measured: list[ScoreKey] = field(default_factory=list)
     kept: list[ScoreKey] = field(default_factory=list)
     untrained: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str, str, str]] = field(default_factory=list)
 
 
 def compare(folder: Path, plan: Plan) -> Report:
@@ -80,6 +83,8 @@ def compare(folder: Path, plan: Plan) -> Report:
     Raises:
         UsageError: a row, size or data set is unknown or missing.
     """
+    for place in (folder, plan.work.folder):
+        remove_stale_drafts(place)
     run_folders = (plan.work.folder, *([plan.runs] if plan.runs else []))
     trainer = Trainer(folder.parent, plan.data, plan.work, runs_below(*run_folders), plan.trains)
     report = Report()
@@ -99,6 +104,7 @@ def compare(folder: Path, plan: Plan) -> Report:
             replace_row(folder, {**origin, **ended})
         else:
             rename_size(folder, entry.name, origin["size"])
+    report.failures = Scores.of(folder).failures()
     return report
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from scipy import ndimage
 
-from anomri.errors import UsageError
+from anomri.errors import ScanError, UsageError
 from anomri.files import write_text
 from anomri.preprocessing import grid_to_ras, read_truth, read_volume, volume_to_ras
 from anomri.scan import Labels, Volume
@@ -21,6 +22,8 @@ FWHM_PER_SIGMA = 2.355
 HELD_OUT = slice(5, None, 6)  # every sixth head by name
 
 Head = TypeVar("Head")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,12 @@ class LabelledHead:
 def read_heads(folder: Path) -> Iterator[tuple[str, LabelledHead]]:
     """Yield names and heads from ``t1/<name>_T1`` and ``dlmuse_seg/<name>_T1_DLMUSE`` (.nii.gz).
 
+    Heads without labels are not used, with a warning.
+
     Raises:
         UsageError: there are fewer than two such pairs.
+        ScanError: after all others, if there are heads that cannot be read: leaving them out would
+            train another network than the one asked for.
     """
     named = {p.name.removesuffix("_T1.nii.gz"): p for p in (folder / "t1").glob("*_T1.nii.gz")}
     pairs = {
@@ -66,12 +73,32 @@ def read_heads(folder: Path) -> Iterator[tuple[str, LabelledHead]]:
             f"found {len(complete)}. Next: name them t1/X_T1.nii.gz and "
             "dlmuse_seg/X_T1_DLMUSE.nii.gz."
         )
-    for name, (path, labels) in complete.items():
-        scan, grid = read_volume(path)
-        anatomy = volume_to_ras(
-            read_truth(labels, grid), grid
-        )  # its file may have another orientation
-        yield name, LabelledHead(volume_to_ras(scan, grid), anatomy, grid_to_ras(grid).spacing)
+    if unlabelled := sorted(pairs.keys() - complete.keys()):
+        log.warning("heads without labels are not used: %s", ", ".join(unlabelled))
+    unreadable: list[ScanError] = []
+    for name, pair in complete.items():
+        try:
+            yield name, _read_head(*pair)
+        except ScanError as error:
+            unreadable.append(error)
+    if unreadable:
+        raise _all_of(unreadable)
+
+
+def _read_head(path: Path, labels: Path) -> LabelledHead:
+    scan, grid = read_volume(path)
+    anatomy = read_truth(labels, grid)  # its file may have another orientation
+    in_ras = volume_to_ras(scan, grid), volume_to_ras(anatomy, grid)
+    return LabelledHead(*in_ras, grid_to_ras(grid).spacing)
+
+
+def _all_of(errors: Sequence[ScanError]) -> ScanError:
+    """Return an error that names the files of several."""
+    files = ", ".join(error.file for error in errors)
+    others = "; ".join(f"{error.file}: {error.reason}" for error in errors)
+    step = "replace these heads or remove them, with their labels, and start again"
+    got = f"{len(errors)} that cannot be used ({others})"
+    return ScanError(files, expected="heads and labels that can be read", got=got, next_step=step)
 
 
 def split(heads: Mapping[str, Head]) -> tuple[dict[str, Head], dict[str, Head]]:

@@ -7,7 +7,7 @@ are dropped at random, so that one network serves FLAIR alone and FLAIR with oth
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from anomri.experiments.pretraining.labelled_heads import (
     LabelledHead,
@@ -28,7 +28,14 @@ from anomri.experiments.pretraining.training_state import (
     TrainingSchedule,
     TrainingState,
 )
-from anomri.files import PRETRAINING_STATE, RECIPE, WEIGHTS, remove_stale_drafts, write_text
+from anomri.files import (
+    PRETRAINING_STATE,
+    RECIPE,
+    WEIGHTS,
+    private_temporary_files,
+    remove_stale_drafts,
+    write_text,
+)
 from anomri.models import TOTAL, FoldedSegmenter, weighted_losses
 from anomri.recipe import Recipe
 from anomri.scan import Mask
@@ -132,8 +139,26 @@ def train_lesions(
 
     Raises:
         UsageError: the folder holds no labelled heads, or labels of another atlas.
+        ScanError: heads that cannot be read; all of them are named.
+        AnomriError: a worker was killed.
     """
     anatomies = {name: _anatomy(head, schedule) for name, head in read_heads(folder)}
+    with private_temporary_files():
+        # Imported here because Lightning takes seconds to load.
+        from anomri.training import readable_process_errors
+
+        with readable_process_errors():
+            return _train(anatomies, out, schedule, workers, stop, progress)
+
+
+def _train(
+    anatomies: Mapping[str, Anatomy],
+    out: Path,
+    schedule: LesionTrainingSchedule,
+    workers: int,
+    stop: int | None,
+    progress: Progress | None,
+) -> Path:
     training, held_out = split(anatomies)
     out.mkdir(parents=True, exist_ok=True)
     remove_stale_drafts(out)
@@ -189,6 +214,8 @@ def _batches(
     anatomies: Sequence[Anatomy], schedule: LesionTrainingSchedule, step: int, workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the augmented batches of the remaining steps, each patient ``uses`` times."""
+    from anomri.training import QuietLoader, initialise_worker
+
     group = step // schedule.uses
     groups = -(-schedule.steps // schedule.uses) - group
     patients = Patients(
@@ -197,7 +224,12 @@ def _batches(
         first=group * schedule.batch,
         count=groups * schedule.batch,
     )
-    for image, regions in DataLoader(patients, batch_size=schedule.batch, num_workers=workers):
+    for image, regions in QuietLoader(
+        patients,
+        batch_size=schedule.batch,
+        num_workers=workers,
+        worker_init_fn=initialise_worker,
+    ):
         for use in range(step - group * schedule.uses, schedule.uses):
             rng = np.random.default_rng([schedule.seed, HELD_OUT, group, use])
             yield augmented(image, regions, rng)

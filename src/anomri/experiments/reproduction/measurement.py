@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from anomri import pipeline
 from anomri.datasets import Found
 from anomri.detector import Detector, load
+from anomri.errors import ScanError
 from anomri.evaluation import summarise
 from anomri.experiments.reproduction.protocol import Setting
 from anomri.experiments.reproduction.rows import Row
@@ -18,7 +20,7 @@ from anomri.experiments.reproduction.training import Work
 from anomri.files import EVALUATION, NOTHING, read_tsv
 from anomri.postprocessing import TO_BE_FITTED, fit_threshold
 from anomri.recipe import Overrides, Step
-from anomri.scan import REGIONS
+from anomri.scan import REGIONS, Scan, ScanFiles
 
 # setting -> threshold rule, decision, and data that the rule uses
 RULES: Mapping[Setting, tuple[str, str, str]] = {
@@ -73,7 +75,7 @@ class RowEvaluation:
         rule, decide, data_used = RULES[setting]
         detector = self._detector(rule, decide, SLICE_SCORE if setting == "slices" else "")
         out = self.out / setting
-        pipeline.detect(self.scans, detector, out, execution=self.work.execution)
+        self._detect(self.scans, detector, out)
         threshold = f"{setting} ({_data_used(self.row, setting, data_used)})"
         for region in regions:
             summary = self._evaluate(out, self.scans, out / region, region)
@@ -96,7 +98,7 @@ class RowEvaluation:
         ):
             out = self.out / name.replace(" ", "-")
             fitted, value = fitted_on(detector, fitting_scans, self.work)
-            pipeline.detect(test_scans, fitted, out, execution=self.work.execution)
+            self._detect(test_scans, fitted, out)
             summary = self._evaluate(out, test_scans, out, "whole")
             cases += [_numbers(line) for line in read_tsv(out / EVALUATION)]
             summary.append({"metric": "threshold", "mean": value, "n": len(fitting_scans.scans)})
@@ -110,10 +112,15 @@ class RowEvaluation:
         )
         return load(self.model, device=self.work.device, overrides=overrides)
 
+    def _detect(self, scans: Found, detector: Detector, out: Path) -> None:
+        outcome = pipeline.detect(scans, detector, out, execution=self.work.execution)
+        self.work.note_failures(outcome)
+
     def _evaluate(self, detections: Path, scans: Found, out: Path, region: str) -> list[Line]:
-        summary, _ = pipeline.evaluate(
+        summary, outcome = pipeline.evaluate(
             detections, scans, out, region=region, execution=self.work.execution
         )
+        self.work.note_failures(outcome)
         return summary
 
     def _lines(
@@ -148,12 +155,19 @@ def fitted_on(detector: Detector, scans: Found, work: Work) -> tuple[Detector, f
     section = detector.recipe.detection
     rule = section.threshold if section.threshold.name == "labelled" else Step(name="labelled")
     tracked = work.progress(scans.scans, "choosing the threshold")
-    maps = (detector.first.score(detector.prepare(files)) for files in tracked)
+    maps = (detector.first.score(scan) for scan in _prepared(detector, tracked))
     value = fit_threshold(maps, rule).value
     fixed = Step(name="fixed", options={"value": value})
     chosen = section.model_copy(update={"threshold": fixed, "decide": Step(name="above")})
     recipe = detector.recipe.model_copy(update={"detection": chosen})
     return Detector({recipe.name: detector.first.with_recipe(recipe)}), value
+
+
+def _prepared(detector: Detector, scans: Iterable[ScanFiles]) -> Iterator[Scan]:
+    """Yield the scans that can be prepared; detection reports the others."""
+    for files in scans:
+        with suppress(ScanError):
+            yield detector.prepare(files)
 
 
 def _data_used(row: Row, setting: Setting, of_setting: str) -> str:

@@ -28,7 +28,7 @@ from anomri.experiments.reproduction.training import (
     keep_curves,
     train_row,
 )
-from anomri.files import MEASURED, SPLITS
+from anomri.files import MEASURED, SPLITS, remove_stale_drafts
 from anomri.recipe import Recipe
 from anomri.synthesis import make_phantoms
 
@@ -62,12 +62,15 @@ class Plan:
 def reproduce(folder: Path, plan: Plan) -> Path:
     """Measure the chosen rows of a paper into its table.
 
-    The table is written after each row, so that a killed run loses at most one.
+    The table is written after each row, so that a killed run loses at most one. Scans that could
+    not be used are added to ``plan.work.failures``.
 
     Raises:
         UsageError: the folder has no rows, or a row, size or data set is unknown or missing.
     """
     path = (plan.out or folder) / MEASURED
+    for place in (path.parent, plan.work.folder):
+        remove_stale_drafts(place)
     rows = rows_of(folder, plan.protocol, plan.size, plan.rows)
     for row in rows:
         replace_lines(path, measure(row, plan, path.parent / "curves"))

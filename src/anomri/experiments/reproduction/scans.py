@@ -38,7 +38,8 @@ class Data:
             raise UsageError(f"{twice[0]}: is in more than one of the data sets. Next: rename one.")
         layouts = "+".join(dict.fromkeys(listing.layout for listing in listings))
         skipped = tuple(files for listing in listings for files in listing.skipped)
-        return Found(scans, skipped, layouts)
+        left_out = tuple(subject for listing in listings for subject in listing.left_out)
+        return Found(scans, skipped, layouts, left_out=left_out)
 
     def subjects_of(self, sources: Sequence[Source]) -> frozenset[str]:
         """Return the subjects in the splits of several sources, whether their scans exist or not.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from anomri import batch, pipeline
 from anomri.datasets import Found
-from anomri.errors import UsageError
+from anomri.errors import Failure, UsageError
 from anomri.experiments.reproduction.protocol import Setting
 from anomri.experiments.reproduction.rows import Row, pair_recipe
 from anomri.files import (
@@ -44,17 +44,25 @@ class Work:
         device: as ``--device``.
         max_steps: training steps per network; None for the recipe's training.
         progress: progress display.
+        failures: scans that could not be used so far, once each; batches add to it.
     """
 
     folder: Path
     device: str = "auto"
     max_steps: int | None = None
     progress: batch.Progress = batch.no_progress
+    failures: list[Failure] = field(default_factory=list, compare=False)
 
     @property
     def execution(self) -> batch.Execution:
         """How batches of scans are run: in this process, with progress."""
         return batch.Execution(progress=self.progress)
+
+    def note_failures(self, outcome: batch.Outcome) -> None:
+        """Add the scans that a batch could not use."""
+        for failure in (*outcome.failures, *outcome.left_out):
+            if failure not in self.failures:
+                self.failures.append(failure)
 
     def prepared(self, recipe: Recipe) -> Path:
         """Return the folder of the scans prepared by this recipe."""
@@ -86,7 +94,9 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     needs_training = build_recipe_network(recipe).has_parameters
     needs_fit = recipe.detection.threshold.name in TO_BE_FITTED or bool(FITTING & set(settings))
     if needs_training or needs_fit:
-        pipeline.prepare(scans, prepared, recipe=recipe, execution=work.execution)
+        work.note_failures(
+            pipeline.prepare(scans, prepared, recipe=recipe, execution=work.execution)
+        )
         subjects = {subject for _, subject, _ in PreparedFolder.open(prepared).index()}
         _check_subjects((subjects | learnt_from(run)) - names, work.folder)
     if needs_training:

@@ -83,6 +83,10 @@ def nifti_errors(name: str) -> Iterator[None]:
             raise _unreadable(name, "a file that is not an image") from error
         except HeaderDataError as error:
             raise _unreadable(name, f"a damaged header ({str(error)[:120]})") from error
+        except OSError as error:
+            if error.errno is not None:  # of the system, not nibabel's "Expected N bytes, got M"
+                raise
+            raise _unreadable(name, "fewer voxels than its header states") from error
 
 
 def _unreadable(name: str, got: str, *, expected: str = "a whole NIfTI image") -> UnreadableScan:

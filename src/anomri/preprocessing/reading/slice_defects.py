@@ -52,9 +52,9 @@ class _SliceStack:
 
     Attributes:
         whole: (K, N, M), slices to their edges, as read.
-        values: (K, N), in the head's box, above the background or the lowest value of the head.
+        values: (K, N), in the head's box, above the background or the lowest value of the head, in
+            units of the scan's range of intensities: sums of values of 1e36 would overflow.
         head: (K, N) bool, voxels of the head.
-        scale: the scan's range of intensities.
         limits: the lowest and the highest value that count; others are clipped to them.
         bad: defective slices.
         min_overlap: voxels of the head that two neighbours must share.
@@ -65,7 +65,6 @@ class _SliceStack:
     whole: Volume
     values: Slices
     head: Mask
-    scale: float
     limits: tuple[float, float]
     bad: set[int] = field(default_factory=set)
     min_overlap: float = field(init=False)
@@ -96,11 +95,10 @@ class _SliceStack:
         a, v, b = (self.values[n][both] for n in (pair[0], k, pair[1]))
         mean = (a + b) / 2
         distance = float(np.abs(v - mean).mean())
-        smallest = MIN_DISTANCE * self.scale
-        if distance > 2 * smallest and v.std(dtype=np.float64) < CONSTANT_SD * self.scale:
+        if distance > 2 * MIN_DISTANCE and v.std(dtype=np.float64) < CONSTANT_SD:
             return float("inf")
-        relative = distance / max(float(np.abs(a - b).mean()), smallest)
-        brightness = float(v.mean() / max(float(mean.mean()), 1e-6 * self.scale))
+        relative = distance / max(float(np.abs(a - b).mean()), MIN_DISTANCE)
+        brightness = float(v.mean() / max(float(mean.mean()), 1e-6))
         low, high = BRIGHTNESS
         defective = relative > MAX_RELATIVE_DISTANCE or not low <= brightness <= high
         return relative if defective else 0.0
@@ -165,8 +163,7 @@ class _Head:
         image: (I, J, K), all of it.
         box: the part that holds the head.
         mask: of the head, within the box.
-        values: in the box, above the lowest limit.
-        scale: range of the head's intensities.
+        values: in the box, above the lowest limit, in units of the head's range of intensities.
         limits: the lowest and the highest value that count; others are clipped to them.
     """
 
@@ -174,7 +171,6 @@ class _Head:
     box: tuple[slice, ...]
     mask: Mask
     values: Volume
-    scale: float
     limits: tuple[float, float]
 
     @classmethod
@@ -186,7 +182,8 @@ class _Head:
         # Holes in the brain may have a background value of -32768, which must not dominate.
         bottom = max(float(background), low - scale) if background < low else low
         inside = values[box].clip(bottom, high + scale) - np.float32(bottom)
-        return cls(values, box, head[box], inside, scale, (bottom, high + scale))
+        inside /= np.float32(scale)
+        return cls(values, box, head[box], inside, (bottom, high + scale))
 
     def slices(self, axis: int) -> _SliceStack:
         """Return the slices along an axis."""
@@ -194,7 +191,7 @@ class _Head:
         step = max(1, min(plane) // SAMPLES)
         whole = np.moveaxis(self.image, axis, 0)[:, ::step, ::step]
         values, head = (self._sampled(part, axis, step) for part in (self.values, self.mask))
-        return _SliceStack(whole, values, head, self.scale, self.limits)
+        return _SliceStack(whole, values, head, self.limits)
 
     def _sampled(self, inside: NDArray[Any], axis: int, step: int) -> NDArray[Any]:
         """Return (K, N) samples of an array of the box, for all K slices of the image."""
