@@ -42,5 +42,5 @@ def confirmed_brightness(
     flat = without_linear_field(scan.image[0], scan.brain, scan.grid.spacing)
     probability = segment_coarsely(segmenters, scan, device, spacing_mm=spacing_mm)[0]
     doubted = scan.brain & (probability <= min_probability)
-    bright = brightness(flat, scan.brain)
-    return (bright - np.float32(penalty) * doubted)[None]
+    lowered = brightness(flat, scan.brain) - np.float32(penalty) * doubted
+    return np.asarray(lowered[None], dtype=np.float32)
