@@ -142,7 +142,7 @@ def test_the_folder_of_a_calibrated_default_is_the_default(
             "brightness": 4 * factor,
             "enhancement": 1.5 * factor,
             "contrasts": 0.8 * factor,
-            "network": factor / 2,
+            "network": 3 * factor,
         }
     )
     assert chosen.detect_scan(scans[0]).scan_score <= 0.1

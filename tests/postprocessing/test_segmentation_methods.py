@@ -46,6 +46,13 @@ def test_grow_goes_no_lower_than_the_minimum_level(state_of: Any) -> None:
     np.testing.assert_array_equal(marked, [0, 1, 1, 1, 0])
 
 
+def test_grow_goes_no_higher_than_the_maximum_level(state_of: Any) -> None:
+    # 0.45 * 20 is 9, above the maximum level of 4.
+    state = state_of(line(3.9, 4.1, 20, 20, 3.9))
+    marked = grow(state, 5, max_level=4, smallest_core_ml=0).lesion.ravel()
+    np.testing.assert_array_equal(marked, [0, 1, 1, 1, 0])
+
+
 def test_grow_falls_back_where_the_core_is_small(state_of: Any) -> None:
     # Two voxels of core are 0.002 ml. With enough of them the level is 9, else it is 3.
     state = state_of(line(2, 4, 20, 20, 2))

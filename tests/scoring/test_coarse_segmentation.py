@@ -13,6 +13,7 @@ from anomri.preprocessing import resample_to_grid, resample_to_isotropic
 from anomri.scan import Grid, Scan
 from anomri.scoring import network_input
 from anomri.scoring.coarse_segmentation import brightness, segment_coarsely
+from anomri.scoring.confirmed_brightness import confirmed_brightness
 
 CPU = torch.device("cpu")
 
@@ -112,3 +113,11 @@ def test_a_lesion_is_only_what_is_bright_too(ball_scan: Scan) -> None:
     where = brightness(ball_scan.image[0], ball_scan.brain) > 1
     np.testing.assert_array_equal(bright, np.where(where, seen, 0))
     assert 0 < (bright[0] > 0).sum() < (seen[0] > 0).sum()
+
+
+def test_what_the_network_doubts_is_less_bright(ball_scan: Scan) -> None:
+    seen = segment_coarsely([Left()], ball_scan, CPU)[0] > 0.2
+    doubted, agreed = (
+        confirmed_brightness([Left()], ball_scan, CPU, penalty=penalty)[0] for penalty in (1.0, 0.0)
+    )
+    np.testing.assert_allclose(agreed - doubted, ball_scan.brain & ~seen, atol=1e-5)

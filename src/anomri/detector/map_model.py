@@ -105,9 +105,10 @@ class MapModel:
             raw = score_scan(network, scan, section.score, device=self.device)
         else:
             probabilities = call(SEGMENTATIONS, section.score, self.networks, scan, self.device)
-            raw = tumour_map(scan, probabilities)
+            raw = tumour_map(scan, probabilities, section.score.name)
             # Enhancing tumour shows after contrast medium only.
-            probabilities = None if scan.lacks_contrast_medium else probabilities
+            if len(probabilities) == 1 or scan.lacks_contrast_medium:
+                probabilities = None
         cleaned = clean(raw, section.clean)
         return replace(
             cleaned,

@@ -8,7 +8,7 @@ add a step: write one function and add one line to ``COMBINATION_STEPS``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ from anomri.scan import (
 )
 
 NO_MASS = Note(
-    NoteKind.NO_MASS, "no mass: lesions that the network and brightness agree on are added"
+    NoteKind.NO_MASS, "no mass: small lesions are looked for, with the help of a network"
 )
 
 
@@ -84,13 +84,12 @@ class Segmentation:
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
 
-def add(first: SegmentationState, second: StepMap) -> Segmentation:
-    """Add the second map's lesions."""
-    return Segmentation(first.lesion | second.state.lesion)
-
-
 def add_if_no_mass(
-    first: SegmentationState, second: StepMap, *, min_mass_radius_mm: Size
+    first: SegmentationState,
+    second: StepMap,
+    *,
+    min_mass_radius_mm: Size,
+    replace_first: bool = False,
 ) -> Segmentation:
     """Add the second map's lesions where no mass was segmented in the first.
 
@@ -98,10 +97,12 @@ def add_if_no_mass(
         first: the segmentation so far.
         second: the other map.
         min_mass_radius_mm: a lesion into which no ball of this radius fits is no mass.
+        replace_first: keep the second map's lesions alone.
     """
     if largest_inscribed_radius_mm(first.lesion, first.spacing) >= min_mass_radius_mm:
         return Segmentation(first.lesion)
-    return replace(add(first, second), notes=(NO_MASS,))
+    lesions = second.state.lesion
+    return Segmentation(lesions if replace_first else first.lesion | lesions, notes=(NO_MASS,))
 
 
 def enclose(
@@ -180,10 +181,9 @@ def name_regions(first: SegmentationState, second: StepMap, **options: Any) -> S
     return Segmentation(regions.labels > 0, regions.labels, (regions.note,) if regions.note else ())
 
 
-ADD = "add"
+NO_MASS_FITS = {"min_mass_radius_mm": 1e6}  # option of `add_if_no_mass`
 ANY_MASS = {"min_mass_radius_mm": 0, "min_mass_fraction": 0}  # options of `compete`
 COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
-    ADD: add,
     ADD_IF_NO_MASS: add_if_no_mass,
     "enclose": enclose,
     COMPETE: compete,
@@ -194,7 +194,7 @@ COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
 def unconditional(step: Step) -> Step:
     """Return a step that does what it did before, whatever the mask is now."""
     if step.name == ADD_IF_NO_MASS:
-        return Step(name=ADD)
+        return Step(name=ADD_IF_NO_MASS, options={**step.options, **NO_MASS_FITS})
     if step.name == COMPETE:
         return Step(name=COMPETE, options={**step.options, **ANY_MASS})
     return step

@@ -12,6 +12,9 @@ from anomri.scan import Mask
 def largest_inscribed_radius_mm(mask: Mask, spacing: tuple[float, float, float]) -> float:
     """Return the radius of the largest ball inside ``mask`` in mm; 0 for an empty mask.
 
+    Thick slices are divided into slices about as thin as the voxels are wide: otherwise a ball as
+    wide as a slice is thick would fit into a single slice.
+
     This is the maximum of the Euclidean distance transform: the distance from a voxel's centre to
     that of the nearest voxel outside. Voxels beyond the array are outside.
 
@@ -21,5 +24,7 @@ def largest_inscribed_radius_mm(mask: Mask, spacing: tuple[float, float, float])
     """
     if not mask.any():
         return 0.0
-    framed = np.pad(mask[crop_around(mask)], 1)
-    return float(ndimage.distance_transform_edt(framed, sampling=spacing).max())
+    parts = max(round(spacing[2] / max(spacing[:2])), 1)
+    framed = np.pad(np.repeat(mask[crop_around(mask)], parts, axis=2), 1)
+    thin = (*spacing[:2], spacing[2] / parts)
+    return float(ndimage.distance_transform_edt(framed, sampling=thin).max())

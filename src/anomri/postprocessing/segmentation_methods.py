@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -31,12 +32,13 @@ def hysteresis(state: SegmentationState, threshold: float, *, low: float) -> Seg
     return state.with_mask(components.select(components.sums(core) > 0))
 
 
-def grow(
+def grow(  # noqa: PLR0913 - the options of a recipe's step
     state: SegmentationState,
     threshold: float,
     *,
     fraction: Share = 0.45,
     min_level: float = 1.5,
+    max_level: float = inf,
     fallback: float = 3.0,
     smallest_core_ml: Size = 0.675,
     min_relative_weight: Share = 0.1,
@@ -53,6 +55,7 @@ def grow(
         threshold: level above which voxels belong to the core.
         fraction: the level as a fraction of the core's median.
         min_level: lower bound of the level.
+        max_level: upper bound of the level.
         fallback: the level if the core is smaller than ``smallest_core_ml``.
         smallest_core_ml: smallest core whose median is used.
         min_relative_weight: smallest weight of a component relative to the heaviest; removes
@@ -61,7 +64,7 @@ def grow(
     core = _above(state, threshold)
     level = fallback
     if core.sum() >= max(state.voxels_in(smallest_core_ml), 1):
-        level = max(min_level, fraction * float(np.median(state.values[core])))
+        level = min(max_level, max(min_level, fraction * float(np.median(state.values[core]))))
     extent = _above(state, level)
     components = Components(extent)
     weights = components.sums(np.where(extent, state.values - level, 0))

@@ -5,6 +5,7 @@ from anomri.scan.notes import Note, NoteKind
 from anomri.scan.provenance import (
     ADD_IF_NO_MASS,
     COMPETE,
+    CONFIRMED_BRIGHTNESS,
     NAME_REGIONS,
     PROBABILITY,
     RESEARCH_USE,
@@ -36,6 +37,7 @@ from anomri.scan.types import (
 __all__ = [
     "ADD_IF_NO_MASS",
     "COMPETE",
+    "CONFIRMED_BRIGHTNESS",
     "ML_PER_MM3",
     "NAME_REGIONS",
     "PROBABILITY",

@@ -22,7 +22,7 @@ class NoteKind(StrEnum):
     MISSING_FILE = "missing_file"  # none was chosen for a contrast, the brain or the truth
     TURNED_TRUTH = "turned_truth"  # the expert's mask seems flipped against the scan
     UNUSABLE_TRUTH = "unusable_truth"
-    NO_MASS = "no_mass"  # small lesions were added, since no mass was found
+    NO_MASS = "no_mass"  # small lesions were looked for, since no mass was found
     REGIONS = "regions"  # how regions were named
     LOCATION = "location"  # lesions have no zone
     NO_DICOM = "no_dicom"  # the DICOM segmentation could not be written

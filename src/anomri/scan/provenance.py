@@ -13,6 +13,7 @@ ADD_IF_NO_MASS, COMPETE, NAME_REGIONS = "add_if_no_mass", "compete", "name_regio
 RESEARCH_USE = (
     "Research use only. Not a medical device, not for diagnosis or for decisions about treatment."
 )
+CONFIRMED_BRIGHTNESS = "confirmed_brightness"
 STANDARDISE = "standardise"
 PROBABILITY = "probability"
 """Last word of the names of scores that are probabilities."""
@@ -95,9 +96,10 @@ class MapProvenance(_Facts):
         Args:
             score: name of the score; the recipe's own where it is empty.
         """
-        if any(step.name == STANDARDISE for step in self.detection.clean):
-            return "robust standard deviations of the scan"
         score = score or (self.detection.score.name if self.detection.score else "")
+        standardised = any(step.name == STANDARDISE for step in self.detection.clean)
+        if standardised or score == CONFIRMED_BRIGHTNESS:
+            return "robust standard deviations of the scan"
         return score if score.endswith(PROBABILITY) else f"{score}, prepared intensity units"
 
 

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from anomri.models import Reconstructor
 from anomri.recipe import SCORE_GROUP, ExtensibleTable, Step, bind
-from anomri.scan import AnomalyMap, Scan
+from anomri.scan import CONFIRMED_BRIGHTNESS, AnomalyMap, Scan
 from anomri.scoring.coarse_segmentation import segment_coarsely
+from anomri.scoring.confirmed_brightness import confirmed_brightness
 from anomri.scoring.forward_passes import score_and_reconstruct
 from anomri.scoring.residual import residual
 from anomri.scoring.windowed_segmentation import segment_scan
@@ -30,6 +31,7 @@ SCORES: Mapping[str, Callable[..., Tensor]] = ExtensibleTable(SCORE_GROUP, {"res
 SEGMENTATIONS: Mapping[str, Callable[..., NDArray[np.float32]]] = {
     "segment": segment_scan,
     "segment_coarsely": segment_coarsely,
+    CONFIRMED_BRIGHTNESS: confirmed_brightness,
 }
 
 

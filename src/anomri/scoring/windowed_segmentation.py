@@ -17,7 +17,7 @@ from torch import Tensor
 
 from anomri.models import Segmenter
 from anomri.recipe import Share
-from anomri.scan import AnomalyMap, Scan
+from anomri.scan import CONFIRMED_BRIGHTNESS, AnomalyMap, Scan
 
 SHOWN = "flair"
 AXES = (2, 3, 4)
@@ -54,21 +54,22 @@ def segment_scan(
     return np.where(scan.brain, probabilities, np.float32(0))
 
 
-def tumour_map(scan: Scan, probabilities: NDArray[np.float32]) -> AnomalyMap:
-    """Return the probability of the whole tumour as a map of the FLAIR, or the first contrast.
+def tumour_map(scan: Scan, values: NDArray[np.float32], score: str = "segment") -> AnomalyMap:
+    """Return the first of a segmenter's values as a map of the FLAIR, or the first contrast.
 
     Args:
         scan: the segmented scan.
-        probabilities: (R, I, J, K), the whole tumour first.
+        values: (R, I, J, K), the whole tumour first.
+        score: name of the function that made them; all but one make probabilities.
     """
     shown = scan.contrasts.index(SHOWN) if SHOWN in scan.contrasts else 0
     shown_scan = replace(scan, image=scan.image[[shown]], contrasts=(scan.contrasts[shown],))
-    values = probabilities[:1]
+    values = values[:1]
     return AnomalyMap(
         scan=shown_scan,
         values=values,
         reconstruction=np.zeros_like(values),
-        score="tumour probability",
+        score=score if score == CONFIRMED_BRIGHTNESS else "tumour probability",
     )
 
 

@@ -103,14 +103,14 @@ def test_a_network_that_segments_gives_a_probability(record: Record) -> None:
 
 def test_small_lesions_are_described_where_they_were_added(record: Record) -> None:
     model = load("default", device="cpu")
-    compared = {"network": Threshold(value=0.5, rule="fixed")}
+    compared = {"network": Threshold(value=3, rule="fixed")}
     source, added = model.provenance(), model.provenance(thresholds=compared)
     with_mass, without = as_made_by(record, source), as_made_by(record, added)
     assert "lesions_bright" not in methods_text([with_mass])
     text = methods_text([with_mass, without])
     assert "In 1 scan no ball of 7 mm radius fitted into the mask" in text
     assert "recipe 'lesions_bright' (network folded_segmenter; weights SHA-256" in text
-    assert "brighter than 2.5), above 0.5, followed by removal of small components" in text
+    assert "penalty 1), above 3, followed by removal of small components" in text
 
 
 def test_the_preparation_is_described(record: Record) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from anomri.scan import COMPETE, NAME_REGIONS, NoteKind
+from anomri.scan import COMPETE, CONFIRMED_BRIGHTNESS, NAME_REGIONS, NoteKind
 
 WENINGER = (
     "Weninger L, Krauhausen I, Merhof D. Semantic segmentation of brain tumors in MRI data "
@@ -66,6 +66,10 @@ STEPS = {
     "segment": Described("the network's probability of a lesion in each voxel"),
     "segment_coarsely": Described(
         "the network's probability of a lesion in each voxel of a downsampled copy"
+    ),
+    CONFIRMED_BRIGHTNESS: Described(
+        "brightness relative to the brain without its linear bias field, lowered where the network "
+        "sees no lesion"
     ),
     "erode_brain": Described("erosion of the brain mask"),
     "median": Described("a median filter"),

@@ -1,0 +1,46 @@
+"""Brightness of a scan without its linear bias field, with the network's doubt subtracted.
+
+In FLAIR the cerebellum, or one end of the head, may be brighter than the rest by more than a
+lesion: with the coil's field taken away, brightness means the same everywhere. What is bright is a
+lesion more readily where a network that looks at shape and place agrees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from anomri.models import Segmenter
+from anomri.preprocessing import without_linear_field
+from anomri.recipe import Share, Size
+from anomri.scan import Scan
+from anomri.scoring.coarse_segmentation import brightness, segment_coarsely
+
+
+def confirmed_brightness(
+    segmenters: Sequence[Segmenter],
+    scan: Scan,
+    device: torch.device,
+    *,
+    spacing_mm: Size = 2.0,
+    min_probability: Share = 0.2,
+    penalty: float = 1.0,
+) -> NDArray[np.float32]:
+    """Return (1, I, J, K) standard deviations above the brain's median, 0 outside the brain.
+
+    Args:
+        segmenters: networks whose probabilities are averaged; see :func:`segment_coarsely`.
+        scan: scan with the contrasts of the segmenters, in their order.
+        device: device of the networks.
+        spacing_mm: side of the network's isotropic voxels.
+        min_probability: of a lesion, above which the network agrees.
+        penalty: standard deviations subtracted where it does not.
+    """
+    flat = without_linear_field(scan.image[0], scan.brain, scan.grid.spacing)
+    probability = segment_coarsely(segmenters, scan, device, spacing_mm=spacing_mm)[0]
+    doubted = scan.brain & (probability <= min_probability)
+    lowered = brightness(flat, scan.brain) - np.float32(penalty) * doubted
+    return np.asarray(lowered[None], dtype=np.float32)
