@@ -78,7 +78,8 @@ def test_a_ball_returns_to_its_position(affine: Affine, spacing: float | None) -
     native = mask_to_native(seen, scan)
     assert native.shape == image.shape
     coarsest = max(*scan.grid.spacing, *scan.native.spacing)
-    assert np.linalg.norm(centre_of(native, affine) - centre) < 0.25 * coarsest
+    # A binary mask that is moved by almost half a voxel moves by none or a whole one, on each axis.
+    assert np.linalg.norm(centre_of(native, affine) - centre) < 0.5 * np.sqrt(3) * coarsest
     overlap = 2 * np.count_nonzero(native & lesion) / (native.sum() + lesion.sum())
     assert overlap > (0.999 if spacing is None else 0.8)
 

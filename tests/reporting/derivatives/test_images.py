@@ -31,7 +31,8 @@ def test_geometry_survives_the_disk(
     grid = Grid(shape=(5, 6, 7), affine=affine, sform_code=both[0], qform_code=both[1])
     image = image_on(np.ones(grid.shape, np.uint8), grid)
     back = nib.Nifti1Image.from_bytes(image.to_bytes())
-    np.testing.assert_allclose(back.affine, affine, atol=1e-4)
+    # A qform is a quaternion in single precision, which near half turns is good to 1e-3 only.
+    np.testing.assert_allclose(back.affine, affine, atol=1e-4 if both[0] else 5e-3)
     assert (int(back.header["sform_code"]), int(back.header["qform_code"])) == both
     np.testing.assert_allclose(back.header.get_zooms(), (0.9, 1.1, 6.5), rtol=1e-5)
     assert back.header.get_xyzt_units()[0] == "mm"
