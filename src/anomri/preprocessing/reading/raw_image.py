@@ -78,7 +78,7 @@ class RawImage:
         return self._whole_numbers(65535).astype(np.uint16)
 
     def _whole_numbers(self, highest: int) -> NDArray[np.float32]:
-        rounded = np.rint(self.values)
+        rounded: NDArray[np.float32] = np.rint(self.values)
         low, high = float(rounded.min()), float(rounded.max())
         whole = bool((np.abs(self.values - rounded) < 0.01).all())
         if not whole or low < 0 or high > highest:
