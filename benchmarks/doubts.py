@@ -17,7 +17,7 @@ from pathlib import Path
 from anomri.datasets import find
 from anomri.errors import ScanError
 from anomri.pipeline import Selection
-from anomri.preprocessing import make_registration_image, prepare_images
+from anomri.preprocessing import prepare_images
 from anomri.preprocessing.brain.plausibility import template_mismatch
 from anomri.preprocessing.template.contrast_check import contrast_mismatch, swapped_contrasts
 from anomri.preprocessing.template.contrast_features import (
@@ -26,8 +26,10 @@ from anomri.preprocessing.template.contrast_features import (
     contrast_features,
 )
 from anomri.preprocessing.template.mni152 import template_registration_image
-from anomri.preprocessing.template.registration import register_coarsely
-from anomri.preprocessing.template.rough_registration import SPACING_MM
+from anomri.preprocessing.template.rough_registration import (
+    SPACING_MM,
+    register_by_intensities,
+)
 from anomri.preprocessing.template.template_registration import half_turn_axis
 from anomri.recipe import Preparation, Step
 from anomri.scan import ScanFiles
@@ -68,8 +70,7 @@ def looked_at(files: ScanFiles, held: str, answers: Answers) -> ContrastFeatures
     """Prepare one contrast alone; say whether its brain was doubted, and how it looks."""
     scan = prepare_images({held: files.contrasts[held]}, PREPARATION, (held,))
     fixed = template_registration_image(SPACING_MM)
-    moving = make_registration_image(scan.image[0], scan.brain, scan.grid, SPACING_MM)
-    match = register_coarsely(fixed, moving)
+    moving, match = register_by_intensities(scan.image[0], scan.brain, scan.grid)
     doubted = template_mismatch(fixed, moving, match) or half_turn_axis(fixed, moving)
     answers[f"{held} as no brain"].append(bool(doubted))
     tissues = ScannedTissues.of(scan.brain, scan.grid, match.matrix)

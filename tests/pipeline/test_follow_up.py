@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -87,6 +88,16 @@ def test_sessions_of_a_subject_are_followed_and_others_are_named(
     (failed,) = read_tsv(out / "failures.tsv")
     assert "expected two time points" in failed["reason"]
     assert follow_up([results], out).unchanged == ["sub-ball01"]
+
+
+def test_a_lesion_that_the_result_does_not_know_is_named(results: Path, tmp_path: Path) -> None:
+    (path,) = (results / "sub-ball01" / "ses-2").rglob("*_desc-lesions_dseg.nii.gz")
+    image = nib.nifti1.load(path)
+    edited = np.asarray(image.dataobj).copy()
+    edited[13, 13, 13] = 7
+    nib.save(nib.Nifti1Image(edited, image.affine), path)
+    (failed, _) = follow_up([results], tmp_path / "out").failures
+    assert "expected lesions of the result alone, got one of the number 7" in failed.reason
 
 
 def test_dates_give_an_interval_and_are_written_nowhere(results: Path, tmp_path: Path) -> None:

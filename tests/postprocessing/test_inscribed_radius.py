@@ -21,10 +21,12 @@ def test_a_plate_is_as_thick_as_it_is_whatever_its_size() -> None:
     assert largest_inscribed_radius_mm(plate, (1.0, 1.0, 2.0)) == 3.0
 
 
-def test_a_ball_as_wide_as_a_slice_is_thick_does_not_fit_into_one() -> None:
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_ball_as_wide_as_a_slice_is_thick_does_not_fit_into_one(axis: int) -> None:
     lesion = np.zeros((30, 30, 5), bool)
     lesion[5:25, 5:25, 2] = True
-    assert largest_inscribed_radius_mm(lesion, (1.0, 1.0, 8.0)) == 4.0
+    spacing = {0: (8.0, 1.0, 1.0), 1: (1.0, 8.0, 1.0), 2: (1.0, 1.0, 8.0)}[axis]
+    assert largest_inscribed_radius_mm(np.moveaxis(lesion, 2, axis), spacing) == 4.0
 
 
 def test_the_edge_of_the_array_is_outside() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
+from anomri.errors import RecipeError
 from anomri.postprocessing import clean
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Grid, Scan
@@ -65,3 +66,9 @@ def test_what_is_left_is_a_map_of_t1ce() -> None:
     assert cleaned.scan.contrasts == ("t1ce",)
     assert cleaned.shows == ("enhancing",)
     assert cleaned.values.shape == cleaned.reconstruction.shape == (1, 3, 1, 1)
+
+
+def test_another_number_of_contrasts_is_refused() -> None:
+    alone = clean(map_of([2, 1, 0], [1, 0, 0]), [STEP])
+    with pytest.raises(RecipeError, match="T1CE and T1, got 1"):
+        clean(alone, [STEP])

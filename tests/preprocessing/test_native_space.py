@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import center_of_mass
 from scipy.spatial.transform import Rotation
 
 from anomri.preprocessing import labels_to_native, mask_to_native, prepare_images, volume_to_native
@@ -74,12 +75,16 @@ def test_a_ball_returns_to_its_position(affine: Affine, spacing: float | None) -
     preparation = Preparation(spacing_mm=(spacing, spacing, None), intensity=Step(name="zscore"))
     scan = prepare_images({"flair": image}, preparation, ["flair"])
     world = scan.grid.to_world(np.moveaxis(np.indices(scan.grid.shape), 0, -1).astype(float))
-    seen = np.linalg.norm(world - centre, axis=-1) < LESION_MM
-    native = mask_to_native(seen, scan)
+    distance = np.linalg.norm(world - centre, axis=-1)
+    native = mask_to_native(distance < LESION_MM, scan)
     assert native.shape == image.shape
     coarsest = max(*scan.grid.spacing, *scan.native.spacing)
     # A binary mask that is moved by almost half a voxel moves by none or a whole one, on each axis.
     assert np.linalg.norm(centre_of(native, affine) - centre) < 0.5 * np.sqrt(3) * coarsest
+    # A smooth map has no such steps.
+    weights = volume_to_native(np.exp(-((2 * distance / LESION_MM) ** 2)).astype(np.float32), scan)
+    middle = affine[:3] @ [*center_of_mass(weights), 1]
+    assert np.linalg.norm(middle - centre) < 0.2 * coarsest
     overlap = 2 * np.count_nonzero(native & lesion) / (native.sum() + lesion.sum())
     assert overlap > (0.999 if spacing is None else 0.8)
 

@@ -97,6 +97,13 @@ def test_an_archive_that_declares_too_much_is_refused(archive: Path) -> None:
     assert "more than 4 GB" in refusal(rewritten(archive, {MANIFEST: huge}))
 
 
+def test_a_negative_size_makes_no_room_for_a_larger_one(archive: Path) -> None:
+    sizes = {"recipe.yaml": {"bytes": 1 << 40, "sha256": "0"}}
+    sizes["thresholds.json"] = {"bytes": -(1 << 40), "sha256": "0"}
+    changed = rewritten(archive, {MANIFEST: manifest(archive, **sizes)})
+    assert "greater than or equal to 0" in refusal(changed)
+
+
 def test_what_the_manifest_lists_must_be_there(archive: Path) -> None:
     assert "other files" in refusal(rewritten(archive, {"thresholds.json": None}))
     assert "without model.json" in refusal(rewritten(archive, {MANIFEST: None}))

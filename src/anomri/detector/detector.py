@@ -261,16 +261,15 @@ class Detector:
             model.recipe.provenance(name, model.weights_hash, used.get(name))
             for name, model in self.map_models.items()
         )
+        network = self.first.networks[0]
+        error = reconstruction_error(network, maps[self.first_name]) if maps else None
         return Provenance(
             anomri_version=version("anomri"),
             recipe=self.name,
             maps=facts,
             segmentation=tuple(step.facts for step in self.steps),
-            reconstruction_mae=self._reconstruction_error(maps) if maps else None,
+            reconstruction_mae=error,
         )
-
-    def _reconstruction_error(self, maps: Mapping[str, AnomalyMap]) -> float | None:
-        return reconstruction_error(self.first.networks[0], maps[self.first_name])
 
     def detect(
         self,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -20,7 +21,7 @@ from anomri.longitudinal.change import DAYS_PER_YEAR, ChangeClass
 from anomri.longitudinal.comparison_figure import comparison_figure
 from anomri.longitudinal.evolution import Evolution
 from anomri.longitudinal.record import EvolutionRecord
-from anomri.reporting import Axis, Chart, Series, niivue, pack, policy, write_html
+from anomri.reporting import Axis, Chart, Look, Series, niivue, pack, policy, write_html
 from anomri.scan import Volume
 
 PACKAGE = "anomri.longitudinal"
@@ -86,37 +87,46 @@ def _assets() -> tuple[str, list[str]]:
 
 def _charts(record: EvolutionRecord) -> Iterator[Chart]:
     """Yield the volume of all lesions, and of the largest ones, over time."""
-    dated = all(point.days is not None for point in record.points)
-    times = [float(point.days or 0) if dated else float(point.number) for point in record.points]
-    across = Axis.around("days since the first scan" if dated else "time point", times)
-    if not dated:
-        ticks = tuple((time, f"{time:g}") for time in times)
-        across = Axis("time point", times[0], times[-1], ticks)
-    total = [point.lesion_volume_ml for point in record.points]
-    ends = [point.lesion_volume_range_ml for point in record.points]
-    series = [Series("all lesions", tuple(zip(times, total, strict=True)), "found", "line")]
-    series.append(Series("", tuple(zip(times, total, strict=True)), "found", "dots"))
-    if all(ends):
-        for end in (0, 1):
-            curve = tuple((t, e[end]) for t, e in zip(times, ends, strict=True) if e)
-            series.append(Series("" if end else "range", curve, "quiet", "thin"))
-    top = Axis.around("ml", [*total, *(e[1] for e in ends if e and all(ends))])
-    yield Chart(
-        "Volume of all lesions",
-        "Thin lines: threshold a fifth lower and higher.",
-        across,
-        top,
-        tuple(series),
-    )
-    curves = sorted(_curves(record).items(), key=lambda item: -max(item[1]))[:MAX_CURVES]
+    across, times = _time_axis(record)
+    yield _total_chart(record, across, times)
+    curves = sorted(_curves(record).values(), key=lambda volumes: -max(volumes))[:MAX_CURVES]
     if curves:
-        lines = tuple(
-            Series("", tuple(zip(times, volumes, strict=True)), "accent", "line")
-            for _, volumes in curves
-        )
-        highest = Axis.around("ml", [max(volumes) for _, volumes in curves])
+        lines = [_line("", times, volumes, "accent") for volumes in curves]
+        highest = Axis.around("ml", [max(volumes) for volumes in curves])
         words = f"Each line is a lesion; the {len(curves)} largest."
-        yield Chart("Volume of each lesion", words, across, highest, lines)
+        yield Chart("Volume of each lesion", words, across, highest, tuple(lines))
+
+
+def _time_axis(record: EvolutionRecord) -> tuple[Axis, list[float]]:
+    """Return the axis of time and the place of each time point on it: days if all are known."""
+    if all(point.days is not None for point in record.points):
+        times = [float(point.days or 0) for point in record.points]
+        return Axis.around("days since the first scan", times), times
+    times = [float(point.number) for point in record.points]
+    ticks = tuple((time, f"{time:g}") for time in times)
+    return Axis("time point", times[0], times[-1], ticks), times
+
+
+def _total_chart(record: EvolutionRecord, across: Axis, times: Sequence[float]) -> Chart:
+    """Return the volume of all lesions, with its range where every time point has one."""
+    total = [point.lesion_volume_ml for point in record.points]
+    ranges = [point.lesion_volume_range_ml for point in record.points]
+    known = [ends for ends in ranges if ends]
+    series = [_line("all lesions", times, total, "found")]
+    series.append(replace(series[0], name="", drawn="dots"))
+    words, top = "", total
+    if len(known) == len(times):
+        words = "Thin lines: threshold a fifth lower and higher."
+        least, most = zip(*known, strict=True)
+        lines = [_line("range", times, least, "quiet"), _line("", times, most, "quiet")]
+        series += [replace(line, drawn="thin") for line in lines]
+        top = [*total, *most]
+    upwards = Axis.around("ml", top)
+    return Chart("Volume of all lesions", words, across, upwards, tuple(series))
+
+
+def _line(name: str, times: Sequence[float], volumes: Sequence[float], look: Look) -> Series:
+    return Series(name, tuple(zip(times, volumes, strict=True)), look, "line")
 
 
 def _curves(record: EvolutionRecord) -> dict[int, list[float]]:
@@ -141,7 +151,7 @@ def class_overlay(
         to_point: the interval's later time point, from 2.
     """
     identities = evolution.identities[number]
-    codes = np.zeros(max([0, *(c.identity for c in record.changes)], default=0) + 1, np.uint8)
+    codes = np.zeros(max((c.identity for c in record.changes), default=0) + 1, np.uint8)
     order = list(CLASS_COLOURS)
     for change in record.of_interval(to_point):
         codes[change.identity] = order.index(change.kind) + 1

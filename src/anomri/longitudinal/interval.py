@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,25 +152,19 @@ class Comparison:
             "contrast_after": None if brightness is None else brightness.after,
             "centre_mm": self._centre_mm(group),
         }
-        identities = sorted({*before, *after})
-        for identity in identities:
-            change = later.ml - earlier.ml if self._continues(identity, group, names) else None
+        # Numbers begin with the largest lesion: that of the later time point stands for its group.
+        standing = next(iter([*after, *before]))
+        for identity in sorted({*before, *after}):
+            change = later.ml - earlier.ml if identity == standing else None
             yield LesionChange(
                 identity=identity,
-                before=before[identity].volume if identity in before else None,
-                after=after[identity].volume if identity in after else None,
-                number_before=before[identity].number if identity in before else None,
-                number_after=after[identity].number if identity in after else None,
                 change_ml=change,
                 ml_per_year=self.interval.per_year(change),
-                related=tuple(other for other in identities if other != identity),
+                related=tuple(sorted({*before, *after} - {identity})),
+                **_at("before", before.get(identity)),
+                **_at("after", after.get(identity)),
                 **facts,
             )
-
-    def _continues(self, identity: int, group: Group, names: NDArray[np.int32]) -> bool:
-        """Whether a lesion stands for its group: the largest of those at the later time point."""
-        standing = [int(names[n]) for n in group.after] or list(group.before)
-        return identity == standing[0]
 
     def _brightness(self, group: Group, *, grown: bool) -> Brightness | None:
         """Return the brightness where the masks differ; None where the smaller holds the larger."""
@@ -187,6 +182,13 @@ class Comparison:
         index = np.argwhere(both).mean(axis=0)
         x, y, z = self.interval.affine[:3, :3] @ index + self.interval.affine[:3, 3]
         return float(x), float(y), float(z)
+
+
+def _at(time: str, lesion: Lesion | None) -> dict[str, Any]:
+    """Return volume and number of a lesion at a time point as entries of its change."""
+    if lesion is None:
+        return {time: None}
+    return {time: lesion.volume, f"number_{time}": lesion.number}
 
 
 def _volumes(lesions: Mapping[int, Lesion]) -> list[MeasuredVolume]:

@@ -76,7 +76,7 @@ def read_time_point(
         ScanError: the scan cannot be read, or the result has no copy of this contrast.
     """
     brain, native = _labels(derivative(folder, record.label, BRAIN_MASK))
-    lesions, _ = _labels(derivative(folder, record.label, LESION_LABELS))
+    lesions = _lesions(derivative(folder, record.label, LESION_LABELS), record)
     if scan is None:
         image, grid = _copy(derivative(folder, record.label, PREVIEW), contrast)
     else:
@@ -91,6 +91,20 @@ def read_time_point(
         native=native,
         days=days,
     )
+
+
+def _lesions(path: Path, record: Record) -> NDArray[np.int32]:
+    """Read the numbers of lesions; each must be in the record, which has their volumes."""
+    lesions, _ = _labels(path)
+    unknown = np.setdiff1d(lesions, [0, *(finding.number for finding in record.findings)])
+    if unknown.size:
+        raise DamagedFile(
+            path,
+            expected="lesions of the result alone",
+            got=f"one of the number {unknown[0]}",
+            next_step=DETECT_AGAIN,
+        )
+    return lesions
 
 
 def _labels(path: Path) -> tuple[NDArray[np.int32], Grid]:

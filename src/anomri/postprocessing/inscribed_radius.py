@@ -12,8 +12,8 @@ from anomri.scan import Mask
 def largest_inscribed_radius_mm(mask: Mask, spacing: tuple[float, float, float]) -> float:
     """Return the radius of the largest ball inside ``mask`` in mm; 0 for an empty mask.
 
-    Thick slices are divided into slices about as thin as the voxels are wide: otherwise a ball as
-    wide as a slice is thick would fit into a single slice.
+    Thick slices, in whichever direction, are divided into slices about as thin as the voxels are
+    wide: otherwise a ball as wide as a slice is thick would fit into a single slice.
 
     This is the maximum of the Euclidean distance transform: the distance from a voxel's centre to
     that of the nearest voxel outside. Voxels beyond the array are outside.
@@ -24,7 +24,10 @@ def largest_inscribed_radius_mm(mask: Mask, spacing: tuple[float, float, float])
     """
     if not mask.any():
         return 0.0
-    parts = max(round(spacing[2] / max(spacing[:2])), 1)
-    framed = np.pad(np.repeat(mask[crop_around(mask)], parts, axis=2), 1)
-    thin = (*spacing[:2], spacing[2] / parts)
+    width, divided = sorted(spacing)[1], mask[crop_around(mask)]
+    parts = [max(round(side / width), 1) for side in spacing]
+    for axis, count in enumerate(parts):
+        divided = np.repeat(divided, count, axis)
+    framed = np.pad(divided, 1)
+    thin = [side / count for side, count in zip(spacing, parts, strict=True)]
     return float(ndimage.distance_transform_edt(framed, sampling=thin).max())

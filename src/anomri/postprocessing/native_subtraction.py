@@ -10,12 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from anomri.errors import RecipeError
 from anomri.recipe import Size
 from anomri.scan import AnomalyMap
 
 
 def subtract_native(anomaly: AnomalyMap, *, above: Size, raise_by: Size = 0.0) -> AnomalyMap:
-    """Reduce the first two contrasts, after and before contrast medium, to one.
+    """Reduce two contrasts, after and before contrast medium, to one.
 
     With values ``e`` and ``n`` the result is ``e + raise_by - max(n - above, 0)``. It exceeds a
     threshold ``t`` where ``e > t - raise_by`` and ``e - n > t - raise_by - above``. Without the
@@ -25,8 +26,16 @@ def subtract_native(anomaly: AnomalyMap, *, above: Size, raise_by: Size = 0.0) -
         anomaly: standardised map of both contrasts.
         above: values of the second contrast up to this one count as those of brain.
         raise_by: added where there is a second contrast, whose evidence allows a lower threshold.
+
+    Raises:
+        RecipeError: the map has not two contrasts.
     """
-    enhanced, native = anomaly.values[:2]
+    if len(anomaly.values) != 2:
+        raise RecipeError(
+            f"subtract_native: expected a map of T1CE and T1, got {len(anomaly.values)} contrasts. "
+            "Next: set `contrasts: [t1ce, t1]` in the recipe."
+        )
+    enhanced, native = anomaly.values
     if native.any():
         gained = enhanced + np.float32(raise_by) - np.maximum(native - np.float32(above), 0)
         enhanced = np.where(anomaly.brain, gained, 0).astype(np.float32)

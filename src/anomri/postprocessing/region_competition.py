@@ -17,7 +17,14 @@ from scipy import ndimage
 
 from anomri.postprocessing.components import Components
 from anomri.postprocessing.discriminant import LinearDiscriminant
-from anomri.postprocessing.morphology import closing, crop_around, dilation, fill_holes, opening
+from anomri.postprocessing.morphology import (
+    HEADER_NOISE_MM,
+    closing,
+    crop_around,
+    dilation,
+    fill_holes,
+    opening,
+)
 from anomri.postprocessing.state import SegmentationState
 from anomri.scan import Image, Mask, Volume
 
@@ -26,7 +33,6 @@ LARGEST_LOG_ODDS = 20.0  # keeps single voxels from deciding for their neighbour
 OPENING_MM, CLOSING_MM = 2.0, 3.0  # of the grown mask
 LATTICE_MM = 3.0  # the discriminant is fitted to voxels about this far apart
 FEWEST_VOXELS = 20  # a discriminant of fewer means nothing
-ROUNDING = 1e-6  # a voxel exactly at the distance counts
 SMALLEST_GROWTH = 0.002  # an iteration that adds a smaller part of the mask is the last one
 
 
@@ -116,16 +122,17 @@ class _Field:
 def _neighbourhood(step_mm: float, spacing: tuple[float, float, float]) -> Mask:
     """Return a ball as a structuring element, drawn out to the next slice where slices are thick.
 
-    >>> _neighbourhood(4, (2.0, 2.0, 6.0)).shape
+    >>> _neighbourhood(4, (2.0, 2.0001, 6.0)).shape
     (5, 5, 3)
     """
-    reach = [int(step_mm / side) or 1 for side in spacing]
+    limit = step_mm + HEADER_NOISE_MM
+    reach = [int(limit / side) or 1 for side in spacing]
     axes = [
-        np.arange(-n, n + 1) * side / max(step_mm, side)
+        np.arange(-n, n + 1) * side / max(limit, side)
         for n, side in zip(reach, spacing, strict=True)
     ]
     squares = np.meshgrid(*(axis**2 for axis in axes), indexing="ij")
-    return np.asarray(sum(squares) <= 1 + ROUNDING)
+    return np.asarray(sum(squares) <= 1)
 
 
 def _tidied(start: SegmentationState, mask: Mask) -> Mask:

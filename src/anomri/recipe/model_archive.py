@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Literal
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from anomri.errors import DamagedFile
 from anomri.files import (
@@ -53,7 +53,7 @@ class PackedFile(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    bytes: int
+    bytes: NonNegativeInt
     sha256: str
 
 

@@ -18,17 +18,15 @@ from anomri.files import read_tsv
 from anomri.pipeline import export
 from anomri.preprocessing import itk_transform
 from anomri.reporting import write_detection, write_tables
-from anomri.scan import AnomalyMap, Detection, Finding, Scan, ScanFiles, Threshold
+from anomri.scan import AnomalyMap, Detection, Finding, Mask, Scan, ScanFiles, Threshold
 
 Write = Callable[..., Path]
 TO_TEMPLATE = np.array([[0.9, 0.1, 0, 5], [-0.1, 0.95, 0, -7], [0, 0, 1.05, 9], [0, 0, 0, 1.0]])
 
 
-@pytest.fixture
-def results(ball_scan: Scan, tmp_path: Path) -> Path:
-    """A folder with the ball of the round brain as a result."""
+def written(ball_scan: Scan, mask: Mask, folder: Path) -> Path:
+    """Write a mask as the result of the round brain."""
     scan = replace(ball_scan, label="sub-a", to_template=TO_TEMPLATE)
-    mask = scan.image[0] > 2
     detection = Detection(
         anomaly=AnomalyMap(
             scan=scan, values=scan.image, reconstruction=scan.image * 0, score="residual"
@@ -39,9 +37,15 @@ def results(ball_scan: Scan, tmp_path: Path) -> Path:
         scan_score=1.0,
         findings=(Finding(number=1, volume_ml=1.0, centre_mm=(-60, 52, 44), peak=3.5),),
     )
-    write_detection(detection, tmp_path / "results")
-    write_tables(tmp_path / "results", [])
-    return tmp_path / "results"
+    write_detection(detection, folder)
+    write_tables(folder, [])
+    return folder
+
+
+@pytest.fixture
+def results(ball_scan: Scan, tmp_path: Path) -> Path:
+    """A folder with the ball of the round brain as a result."""
+    return written(ball_scan, ball_scan.image[0] > 2, tmp_path / "results")
 
 
 @pytest.fixture
@@ -79,6 +83,23 @@ def test_lesions_have_colours_in_itksnap_and_slicer(results: Path, tmp_path: Pat
     ):
         export(results, tmp_path / program, program)
         assert line in (tmp_path / program / name).read_text().splitlines()
+
+
+def test_more_lesions_than_a_byte_counts_are_exported(ball_scan: Scan, tmp_path: Path) -> None:
+    apart = np.zeros_like(ball_scan.brain)
+    apart[::3, ::3, ::3] = True
+    mask = apart & ball_scan.brain
+    mask.ravel()[np.flatnonzero(mask)[300:]] = False
+    results = written(ball_scan, mask, tmp_path / "results")
+    for program, image, table in (
+        ("itksnap", "sub-a_lesions.nii.gz", "sub-a_lesions.txt"),
+        ("slicer", "sub-a_lesions.seg.nii.gz", "sub-a_lesions.ctbl"),
+    ):
+        out = tmp_path / program
+        assert export(results, out, program).done == ["sub-a"]
+        numbers = np.asarray(nib.Nifti1Image.from_filename(out / image).dataobj)
+        np.testing.assert_array_equal(np.unique(numbers), np.arange(301))
+        assert (out / table).read_text().splitlines()[-1].startswith("300 ")
 
 
 def test_corrected_masks_become_training_cases(results: Path, found: Found, tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
-"""Images and brains that occur under two names."""
+"""Images and brains that occur under two names.
+
+Files are compared in every contrast, brains in the first contrast that a scan was prepared with: a
+brain that one subject has as FLAIR and the other as T1 alone is not recognised.
+"""
 
 from __future__ import annotations
 

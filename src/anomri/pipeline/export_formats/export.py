@@ -153,5 +153,5 @@ def _write(array: NDArray[np.generic], grid: Grid, path: Path) -> None:
         write_image(image_on(array, grid), draft)
 
 
-def _present(numbers: NDArray[np.uint8]) -> Sequence[int]:
+def _present(numbers: NDArray[np.uint16]) -> Sequence[int]:
     return [int(number) for number in np.unique(numbers) if number]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from anomri.errors import MissingContrast, UsageError
 from anomri.files import BRAIN_MASK, LESION_LABELS, LESION_MASK, derivative
-from anomri.preprocessing import labels_on_contrast, read_labels
+from anomri.preprocessing import labels_on_contrast, read_labels, read_lesion_numbers
 from anomri.reporting import Record
 from anomri.scan import Grid, ScanFiles
 
@@ -46,9 +46,9 @@ class ExportedResult:
         labels, grid = read_labels(derivative(self.results, self.label, LESION_MASK))
         return (labels > 0).astype(np.uint8), grid
 
-    def numbers(self) -> tuple[NDArray[np.uint8], Grid]:
+    def numbers(self) -> tuple[NDArray[np.uint16], Grid]:
         """Return the numbers of the lesions, and their grid."""
-        return read_labels(derivative(self.results, self.label, LESION_LABELS))
+        return read_lesion_numbers(derivative(self.results, self.label, LESION_LABELS))
 
     def mask_on_t1(self) -> tuple[NDArray[np.uint8], Grid]:
         """Return the lesion mask on the grid of the T1, and this grid.

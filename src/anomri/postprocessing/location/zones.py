@@ -32,6 +32,8 @@ SURFACE_MM = 6.0
 CORTEX_MM = 2.0  # of the template's cortex, where the scan shows no fluid
 BOTH_SHARE = 0.1  # of a lesion on its lesser side
 
+Voxels = tuple[NDArray[np.intp], ...]  # indices along I, J, K
+
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
@@ -41,8 +43,8 @@ class _Surroundings:
     near_ventricle: Mask
     near_cortex: Mask
 
-    def zone(self, lesion: tuple[NDArray[np.intp], ...]) -> Zone:
-        """Return the zone of a lesion, given by the indices of its voxels."""
+    def zone(self, lesion: Voxels) -> Zone:
+        """Return the zone of a lesion."""
         if self.infratentorial[lesion].mean() > 0.5:
             return Zone.INFRATENTORIAL
         if self.near_ventricle[lesion].any():
@@ -84,22 +86,27 @@ def with_locations(
     """
     if not lesions:
         return ()
-    scan = anomaly.scan
-    numbers = number_lesions(mask, anomaly)
+    scan, anatomy = anomaly.scan, make_anatomy()
     row = _lateral_row(scan)
-    anatomy = make_anatomy()
     around = None if anatomy is None else _surroundings(scan, mask, anatomy)
-    boxes = ndimage.find_objects(numbers)
-    located = []
-    for finding in lesions:
-        box = boxes[finding.number - 1]
-        corner = [part.start for part in box]
-        inside = np.nonzero(numbers[box] == finding.number)
-        voxels = tuple(axis + start for axis, start in zip(inside, corner, strict=True))
+    voxels_of = _voxels(number_lesions(mask, anomaly))
+
+    def located(finding: Finding) -> Finding:
+        voxels = voxels_of[finding.number]
         side = side_of(row[:3] @ np.stack(voxels) + row[3])
         zone = None if around is None else around.zone(voxels)
-        located.append(replace(finding, location=Location(side, zone)))
-    return tuple(located)
+        return replace(finding, location=Location(side, zone))
+
+    return tuple(map(located, lesions))
+
+
+def _voxels(numbers: NDArray[np.int32]) -> dict[int, Voxels]:
+    """Return the indices of each lesion's voxels, by its number."""
+    voxels = {}
+    for number, box in enumerate(ndimage.find_objects(numbers), start=1):
+        inside = np.nonzero(numbers[box] == number)
+        voxels[number] = tuple(axis + part.start for axis, part in zip(inside, box, strict=True))
+    return voxels
 
 
 def side_of(lateral_mm: NDArray[np.float64]) -> Side:

@@ -67,18 +67,28 @@ class RawImage:
         Raises:
             BadIntensities: a value is not a whole number from 0 to 255.
         """
-        rounded = np.rint(self.values)
+        return self._whole_numbers(255).astype(np.uint8)
+
+    def numbers(self) -> NDArray[np.uint16]:
+        """Return (I, J, K) numbers of lesions, of which a scan may have more than 255.
+
+        Raises:
+            BadIntensities: a value is not a whole number from 0 to 65535.
+        """
+        return self._whole_numbers(65535).astype(np.uint16)
+
+    def _whole_numbers(self, highest: int) -> NDArray[np.float32]:
+        rounded: NDArray[np.float32] = np.rint(self.values)
         low, high = float(rounded.min()), float(rounded.max())
         whole = bool((np.abs(self.values - rounded) < 0.01).all())
-        if not whole or low < 0 or high > 255:
+        if not whole or low < 0 or high > highest:
             raise BadIntensities(
                 self.name,
-                expected="whole label numbers from 0 to 255",
+                expected=f"whole label numbers from 0 to {highest}",
                 got=f"values from {low:g} to {high:g}" + ("" if whole else ", not all whole"),
                 next_step="give a segmentation, not an image or a probability map",
             )
-        labels: Labels = rounded.astype(np.uint8)
-        return labels
+        return rounded
 
 
 def spatial_shape(shape: tuple[int, ...], name: str) -> tuple[int, int, int]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from anomri.files import guarded
 from anomri.preprocessing.reading.in_memory import ImageSource
 from anomri.preprocessing.reading.mask_placement import place_mask
@@ -25,6 +28,16 @@ def read_labels(path: Path) -> tuple[Labels, Grid]:
     """
     raw = read_segmentation(path)
     return raw.labels(), raw.grid
+
+
+def read_lesion_numbers(path: Path) -> tuple[NDArray[np.uint16], Grid]:
+    """Read the numbers of lesions like :func:`read_labels`, above 255 too.
+
+    Raises:
+        ScanError: as :func:`read_labels`.
+    """
+    raw = read_segmentation(path)
+    return raw.numbers(), raw.grid
 
 
 def read_truth(path: Path, grid: Grid, *, mask_grid: str = "auto") -> Labels:
