@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.postprocessing.components import findings, number_lesions
-from anomri.postprocessing.location.fluid import BRIGHT, FluidDistances, fluid_distances
+from anomri.postprocessing.location.fluid import BRIGHT, FluidSpaces, fluid_spaces
 from anomri.postprocessing.location.lesion_position import MIDLINE_MM, Places
 from anomri.scan import Anatomy, AnomalyMap, Finding, Location, Mask, Scan, Side, Zone
 
@@ -35,19 +35,24 @@ BOTH_SHARE = 0.1  # of a lesion on its lesser side
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """What the zones are read from, (I, J, K) each."""
+    """What the zones are read from; ``cortex`` is None where the scan shows fluid."""
 
     infratentorial: Mask
-    near_ventricle: Mask
-    near_cortex: Mask
+    spaces: FluidSpaces
+    cortex: Mask | None
 
-    def zone(self, lesion: tuple[NDArray[np.intp], ...]) -> Zone:
-        """Return the zone of a lesion, given by the indices of its voxels."""
-        if self.infratentorial[lesion].mean() > 0.5:
+    def zone(self, box: tuple[slice, ...], lesion: Mask) -> Zone:
+        """Return the zone of a lesion, given as the voxels of a box."""
+        if self.infratentorial[box][lesion].mean() > 0.5:
             return Zone.INFRATENTORIAL
-        if self.near_ventricle[lesion].any():
+        if self.spaces.near_ventricles(box, VENTRICLE_MM)[lesion].any():
             return Zone.PERIVENTRICULAR
-        return Zone.JUXTACORTICAL if self.near_cortex[lesion].any() else Zone.DEEP
+        return Zone.JUXTACORTICAL if self._near_cortex(box)[lesion].any() else Zone.DEEP
+
+    def _near_cortex(self, box: tuple[slice, ...]) -> Mask:
+        if self.cortex is None:
+            return self.spaces.near_surface(box, SURFACE_MM)
+        return self.cortex[box]
 
 
 def located_findings(
@@ -94,10 +99,10 @@ def with_locations(
     for finding in lesions:
         box = boxes[finding.number - 1]
         corner = [part.start for part in box]
-        inside = np.nonzero(numbers[box] == finding.number)
-        voxels = tuple(axis + start for axis, start in zip(inside, corner, strict=True))
-        side = side_of(row[:3] @ np.stack(voxels) + row[3])
-        zone = None if around is None else around.zone(voxels)
+        lesion = numbers[box] == finding.number
+        voxels = np.stack(np.nonzero(lesion)) + np.reshape(corner, (3, 1))
+        side = side_of(row[:3] @ voxels + row[3])
+        zone = None if around is None else around.zone(box, lesion)
         located.append(replace(finding, location=Location(side, zone)))
     return tuple(located)
 
@@ -129,7 +134,7 @@ def _lateral_row(scan: Scan) -> NDArray[np.float64]:
 
 
 def _surroundings(scan: Scan, mask: Mask, anatomy: Anatomy) -> _Surroundings:
-    distances = fluid_distances(
+    spaces = fluid_spaces(
         scan.image[0],
         scan.brain,
         mask,
@@ -137,11 +142,5 @@ def _surroundings(scan: Scan, mask: Mask, anatomy: Anatomy) -> _Surroundings:
         scan.grid.spacing,
         bright=scan.contrasts[0] in BRIGHT,
     )
-    near_ventricle = distances.ventricle_mm <= VENTRICLE_MM
-    return _Surroundings(anatomy.infratentorial, near_ventricle, _near_cortex(distances, anatomy))
-
-
-def _near_cortex(distances: FluidDistances, anatomy: Anatomy) -> Mask:
-    if distances.surface_mm is None:
-        return anatomy.cortex_mm <= CORTEX_MM
-    return distances.surface_mm <= SURFACE_MM
+    cortex = anatomy.make_cortex_mm() <= CORTEX_MM if spaces.fluid is None else None
+    return _Surroundings(anatomy.infratentorial, spaces, cortex)
