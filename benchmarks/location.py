@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from anomri.datasets import find
 from anomri.postprocessing import findings, number_lesions, with_locations
-from anomri.postprocessing.location.fluid import fluid_distances
+from anomri.postprocessing.location.fluid import fluid_spaces
 from anomri.preprocessing import anatomy_on, grid_to_ras, read_truth, read_volume, volume_to_ras
 from anomri.preprocessing.template.contrast_check import compare_with_template
 from anomri.scan import AnomalyMap, Mask, Scan, ScanFiles, Zone
@@ -93,10 +93,11 @@ def ventricle_dice(subject: Subject) -> float:
     anatomy = anatomy_on(scan.grid, scan.to_template)
     if anatomy is None:
         return 0.0
-    distances = fluid_distances(
-        scan.image[0], scan.brain, subject.lesions, anatomy, scan.grid.spacing
+    spaces = fluid_spaces(scan.image[0], scan.brain, subject.lesions, anatomy, scan.grid.spacing)
+    everywhere = tuple(slice(0, n) for n in scan.grid.shape)
+    return overlap(
+        spaces.near_ventricles(everywhere, 0), np.isin(subject.labels, LATERAL_VENTRICLES)
     )
-    return overlap(distances.ventricle_mm == 0, np.isin(subject.labels, LATERAL_VENTRICLES))
 
 
 def infratentorial_dice(subject: Subject) -> float:

@@ -54,8 +54,9 @@ class Components:
 
     def peaks(self, anomaly: AnomalyMap) -> NDArray[np.float32]:
         """Return the maximum of the map in each component, without the background."""
-        numbers = np.arange(1, self.count + 1)
-        return np.asarray(ndimage.maximum(anomaly.highest[self.box], self.labels, numbers))
+        numbers, inside = np.arange(1, self.count + 1), self.labels > 0
+        values = anomaly.highest[self.box][inside]
+        return np.asarray(ndimage.maximum(values, self.labels[inside], numbers))
 
     def order(self, peaks: NDArray[np.float32]) -> NDArray[np.intp]:
         """Return the component indices (from 0) sorted by descending size, then by peak."""
@@ -77,9 +78,11 @@ class Components:
         whole[candidates.box] = candidates.labels
         candidate_labels = whole[self.box]
         both = (self.labels > 0) & (candidate_labels > 0)
-        pairs = np.unique([self.labels[both], candidate_labels[both]], axis=1)
+        # One number for each pair is sorted much faster than pairs are.
+        pairs = np.unique(self.labels[both].astype(np.intp) * whole.size + candidate_labels[both])
+        own, candidate = np.divmod(pairs, whole.size)
         counts = np.zeros(self.count + 1, dtype=np.intp)
-        np.add.at(counts, pairs[0], candidates.sizes()[pairs[1]])
+        np.add.at(counts, own, candidates.sizes()[candidate])
         return counts
 
     def select(self, selected: NDArray[np.bool_]) -> Mask:

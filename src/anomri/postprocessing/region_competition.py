@@ -63,19 +63,26 @@ class RegionCompetition:
             allowed: (I, J, K) the part of it that may be added.
         """
         field = _Field(features, brain, start.spacing)
-        penalty = self.penalty_per_mm * _distance_mm(start.lesion, start.spacing)
-        element, mask = _neighbourhood(self.step_mm, start.spacing), start.lesion
+        element, mask = _neighbourhood(self.step_mm, start.spacing), start.lesion.copy()
+        box = crop_around(mask, self._reach(element, start.spacing))
+        within, inside = _Field(features[:, *box], brain[box], start.spacing), mask[box]  # a view
+        penalty = self.penalty_per_mm * _distance_mm(inside, start.spacing)
         for _ in range(self.iterations):
             discriminant = field.discriminant(mask, self.ring_mm)
             if discriminant is None:
                 break
-            near = dilation(mask, element) & allowed
-            grown = mask | field.resembling(discriminant, near, penalty)
-            added = np.count_nonzero(grown) - np.count_nonzero(mask)
-            mask = grown
-            if added <= SMALLEST_GROWTH * np.count_nonzero(mask):
+            near = dilation(inside, element) & allowed[box]
+            before = np.count_nonzero(inside)
+            inside |= within.resembling(discriminant, near, penalty)
+            after = np.count_nonzero(inside)
+            if after - before <= SMALLEST_GROWTH * after:
                 break
         return _tidied(start, mask)
+
+    def _reach(self, element: Mask, spacing: tuple[float, float, float]) -> tuple[int, ...]:
+        """Return how many voxels along each axis the growth and its smoothing reach at most."""
+        reach = (self.iterations * (side // 2) for side in element.shape)
+        return tuple(n + margin for n, margin in zip(reach, _margin(spacing), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,7 @@ class _Field:
     def resembling(self, discriminant: LinearDiscriminant, near: Mask, penalty: Volume) -> Mask:
         """Return the voxels of ``near`` whose smoothed log odds are above 0."""
         taken = np.zeros_like(near)
-        box = crop_around(near, tuple(int(3 * SMOOTHING_MM / side) for side in self.spacing))
+        box = crop_around(near, _margin(self.spacing))
         odds = discriminant.log_odds(self.features[:, *box])
         np.clip(odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS, out=odds)
         odds -= penalty[box]
@@ -117,6 +124,11 @@ class _Field:
         sigma = [SMOOTHING_MM / side for side in self.spacing]
         taken[box] = near[box] & (ndimage.gaussian_filter(odds, sigma, truncate=3) > 0)
         return taken
+
+
+def _margin(spacing: tuple[float, float, float]) -> tuple[int, ...]:
+    """Return how many voxels along each axis the smoothing of the log odds reaches."""
+    return tuple(int(3 * SMOOTHING_MM / side) for side in spacing)
 
 
 def _neighbourhood(step_mm: float, spacing: tuple[float, float, float]) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -45,13 +46,14 @@ class Anatomy:
     """The template's anatomy on the grid of a scan, as a rough registration places it.
 
     Attributes:
-        ventricle_mm: (I, J, K) distance from the lateral and third ventricles.
-        depth_mm: (I, J, K) distance from the outside of the brain; 0 outside.
-        cortex_mm: (I, J, K) distance from the cerebral cortex.
+        ventricle_mm: (I, J, K) distance from the lateral and third ventricles, at most 20.
+        depth_mm: (I, J, K) distance from the outside of the brain; 0 outside, and farther than
+            20 mm from the ventricles.
+        make_cortex_mm: returns (I, J, K) distances from the cerebral cortex, which few scans need.
         infratentorial: (I, J, K) bool, brain stem and cerebellum.
     """
 
     ventricle_mm: NDArray[np.float32]
     depth_mm: NDArray[np.float32]
-    cortex_mm: NDArray[np.float32]
+    make_cortex_mm: Callable[[], NDArray[np.float32]]
     infratentorial: NDArray[np.bool_]

@@ -25,20 +25,40 @@ TOUCHING = np.ones((3, 3, 3), bool)
 
 
 @dataclass(frozen=True, slots=True)
-class FluidDistances:
-    """Distances from the fluid spaces.
+class FluidSpaces:
+    """Fluid of a scan. Distances from it are measured around the box that they are asked for.
 
     Attributes:
-        ventricle_mm: (I, J, K) from the ventricles.
-        surface_mm: (I, J, K) from the outside of the brain and the fluid of the sulci; None where
-            the scan does not show fluid.
+        fluid: (I, J, K) bool; None where the scan does not show it.
+        ventricles: (I, J, K) bool, part of it; None where only the template shows them.
+        brain: (I, J, K) bool.
+        template_mm: (I, J, K) distance from the template's ventricles.
+        spacing: voxel size in mm.
     """
 
-    ventricle_mm: Volume
-    surface_mm: Volume | None
+    fluid: Mask | None
+    ventricles: Mask | None
+    brain: Mask
+    template_mm: Volume
+    spacing: tuple[float, float, float]
+
+    def near_ventricles(self, box: tuple[slice, ...], mm: float) -> Mask:
+        """Return the voxels of a box at most ``mm`` from the ventricles."""
+        if self.ventricles is None:
+            return self.template_mm[box] <= mm
+        wide, inner = _widened(box, mm, self.spacing)
+        return _near(self.ventricles[wide], mm, self.spacing)[inner]
+
+    def near_surface(self, box: tuple[slice, ...], mm: float) -> Mask:
+        """Return the voxels at most ``mm`` from the outside of the brain or fluid of a sulcus."""
+        wide, inner = _widened(box, mm, self.spacing)
+        outside = ~self.brain[wide]
+        if self.fluid is not None:
+            outside |= self.fluid[wide] & ~self.near_ventricles(wide, APART_MM)
+        return _near(outside, mm, self.spacing)[inner]
 
 
-def fluid_distances(
+def fluid_spaces(
     volume: Volume,
     brain: Mask,
     lesions: Mask,
@@ -46,8 +66,8 @@ def fluid_distances(
     spacing: tuple[float, float, float],
     *,
     bright: bool = False,
-) -> FluidDistances:
-    """Measure the distances from the fluid of a scan; the template's where it shows none.
+) -> FluidSpaces:
+    """Find the fluid of a scan, where it shows any.
 
     Args:
         volume: (I, J, K), in any unit.
@@ -59,15 +79,10 @@ def fluid_distances(
     """
     values = -volume if bright else volume
     fluid = _fluid(values, brain & ~lesions, anatomy)
-    if fluid is None:
-        return FluidDistances(anatomy.ventricle_mm, None)
-    ventricles = _ventricles(fluid, anatomy)
-    if np.count_nonzero(ventricles) < MIN_VENTRICLE_VOXELS:
-        ventricle_mm = anatomy.ventricle_mm
-    else:
-        ventricle_mm = _distance_mm(ventricles, spacing)
-    outside = ~brain | (fluid & (ventricle_mm > APART_MM))
-    return FluidDistances(ventricle_mm, _distance_mm(outside, spacing))
+    ventricles = None if fluid is None else _ventricles(fluid, anatomy)
+    if ventricles is not None and np.count_nonzero(ventricles) < MIN_VENTRICLE_VOXELS:
+        ventricles = None
+    return FluidSpaces(fluid, ventricles, brain, anatomy.ventricle_mm, spacing)
 
 
 def _fluid(values: Volume, healthy: Mask, anatomy: Anatomy) -> Mask | None:
@@ -93,5 +108,18 @@ def _ventricles(fluid: Mask, anatomy: Anatomy) -> Mask:
     return np.asarray(reached[components])
 
 
-def _distance_mm(mask: Mask, spacing: tuple[float, float, float]) -> Volume:
-    return ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)
+def _widened(
+    box: tuple[slice, ...], mm: float, spacing: tuple[float, float, float]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return a box with all that lies within ``mm`` of it, and where the box lies in that."""
+    reach = [int(mm / side) + 1 for side in spacing]
+    wide = [slice(max(b.start - n, 0), b.stop + n) for b, n in zip(box, reach, strict=True)]
+    inner = [slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, wide, strict=True)]
+    return tuple(wide), tuple(inner)
+
+
+def _near(mask: Mask, mm: float, spacing: tuple[float, float, float]) -> Mask:
+    if not mask.any():
+        return mask
+    away_mm = ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)
+    return np.asarray(away_mm <= mm)

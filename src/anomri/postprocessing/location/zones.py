@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.postprocessing.components import findings, number_lesions
-from anomri.postprocessing.location.fluid import BRIGHT, FluidDistances, fluid_distances
+from anomri.postprocessing.location.fluid import BRIGHT, FluidSpaces, fluid_spaces
 from anomri.postprocessing.location.lesion_position import MIDLINE_MM, Places
 from anomri.scan import Anatomy, AnomalyMap, Finding, Location, Mask, Scan, Side, Zone
 
@@ -32,24 +32,27 @@ SURFACE_MM = 6.0
 CORTEX_MM = 2.0  # of the template's cortex, where the scan shows no fluid
 BOTH_SHARE = 0.1  # of a lesion on its lesser side
 
-Voxels = tuple[NDArray[np.intp], ...]  # indices along I, J, K
-
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """What the zones are read from, (I, J, K) each."""
+    """What the zones are read from; ``cortex`` is None where the scan shows fluid."""
 
     infratentorial: Mask
-    near_ventricle: Mask
-    near_cortex: Mask
+    spaces: FluidSpaces
+    cortex: Mask | None
 
-    def zone(self, lesion: Voxels) -> Zone:
-        """Return the zone of a lesion."""
-        if self.infratentorial[lesion].mean() > 0.5:
+    def zone(self, box: tuple[slice, ...], lesion: Mask) -> Zone:
+        """Return the zone of a lesion, given as the voxels of a box."""
+        if self.infratentorial[box][lesion].mean() > 0.5:
             return Zone.INFRATENTORIAL
-        if self.near_ventricle[lesion].any():
+        if self.spaces.near_ventricles(box, VENTRICLE_MM)[lesion].any():
             return Zone.PERIVENTRICULAR
-        return Zone.JUXTACORTICAL if self.near_cortex[lesion].any() else Zone.DEEP
+        return Zone.JUXTACORTICAL if self._near_cortex(box)[lesion].any() else Zone.DEEP
+
+    def _near_cortex(self, box: tuple[slice, ...]) -> Mask:
+        if self.cortex is None:
+            return self.spaces.near_surface(box, SURFACE_MM)
+        return self.cortex[box]
 
 
 def located_findings(
@@ -89,24 +92,18 @@ def with_locations(
     scan, anatomy = anomaly.scan, make_anatomy()
     row = _lateral_row(scan)
     around = None if anatomy is None else _surroundings(scan, mask, anatomy)
-    voxels_of = _voxels(number_lesions(mask, anomaly))
+    numbers = number_lesions(mask, anomaly)
+    boxes = ndimage.find_objects(numbers)
 
     def located(finding: Finding) -> Finding:
-        voxels = voxels_of[finding.number]
-        side = side_of(row[:3] @ np.stack(voxels) + row[3])
-        zone = None if around is None else around.zone(voxels)
+        box = boxes[finding.number - 1]
+        lesion = numbers[box] == finding.number
+        corner = np.reshape([part.start for part in box], (3, 1))
+        side = side_of(row[:3] @ (np.stack(np.nonzero(lesion)) + corner) + row[3])
+        zone = None if around is None else around.zone(box, lesion)
         return replace(finding, location=Location(side, zone))
 
     return tuple(map(located, lesions))
-
-
-def _voxels(numbers: NDArray[np.int32]) -> dict[int, Voxels]:
-    """Return the indices of each lesion's voxels, by its number."""
-    voxels = {}
-    for number, box in enumerate(ndimage.find_objects(numbers), start=1):
-        inside = np.nonzero(numbers[box] == number)
-        voxels[number] = tuple(axis + part.start for axis, part in zip(inside, box, strict=True))
-    return voxels
 
 
 def side_of(lateral_mm: NDArray[np.float64]) -> Side:
@@ -136,7 +133,7 @@ def _lateral_row(scan: Scan) -> NDArray[np.float64]:
 
 
 def _surroundings(scan: Scan, mask: Mask, anatomy: Anatomy) -> _Surroundings:
-    distances = fluid_distances(
+    spaces = fluid_spaces(
         scan.image[0],
         scan.brain,
         mask,
@@ -144,11 +141,5 @@ def _surroundings(scan: Scan, mask: Mask, anatomy: Anatomy) -> _Surroundings:
         scan.grid.spacing,
         bright=scan.contrasts[0] in BRIGHT,
     )
-    near_ventricle = distances.ventricle_mm <= VENTRICLE_MM
-    return _Surroundings(anatomy.infratentorial, near_ventricle, _near_cortex(distances, anatomy))
-
-
-def _near_cortex(distances: FluidDistances, anatomy: Anatomy) -> Mask:
-    if distances.surface_mm is None:
-        return anatomy.cortex_mm <= CORTEX_MM
-    return distances.surface_mm <= SURFACE_MM
+    cortex = anatomy.make_cortex_mm() <= CORTEX_MM if spaces.fluid is None else None
+    return _Surroundings(anatomy.infratentorial, spaces, cortex)
