@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import IO, Literal
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from anomri.errors import DamagedFile
 from anomri.files import (
+    BOUNDED_COMPRESSION,
     CODES,
     LICENCE,
     MANIFEST,
@@ -53,7 +54,7 @@ class PackedFile(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    bytes: int
+    bytes: NonNegativeInt  # or it would offset the size of another file
     sha256: str
 
 
@@ -121,7 +122,18 @@ def _unpack(path: Path, packed: ZipFile, folder: Path) -> None:
     present = packed.namelist()
     if len(present) > MAX_FILES or len(set(present)) < len(present):
         raise _refused(path, f"{len(present)} files, some perhaps twice")
+    if any(entry.compress_type not in BOUNDED_COMPRESSION for entry in packed.infolist()):
+        raise _refused(path, "a file with another compression than deflate")
     manifest = _manifest(path, packed, folder)
+    _check_files(path, present, manifest)
+    for name, expected in manifest.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with packed.open(name) as source, (folder / name).open("wb") as target:
+            _copy(path, source, target, name, expected)
+
+
+def _check_files(path: Path, present: list[str], manifest: Manifest) -> None:
+    """Refuse files that are no part of a model, or not those of the manifest."""
     unsafe = [name for name in (*present, *manifest.files) if not _is_safe(name)]
     if unsafe:
         raise _refused(path, f"a file named {unsafe[0][:80]!r}")
@@ -129,10 +141,8 @@ def _unpack(path: Path, packed: ZipFile, folder: Path) -> None:
         raise _refused(path, "other files than its manifest lists")
     if sum(file.bytes for file in manifest.files.values()) > MAX_ARCHIVE_BYTES:
         raise _refused(path, f"more than {MAX_ARCHIVE_BYTES >> 30} GB")
-    for name, expected in manifest.files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        with packed.open(name) as source, (folder / name).open("wb") as target:
-            _copy(path, source, target, name, expected)
+    if not any(name.rpartition("/")[2] == RECIPE for name in manifest.files):
+        raise _refused(path, "no recipe")
 
 
 def _check_maps(path: Path, folder: Path) -> None:
