@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from anomri import pipeline
-from anomri.cli.messages import console
-from anomri.cli.options import ExecutionOptions, Layout, Out, Source, SplitFile
+from anomri.cli.messages import failure, information
+from anomri.cli.options import Layout, Out, Source, SplitFile, WorkerOptions
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, show_scans
 from anomri.errors import QualityRefused
@@ -28,7 +28,7 @@ def audit(
     out: Out,
     layout: Layout = "auto",
     split_file: SplitFile = None,
-    execution: ExecutionOptions,
+    execution: WorkerOptions,
 ) -> None:
     """Check a data set for what makes results wrong.
 
@@ -46,12 +46,9 @@ def audit(
     )
     wrong = [problem for problem in problems if problem.severity == "wrong"]
     for problem in wrong[:SHOWN]:
-        text = f"  {problem.subject}: {problem.check}: {problem.finding}"
-        console.print(text, markup=False, style="red", highlight=False)
+        failure(f"  {problem.subject}: {problem.check}: {problem.finding}")
     typer.echo(out / AUDIT_PAGE)
-    console.print(
-        f"{len(wrong)} wrong, {len(problems) - len(wrong)} remarks, in {out.name}/{AUDIT}"
-    )
+    information(f"{len(wrong)} wrong, {len(problems) - len(wrong)} remarks, in {out.name}/{AUDIT}")
     if wrong:
         raise typer.Exit(QualityRefused.exit_code)
 
