@@ -18,7 +18,7 @@ from .reading.mask_placement import check_mask_grid
 from .reading.orientation import check_orientation
 from .reading.required_contrasts import note_ambiguous_files, require_contrasts
 from .reading.scan_images import read_volume
-from .reading.segmentations import read_labels, read_truth
+from .reading.segmentations import read_labels, read_numbers, read_truth
 from .resampling import index_map, resample_to_grid, sample
 from .template.brain_signature import SAME_BRAIN, SAME_IMAGE, brain_signature
 from .template.itk_transform import itk_transform
@@ -58,6 +58,7 @@ __all__ = [
     "prepare_images",
     "prepare_scan",
     "read_labels",
+    "read_numbers",
     "read_truth",
     "read_volume",
     "register",

@@ -11,12 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from anomri.cli import app
+from anomri.errors import GridMismatch
 from anomri.files import read_tsv
 from anomri.pipeline.data_audit.duplicates import duplicates
-from anomri.pipeline.data_audit.problems import Severity
+from anomri.pipeline.data_audit.problems import Severity, problem_of_error
 from anomri.pipeline.data_audit.scan_audit import AuditedScan
 from anomri.preprocessing.template.mni152 import load_template
 from anomri.preprocessing.template.tissues import tissue_map
+from anomri.scan import ScanFiles
 
 STEP = 3  # voxels of the template
 
@@ -74,6 +76,18 @@ def test_table_dictionary_and_page_agree(audited: tuple[int, Path]) -> None:
     page = (out / "audit.html").read_text(encoding="utf-8")
     assert "left to right" in page
     assert "Research use only" in page
+
+
+@pytest.mark.parametrize(
+    ("file", "check"),
+    [("les.nii", "lesion_mask"), ("brain.nii", "brain_mask"), ("t1.nii", "geometry")],
+)
+def test_the_file_that_lies_elsewhere_decides_the_check(file: str, check: str) -> None:
+    files = ScanFiles(
+        subject="a", contrasts={}, layout="folder", truth=Path("les.nii"), brain=Path("brain.nii")
+    )
+    error = GridMismatch(file, expected="one place", got="another", next_step="look")
+    assert problem_of_error(files, error).check == check
 
 
 def scan(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,5 +199,5 @@ def _write(array: NDArray[np.generic], grid: Grid, path: Path) -> None:
         write_image(image_on(array, grid), draft)
 
 
-def _present(numbers: NDArray[np.uint8]) -> Sequence[int]:
+def _present(numbers: NDArray[np.unsignedinteger[Any]]) -> Sequence[int]:
     return [int(number) for number in np.unique(numbers) if number]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import MissingContrast, ScanError
 from anomri.files import BRAIN_MASK, LESION_LABELS, LESION_MASK, derivative
-from anomri.preprocessing import labels_on_contrast, read_labels
+from anomri.preprocessing import labels_on_contrast, read_labels, read_numbers
 from anomri.reporting import Record
 from anomri.scan import Grid, ScanFiles
 
@@ -46,9 +47,9 @@ class ExportedResult:
         labels, grid = read_labels(derivative(self.results, self.label, LESION_MASK))
         return (labels > 0).astype(np.uint8), grid
 
-    def numbers(self) -> tuple[NDArray[np.uint8], Grid]:
+    def numbers(self) -> tuple[NDArray[np.unsignedinteger[Any]], Grid]:
         """Return the numbers of the lesions, and their grid."""
-        return read_labels(derivative(self.results, self.label, LESION_LABELS))
+        return read_numbers(derivative(self.results, self.label, LESION_LABELS))
 
     def mask_on_t1(self) -> tuple[NDArray[np.uint8], Grid]:
         """Return the lesion mask on the grid of the T1, and this grid.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from anomri.files import guarded
 from anomri.preprocessing.reading.in_memory import ImageSource
@@ -25,6 +29,17 @@ def read_labels(path: Path) -> tuple[Labels, Grid]:
     """
     raw = read_segmentation(path)
     return raw.labels(), raw.grid
+
+
+def read_numbers(path: Path) -> tuple[NDArray[np.unsignedinteger[Any]], Grid]:
+    """Read the numbers of lesions, of which there may be more than 255, and their grid.
+
+    Raises:
+        ScanError: as :func:`~anomri.preprocessing.reading.scan_images.read_volume`.
+    """
+    raw = read_segmentation(path)
+    numbers = np.rint(raw.values).astype(np.uint16)
+    return numbers.astype(np.min_scalar_type(numbers.max())), raw.grid
 
 
 def read_truth(path: Path, grid: Grid, *, mask_grid: str = "auto") -> Labels:
