@@ -127,13 +127,19 @@ def test_another_file_is_refused(content: bytes, tmp_path: Path) -> None:
     assert "packed by `anomri models pack`" in refusal(tmp_path / "model.zip")
 
 
-def test_a_recipe_reads_no_folder_outside_of_its_archive(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "maps", [{".": "../elsewhere"}, {".": "inner", "inner": "../../elsewhere"}]
+)
+def test_a_recipe_reads_no_folder_outside_of_its_archive(
+    tmp_path: Path, maps: dict[str, str]
+) -> None:
     run = tmp_path / "run"
-    run.mkdir()
-    (run / "recipe.yaml").write_text(
-        "name: outside\nmaps:\n  first: {recipe: ../elsewhere}\n"
-        "segmentation:\n  - segment: {map: first}\n"
-    )
+    for folder, other in maps.items():
+        (run / folder).mkdir(parents=True)
+        (run / folder / "recipe.yaml").write_text(
+            f"name: outside\nmaps:\n  first: {{recipe: {other}}}\n"
+            "segmentation:\n  - segment: {map: first}\n"
+        )
     write_archive(run, tmp_path / "model.zip", name="outside", licence="CC0-1.0")
     assert "../elsewhere" in refusal(tmp_path / "model.zip")
 

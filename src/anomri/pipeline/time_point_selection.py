@@ -137,10 +137,15 @@ def check_dates(dates: Sequence[str], count: int) -> list[date | None]:
         UsageError: there is another number of dates, or one that is none.
     """
     days = [parse_date(text) for text in dates]
-    if None in days or len(days) not in (0, count):
+    if None in days:  # not what it is: no date is written, and a log file may be
         raise UsageError(
-            "--dates: expected a date such as 2024-03-01 for each of the time points of one "
-            f"subject, got {len(dates)} for {count}. Next: write them in the order of the scans, "
+            f"--dates: expected dates such as 2024-03-01, got another text at place "
+            f"{days.index(None) + 1}. Next: write year, month and day."
+        )
+    if len(days) not in (0, count):
+        raise UsageError(
+            "--dates: expected a date for each of the time points of one subject, "
+            f" got {len(dates)} for {count}. Next: write them in the order of the scans, "
             "separated by commas."
         )
     return days

@@ -146,10 +146,11 @@ def _check_files(path: Path, present: list[str], manifest: Manifest) -> None:
 
 
 def _check_maps(path: Path, folder: Path) -> None:
-    """Refuse a recipe whose maps lie outside of the archive."""
-    recipe = load_recipe(folder / RECIPE) if (folder / RECIPE).is_file() else None
-    if isinstance(recipe, CombinedRecipe):
-        outside = [e.recipe for e in recipe.maps.values() if not FOLDER.fullmatch(e.recipe)]
+    """Refuse recipes whose maps lie outside of the archive."""
+    for file in sorted(folder.rglob(RECIPE)):
+        recipe = load_recipe(file)
+        maps = recipe.maps.values() if isinstance(recipe, CombinedRecipe) else ()
+        outside = [entry.recipe for entry in maps if not FOLDER.fullmatch(entry.recipe)]
         if outside:
             raise _refused(path, f"a map in {outside[0][:80]!r}")
 
