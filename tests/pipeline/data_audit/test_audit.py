@@ -11,13 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from anomri.cli import app
+from anomri.datasets import Found, Skipped
 from anomri.errors import GridMismatch
 from anomri.files import read_tsv
+from anomri.pipeline import audit
 from anomri.pipeline.data_audit.duplicates import duplicates
 from anomri.pipeline.data_audit.problems import Severity, problem_of_error
 from anomri.pipeline.data_audit.scan_audit import AuditedScan
 from anomri.preprocessing.template.mni152 import load_template
 from anomri.preprocessing.template.tissues import tissue_map
+from anomri.recipe import recipe_to_prepare
 from anomri.scan import ScanFiles
 
 STEP = 3  # voxels of the template
@@ -88,6 +91,15 @@ def test_the_file_that_lies_elsewhere_decides_the_check(file: str, check: str) -
     )
     error = GridMismatch(file, expected="one place", got="another", next_step="look")
     assert problem_of_error(files, error).check == check
+
+
+@pytest.mark.parametrize(("layout", "name"), [("dicom", "im1"), ("bids", "Doe_Jane/im1")])
+def test_folders_of_dicom_files_are_not_named(layout: str, name: str, tmp_path: Path) -> None:
+    found = Found((), (Skipped("Doe_Jane/im1", "truncated"),), layout)
+    audit(found, tmp_path, preparation=recipe_to_prepare("intensity").preparation)
+    (row,) = read_tsv(tmp_path / "audit.tsv")
+    assert row["subject"] == name
+    assert ("Jane" in (tmp_path / "audit.html").read_text(encoding="utf-8")) == ("/" in name)
 
 
 def scan(
