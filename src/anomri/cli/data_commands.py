@@ -73,8 +73,8 @@ def export(
     """Write results for another program.
 
     The lesion mask on the T1's grid for fMRIPrep and FastSurfer, numbered lesions with colours for
-    ITK-SNAP and 3D Slicer, training cases for nnU-Net. Masks are taken as they
-    are now, corrected or not.
+    ITK-SNAP and 3D Slicer, training cases for nnU-Net. Lesion masks are taken as they are now,
+    corrected or not; the numbered lesions are those that were detected.
     """
     found = pipeline.find_scans(scans, layout=layout) if scans else None
     load_exports(pipeline)

@@ -128,6 +128,14 @@ def test_pairs_are_compared_by_file_and_by_brain() -> None:
     assert all(p.severity is Severity.WRONG for p in duplicates(scans, {}))
 
 
+@pytest.mark.parametrize("prefix", ["", "sub-"])
+def test_splits_are_found_by_subject_and_by_label(prefix: str) -> None:
+    brain = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    splits = {f"{prefix}a": "train", f"{prefix}b": "test"}
+    (pair,) = duplicates([scan("a", brain), scan("b", brain, contents="a")], splits)
+    assert "in the splits train and test" in pair.finding
+
+
 def test_two_sessions_of_a_subject_may_share_a_brain() -> None:
     brain = np.random.default_rng(0).normal(size=100).astype(np.float32)
     assert list(duplicates([scan("a", brain), scan("a", brain)], {})) == []
