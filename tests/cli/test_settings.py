@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from anomri import pipeline
 from anomri.batch import Execution, Outcome
 from anomri.cli import app
-from anomri.cli.settings import FILE, MachineSettings, read_settings
+from anomri.cli.settings import FILE, OF_SCANS, WORKERS, MachineSettings, read_settings
 from anomri.errors import UsageError
 
 
@@ -61,6 +62,7 @@ def test_the_help_shows_the_value_of_the_file(workers: list[int]) -> None:
     ("text", "fault"),
     [
         ("workers = 0\n", "workers"),
+        ("workers = true\n", "workers"),
         ("worker = 2\n", "entries are device, workers, threads, brain"),
         ("workers 2\n", "expected TOML"),
     ],
@@ -72,6 +74,16 @@ def test_a_wrong_file_is_refused(workers: list[int], text: str, fault: str) -> N
     assert fault in str(error.value)
     result = CliRunner().invoke(app, ["prepare", "study", "-o", "out"])
     assert isinstance(result.exception, UsageError)
+
+
+def test_the_file_reaches_every_command_that_the_environment_reaches() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    with_workers = {
+        name
+        for name, command in commands.items()
+        if any(parameter.envvar == WORKERS for parameter in command.params)
+    }
+    assert with_workers == set(OF_SCANS)
 
 
 def test_every_setting_is_optional(tmp_path: Path) -> None:

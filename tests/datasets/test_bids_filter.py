@@ -51,6 +51,17 @@ def test_a_filter_file_chooses_a_run(lay: Lay, query: dict[str, Any], file: str)
     assert "not chosen by the filter: its run is" in skipped.reason
 
 
+def test_scans_that_were_not_chosen_make_a_selection(lay: Lay) -> None:
+    root = lay(T1, T1.replace("01", "02"))
+    assert filtered(root, {"t1w": {"subject": "01"}}).chosen
+    assert not filtered(root, {"t1w": {"run": None}}).chosen
+
+
+def test_digits_of_other_scripts_match_nothing(lay: Lay) -> None:
+    with pytest.raises(UsageError, match="no scan has a file"):
+        filtered(lay(RUNS[0]), {"flair": {"run": "\N{SUPERSCRIPT ONE}"}})
+
+
 @pytest.mark.parametrize(
     ("value", "file"), [(None, "T1w"), ("*", "acq-fspgr_T1w"), ("fspgr", "acq-fspgr_T1w")]
 )

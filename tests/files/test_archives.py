@@ -30,7 +30,32 @@ def test_the_files_keep_their_folders(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["../out.dcm", "/tmp/out.dcm", "a/../../out.dcm", "c:\\out.dcm"])
+def test_a_name_of_dots_is_no_folder_above(tmp_path: Path) -> None:
+    path = archive(tmp_path, "a.dcm").rename(tmp_path / "...zip")
+    folder = unpack([path, path], "..")
+    assert folder.name == "archive"
+    assert len(list(folder.rglob("a.dcm"))) == 2
+    assert folder.parent.name.startswith("anomri-")
+
+
+@pytest.mark.parametrize("names", [["a", "a/b"], ["a/b", "a"], ["a" * 300]])
+def test_names_that_cannot_be_are_refused(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(UnreadableScan, match="names that can stand side by side"):
+        unpack([archive(tmp_path, *names)], "study")
+
+
+def test_compression_without_a_limit_is_refused(tmp_path: Path) -> None:
+    entry = zipfile.ZipInfo("a.dcm")
+    path = tmp_path / "scan.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr(entry, bytes(1000), zipfile.ZIP_BZIP2)
+    with pytest.raises(UnreadableScan, match="another compression"):
+        unpack([path], "study")
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.dcm", "/tmp/out.dcm", "a/../../out.dcm", "c:\\out.dcm", "."]
+)
 def test_nothing_is_written_outside(tmp_path: Path, name: str) -> None:
     before = set(tmp_path.rglob("*"))
     with pytest.raises(UnreadableScan, match="leads out of it"):

@@ -11,12 +11,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from anomri.datasets import parse_date, write_dataset_description
+from anomri.datasets import Found, parse_date, write_dataset_description
 from anomri.errors import UsageError
 from anomri.files import read_tsv
 from anomri.pipeline import follow_up
 from anomri.reporting import write_detection
-from anomri.scan import AnomalyMap, Detection, Finding, Grid, Scan, Threshold
+from anomri.scan import AnomalyMap, Detection, Finding, Grid, Scan, ScanFiles, Threshold
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +126,7 @@ def test_dates_in_another_order_are_refused(results: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("dates", [("2031-03-01",), ("2031-03-01", "spring")])
 def test_dates_that_do_not_fit(results: Path, tmp_path: Path, dates: tuple[str, ...]) -> None:
-    with pytest.raises(UsageError, match="--dates: expected a date"):
+    with pytest.raises(UsageError, match=r"--dates: expected (a date for|dates such)"):
         follow_up([results], tmp_path / "out", dates=dates)
 
 
@@ -136,6 +136,27 @@ def test_one_time_point_is_refused(results: Path, tmp_path: Path) -> None:
     (results / "sub-other").rename(single / "sub-other")
     with pytest.raises(UsageError, match="expected two time points"):
         follow_up([single], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_followed_is_refused_before_detection(tmp_path: Path) -> None:
+    scan = ScanFiles(subject="a", contrasts={}, layout="folder")
+    one = Found((scan,), (), "folder")
+    with pytest.raises(UsageError, match="got one of sub-a"):
+        follow_up([one], tmp_path / "out")
+    with pytest.raises(UsageError, match="got 1 for 2"):
+        follow_up([one, one], tmp_path / "out", dates=("2031-03-01",))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_result_is_a_failure(results: Path, tmp_path: Path) -> None:
+    (sidecar,) = (results / "sub-other").rglob("*_label-lesion_mask.json")
+    sidecar.write_text("{")
+    outcome = follow_up([results], tmp_path / "out")
+    assert [failure.label for failure in outcome.failures] == ["sub-other"]
+    assert outcome.exit_code == 3
+    (row,) = read_tsv(tmp_path / "out" / "failures.tsv")
+    assert row["file"] == sidecar.name
 
 
 def test_files_of_others_are_kept(results: Path, tmp_path: Path) -> None:

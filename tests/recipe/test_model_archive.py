@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZipFile
 
 import pytest
 
@@ -95,6 +95,25 @@ def test_a_file_that_inflates_to_more_than_declared_is_refused(archive: Path) ->
 def test_an_archive_that_declares_too_much_is_refused(archive: Path) -> None:
     huge = manifest(archive, **{"recipe.yaml": {"bytes": 1 << 40, "sha256": "0"}})
     assert "more than 4 GB" in refusal(rewritten(archive, {MANIFEST: huge}))
+    offset = {"bytes": -(1 << 40), "sha256": "0"}
+    both = manifest(
+        archive, **{"recipe.yaml": {"bytes": 1 << 40, "sha256": "0"}, "thresholds.json": offset}
+    )
+    assert "greater than or equal to 0" in refusal(rewritten(archive, {MANIFEST: both}))
+
+
+def test_compression_without_a_limit_is_refused(archive: Path) -> None:
+    with ZipFile(archive, "a", ZIP_BZIP2) as packed:
+        packed.writestr("weights.safetensors", bytes(1000))
+    assert "another compression" in refusal(archive)
+
+
+def test_an_archive_without_a_recipe_is_refused(archive: Path) -> None:
+    with ZipFile(archive) as packed:
+        found = json.loads(packed.read(MANIFEST))
+    del found["files"]["recipe.yaml"]
+    changes = {"recipe.yaml": None, MANIFEST: json.dumps(found).encode()}
+    assert "got no recipe" in refusal(rewritten(archive, changes))
 
 
 def test_a_negative_size_makes_no_room_for_a_larger_one(archive: Path) -> None:
@@ -115,13 +134,19 @@ def test_another_file_is_refused(content: bytes, tmp_path: Path) -> None:
     assert "packed by `anomri models pack`" in refusal(tmp_path / "model.zip")
 
 
-def test_a_recipe_reads_no_folder_outside_of_its_archive(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "maps", [{".": "../elsewhere"}, {".": "inner", "inner": "../../elsewhere"}]
+)
+def test_a_recipe_reads_no_folder_outside_of_its_archive(
+    tmp_path: Path, maps: dict[str, str]
+) -> None:
     run = tmp_path / "run"
-    run.mkdir()
-    (run / "recipe.yaml").write_text(
-        "name: outside\nmaps:\n  first: {recipe: ../elsewhere}\n"
-        "segmentation:\n  - segment: {map: first}\n"
-    )
+    for folder, other in maps.items():
+        (run / folder).mkdir(parents=True)
+        (run / folder / "recipe.yaml").write_text(
+            f"name: outside\nmaps:\n  first: {{recipe: {other}}}\n"
+            "segmentation:\n  - segment: {map: first}\n"
+        )
     write_archive(run, tmp_path / "model.zip", name="outside", licence="CC0-1.0")
     assert "../elsewhere" in refusal(tmp_path / "model.zip")
 

@@ -167,12 +167,15 @@ class Resources:
         ),
     ] = False
 
-    def execution(self) -> batch.Execution:
-        """Return how to run the batch, and apply threads and the folder for temporary files."""
-        limit_threads(self.threads)
+    def use_work_dir(self) -> None:
+        """Keep temporary files in the folder that was named, if any."""
         if self.work_dir is not None:
             self.work_dir.mkdir(parents=True, exist_ok=True)
             tempfile.tempdir = os.environ["TMPDIR"] = str(self.work_dir.resolve())
+
+    def execution(self) -> batch.Execution:
+        """Return how to run the batch, and limit the threads."""
+        limit_threads(self.threads)
         return batch.Execution(batch.Executor(self.workers), progress=progress)
 
 
@@ -181,7 +184,7 @@ def bids_app(
     bids_dir: Annotated[Path, typer.Argument(metavar="BIDS_DIR", help="A BIDS data set.")],
     output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT_DIR", help="Folder to write to.")],
     analysis_level: Annotated[
-        list[str], typer.Argument(metavar="LEVEL...", help="participant, group, or both.")
+        list[str], typer.Argument(metavar="LEVEL", help="participant, group, or both.")
     ],
     *,
     participants: Participants,
@@ -202,6 +205,7 @@ def bids_app(
     if participants.dry_run:
         participants.show(bids_dir, model.layout(overrides))
         return
+    resources.use_work_dir()
     load_exports(pipeline)
     outcome, chosen = batch.Outcome(), False
     if "participant" in analysis_level:

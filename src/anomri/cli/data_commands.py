@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from anomri import pipeline
-from anomri.cli.messages import console
-from anomri.cli.options import ExecutionOptions, Layout, Out, Source, SplitFile
+from anomri.cli.messages import failure, information
+from anomri.cli.options import Layout, Out, Source, SplitFile, WorkerOptions
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, show_scans
 from anomri.errors import QualityRefused
@@ -28,7 +28,7 @@ def audit(
     out: Out,
     layout: Layout = "auto",
     split_file: SplitFile = None,
-    execution: ExecutionOptions,
+    execution: WorkerOptions,
 ) -> None:
     """Check a data set for what makes results wrong.
 
@@ -46,12 +46,9 @@ def audit(
     )
     wrong = [problem for problem in problems if problem.severity == "wrong"]
     for problem in wrong[:SHOWN]:
-        text = f"  {problem.subject}: {problem.check}: {problem.finding}"
-        console.print(text, markup=False, style="red", highlight=False)
+        failure(f"  {problem.subject}: {problem.check}: {problem.finding}")
     typer.echo(out / AUDIT_PAGE)
-    console.print(
-        f"{len(wrong)} wrong, {len(problems) - len(wrong)} remarks, in {out.name}/{AUDIT}"
-    )
+    information(f"{len(wrong)} wrong, {len(problems) - len(wrong)} remarks, in {out.name}/{AUDIT}")
     if wrong:
         raise typer.Exit(QualityRefused.exit_code)
 
@@ -76,8 +73,8 @@ def export(
     """Write results for another program.
 
     The lesion mask on the T1's grid for fMRIPrep and FastSurfer, numbered lesions with colours for
-    ITK-SNAP and 3D Slicer, training cases for nnU-Net. Masks are taken as they
-    are now, corrected or not.
+    ITK-SNAP and 3D Slicer, training cases for nnU-Net. Lesion masks are taken as they are now,
+    corrected or not; the numbered lesions are those that were detected.
     """
     found = pipeline.find_scans(scans, layout=layout) if scans else None
     load_exports(pipeline)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from anomri import pipeline
-from anomri.cli.options import ExecutionOptions, Layout, ModelOptions, Out, split_names
+from anomri.cli.options import Layout, ModelOptions, Out, WorkerOptions, split_names
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish
 from anomri.datasets import Found
@@ -19,7 +19,7 @@ def follow(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="BASELINE [FOLLOWUP ...]",
+            metavar="TIME_POINT",
             help="One source for each time point, or one folder with several sessions: scans, or "
             "results of `anomri detect`.",
             exists=True,
@@ -37,7 +37,7 @@ def follow(
         ),
     ] = None,
     layout: Layout = "auto",
-    execution: ExecutionOptions,
+    execution: WorkerOptions,
 ) -> None:
     """Compare several scans of a subject.
 
@@ -63,11 +63,11 @@ def follow(
 def _without_dates(sources: list[Path], scans: list[Path | Found]) -> list[str]:
     """Return the command line without dates, and without names of DICOM folders."""
     private = {
-        str(source)
+        source
         for source, found in zip(sources, scans, strict=True)
         if isinstance(found, Found) and found.layout == "dicom"
     }
-    words = ["DICOM" if word in private else word for word in sys.argv[1:]]
+    words = ["DICOM" if Path(word) in private else word for word in sys.argv[1:]]
     hidden = (
         "DATES" if before == "--dates" else word
         for before, word in zip(["", *words], words, strict=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -350,8 +350,8 @@ class DetectionOverrides(PreparationOverrides):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionOptions:
-    """Worker processes, cluster and job array."""
+class WorkerOptions:
+    """Processes and threads, for scans that are compared with each other."""
 
     PANEL: ClassVar = "Execution"
 
@@ -365,10 +365,6 @@ class ExecutionOptions:
             envvar=settings.THREADS,
         ),
     ] = None
-    part: Annotated[
-        str,
-        typer.Option(metavar="I/N", help="Process only part I of N (job arrays)."),
-    ] = "1/1"
     engine: Annotated[str, typer.Option(metavar="NAME", help=f"{' or '.join(batch.ENGINES)}.")] = (
         batch.PROCESSES
     )
@@ -384,12 +380,32 @@ class ExecutionOptions:
         """Return how to run the batch; the address of a scheduler alone implies Dask.
 
         Raises:
-            UsageError: the part, the engine or its address is not valid.
+            UsageError: the engine or its address is not valid.
         """
         limit_threads(self.threads)
         engine = batch.DASK if self.scheduler else self.engine
         executor = batch.Executor(self.workers, engine, self.scheduler or "")
-        return batch.Execution(executor, batch.Shard.parse(self.part), progress)
+        return batch.Execution(executor, progress=progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionOptions(WorkerOptions):
+    """Processes, threads, and the part of the scans to process."""
+
+    part: Annotated[
+        str,
+        typer.Option(metavar="I/N", help="Process only part I of N (job arrays)."),
+    ] = "1/1"
+
+    def execution(self) -> batch.Execution:
+        """Return how to run the batch.
+
+        Raises:
+            UsageError: the part, the engine or its address is not valid.
+        """
+        # Not super(): the class with slots is another one than that of this function.
+        whole = WorkerOptions.execution(self)
+        return replace(whole, shard=batch.Shard.parse(self.part))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -517,7 +533,7 @@ def limit_threads(count: int | None) -> None:
 
 
 def bids_filter(file: Path | None, options: list[str] | None) -> BidsFilter:
-    """Return the choice of BIDS files; that of options counts before that of the file.
+    """Return the choice of BIDS files: those that both the file and the options choose.
 
     Raises:
         UsageError: one of them is not valid.

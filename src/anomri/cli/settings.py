@@ -21,7 +21,7 @@ FILE = "anomri.toml"
 FILE_VARIABLE = "ANOMRI_CONFIG"
 DEVICE, WORKERS = "ANOMRI_DEVICE", "ANOMRI_WORKERS"
 THREADS, BRAIN = "ANOMRI_THREADS", "ANOMRI_BRAIN"
-OF_SCANS = ("prepare", "detect", "evaluate", "bids-app")
+OF_SCANS = ("audit", "prepare", "detect", "follow", "evaluate", "compare", "bids-app")
 """Commands that process scans; the device is that of all commands."""
 PRECEDENCE = (
     f"Device, workers, threads and brain method may also stand in {FILE} (in the working directory "
@@ -34,7 +34,7 @@ class MachineSettings(BaseModel):
     """The content of ``anomri.toml``.
 
     Attributes:
-        device: name of a device, see :func:`anomri.devices.choose_device`.
+        device: name of a device, see :func:`anomri.models.choose_device`.
         workers: processes that process scans.
         threads: of each process.
         brain: brain extraction method.
@@ -43,8 +43,8 @@ class MachineSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: str | None = None
-    workers: Annotated[int, Field(ge=1)] | None = None
-    threads: Annotated[int, Field(ge=1)] | None = None
+    workers: Annotated[int, Field(ge=1, strict=True)] | None = None
+    threads: Annotated[int, Field(ge=1, strict=True)] | None = None
     brain: str | None = None
 
 

@@ -292,7 +292,7 @@ def _matches(wanted: Any, actual: str | None, *, regex: bool = False) -> bool:
     if regex:
         return re.search(str(wanted), actual, re.IGNORECASE) is not None
     text = str(wanted)
-    if text.isdigit() and actual.isdigit():
+    if text.isdecimal() and actual.isdecimal():
         return int(text) == int(actual)
     return _plain(text) == _plain(actual)
 

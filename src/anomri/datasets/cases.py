@@ -75,6 +75,7 @@ class Cases:
         self.skipped: list[Skipped] = list(tree.skipped)
         self.recognised: list[Recognised] = []
         self.datasets: dict[str, Path] = {}
+        self.chosen = False  # whether the user left out whole cases
         self._cases: dict[Hashable, Case] = {}
 
     def case(
@@ -109,6 +110,7 @@ class Cases:
     def drop(self, key: Hashable) -> None:
         """Remove a case that the user did not choose."""
         del self._cases[key]
+        self.chosen = True
 
     def skip(self, what: Path | str, reason: str) -> None:
         """Record that a file, or something with a name, is not used."""
@@ -141,6 +143,7 @@ class Cases:
             tuple(self.skipped),
             layout,
             tuple(self.recognised),
+            chosen=self.chosen,
             left_out=tuple(left_out),
             datasets=self.datasets,
         )

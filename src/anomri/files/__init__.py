@@ -1,6 +1,6 @@
 """Files on disk: atomic writing, reading within limits, file names."""
 
-from anomri.files.archives import is_archive, unpack
+from anomri.files.archives import BOUNDED_COMPRESSION, is_archive, unpack
 from anomri.files.atomic import (
     DISK_FULL,
     content_digest,
@@ -126,6 +126,7 @@ __all__ = [
     "AUDIT_PAGE",
     "BIDSIGNORE",
     "BIDS_PREFIX",
+    "BOUNDED_COMPRESSION",
     "BRAIN_MASK",
     "CALIBRATE",
     "CODES",

@@ -7,6 +7,7 @@ link is made, and the bytes that are written are counted.
 from __future__ import annotations
 
 import atexit
+import errno
 import stat
 import zipfile
 import zlib
@@ -22,6 +23,9 @@ ENDING = ".zip"
 MAX_ENTRIES = 200_000
 TIMES_LIMIT = 16  # an archive may take this many times the memory limit of one image on disk
 CHUNK_BYTES = 1 << 20
+# Python inflates other methods without a limit: a megabyte of bzip2 may take gigabytes of memory.
+BOUNDED_COMPRESSION = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+IMPOSSIBLE_NAME = frozenset({errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
 NEXT = "unpack it yourself, and check what is in it"
 
 _unpacked = ExitStack()
@@ -46,14 +50,24 @@ def unpack(archives: Iterable[Path], name: str) -> Path:
     Raises:
         UnreadableScan: damaged, encrypted, too large, or with a name that leads out of it.
     """
-    folder = _unpacked.enter_context(scratch_folder()) / name
+    folder = _unpacked.enter_context(scratch_folder()) / _folder_name(name)
+    folder.mkdir()
     left = TIMES_LIMIT * limit_bytes()
     for number, archive in enumerate(archives):
-        place = folder / (archive.stem or f"{number}")
+        place = folder / _folder_name(archive.stem)
         if place.exists():
-            place = folder / f"{archive.stem}-{number}"
+            place = folder / f"{place.name}-{number}"
         left -= _unpack(archive, place, left)
     return folder
+
+
+def _folder_name(name: str) -> str:
+    """Return a name that is neither empty nor that of a folder above: `...zip` has the stem `..`.
+
+    >>> _folder_name("study"), _folder_name("..")
+    ('study', 'archive')
+    """
+    return name if name.strip(".") else "archive"
 
 
 def _unpack(archive: Path, folder: Path, limit: int) -> int:
@@ -74,6 +88,11 @@ def _unpack(archive: Path, folder: Path, limit: int) -> int:
             got=f"a damaged one ({type(error).__name__})",
             next_step=COPY_AGAIN,
         ) from error
+    except OSError as error:
+        if error.errno not in IMPOSSIBLE_NAME:
+            raise
+        got = f"others ({error.strerror})"
+        raise _refusal(archive, "names that can stand side by side", got) from error
     return written
 
 
@@ -84,12 +103,15 @@ def _check(archive: Path, entries: list[zipfile.ZipInfo], limit: int) -> None:
         raise _too_large(archive)
     for entry in entries:
         name = PurePosixPath(entry.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+        inside = name.parts and not name.is_absolute() and ".." not in name.parts
+        if not inside or ":" in name.parts[0]:
             raise _refusal(archive, "names within the archive", "one that leads out of it")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise _refusal(archive, "files and folders alone", "a symbolic link")
         if entry.flag_bits & 1:
             raise _refusal(archive, "an archive without a password", "an encrypted one")
+        if entry.compress_type not in BOUNDED_COMPRESSION:
+            raise _refusal(archive, "files compressed by deflate", "another compression")
 
 
 def _write(

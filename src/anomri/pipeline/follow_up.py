@@ -13,7 +13,7 @@ from pathlib import Path
 from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, left_out, run_batch
 from anomri.datasets import Found, converted, write_dataset_description
 from anomri.detector import Detector
-from anomri.errors import DamagedFile, MissingContrast, ScanError, UsageError
+from anomri.errors import DamagedFile, Failure, MissingContrast, ScanError, UsageError
 from anomri.files import DATASET_DESCRIPTION, remove_stale_drafts
 from anomri.longitudinal import (
     EvolutionRecord,
@@ -27,12 +27,15 @@ from anomri.longitudinal import (
 )
 from anomri.pipeline.detection import detect
 from anomri.pipeline.run_record import write_run
-from anomri.pipeline.time_point_selection import Course, courses_of, examinations_of, with_dates
-from anomri.reporting import (
-    read_sound_records,
-    refusals_shown,
-    write_failures,
+from anomri.pipeline.time_point_selection import (
+    Course,
+    Examination,
+    check_dates,
+    courses_of,
+    examinations_of,
+    with_dates,
 )
+from anomri.reporting import read_sound_records, refusals_shown, write_failures
 from anomri.scan import ScanFiles
 
 DETECTIONS = "detections"  # folder of the results of scans that had none
@@ -73,24 +76,14 @@ def follow_up(
     Raises:
         UsageError: there is no subject with two time points, or the dates do not fit.
     """
+    _check_request(sources, dates)
     remove_stale_drafts(out)
-    write_dataset_description(out)
     outcome = Outcome()
-    examined = []
-    for number, source in enumerate(sources, start=1):
-        folder, scans = out / DETECTIONS / str(number), dict[str, ScanFiles]()
-        if isinstance(source, Path):
-            folder = source
-        else:
-            _detect(source, detector, folder, execution, outcome)
-            scans = {files.label: files for files in source.scans}
-        records, damaged = read_sound_records(folder)
-        for error in damaged.values():
-            log.warning("%s", error)
-        wanted = [record for record in records if not scans or record.label in scans]
-        examined.append(examinations_of(folder, wanted, scans))
-    courses = with_dates(courses_of(examined), dates)
+    courses = courses_of(_examinations(sources, out, detector, execution, outcome))
+    if not outcome.failures:  # without these, dates and examinations would not correspond
+        courses = with_dates(courses, dates)
     _refuse_one_time_point(courses, outcome)
+    write_dataset_description(out)
     by_label = {course.label: course for course in courses}
     keys = tuple(
         ScanFiles(subject=course.subject, contrasts={}, layout="follow", own_label=label[4:])
@@ -148,6 +141,41 @@ class FollowTask:
         return True
 
 
+def _check_request(sources: Sequence[Path | Found], dates: Sequence[str]) -> None:
+    """Raise where detection would be in vain: one scan, or dates that cannot fit."""
+    scans = [source.scans for source in sources if isinstance(source, Found)]
+    if len(scans) == len(sources):
+        check_dates(dates, sum(map(len, scans)))
+        if len(scans) == 1 and len(scans[0]) == 1:
+            raise _one_time_point(scans[0][0].label)
+
+
+def _examinations(
+    sources: Sequence[Path | Found],
+    out: Path,
+    detector: Detector | None,
+    execution: Execution,
+    outcome: Outcome,
+) -> list[list[Examination]]:
+    """Return the examinations of each source, and add scans without them to the outcome."""
+    examined = []
+    for number, source in enumerate(sources, start=1):
+        folder, scans = out / DETECTIONS / str(number), dict[str, ScanFiles]()
+        if isinstance(source, Path):
+            folder = source
+        else:
+            write_dataset_description(out)  # before results that might be taken for scans
+            _detect(source, detector, folder, execution, outcome)
+            scans = {files.label: files for files in source.scans}
+        records, damaged = read_sound_records(folder)
+        for label, error in damaged.items():
+            outcome.failures.append(Failure.of(error, subject=label, label=label))
+            outcome.exit_codes.add(ScanError.exit_code)
+        wanted = [record for record in records if not scans or record.label in scans]
+        examined.append(examinations_of(folder, wanted, scans))
+    return examined
+
+
 def _detect(
     found: Found, detector: Detector | None, folder: Path, execution: Execution, outcome: Outcome
 ) -> None:
@@ -164,8 +192,11 @@ def _refuse_one_time_point(courses: Sequence[Course], outcome: Outcome) -> None:
     """Raise where no subject has two time points, unless their scans could not be used."""
     if outcome.failures or any(len(course.examinations) > 1 for course in courses):
         return
-    found = ", ".join(course.label for course in courses[:3]) or "no scan"
-    raise UsageError(
+    raise _one_time_point(", ".join(course.label for course in courses[:3]) or "no scan")
+
+
+def _one_time_point(found: str) -> UsageError:
+    return UsageError(
         f"follow: expected two time points of a subject at least, got one of {found}. "
         "Next: name both scans, or one folder with several sessions."
     )

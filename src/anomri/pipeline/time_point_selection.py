@@ -115,16 +115,40 @@ def with_dates(courses: Sequence[Course], dates: Sequence[str]) -> list[Course]:
     """
     if not dates:
         return list(courses)
-    days = [parse_date(text) for text in dates]
     counts = [len(course.examinations) for course in courses]
-    if None in days or counts != [len(days)]:
+    days = check_dates(dates, sum(counts))
+    if len(courses) > 1:
         raise UsageError(
-            f"--dates: expected a date such as 2024-03-01 for each of the time points of one "
-            f"subject, got {len(dates)} for {sum(counts)}. Next: write them in the order of the "
-            "scans, separated by commas."
+            f"--dates: expected the scans of one subject, got those of {len(courses)}. "
+            "Next: leave --dates out, or follow one subject."
         )
     dated = (replace(one, date=day) for one, day in zip(courses[0].examinations, days, strict=True))
     return [replace(courses[0], examinations=tuple(dated))]
+
+
+def check_dates(dates: Sequence[str], count: int) -> list[date | None]:
+    """Return the days of dates, of which there may be none.
+
+    Args:
+        dates: of the command line.
+        count: of the time points.
+
+    Raises:
+        UsageError: there is another number of dates, or one that is none.
+    """
+    days = [parse_date(text) for text in dates]
+    if None in days:  # not what it is: no date is written, and a log file may be
+        raise UsageError(
+            f"--dates: expected dates such as 2024-03-01, got another text at place "
+            f"{days.index(None) + 1}. Next: write year, month and day."
+        )
+    if len(days) not in (0, count):
+        raise UsageError(
+            "--dates: expected a date for each of the time points of one subject, "
+            f" got {len(dates)} for {count}. Next: write them in the order of the scans, "
+            "separated by commas."
+        )
+    return days
 
 
 def _course(examinations: Sequence[Examination]) -> Course:

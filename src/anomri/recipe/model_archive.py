@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from anomri.errors import DamagedFile
 from anomri.files import (
+    BOUNDED_COMPRESSION,
     CODES,
     LICENCE,
     MANIFEST,
@@ -121,7 +122,18 @@ def _unpack(path: Path, packed: ZipFile, folder: Path) -> None:
     present = packed.namelist()
     if len(present) > MAX_FILES or len(set(present)) < len(present):
         raise _refused(path, f"{len(present)} files, some perhaps twice")
+    if any(entry.compress_type not in BOUNDED_COMPRESSION for entry in packed.infolist()):
+        raise _refused(path, "a file with another compression than deflate")
     manifest = _manifest(path, packed, folder)
+    _check_files(path, present, manifest)
+    for name, expected in manifest.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with packed.open(name) as source, (folder / name).open("wb") as target:
+            _copy(path, source, target, name, expected)
+
+
+def _check_files(path: Path, present: list[str], manifest: Manifest) -> None:
+    """Refuse files that are no part of a model, or not those of the manifest."""
     unsafe = [name for name in (*present, *manifest.files) if not _is_safe(name)]
     if unsafe:
         raise _refused(path, f"a file named {unsafe[0][:80]!r}")
@@ -129,17 +141,16 @@ def _unpack(path: Path, packed: ZipFile, folder: Path) -> None:
         raise _refused(path, "other files than its manifest lists")
     if sum(file.bytes for file in manifest.files.values()) > MAX_ARCHIVE_BYTES:
         raise _refused(path, f"more than {MAX_ARCHIVE_BYTES >> 30} GB")
-    for name, expected in manifest.files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        with packed.open(name) as source, (folder / name).open("wb") as target:
-            _copy(path, source, target, name, expected)
+    if not any(name.rpartition("/")[2] == RECIPE for name in manifest.files):
+        raise _refused(path, "no recipe")
 
 
 def _check_maps(path: Path, folder: Path) -> None:
-    """Refuse a recipe whose maps lie outside of the archive."""
-    recipe = load_recipe(folder / RECIPE) if (folder / RECIPE).is_file() else None
-    if isinstance(recipe, CombinedRecipe):
-        outside = [e.recipe for e in recipe.maps.values() if not FOLDER.fullmatch(e.recipe)]
+    """Refuse recipes whose maps lie outside of the archive."""
+    for file in sorted(folder.rglob(RECIPE)):
+        recipe = load_recipe(file)
+        maps = recipe.maps.values() if isinstance(recipe, CombinedRecipe) else ()
+        outside = [entry.recipe for entry in maps if not FOLDER.fullmatch(entry.recipe)]
         if outside:
             raise _refused(path, f"a map in {outside[0][:80]!r}")
 

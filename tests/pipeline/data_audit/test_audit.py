@@ -11,12 +11,17 @@ import pytest
 from typer.testing import CliRunner
 
 from anomri.cli import app
+from anomri.datasets import Found, Skipped
+from anomri.errors import GridMismatch
 from anomri.files import read_tsv
+from anomri.pipeline import audit
 from anomri.pipeline.data_audit.duplicates import duplicates
-from anomri.pipeline.data_audit.problems import Severity
+from anomri.pipeline.data_audit.problems import Severity, problem_of_error
 from anomri.pipeline.data_audit.scan_audit import AuditedScan
 from anomri.preprocessing.template.mni152 import load_template
 from anomri.preprocessing.template.tissues import tissue_map
+from anomri.recipe import recipe_to_prepare
+from anomri.scan import ScanFiles
 
 STEP = 3  # voxels of the template
 
@@ -76,6 +81,27 @@ def test_table_dictionary_and_page_agree(audited: tuple[int, Path]) -> None:
     assert "Research use only" in page
 
 
+@pytest.mark.parametrize(
+    ("file", "check"),
+    [("les.nii", "lesion_mask"), ("brain.nii", "brain_mask"), ("t1.nii", "geometry")],
+)
+def test_the_file_that_lies_elsewhere_decides_the_check(file: str, check: str) -> None:
+    files = ScanFiles(
+        subject="a", contrasts={}, layout="folder", truth=Path("les.nii"), brain=Path("brain.nii")
+    )
+    error = GridMismatch(file, expected="one place", got="another", next_step="look")
+    assert problem_of_error(files, error).check == check
+
+
+@pytest.mark.parametrize(("layout", "name"), [("dicom", "im1"), ("bids", "Doe_Jane/im1")])
+def test_folders_of_dicom_files_are_not_named(layout: str, name: str, tmp_path: Path) -> None:
+    found = Found((), (Skipped("Doe_Jane/im1", "truncated"),), layout)
+    audit(found, tmp_path, preparation=recipe_to_prepare("intensity").preparation)
+    (row,) = read_tsv(tmp_path / "audit.tsv")
+    assert row["subject"] == name
+    assert ("Jane" in (tmp_path / "audit.html").read_text(encoding="utf-8")) == ("/" in name)
+
+
 def scan(
     subject: str, signature: np.ndarray, contents: str = "", contrast: str = "flair"
 ) -> AuditedScan:
@@ -100,6 +126,14 @@ def test_pairs_are_compared_by_file_and_by_brain() -> None:
     assert "of c (correlation 0." in found["a", "same_brain"]
     assert "the file of flair is also that of e" in found["a", "same_image"]
     assert all(p.severity is Severity.WRONG for p in duplicates(scans, {}))
+
+
+@pytest.mark.parametrize("prefix", ["", "sub-"])
+def test_splits_are_found_by_subject_and_by_label(prefix: str) -> None:
+    brain = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    splits = {f"{prefix}a": "train", f"{prefix}b": "test"}
+    (pair,) = duplicates([scan("a", brain), scan("b", brain, contents="a")], splits)
+    assert "in the splits train and test" in pair.finding
 
 
 def test_two_sessions_of_a_subject_may_share_a_brain() -> None:

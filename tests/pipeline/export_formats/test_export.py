@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -133,13 +134,58 @@ def test_the_transform_maps_template_points_to_the_scan_in_itk(
 def test_what_is_missing_is_named(results: Path, found: Found, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--scans"):
         export(results, tmp_path / "a", "fmriprep")
+    with pytest.raises(UsageError, match="another folder"):
+        export(results, results, "itksnap")
     with pytest.raises(UsageError, match="fmriprep, fastsurfer"):
         export(results, tmp_path / "b", "word")
     with pytest.raises(UsageError, match="anomri detect"):
         export(tmp_path / "b2", tmp_path / "b", "slicer")
+    assert not (tmp_path / "a").exists()
     files = found.scans[0]
     without = replace(files, contrasts={"flair": files.contrasts["flair"]})
     outcome = export(results, tmp_path / "c", "fmriprep", found=replace(found, scans=(without,)))
     assert outcome.exit_code == 3
     (row,) = read_tsv(tmp_path / "c" / "failures.tsv")
     assert "T1" in row["reason"]
+
+
+@pytest.mark.parametrize("program", ["fmriprep", "nnunet"])
+def test_a_result_without_its_scan_does_not_stop_the_others(
+    results: Path, found: Found, tmp_path: Path, program: str
+) -> None:
+    shutil.copytree(results / "sub-a", results / "sub-b")
+    for path in [*(results / "sub-b").rglob("sub-a*")]:
+        path.rename(path.with_name(path.name.replace("sub-a", "sub-b")))
+    sidecar = results / "sub-b" / "anat" / "sub-b_label-lesion_mask.json"
+    sidecar.write_text(sidecar.read_text().replace("sub-a", "sub-b"))
+    outcome = export(results, tmp_path / "out", program, found=found)
+    assert (outcome.done, outcome.exit_code) == (["sub-a"], 3)
+    (row,) = read_tsv(tmp_path / "out" / "failures.tsv")
+    assert "none in --scans" in row["reason"]
+
+
+def test_more_lesions_than_a_byte_counts(results: Path, tmp_path: Path) -> None:
+    path = results / "sub-a" / "anat" / "sub-a_desc-lesions_dseg.nii.gz"
+    numbers = lesion(results).astype(np.uint16)
+    numbers[0, 0, 0] = 300
+    nib.save(nib.Nifti1Image(numbers, nib.Nifti1Image.from_filename(path).affine), path)
+    assert export(results, tmp_path / "out", "itksnap").done == ["sub-a"]
+    written = nib.Nifti1Image.from_filename(tmp_path / "out" / "sub-a_lesions.nii.gz")
+    assert np.asarray(written.dataobj)[0, 0, 0] == 300
+    assert '"lesion 300"' in (tmp_path / "out" / "sub-a_lesions.txt").read_text()
+
+
+def test_damaged_results_are_named(results: Path, found: Found, tmp_path: Path) -> None:
+    (results / "sub-a" / "anat" / "sub-a_label-lesion_mask.json").write_text("{")
+    outcome = export(results, tmp_path / "out", "nnunet", found=found)
+    assert [failure.label for failure in outcome.failures] == ["sub-a"]
+    assert outcome.exit_code == 3
+
+
+def test_the_data_sets_own_patterns_are_kept(results: Path, found: Found, tmp_path: Path) -> None:
+    (tmp_path / "bids").mkdir()
+    (tmp_path / "bids" / ".bidsignore").write_text("*_ct.nii.gz")
+    for _ in range(2):
+        export(results, tmp_path / "bids", "fmriprep", found=found)
+    lines = (tmp_path / "bids" / ".bidsignore").read_text().splitlines()
+    assert lines == ["*_ct.nii.gz", "*_label-lesion_roi.nii.gz"]

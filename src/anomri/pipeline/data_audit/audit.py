@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, run_batch
 from anomri.datasets import Found
@@ -64,8 +64,16 @@ def _unread(outcome: Outcome) -> list[Problem]:
 
 def _skipped(found: Found) -> list[Problem]:
     step = "correct or remove it"
+    private = found.layout == "dicom"  # its folders are often named after patients
     return [
-        Problem(item.name, "", Severity.REMARK, "files", item.reason, step)
+        Problem(
+            PurePath(item.name).name if private else item.name,
+            "",
+            Severity.REMARK,
+            "files",
+            item.reason,
+            step,
+        )
         for item in found.skipped
     ]
 

@@ -38,7 +38,7 @@ def _of_pair(
     similarity = _similarity(first, second)
     if not shared and similarity < SAME_BRAIN:
         return
-    parts = [splits.get(scan.subject, "") for scan in (first, second)]
+    parts = [_split(scan, splits) for scan in (first, second)]
     apart = (
         f", in the splits {parts[0]} and {parts[1]}" if all(parts) and len({*parts}) == 2 else ""
     )
@@ -52,6 +52,13 @@ def _of_pair(
     check = "same_image" if same_image else "same_brain"
     step = ONE_SPLIT if apart and not same_image else LEAVE_OUT
     yield Problem(first.subject, first.label, Severity.WRONG, check, found, step)
+
+
+def _split(scan: AuditedScan, splits: Mapping[str, str]) -> str:
+    """Return a subject's split, whether it is listed with ``sub-`` or without; empty if not."""
+    label = scan.label.partition("_ses-")[0]
+    names = (scan.subject, scan.label, label, label.removeprefix("sub-"))
+    return next((splits[name] for name in names if name in splits), "")
 
 
 def _similarity(first: AuditedScan, second: AuditedScan) -> float:

@@ -68,7 +68,9 @@ def problem_of_error(files: ScanFiles, error: ScanError) -> Problem:
     """Return the problem that stopped the preparation of a scan."""
     check = "files"
     if isinstance(error, GridMismatch):
-        check = "lesion_mask" if files.brain is None else "brain_mask"
+        masks = {"lesion_mask": files.truth, "brain_mask": files.brain}
+        named = (name for name, path in masks.items() if path and path.name == error.file)
+        check = next(named, "geometry")
     elif isinstance(error, QualityRefused):
         check = "quality"
     finding = f"{error.file}: {error.reason}"

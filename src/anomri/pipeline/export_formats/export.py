@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomri.batch import Outcome
-from anomri.datasets import Found
+from anomri.datasets import Found, converted
 from anomri.errors import Failure, ScanError, UsageError
-from anomri.files import BIDSIGNORE, anat_folder, remove_stale_drafts, replacing, write_text
+from anomri.files import (
+    BIDSIGNORE,
+    anat_folder,
+    read_text,
+    remove_stale_drafts,
+    replacing,
+    write_text,
+)
 from anomri.pipeline.export_formats.colours import write_itksnap_labels, write_slicer_colours
-from anomri.pipeline.export_formats.result import ExportedResult
+from anomri.pipeline.export_formats.result import T1, ExportedResult
 from anomri.preprocessing import (
     TEMPLATE_SPACE,
     image_on,
@@ -25,8 +34,8 @@ from anomri.preprocessing import (
     read_volume,
     write_image,
 )
-from anomri.reporting import read_sound_records, write_failures
-from anomri.scan import Grid
+from anomri.reporting import Record, read_sound_records, write_failures
+from anomri.scan import Grid, ScanFiles
 
 ROI = "label-lesion_roi.nii.gz"
 TRANSFORM = f"from-orig_to-{TEMPLATE_SPACE}_mode-image_xfm.txt"
@@ -37,7 +46,7 @@ def for_fmriprep(result: ExportedResult, out: Path) -> None:
     mask, grid = result.mask_on_t1()
     folder = anat_folder(out, result.label)
     _write(mask, grid, folder / f"{result.label}_{ROI}")
-    write_text(out / BIDSIGNORE, f"*_{ROI}\n")
+    _ignore_masks(out / BIDSIGNORE)
 
 
 def for_fastsurfer(result: ExportedResult, out: Path) -> None:
@@ -63,7 +72,7 @@ def for_slicer(result: ExportedResult, out: Path) -> None:
 def for_nnunet(result: ExportedResult, out: Path) -> None:
     """Write image and mask as a training case of nnU-Net."""
     mask, grid = result.mask()
-    values, own_grid = read_volume(result.scan_files().contrasts[result.contrast], result.contrast)
+    values, own_grid = read_volume(result.image(result.contrast), result.contrast)
     if values.shape != mask.shape:
         raise ScanError(
             result.label,
@@ -75,6 +84,9 @@ def for_nnunet(result: ExportedResult, out: Path) -> None:
     _write(mask, grid, out / "labelsTr" / f"{result.label}.nii.gz")
 
 
+ON_T1 = ("fmriprep", "fastsurfer")
+FROM_SCANS = (*ON_T1, "nnunet")
+"""Programs that need the scans."""
 Exporter = Callable[[ExportedResult, Path], None]
 EXPORTS: Mapping[str, Exporter] = {
     "fmriprep": for_fmriprep,
@@ -95,7 +107,8 @@ def export(results: Path, out: Path, program: str, *, found: Found | None = None
         found: the scans that the results were made of.
 
     Raises:
-        UsageError: unknown program, no results, or scans that are needed and not given.
+        UsageError: unknown program, no results, scans that are needed and not given, or the folder
+            of the results itself to write to.
     """
     if program not in EXPORTS:
         raise UsageError(
@@ -107,6 +120,7 @@ def export(results: Path, out: Path, program: str, *, found: Found | None = None
             f"{results.name}: expected a folder that `anomri detect` wrote, found no result. "
             "Next: run `anomri detect` first, or check the spelling."
         )
+    _check_request(results, out, program, records, found)
     out.mkdir(parents=True, exist_ok=True)
     remove_stale_drafts(out)
     files = {} if found is None else {scan.label: scan for scan in found.scans}
@@ -115,18 +129,50 @@ def export(results: Path, out: Path, program: str, *, found: Found | None = None
         Failure.of(error, subject=name, label=name) for name, error in damaged.items()
     ]
     for record in records:
-        result = ExportedResult(results, record, files.get(record.label))
         try:
-            EXPORTS[program](result, out)
-            _write_transform(result, out, program)
+            _export_one(results, record, files.get(record.label), out, program)
             outcome.done.append(record.label)
         except ScanError as error:
             outcome.failures.append(Failure.of(error, subject=record.subject, label=record.label))
     outcome.exit_codes |= {ScanError.exit_code} if outcome.failures else set()
-    if program == "nnunet":
+    if program == "nnunet" and records:
         _write_nnunet_description(out, records[0].contrasts[0], len(outcome.done))
     write_failures(out, outcome.failures)
     return outcome
+
+
+def _check_request(
+    results: Path, out: Path, program: str, records: Sequence[Record], found: Found | None
+) -> None:
+    """Raise where nothing could be written, or where files of the results would be replaced."""
+    if out.resolve() == results.resolve():
+        raise UsageError(
+            f"{out.name}: expected another folder than that of the results. "
+            "Next: choose one with -o."
+        )
+    on_t1 = program in ON_T1 and all(record.contrasts[0] == T1 for record in records)
+    if found is None and program in FROM_SCANS and not on_t1:
+        raise UsageError(
+            f"--for {program}: expected the scans that the results were made of, got none. "
+            "Next: give their folder with --scans."
+        )
+
+
+def _export_one(
+    results: Path, record: Record, files: ScanFiles | None, out: Path, program: str
+) -> None:
+    """Write one result; of DICOM series, images are there as long as that takes."""
+    with nullcontext(files) if files is None else converted(files) as images:
+        result = ExportedResult(results, record, images)
+        EXPORTS[program](result, out)
+        _write_transform(result, out, program)
+
+
+def _ignore_masks(path: Path) -> None:
+    """Add the masks to a ``.bidsignore``, which may be that of the data set itself."""
+    lines = read_text(path).splitlines() if path.is_file() else []
+    if (line := f"*_{ROI}") not in lines:
+        write_text(path, "".join(f"{one}\n" for one in (*lines, line)))
 
 
 def _write_transform(result: ExportedResult, out: Path, program: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.errors import MissingContrast, UsageError
+from anomri.errors import MissingContrast, ScanError
 from anomri.files import BRAIN_MASK, LESION_LABELS, LESION_MASK, derivative
 from anomri.preprocessing import labels_on_contrast, read_labels, read_lesion_numbers
 from anomri.reporting import Record
@@ -54,34 +55,35 @@ class ExportedResult:
         """Return the lesion mask on the grid of the T1, and this grid.
 
         Raises:
-            UsageError: the scans are not known.
             MissingContrast: the scan has no T1.
-            ScanError: the T1 cannot be used.
+            ScanError: there is no scan, or its T1 cannot be used.
         """
         mask, grid = self.mask()
         if self.contrast == T1:
             return mask, grid
-        files = self.scan_files()
-        if T1 not in files.contrasts:
-            raise MissingContrast(
-                self.label,
-                expected="a scan with a T1, on whose grid the mask is written",
-                got=", ".join(files.contrasts),
-                next_step="add the T1, or export for another program",
-            )
+        own, t1 = self.image(self.contrast), self.image(T1)
         brain, _ = read_labels(derivative(self.results, self.label, BRAIN_MASK))
-        own, t1 = files.contrasts[self.contrast], files.contrasts[T1]
         return labels_on_contrast(mask, brain > 0, own, t1)
 
-    def scan_files(self) -> ScanFiles:
-        """Return the files of the scan.
+    def image(self, contrast: str) -> Path:
+        """Return the file of a contrast of the scan.
 
         Raises:
-            UsageError: they are not known.
+            MissingContrast: the scan does not have it.
+            ScanError: there is no scan.
         """
         if self.files is None:
-            raise UsageError(
-                f"{self.label}: expected the scan that the result was made of, got none. "
-                "Next: give the folder of the scans with --scans."
+            raise ScanError(
+                self.label,
+                expected="the scan that the result was made of",
+                got="none in --scans",
+                next_step="give the folder that holds it",
             )
-        return self.files
+        if contrast not in self.files.contrasts:
+            raise MissingContrast(
+                self.label,
+                expected=f"a scan with a {contrast.upper()}",
+                got=", ".join(self.files.contrasts) or "none",
+                next_step="add it, or export for another program",
+            )
+        return self.files.contrasts[contrast]
