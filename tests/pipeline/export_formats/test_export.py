@@ -164,17 +164,6 @@ def test_a_result_without_its_scan_does_not_stop_the_others(
     assert "none in --scans" in row["reason"]
 
 
-def test_more_lesions_than_a_byte_counts(results: Path, tmp_path: Path) -> None:
-    path = results / "sub-a" / "anat" / "sub-a_desc-lesions_dseg.nii.gz"
-    numbers = lesion(results).astype(np.uint16)
-    numbers[0, 0, 0] = 300
-    nib.save(nib.Nifti1Image(numbers, nib.Nifti1Image.from_filename(path).affine), path)
-    assert export(results, tmp_path / "out", "itksnap").done == ["sub-a"]
-    written = nib.Nifti1Image.from_filename(tmp_path / "out" / "sub-a_lesions.nii.gz")
-    assert np.asarray(written.dataobj)[0, 0, 0] == 300
-    assert '"lesion 300"' in (tmp_path / "out" / "sub-a_lesions.txt").read_text()
-
-
 def test_damaged_results_are_named(results: Path, found: Found, tmp_path: Path) -> None:
     (results / "sub-a" / "anat" / "sub-a_label-lesion_mask.json").write_text("{")
     outcome = export(results, tmp_path / "out", "nnunet", found=found)
