@@ -45,6 +45,7 @@ EVALUATION_FAILURES = "evaluation_failures.tsv"
 EVOLUTION = "evolution.tsv"
 EVOLUTION_DICTIONARY = "evolution.json"
 TIME_POINTS = "time_points.tsv"
+EVOLUTION_KIND = "desc-evolution"
 EVOLUTION_RECORD = "desc-evolution.json"  # of one subject
 EVOLUTION_PAGE = "desc-evolution.html"
 EVOLUTION_LABELS = "desc-evolution_dseg.nii.gz"  # of one time point

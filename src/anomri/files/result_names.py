@@ -21,6 +21,10 @@ PICTURE = "desc-qc.png"
 RECORD = "label-lesion_mask.json"
 PREVIEW = "desc-preview.json"
 SEGMENTATION = "label-lesion_seg.dcm"
+STRUCTURED_REPORT = "label-lesion_sr.dcm"
+SECONDARY_CAPTURE = "desc-qc_sc.dcm"
+PARAMETRIC_MAP = "desc-anomaly_pm.dcm"
+LESION_ROI = "label-lesion_roi.nii.gz"  # for fMRIPrep
 
 
 def anat_folder(folder: Path, label: str) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 
 from anomri.errors import ScanError
 from anomri.files import (
+    EVOLUTION_KIND,
     EVOLUTION_LABELS,
     EVOLUTION_PAGE,
     REFUSAL_PICTURE,
@@ -62,7 +63,7 @@ def refuse_foreign_files(folder: Path, label: str) -> None:
         ScanError: there are other files in it, such as a scan.
     """
     for path in sorted((folder / label).rglob("*")):
-        ours = path.name.startswith(label) and ("_desc-evolution" in path.name)
+        ours = path.name.startswith(label) and f"_{EVOLUTION_KIND}" in path.name
         if path.is_file() and not ours and not path.name.endswith(REFUSAL_PICTURE):
             raise ScanError(
                 path,

@@ -18,6 +18,7 @@ from anomri.datasets import Found, converted
 from anomri.errors import Failure, ScanError, UsageError
 from anomri.files import (
     BIDSIGNORE,
+    LESION_ROI,
     anat_folder,
     read_text,
     remove_stale_drafts,
@@ -36,7 +37,6 @@ from anomri.preprocessing import (
 from anomri.reporting import Record, read_sound_records, write_failures
 from anomri.scan import Grid, ScanFiles
 
-ROI = "label-lesion_roi.nii.gz"
 TRANSFORM = f"from-orig_to-{TEMPLATE_SPACE}_mode-image_xfm.txt"
 
 
@@ -44,7 +44,7 @@ def for_fmriprep(result: ExportedResult, out: Path) -> None:
     """Write the lesion mask on the T1's grid, where fMRIPrep looks for it in the data set."""
     mask, grid = result.mask_on_t1()
     folder = anat_folder(out, result.label)
-    _write(mask, grid, folder / f"{result.label}_{ROI}")
+    _write(mask, grid, folder / f"{result.label}_{LESION_ROI}")
     _ignore_masks(out / BIDSIGNORE)
 
 
@@ -170,7 +170,7 @@ def _export_one(
 def _ignore_masks(path: Path) -> None:
     """Add the masks to a ``.bidsignore``, which may be that of the data set itself."""
     lines = read_text(path).splitlines() if path.is_file() else []
-    if (line := f"*_{ROI}") not in lines:
+    if (line := f"*_{LESION_ROI}") not in lines:
         write_text(path, "".join(f"{one}\n" for one in (*lines, line)))
 
 
