@@ -67,7 +67,7 @@ def test_two_workers_without_their_model_say_so_once(
         shutil.rmtree(run)
         return detector
 
-    monkeypatch.setattr("anomri.cli.options.load", load_and_remove)
+    monkeypatch.setattr("anomri.detector.load", load_and_remove)
     words = ["detect", str(scans), "-m", str(run), "-o", str(tmp_path / "out"), "--device", "cpu"]
     logging.getLogger("anomri").setLevel(logging.DEBUG)
     done = CliRunner().invoke(app, [*words, "--workers", "2"])

@@ -261,8 +261,8 @@ class Detector:
             model.recipe.provenance(name, model.weights_hash, used.get(name))
             for name, model in self.map_models.items()
         )
-        network = self.first.networks[0]
-        error = reconstruction_error(network, maps[self.first_name]) if maps else None
+        first = maps[self.first_name] if maps else None
+        error = reconstruction_error(self.first.networks[0], first) if first else None
         return Provenance(
             anomri_version=version("anomri"),
             recipe=self.name,

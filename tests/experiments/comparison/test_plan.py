@@ -92,12 +92,12 @@ def make_run(run_folder: Path, recipe: Recipe) -> None:
     write_tsv(run_folder / "metrics.tsv", ["epoch", "val_loss"], [(0, 1.0)])
 
 
-def run(root: Path, *options: str) -> str:
+def run(root: Path, *options: str, exit_code: int = 0) -> str:
     """Type the command; return what it says."""
     command = ["compare", root / "comparison", "--data", root, "-o", root / "work"]
     command += ["--runs", root / "runs", "--device", "cpu", *options]
     result = CliRunner().invoke(app, [*map(str, command)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == exit_code, result.output
     return result.output
 
 
@@ -273,7 +273,7 @@ def test_a_scan_that_fails_is_named_on_the_page(folder: Path) -> None:
     table = (folder / "scans.tsv").read_text()
     (folder / "scans.tsv").unlink()
     path.write_bytes(b"no image")
-    run(root, "--rows", "intensity")
+    run(root, "--rows", "intensity", exit_code=3)
     made = section(folder, Definition.load(folder))
     path.write_bytes(kept)
     assert f"`intensity` on {first.subject} of `rest`" in made

@@ -78,9 +78,10 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def browser(chromium: Any) -> Any:
-    """The browser with an empty page and empty logs."""
+def browser(chromium: Any) -> Iterator[Any]:
+    """The browser with an empty page and empty logs; a viewer left open would go on drawing."""
     chromium.get("about:blank")
     for log in ("browser", "performance"):
         chromium.get_log(log)
-    return chromium
+    yield chromium
+    chromium.get("about:blank")
