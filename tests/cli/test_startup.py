@@ -12,6 +12,7 @@ import pytest
 
 from anomri import pipeline
 from anomri.cli import data_commands, options
+from anomri.datasets import LAYOUTS
 from anomri.postprocessing import SCAN_RULES, SEGMENTATION_METHODS
 
 SLOW = {
@@ -75,6 +76,7 @@ def test_only_what_a_command_needs_is_imported(words: str, code: int, scans: Pat
 
 
 def test_the_help_names_every_rule_and_method() -> None:
+    assert options.LAYOUTS.split(", ") == list(LAYOUTS)
     assert options.SCAN_RULES.split(", ") == list(SCAN_RULES)
     assert data_commands.PROGRAMS.split(", ") == list(pipeline.EXPORTS)
     assert options.SEGMENTATION_METHODS.split(", ") == list(SEGMENTATION_METHODS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from anomri.cli.collection import no_collection
 from anomri.cli.signals import handled_signals
 from anomri.cli.streams import tolerant_errors
 
@@ -19,7 +20,8 @@ __all__ = ["app", "main"]
 def main() -> None:
     """Run the command line; see :func:`anomri.cli.commands.run`."""
     with tolerant_errors(), handled_signals() as handler:
-        from anomri.cli.commands import run
+        with no_collection():
+            from anomri.cli.commands import run
 
         handler.interrupts = True
         run()

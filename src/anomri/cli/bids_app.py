@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from anomri import batch, pipeline
+from anomri import batch, datasets, pipeline
 from anomri.cli.bids_app_arguments import LEVELS, show_notes
 from anomri.cli.json_output import print_json, scans_found
 from anomri.cli.messages import information
@@ -28,11 +28,11 @@ from anomri.cli.scan_commands import command_line
 from anomri.cli.settings import BRAIN, THREADS, WORKERS
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, progress, show_scans
-from anomri.datasets import Found, parse_sources
 from anomri.errors import UsageError
 from anomri.recipe import ModelLayout, Overrides
 
 if TYPE_CHECKING:
+    from anomri.datasets import Found
     from anomri.detector import Detector
 
 
@@ -105,7 +105,7 @@ class Participants:
             layout="bids",
             selection=chosen if labels or sessions else None,
             choice=bids_filter(self.bids_filter_file, self.select),
-            derivatives=parse_sources(self.derivatives or []),
+            derivatives=datasets.parse_sources(self.derivatives or []),
         )
 
 

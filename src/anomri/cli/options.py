@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from anomri import batch, detector, pipeline, preprocessing
+from anomri import batch, datasets, detector, pipeline, preprocessing
 from anomri.cli import settings
 from anomri.cli.messages import information
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import progress
-from anomri.datasets import DICOM_OBJECTS, LAYOUTS, BidsFilter, Found, parse_sources
+from anomri.datasets import DICOM_OBJECTS
 from anomri.errors import UsageError
 from anomri.recipe import NO_OVERRIDES, ModelLayout, Overrides, Recipe, layout_of
 
 if TYPE_CHECKING:
+    from anomri.datasets import BidsFilter, Found
     from anomri.detector import Detector
 
 # Named here because the modules of these functions load slowly; a test compares the names.
+LAYOUTS = "phantom, brats, lgg, brainmetshare, open_ms, bids, dicom, folder"
 SCAN_RULES = "fixed, robust"
 SEGMENTATION_METHODS = "above, hysteresis, grow, mixture"
 
@@ -45,9 +47,7 @@ Workers = Annotated[
     int,
     typer.Option(metavar="N", help="Number of worker processes.", min=1, envvar=settings.WORKERS),
 ]
-Layout = Annotated[
-    str, typer.Option(metavar="NAME", help=f"Layout on disk: auto, {', '.join(LAYOUTS)}.")
-]
+Layout = Annotated[str, typer.Option(metavar="NAME", help=f"Layout on disk: auto, {LAYOUTS}.")]
 Orientation = Annotated[
     str | None,
     typer.Option(
@@ -194,7 +194,7 @@ class ScanSelection:
             selection=self._selection(),
             series=self._series(),
             choice=bids_filter(self.bids_filter_file, self.select),
-            derivatives=parse_sources(self.derivatives or []),
+            derivatives=datasets.parse_sources(self.derivatives or []),
         )
 
     def _selection(self) -> pipeline.Selection | None:
@@ -245,7 +245,7 @@ class TruthSelection:
             source,
             layout=self.layout,
             choice=bids_filter(self.bids_filter_file, self.select),
-            derivatives=parse_sources(self.derivatives or []),
+            derivatives=datasets.parse_sources(self.derivatives or []),
         )
 
 
@@ -538,8 +538,8 @@ def bids_filter(file: Path | None, options: list[str] | None) -> BidsFilter:
     Raises:
         UsageError: one of them is not valid.
     """
-    of_file = BidsFilter.read(file) if file else BidsFilter()
-    return of_file.joined(BidsFilter.of_options(options or ()))
+    of_file = datasets.BidsFilter.read(file) if file else datasets.BidsFilter()
+    return of_file.joined(datasets.BidsFilter.of_options(options or ()))
 
 
 def split_names(text: str | None) -> list[str]:
