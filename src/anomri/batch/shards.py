@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from anomri.datasets import Found, LeftOut
 from anomri.errors import UsageError
-from anomri.files import read_json, write_text
+from anomri.files import make_folder, read_json, write_text
 from anomri.scan import ScanFiles
 
 NOTES = ".parts"
@@ -170,6 +170,6 @@ def _forget_other_counts(folder: Path, work: str, shard: Shard) -> None:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of the tables that jobs share."""
-    (folder / NOTES).mkdir(parents=True, exist_ok=True)
+    make_folder(folder / NOTES, name=folder)
     with FileLock(folder / NOTES / LOCK):
         yield

@@ -23,12 +23,14 @@ from anomri.cli.options import (
     Select,
     bids_filter,
     limit_threads,
+    writable_folder,
 )
 from anomri.cli.scan_commands import command_line
 from anomri.cli.settings import BRAIN, THREADS, WORKERS
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, progress, show_scans
 from anomri.errors import UsageError
+from anomri.files import make_folder
 from anomri.recipe import ModelLayout, Overrides
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ class Resources:
             *("--work-dir", "-w"),
             metavar="FOLDER",
             help="Folder for temporary files.",
-            file_okay=False,
+            callback=writable_folder,
         ),
     ] = None
     show_version: Annotated[
@@ -170,7 +172,7 @@ class Resources:
     def use_work_dir(self) -> None:
         """Keep temporary files in the folder that was named, if any."""
         if self.work_dir is not None:
-            self.work_dir.mkdir(parents=True, exist_ok=True)
+            make_folder(self.work_dir)
             tempfile.tempdir = os.environ["TMPDIR"] = str(self.work_dir.resolve())
 
     def execution(self) -> batch.Execution:
@@ -182,7 +184,10 @@ class Resources:
 def bids_app(
     context: typer.Context,
     bids_dir: Annotated[Path, typer.Argument(metavar="BIDS_DIR", help="A BIDS data set.")],
-    output_dir: Annotated[Path, typer.Argument(metavar="OUTPUT_DIR", help="Folder to write to.")],
+    output_dir: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUT_DIR", help="Folder to write to.", callback=writable_folder),
+    ],
     analysis_level: Annotated[
         list[str], typer.Argument(metavar="LEVEL", help="participant, group, or both.")
     ],

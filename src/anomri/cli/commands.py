@@ -35,7 +35,10 @@ from anomri.errors import AnomriError, DiskFull, NotWritable
 from anomri.files import DEFAULT_LIMIT_GB, DISK_FULL, LIMIT_VARIABLE, limit_bytes
 
 # Errors of a path that the user can correct; a full disk is not a usage error.
-WRONG_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+WRONG_PLACE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
+    *(errno.ELOOP, errno.ENAMETOOLONG),
+}
 NOTICE = "For research only; not a medical device."
 EXIT_CODES = (
     "Exit codes: 0 success, 1 other failure (full disk, killed worker), 2 wrong usage or a folder "

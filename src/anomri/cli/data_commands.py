@@ -13,7 +13,7 @@ from anomri.cli.options import Layout, Out, Source, SplitFile, WorkerOptions
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, show_scans
 from anomri.errors import QualityRefused
-from anomri.files import AUDIT, AUDIT_PAGE
+from anomri.files import AUDIT, AUDIT_PAGE, FAILURES
 from anomri.recipe import recipe_to_prepare
 
 RECIPE = "intensity"  # whose preparation is that of the default model
@@ -78,4 +78,5 @@ def export(
     """
     found = pipeline.find_scans(scans, layout=layout) if scans else None
     load_exports(pipeline)
-    finish(pipeline.export(results, out, program, found=found), out)
+    outcome = pipeline.export(results, out, program, found=found)
+    finish(outcome, out, table=FAILURES if pipeline.has_failure_table(program) else "")

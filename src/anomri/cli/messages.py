@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter
@@ -14,6 +15,9 @@ from typing import Annotated, Any, ClassVar
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
+
+from anomri.errors import NotWritable
+from anomri.files import make_folder
 
 console = Console(stderr=True)
 RESULTS = "anomri.batch.runner"
@@ -55,6 +59,17 @@ class TerminalHandler(RichHandler):
             console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
 
 
+class LogFileHandler(logging.FileHandler):
+    """A log file that is given up, with a warning, once a write fails: the results are more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging calls it
+        """Detach the file, such as on a full disk."""
+        logging.getLogger("anomri").removeHandler(self)
+        with suppress(OSError):  # what is still in the buffer
+            self.close()
+        warning(f"{Path(self.baseFilename).name}: cannot be written; no further messages go there")
+
+
 _handler = TerminalHandler()
 
 
@@ -68,6 +83,9 @@ def set_up(
         quiet: errors only.
         log_file: file to append to.
         anew: forget what an earlier call asked for; its file is closed.
+
+    Raises:
+        NotWritable: the file cannot be opened.
     """
     root, package = logging.getLogger(), logging.getLogger("anomri")
     if anew:
@@ -81,10 +99,17 @@ def set_up(
     _handler.quiet |= quiet
     package.setLevel(logging.DEBUG if _handler.verbose else logging.INFO)
     if log_file is not None:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(log_file, encoding="utf-8", errors="backslashreplace")
-        handler.setFormatter(logging.Formatter(FORMAT))
-        package.addHandler(handler)
+        package.addHandler(_file_handler(log_file))
+
+
+def _file_handler(log_file: Path) -> LogFileHandler:
+    make_folder(log_file.parent, name=log_file)
+    try:
+        handler = LogFileHandler(log_file, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise NotWritable(str(log_file), error.strerror or "") from error
+    handler.setFormatter(logging.Formatter(FORMAT))
+    return handler
 
 
 def is_quiet() -> bool:

@@ -22,6 +22,8 @@ from anomri.cli.options import (
     Source,
     TrainingOptions,
     with_contrasts,
+    writable_file,
+    writable_folder,
 )
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, progress, show_scans, show_thresholds
@@ -121,7 +123,10 @@ def train_lesions(
 
 def pack(
     model: Annotated[str, typer.Argument(metavar="RUN", help="Run folder or built-in model.")],
-    archive: Annotated[Path, typer.Argument(metavar="FILE", help="File to write: MODEL.zip.")],
+    archive: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="File to write: MODEL.zip.", callback=writable_file),
+    ],
     *,
     licence: Annotated[
         str,
@@ -146,7 +151,10 @@ def calibrate(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FOLDER", help="Run folder to write; that of MODEL if omitted."
+            *("--out", "-o"),
+            metavar="FOLDER",
+            help="Run folder to write; that of MODEL if omitted.",
+            callback=writable_folder,
         ),
     ] = None,
     false_positive_ml: Annotated[

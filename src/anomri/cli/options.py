@@ -15,6 +15,7 @@ from anomri.cli.signals import load_exports
 from anomri.cli.terminal import progress
 from anomri.datasets import DICOM_OBJECTS
 from anomri.errors import UsageError
+from anomri.files import refuse_unwritable
 from anomri.recipe import NO_OVERRIDES, ModelLayout, Overrides, Recipe, layout_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,28 @@ SEGMENTATION_METHODS = "above, hysteresis, grow, mixture"
 Source = Annotated[
     Path, typer.Argument(metavar="SOURCE", help="A scan, a folder of scans or a data set.")
 ]
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")]
+
+
+def writable_folder(folder: Path | None) -> Path | None:
+    """Return a folder to write to; errors as for :func:`anomri.files.refuse_unwritable`."""
+    if folder is not None:
+        refuse_unwritable(folder, folder=True)
+    return folder
+
+
+def writable_file(path: Path | None) -> Path | None:
+    """Return a file to write; errors as for :func:`anomri.files.refuse_unwritable`."""
+    if path is not None:
+        refuse_unwritable(path, folder=False)
+    return path
+
+
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="FOLDER", help="Folder to write to.", callback=writable_folder
+    ),
+]
 Data = Annotated[
     Path, typer.Option(metavar="FOLDER", help="Prepared scans, as written by `anomri prepare`.")
 ]
@@ -417,7 +439,10 @@ class OutputOptions:
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FOLDER", help="Folder to write to; optional with --dry-run."
+            *("--out", "-o"),
+            metavar="FOLDER",
+            help="Folder to write to; optional with --dry-run.",
+            callback=writable_folder,
         ),
     ] = None
     dry_run: DryRun = False

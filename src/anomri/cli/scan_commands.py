@@ -20,8 +20,11 @@ from anomri.cli.options import (
     MaskGrid,
     ModelOptions,
     Orientation,
+    Out,
     Source,
     TruthSelection,
+    writable_file,
+    writable_folder,
 )
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import (
@@ -86,7 +89,10 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FOLDER", help="Folder for the tables; RESULTS if omitted."
+            *("--out", "-o"),
+            metavar="FOLDER",
+            help="Folder for the tables; RESULTS if omitted.",
+            callback=writable_folder,
         ),
     ] = None,
     selection: TruthSelection,
@@ -148,7 +154,10 @@ def view(
     ] = None,
     *,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="HTML file to write.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="HTML file to write.", callback=writable_file
+        ),
     ] = None,
     orientation: Orientation = None,
     mask_grid: MaskGrid = "auto",
@@ -161,9 +170,7 @@ def view(
 
 def demo(
     *,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder to write to.")
-    ] = Path("demo"),
+    out: Out = Path("demo"),
     device: Device = "auto",
 ) -> None:
     """Run the whole pipeline on digital phantoms."""

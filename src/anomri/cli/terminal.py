@@ -134,7 +134,7 @@ def show_outcome(outcome: batch.Outcome, out: Path, *, table: str = FAILURES) ->
     Args:
         outcome: of the batch.
         out: folder of the results.
-        table: file in this folder that lists the scans without a result.
+        table: file in this folder that lists the scans without a result; empty for none.
     """
     counts = {"left out": outcome.left_out, "not detected": outcome.not_detected}
     information(
@@ -144,7 +144,7 @@ def show_outcome(outcome: batch.Outcome, out: Path, *, table: str = FAILURES) ->
     )
     unused = [*outcome.failures, *outcome.left_out, *outcome.not_detected]
     show_failures(unused)
-    if unused:
+    if unused and table:
         information(f"These scans are listed in {out.name}/{table}")
 
 

@@ -2,7 +2,6 @@
 
 from anomri.files.archives import BOUNDED_COMPRESSION, is_archive, unpack
 from anomri.files.atomic import (
-    DISK_FULL,
     content_digest,
     newest,
     private_temporary_files,
@@ -99,6 +98,7 @@ from anomri.files.names import (
     TOGETHER,
     WEIGHTS,
 )
+from anomri.files.output_places import DISK_FULL, make_folder, refuse_unwritable
 from anomri.files.processes import (
     exit_with_parent,
     kill_with_children,
@@ -218,6 +218,7 @@ __all__ = [
     "is_archive",
     "kill_with_children",
     "limit_bytes",
+    "make_folder",
     "map_name",
     "newest",
     "parse_yaml",
@@ -234,6 +235,7 @@ __all__ = [
     "refuse_foreign",
     "refuse_larger",
     "refuse_pointer",
+    "refuse_unwritable",
     "remove_stale_drafts",
     "replacing",
     "replacing_folder",

@@ -28,6 +28,7 @@ from typing import TextIO
 from uuid import uuid4
 
 from anomri.errors import DiskFull, NotWritable, OutputGone
+from anomri.files.output_places import DISK_FULL, make_folder
 from anomri.files.processes import is_alive, machine_id, start_time_ms
 
 DRAFT = ".writing-"
@@ -35,7 +36,6 @@ PENDING = "pending"  # folder of files that are about to replace others together
 SCRATCH = "anomri-"  # prefix of folders for temporary files
 RANDOM_DIGITS = {SCRATCH: 4}  # a process creates few of them, and their paths must be short
 TEMPORARY_VARIABLES = ("TMPDIR", "TORCHINDUCTOR_CACHE_DIR")  # torch derives the second
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})  # EFBIG: `ulimit -f`
 READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 DAY_SECONDS = 24 * 3600
 # The path of a socket has at most 103 bytes (macOS; 107 on Linux), and multiprocessing adds 32 to
@@ -65,8 +65,8 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputGone: the folder was removed in the meantime.
     """
     draft = path.with_name(draft_name())
+    make_folder(path.parent, name=path)
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield draft
             draft.replace(path)
@@ -120,13 +120,12 @@ def replacing_folder(folder: Path, *, draft_parent: Path | None = None) -> Itera
     """
     scratch = (draft_parent or folder.parent) / draft_name()
     try:
-        with storage_errors(folder, draft=scratch):
-            (draft := scratch / "new").mkdir(parents=True)
+        make_folder(draft := scratch / "new", name=folder)
         # A denied access in the block may concern a file that it reads.
         with storage_errors(folder, draft=scratch, writing=False):
             yield draft
         with storage_errors(folder, draft=scratch):
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(folder.parent, name=folder)
             _move(draft, folder, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -3,7 +3,7 @@ from .data_audit import Problem, audit
 from .demonstration import demo
 from .detection import detect, gather, with_brain_mask
 from .evaluation import evaluate, measure_case, read_case
-from .export_formats import EXPORTS, export
+from .export_formats import EXPORTS, export, has_failure_table
 from .follow_up import follow_up, is_results
 from .packing import pack
 from .preparation import prepare
@@ -25,6 +25,7 @@ __all__ = [
     "follow_up",
     "gather",
     "has_damaged_results",
+    "has_failure_table",
     "is_results",
     "measure_case",
     "pack",

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from platform import python_version
 from typing import Any
 
-from anomri.files import NOTHING, RECORD, RUN, derivative, write_text
+from anomri.files import NOTHING, RECORD, RUN, derivative, make_folder, write_text
 from anomri.reporting import Record
 from anomri.scan import RESEARCH_USE
 
@@ -32,7 +32,7 @@ def write_run(folder: Path, command: Sequence[str], **facts: Any) -> None:
         "versions": {name: _version(name) for name in ("anomri", *LIBRARIES)},
         "research_use": RESEARCH_USE,
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_text(folder / RUN, json.dumps(run, indent=2, default=str) + "\n")
 
 

@@ -32,6 +32,7 @@ from anomri.files import (
     PRETRAINING_STATE,
     RECIPE,
     WEIGHTS,
+    make_folder,
     private_temporary_files,
     remove_stale_drafts,
     write_text,
@@ -160,7 +161,7 @@ def _train(
     progress: Progress | None,
 ) -> Path:
     training, held_out = split(anatomies)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     remove_stale_drafts(out)
     state = TrainingState.start(lambda: _network(schedule), out / PRETRAINING_STATE, schedule)
     batches = _batches(list(training.values()), schedule, state.step, workers)

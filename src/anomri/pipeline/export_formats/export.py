@@ -20,6 +20,7 @@ from anomri.files import (
     BIDSIGNORE,
     LESION_ROI,
     anat_folder,
+    make_folder,
     read_text,
     remove_stale_drafts,
     replacing,
@@ -45,7 +46,7 @@ def for_fmriprep(result: ExportedResult, out: Path) -> None:
     mask, grid = result.mask_on_t1()
     folder = anat_folder(out, result.label)
     _write(mask, grid, folder / f"{result.label}_{LESION_ROI}")
-    _ignore_masks(out / BIDSIGNORE)
+    _ignore_exported(out / BIDSIGNORE)
 
 
 def for_fastsurfer(result: ExportedResult, out: Path) -> None:
@@ -120,7 +121,7 @@ def export(results: Path, out: Path, program: str, *, found: Found | None = None
             "Next: run `anomri detect` first, or check the spelling."
         )
     _check_request(results, out, program, records, found)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     remove_stale_drafts(out)
     files = {} if found is None else {scan.label: scan for scan in found.scans}
     outcome = Outcome()
@@ -136,8 +137,14 @@ def export(results: Path, out: Path, program: str, *, found: Found | None = None
     outcome.exit_codes |= {ScanError.exit_code} if outcome.failures else set()
     if program == "nnunet" and records:
         _write_nnunet_description(out, records[0].contrasts[0], len(outcome.done))
-    write_failures(out, outcome.failures)
+    if has_failure_table(program):
+        write_failures(out, outcome.failures)
     return outcome
+
+
+def has_failure_table(program: str) -> bool:
+    """Whether ``failures.tsv`` is written: not among the scans of a BIDS data set."""
+    return program != "fmriprep"
 
 
 def _check_request(
@@ -167,11 +174,12 @@ def _export_one(
         _write_transform(result, out, program)
 
 
-def _ignore_masks(path: Path) -> None:
-    """Add the masks to a ``.bidsignore``, which may be that of the data set itself."""
+def _ignore_exported(path: Path) -> None:
+    """Add what is written to a ``.bidsignore``, which may be that of the data set itself."""
     lines = read_text(path).splitlines() if path.is_file() else []
-    if (line := f"*_{LESION_ROI}") not in lines:
-        write_text(path, "".join(f"{one}\n" for one in (*lines, line)))
+    own = (f"*_{name}" for name in (LESION_ROI, TRANSFORM))
+    if new := [line for line in own if line not in lines]:
+        write_text(path, "".join(f"{one}\n" for one in (*lines, *new)))
 
 
 def _write_transform(result: ExportedResult, out: Path, program: str) -> None:

@@ -32,6 +32,7 @@ from anomri.files import (
     PREPARED,
     PREPARED_SCAN,
     REFUSAL_PICTURE,
+    make_folder,
     replacing_folder,
 )
 from anomri.preprocessing.prepare import prepare_subject
@@ -90,7 +91,7 @@ class PreparedFolder:
         if is_prepared(self.folder):
             _refuse_other_preparation(self.folder, self._header())
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         write_json(self.folder / PREPARED, self._header())
 
     @classmethod
