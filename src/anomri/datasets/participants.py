@@ -6,9 +6,10 @@ import codecs
 import csv
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from anomri.datasets.shown_names import shown_names
 from anomri.files import PARTICIPANTS
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,6 @@ log = logging.getLogger(__name__)
 COLUMNS = ("healthy", "group", "diagnosis")
 IDENTIFIERS = ("participant_id", "participant", "subject_id", "subject")
 SEPARATORS = ("\t", ";", ",")
-NAMES_SHOWN = 5
 YES = frozenset({"true", "yes", "1", "control", "controls", "hc", "cn", "healthy", "con"})
 NO = frozenset({"false", "no", "0", "patient", "patients", "glioma", "tumor", "tumour", "ms"})
 
@@ -101,14 +101,9 @@ class Participants:
         if not self._entries:
             return
         if rows := [name for name in self._entries if name not in self._matched]:
-            log.warning("%s: rows that match no subject: %s", table, _some(rows))
+            log.warning("%s: rows that match no subject: %s", table, shown_names(rows))
         if self._unknown:
-            log.warning("%s: no row for the subjects %s", table, _some(list(self._unknown)))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            log.warning("%s: no row for the subjects %s", table, shown_names(list(self._unknown)))
 
 
 def _decoded(content: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,46 @@ def test_an_incomplete_series_is_refused(
             path.rename(tmp_path / f"again{path.name}")
     found = find(tmp_path)
     assert "flair" not in found.scans[0].contrasts
-    assert any(fault in item.reason for item in found.skipped)
+    reasons = " ".join(item.reason for item in found.skipped)
+    assert fault in reasons
+    assert ("002_0003.dcm" in reasons) == (fault == "truncated")
+
+
+@pytest.mark.parametrize("missing", [1, 8, 30])
+def test_compressed_files_cut_short_are_named(
+    tmp_path: Path, make_series: MakeSeries, missing: int
+) -> None:
+    import pydicom
+    from pydicom.uid import RLELossless
+
+    study(tmp_path, make_series)
+    for path in tmp_path.glob("002_*.dcm"):
+        data = pydicom.dcmread(path)
+        data.compress(RLELossless, generate_instance_uid=False)
+        data.save_as(path)
+    assert "flair" in find(tmp_path).scans[0].contrasts
+    for number in (3, 5):
+        path = tmp_path / f"002_000{number}.dcm"
+        path.write_bytes(path.read_bytes()[:-missing])
+    found = find(tmp_path)
+    assert "flair" not in found.scans[0].contrasts
+    (reason,) = (item.reason for item in found.skipped if "truncated" in item.reason)
+    assert "2 of 10 files are truncated (002_0003.dcm, 002_0005.dcm)" in reason
+
+
+def test_extra_and_unplaced_images_are_named(tmp_path: Path, make_series: MakeSeries) -> None:
+    import pydicom
+
+    study(tmp_path, make_series)
+    extra = make_series(tmp_path / "x", 2 * VOLUME, number=2, SeriesDescription="t2 flair")[4]
+    extra.rename(tmp_path / "extra.dcm")
+    shutil.rmtree(tmp_path / "x")
+    assert any("002_0004.dcm, extra.dcm" in item.reason for item in find(tmp_path).skipped)
+    (tmp_path / "extra.dcm").unlink()
+    data = pydicom.dcmread(tmp_path / "002_0004.dcm")
+    del data.ImagePositionPatient
+    data.save_as(tmp_path / "002_0004.dcm")
+    assert any("1 of 10 images (002_0004.dcm)" in item.reason for item in find(tmp_path).skipped)
 
 
 def test_files_without_an_image_are_reported(tmp_path: Path, make_series: MakeSeries) -> None:
@@ -169,8 +209,16 @@ def test_without_pydicom_the_extra_is_named(
 @pytest.mark.parametrize(
     ("number", "value", "reason"),
     [
-        (0x32, b"a\\b\\c", "1 of 10 images have no position"),  # ImagePositionPatient
-        (0x37, b"1\\0\\0\\0\\1\\nan", "1 of 10 images have no position"),  # ImageOrientationPatient
+        (
+            0x32,
+            b"a\\b\\c",
+            "1 of 10 images (",
+        ),  # ImagePositionPatient
+        (
+            0x37,
+            b"1\\0\\0\\0\\1\\nan",
+            "1 of 10 images (",
+        ),  # ImageOrientationPatient
         (0x11, b"1x", ""),  # SeriesNumber
     ],
 )

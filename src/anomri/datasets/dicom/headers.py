@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from anomri.datasets.dicom.images import (
     GE_KIND_TAG,
     PER_FRAME,
@@ -20,6 +18,7 @@ from anomri.datasets.dicom.images import (
     lift_frame_tags,
     places_in,
 )
+from anomri.datasets.dicom.pixel_data import is_truncated
 from anomri.datasets.dicom.series import Series
 from anomri.datasets.dicom.volumes import DISTINGUISHING, SAME_SERIES, volumes_of
 from anomri.errors import ImageTooLarge, MissingPiece, NotFetched, ScanError
@@ -48,7 +47,6 @@ BARE_STARTS = (
 )  # fmt: skip
 """First group and element of DICOM data without preamble and magic."""
 DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory (DICOMDIR)
-UNCOMPRESSED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 
 
 def read_series(paths: Iterable[Path]) -> tuple[list[Series], list[tuple[Path, str]]]:
@@ -189,7 +187,7 @@ def _header(path: Path) -> tuple[Any, bool]:
         for tag in (*TAGS, *NOT_KEPT):
             if not _readable(header, tag):
                 del header[tag]
-        return header, path.stat().st_size - stream.tell() < _pixel_bytes(header)
+        return header, is_truncated(stream, header)
 
 
 def _readable(header: Dataset, tag: str) -> bool:
@@ -219,16 +217,3 @@ def _refuse_deflated_bomb(path: Path) -> None:
     limit = limit_bytes() // SLICE_SHARE
     size = inflated_size(path.read_bytes()[start:], limit=limit, wbits=-zlib.MAX_WBITS)
     refuse_larger(path, size, share=SLICE_SHARE)
-
-
-def _pixel_bytes(header: Dataset) -> int:
-    """Return the size of the pixels in bytes; 0 if they are compressed or missing."""
-    if str(header.file_meta.get("TransferSyntaxUID", UNCOMPRESSED[0])) not in UNCOMPRESSED:
-        return 0
-    tags = ("Rows", "Columns", "BitsAllocated")
-    if any(header.get(tag) is None for tag in tags):
-        return 0
-    bits = int(np.prod([int(header.get(tag)) for tag in tags], dtype=object))
-    return (
-        bits * int(header.get("NumberOfFrames") or 1) * int(header.get("SamplesPerPixel") or 1) // 8
-    )

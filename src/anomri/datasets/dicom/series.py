@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from anomri.datasets.dicom.images import Image, kind_of
 from anomri.datasets.dicom.slice_geometry import geometry_fault, planes_of
+from anomri.datasets.shown_names import shown_names
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -98,8 +99,8 @@ class Series:
 
     def fault(self) -> str | None:
         """Return why the series is not a complete volume; None if it is."""
-        truncated = sum(bool(image.fault) for image in self.images)
-        if truncated:
-            return f"{truncated} of {len(self.images)} files are truncated; copy them again"
+        if truncated := [image.path.name for image in self.images if image.fault]:
+            count = f"{len(truncated)} of {len(self.images)} files are truncated"
+            return f"{count} ({shown_names(truncated)}); copy them again"
         fault = geometry_fault(self.images)
         return "; ".join([*self.strays, fault]) if fault else None

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.datasets.dicom.images import Image, Place
+from anomri.datasets.shown_names import shown_names
 
 MIN_GAP = 1.5  # times the usual distance: a slice is missing
 MAX_UNEVEN = 0.05  # of the usual distance; positions are often rounded to 0.01 mm
@@ -44,16 +45,17 @@ def heights_of(places: Sequence[Place]) -> NDArray[np.float64]:
 
 def geometry_fault(images: Sequence[Image]) -> str:
     """Return why the images do not form a single volume; empty if they do."""
-    unplaced = sum(not image.places for image in images)
-    if unplaced:
-        count = "its" if unplaced == len(images) else f"{unplaced} of {len(images)}"
-        return f"{count} images have no position and orientation; {NO_ORIENTATION}"
+    if unplaced := [image.path.name for image in images if not image.places]:
+        some = f"{len(unplaced)} of {len(images)} images ({shown_names(unplaced)})"
+        which = "its images" if len(unplaced) == len(images) else some
+        return f"{which} have no position and orientation; {NO_ORIENTATION}"
     if len(planes_of(images)) != 1:
         return "its slices lie in several planes"
     places = [place for image in images for place in image.places]
     if len(images) == 1 and len(places) > 1 and repeated(places):
         return ""  # frames of several kinds, which the converter separates
-    return spacing_fault(heights_of(places))
+    names = [image.path.name for image in images for _ in image.places]
+    return spacing_fault(heights_of(places), names)
 
 
 def repeated(places: Sequence[Place]) -> int:
@@ -67,15 +69,16 @@ def _distinct(heights: NDArray[np.float64]) -> NDArray[np.float64]:
     return ordered[np.diff(ordered, prepend=-np.inf) > SAME_POSITION_MM]
 
 
-def spacing_fault(heights: NDArray[np.float64]) -> str:
+def spacing_fault(heights: NDArray[np.float64], names: Sequence[str] = ()) -> str:
     """Return what is wrong with the slice distances; empty if they are even.
 
     Args:
         heights: (slices,) positions in mm along the normal, in any order.
+        names: of the files of the slices, for the message.
     """
     places = _distinct(heights)
     if len(places) < len(heights):
-        return _several_volumes(len(heights), len(places))
+        return _several_volumes(len(heights), len(places), _at_same_place(heights, names))
     steps = np.diff(places)
     if len(steps) < 2:
         return ""
@@ -92,12 +95,20 @@ def spacing_fault(heights: NDArray[np.float64]) -> str:
     return ""
 
 
-def _several_volumes(images: int, places: int) -> str:
+def _at_same_place(heights: NDArray[np.float64], names: Sequence[str]) -> list[str]:
+    """Return the names of slices that share their position with another one."""
+    apart = np.abs(heights[:, None] - heights[: len(names)])
+    shared = (apart <= SAME_POSITION_MM).sum(axis=0) > 1
+    return [name for name, same in zip(names, shared, strict=False) if same]
+
+
+def _several_volumes(images: int, places: int, names: Sequence[str]) -> str:
     if images % places:
         extra = images - places
+        which = f" ({shown_names(sorted(names))})" if names else ""
         return (
-            f"{extra} of {images} images have the position of another one, with other pixels; "
-            "remove those that do not belong to the series"
+            f"{extra} of {images} images have the position of another one, with other pixels"
+            f"{which}; remove those that do not belong to the series"
         )
     return (
         f"{images // places} images at each place: several volumes in one series; export them as "
