@@ -16,9 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from anomri.cli import app
-from anomri.errors import RecipeError, ScanError, UnreadableScan, UsageError
+from anomri.errors import DamagedFile, RecipeError, ScanError, UnreadableScan, UsageError
 from anomri.files import read_tsv
-from anomri.preprocessing import read_volume
+from anomri.preprocessing import PreparedFolder, read_volume
 from anomri.recipe import Recipe
 
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
@@ -302,6 +302,101 @@ def test_an_experts_mask_of_each_kind_costs_its_own_evaluation(
     assert result.exit_code == 3, result.exception
     assert result.output.count("seg.nii") >= len(DAMAGED)
     assert "unexpected" not in result.output
+
+
+@pytest.fixture
+def results(judged: dict[str, tuple[int, Path]], tmp_path: Path) -> Path:
+    """Sound results of the good scan and of every damaged one."""
+    source = judged["detect"][1] / "sub-good"
+    for name in ("good", *DAMAGED):
+        out = tmp_path / "results" / f"sub-{name}"
+        shutil.copytree(source, out)
+        for path in sorted(out.rglob("sub-good*")):
+            text = path.read_bytes().replace(b"sub-good", f"sub-{name}".encode())
+            path.with_name(path.name.replace("sub-good", f"sub-{name}")).write_bytes(text)
+            if name != "good":
+                path.unlink()
+    return tmp_path / "results"
+
+
+def test_an_export_of_damaged_scans_writes_the_good_one(
+    damaged: Path, results: Path, tmp_path: Path
+) -> None:
+    words = ["export", str(results), "--for", "nnunet", "--scans", str(damaged)]
+    words += ["--layout", "folder", "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 3, result.exception
+    assert [path.name for path in (tmp_path / "out" / "labelsTr").iterdir()] == ["sub-good.nii.gz"]
+    rows = read_tsv(tmp_path / "out" / "failures.tsv")
+    assert [row["file"] for row in rows] == ["flair.nii"] * len(DAMAGED)
+
+
+def test_damaged_masks_cost_their_own_export(results: Path, tmp_path: Path) -> None:
+    for name, content in DAMAGED.items():
+        for path in (results / f"sub-{name}").rglob("*.nii.gz"):
+            path.write_bytes(gzip.compress(content, 1))
+    words = ["export", str(results), "--for", "slicer", "-o", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 3, result.exception
+    assert (tmp_path / "out" / "sub-good_lesions.seg.nii.gz").is_file()
+    files = [row["file"] for row in read_tsv(tmp_path / "out" / "failures.tsv")]
+    assert files == [f"sub-{name}_desc-lesions_dseg.nii.gz" for name in sorted(DAMAGED)]
+
+
+def test_an_audit_names_every_damaged_file(damaged: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["audit", str(damaged), "-o", str(tmp_path / "out")])
+    assert result.exit_code == 5, result.exception
+    rows = read_tsv(tmp_path / "out" / "audit.tsv")
+    named = {row["subject"] for row in rows if "flair.nii" in row["finding"]}
+    assert {*DAMAGED} <= named
+    assert "unexpected" not in result.output
+
+
+def test_damaged_time_points_are_named(bids: Path, tmp_path: Path) -> None:
+    for path in bids.glob("sub-*/anat/*.nii*"):
+        for session in ("ses-1", "ses-2"):
+            subject = path.parents[1].name
+            name = path.name.replace(subject, f"{subject}_{session}")
+            target = tmp_path / "bids" / subject / session / "anat" / name
+            target.parent.mkdir(parents=True)
+            shutil.copy(path, target)
+    shutil.copy(bids / "dataset_description.json", tmp_path / "bids")
+    words = ["follow", str(tmp_path / "bids"), "-o", str(tmp_path / "out"), "-m", "intensity"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 3, result.exception
+    assert any((tmp_path / "out" / "sub-good").rglob("*.nii.gz"))
+    rows = _failures(tmp_path / "out")
+    assert {*rows} == {*DAMAGED}
+    assert all("FLAIR.nii" in row["file"] for row in rows.values())
+    assert "unexpected" not in result.output
+
+
+@pytest.fixture
+def prepared(judged: dict[str, tuple[int, Path]], tmp_path: Path) -> Path:
+    """Prepared scans, of which one is good and all others are damaged."""
+    folder = tmp_path / "prepared"
+    shutil.copytree(judged["prepare"][1], folder)
+    for name, content in DAMAGED.items():
+        shutil.copytree(folder / "sub-good", folder / f"sub-{name}")
+        (folder / f"sub-{name}" / "flair.nii").write_bytes(content)
+    return folder
+
+
+def test_each_damaged_prepared_scan_is_named(prepared: Path) -> None:
+    folder = PreparedFolder.open(prepared)
+    assert folder.load("sub-good").image.any()
+    for name in DAMAGED:
+        with pytest.raises(DamagedFile, match=f"flair.nii: .* of sub-{name}, .*Next: "):
+            folder.load(f"sub-{name}")
+
+
+def test_calibration_names_the_damaged_scan(prepared: Path, tmp_path: Path) -> None:
+    words = ["calibrate", "lesions_bright", "--data", str(prepared), "-o", str(tmp_path / "out")]
+    error = CliRunner().invoke(app, words).exception
+    assert isinstance(error, UsageError), error
+    assert error.exit_code == 2
+    assert "of sub-" in str(error)
+    assert not (tmp_path / "out" / "weights.safetensors").exists()
 
 
 PROTOCOL = """

@@ -104,7 +104,8 @@ def memory_map(path: Path, *, kind: str = "u1", shape: tuple[int, ...] = ()) -> 
     Raises:
         DamagedFile: unreadable, or of another data type or shape.
     """
-    with undamaged(path, what="a prepared volume", next_step=PREPARE_AGAIN):
+    what = f"a prepared volume of {path.parent.name}"
+    with undamaged(path, what=what, next_step=PREPARE_AGAIN):
         image: Any = nib.load(path, mmap="c")
         voxels: NDArray[Any] = np.asanyarray(image.dataobj)
         if (
@@ -146,7 +147,7 @@ def read_entry(path: Path) -> dict[str, Any]:
     Raises:
         DamagedFile: invalid JSON, or a required field is missing.
     """
-    what = "what was prepared of a scan"
+    what = f"what was prepared of {path.parent.name}"
     entry = documents.read_json(path, _Entry, what=what, next_step=PREPARE_AGAIN)
     return entry.model_dump(exclude_unset=True)
 
