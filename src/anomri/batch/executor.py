@@ -18,7 +18,7 @@ import cloudpickle
 
 from anomri.batch.dask import ClusterWorkerLost, on_cluster
 from anomri.errors import AnomriError, UsageError
-from anomri.files import exit_with_parent, signals_blocked
+from anomri.files import exit_with_parent, keep_freed_memory, signals_blocked
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -87,7 +87,7 @@ class Executor:
         threads = fair_share(self.workers)
         # Idle and starting workers, too, must notice that their parent has ended.
         initialisation: dict[str, Any] = {
-            "initializer": exit_with_parent,
+            "initializer": _start_worker,
             "initargs": (os.getpid(),),
         }
         with joblib.parallel_config("loky", inner_max_num_threads=threads, **initialisation):
@@ -113,6 +113,12 @@ def fair_share(workers: int) -> int:
     share: int = max(1, joblib.cpu_count() // workers)
     limit = os.environ.get("OMP_NUM_THREADS", "")
     return min(share, int(limit)) if limit.isdigit() and int(limit) > 0 else share
+
+
+def _start_worker(parent: int) -> None:
+    """Prepare a worker process of the process ``parent``."""
+    exit_with_parent(parent)
+    keep_freed_memory()
 
 
 def _run_item(work: Callable[[Item], Value], item: Item, threads: int) -> Value:

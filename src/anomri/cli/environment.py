@@ -7,16 +7,18 @@ import os
 import tempfile
 
 from anomri.errors import UsageError
+from anomri.files import keep_freed_memory
 
 
 def prepare_environment() -> None:
-    """Name a user who has no name, and make sure that temporary files have a place.
+    """Name a user who has no name, keep freed memory, and find a place for temporary files.
 
     Containers are started with user ids that the image does not know: MONAI asks for the name.
 
     Raises:
         UsageError: no folder for temporary files can be written to.
     """
+    keep_freed_memory()
     try:
         getpass.getuser()
     except (KeyError, OSError):  # OSError since Python 3.13

@@ -1,5 +1,6 @@
 """Files on disk: atomic writing, reading within limits, file names."""
 
+from anomri.files.allocator import keep_freed_memory
 from anomri.files.archives import BOUNDED_COMPRESSION, is_archive, unpack
 from anomri.files.atomic import (
     content_digest,
@@ -216,6 +217,7 @@ __all__ = [
     "half_of_pair",
     "inflated_size",
     "is_archive",
+    "keep_freed_memory",
     "kill_with_children",
     "limit_bytes",
     "make_folder",

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -40,6 +42,20 @@ WIDTH = 1500  # pixels
 LEFT, RIGHT, HEAD, FOOT, GAP = 46, 146, 68, 52, 6  # pixels around and between the panels
 LOW = 0.25  # of the colour bar: a mark below it stands close to that of 0
 WRAP = 24  # letters of a unit beside its colour bar, per line
+
+
+class _Pixels(Artist):
+    """Pixels of the whole figure, behind its axes; Matplotlib's own image would resample them."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        super().__init__()
+        self.set_zorder(-1)
+        opaque = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+        self._pixels = np.concatenate([pixels, opaque], axis=2)[::-1]
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Copy the pixels."""
+        renderer.draw_image(renderer.new_gc(), 0, 0, self._pixels)
 
 
 class Mosaic:
@@ -81,12 +97,13 @@ class Mosaic:
         figure = Figure(figsize=(WIDTH / DPI, self.height / DPI), dpi=DPI, facecolor=PAPER)
         axes = figure.add_axes((0, 0, 1, 1), frameon=False)
         axes.set_axis_off()
-        figure.figimage(self._panels(), origin="upper", zorder=-1)  # behind the axes
+        axes.set(xlim=(0, WIDTH), ylim=(self.height, 0), aspect="auto", autoscale_on=False)
+        figure.add_artist(_Pixels(self._panels()))
         for number, row in enumerate(self.rows):
             self._draw_row(axes, number, row)
+        self._draw_outlines(axes)
         self._draw_headings(axes)
         self._draw_legend(axes)
-        axes.set(xlim=(0, WIDTH), ylim=(self.height, 0), aspect="auto")
         return figure
 
     def _panels(self) -> Pixels:
@@ -121,17 +138,22 @@ class Mosaic:
     def _draw_row(self, axes: Axes, number: int, row: Row) -> None:
         if row.kind == "anomaly":
             self._draw_colour_bar(axes, number, row)
-        for column, cut in enumerate(self.slices if row.kind == "outlines" else ()):
-            self._draw_outlines(axes, cut, self.extent(number, column))
         middle = self.top(number) + self.row_height / 2
         write(axes, LEFT / 2, middle, row.title, rotation=90, size=13, ma="center")
 
-    def _draw_outlines(self, axes: Axes, cut: Slice, extent: Extent) -> None:
+    def _draw_outlines(self, axes: Axes) -> None:
+        rows = [number for number, row in enumerate(self.rows) if row.kind == "outlines"]
         for mask, colour in ((self.truth, TRUTH), (self.detection.mask, FOUND)):
-            if mask is not None:
-                lines = contours(cut.cut(mask, self.box), extent)
-                axes.add_collection(LineCollection(lines, colors=PAPER, linewidths=2.4, alpha=0.6))
-                axes.add_collection(LineCollection(lines, colors=colour, linewidths=1.25))
+            if mask is None:
+                continue
+            lines = [
+                line
+                for number in rows
+                for column, cut in enumerate(self.slices)
+                for line in contours(cut.cut(mask, self.box), self.extent(number, column))
+            ]
+            for style in ({"colors": PAPER, "linewidths": 2.4, "alpha": 0.6}, {"colors": colour}):
+                axes.add_collection(LineCollection(lines, **{"linewidths": 1.25, **style}), False)
 
     def _draw_headings(self, axes: Axes) -> None:
         write(axes, LEFT, 20, self.scan.label, ha="left", size=15, weight="bold")
