@@ -14,7 +14,7 @@ import pytest
 from anomri.datasets import Found, parse_date, write_dataset_description
 from anomri.errors import UsageError
 from anomri.files import read_tsv
-from anomri.pipeline import follow_up
+from anomri.pipeline import Selection, follow_up
 from anomri.reporting import write_detection
 from anomri.scan import AnomalyMap, Detection, Finding, Grid, Scan, ScanFiles, Threshold
 
@@ -88,6 +88,11 @@ def test_sessions_of_a_subject_are_followed_and_others_are_named(
     (failed,) = read_tsv(out / "failures.tsv")
     assert "expected two time points" in failed["reason"]
     assert follow_up([results], out).unchanged == ["sub-ball01"]
+
+
+def test_only_selected_subjects_are_followed(results: Path, tmp_path: Path) -> None:
+    outcome = follow_up([results], tmp_path / "out", selection=Selection.of_labels(["ball01"]))
+    assert (outcome.done, outcome.failures) == (["sub-ball01"], [])
 
 
 def test_a_lesion_that_the_result_does_not_know_is_named(results: Path, tmp_path: Path) -> None:

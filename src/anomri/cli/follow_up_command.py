@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from anomri import pipeline
-from anomri.cli.options import Layout, ModelOptions, Out, WorkerOptions, split_names
+from anomri.cli.options import (
+    ModelOptions,
+    Out,
+    PreparationOverrides,
+    ScanSelection,
+    WorkerOptions,
+    split_names,
+)
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish
 from anomri.datasets import Found
@@ -36,7 +43,8 @@ def follow(
             "Only the days between them are written.",
         ),
     ] = None,
-    layout: Layout = "auto",
+    selection: ScanSelection,
+    overrides: PreparationOverrides,
     execution: WorkerOptions,
 ) -> None:
     """Compare several scans of a subject.
@@ -45,15 +53,19 @@ def follow(
     """
     load_exports(pipeline)
     scans = [
-        source if pipeline.is_results(source) else pipeline.find_scans(source, layout=layout)
-        for source in sources
+        source if pipeline.is_results(source) else selection.find(source) for source in sources
     ]
-    detector = None if all(isinstance(source, Path) for source in scans) else model.load()
+    detector = (
+        None
+        if all(isinstance(source, Path) for source in scans)
+        else model.load(overrides.overrides())
+    )
     outcome = pipeline.follow_up(
         scans,
         out,
         detector=detector,
         dates=split_names(dates),
+        selection=selection.selection() or pipeline.Selection(),
         execution=execution.execution(),
         command=_without_dates(sources, scans),
     )

@@ -213,13 +213,13 @@ class ScanSelection:
         return pipeline.find_scans(
             source,
             layout=self.layout,
-            selection=self._selection(),
+            selection=self.selection(),
             series=self._series(),
             choice=bids_filter(self.bids_filter_file, self.select),
             derivatives=datasets.parse_sources(self.derivatives or []),
         )
 
-    def _selection(self) -> pipeline.Selection | None:
+    def selection(self) -> pipeline.Selection | None:
         """Return the selected subjects and sessions; None selects all."""
         if not self.session_label:
             return self._subjects()

@@ -27,6 +27,7 @@ from anomri.longitudinal import (
 )
 from anomri.pipeline.detection import detect
 from anomri.pipeline.run_record import write_run
+from anomri.pipeline.scan_selection import Selection
 from anomri.pipeline.time_point_selection import (
     Course,
     Examination,
@@ -39,6 +40,7 @@ from anomri.reporting import read_sound_records, refusals_shown, write_failures
 from anomri.scan import ScanFiles
 
 DETECTIONS = "detections"  # folder of the results of scans that had none
+EVERYONE = Selection()
 ALGORITHM = 1  # incremented when the same results yield another evolution
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ def follow_up(
     *,
     detector: Detector | None = None,
     dates: Sequence[str] = (),
+    selection: Selection = EVERYONE,
     execution: Execution = DEFAULT_EXECUTION,
     command: Sequence[str] = (),
 ) -> Outcome:
@@ -70,6 +73,7 @@ def follow_up(
         out: folder of the results.
         detector: for scans.
         dates: of the time points of a single subject; otherwise those of DICOM or BIDS are used.
+        selection: of subjects and sessions, for sources that are results.
         execution: how to run the batch.
         command: the command line, without the dates, for ``run.json``.
 
@@ -79,7 +83,8 @@ def follow_up(
     _check_request(sources, dates)
     remove_stale_drafts(out)
     outcome = Outcome()
-    courses = courses_of(_examinations(sources, out, detector, execution, outcome))
+    examined = _examinations(sources, out, detector, selection, execution, outcome)
+    courses = courses_of(examined)
     if not outcome.failures:  # without these, dates and examinations would not correspond
         courses = with_dates(courses, dates)
     _refuse_one_time_point(courses, outcome)
@@ -154,6 +159,7 @@ def _examinations(
     sources: Sequence[Path | Found],
     out: Path,
     detector: Detector | None,
+    selection: Selection,
     execution: Execution,
     outcome: Outcome,
 ) -> list[list[Examination]]:
@@ -169,9 +175,15 @@ def _examinations(
             scans = {files.label: files for files in source.scans}
         records, damaged = read_sound_records(folder)
         for label, error in damaged.items():
+            if not selection.names(label, label):
+                continue
             outcome.failures.append(Failure.of(error, subject=label, label=label))
             outcome.exit_codes.add(ScanError.exit_code)
-        wanted = [record for record in records if not scans or record.label in scans]
+        wanted = [
+            record
+            for record in records
+            if (record.label in scans if scans else selection.names(record.subject, record.label))
+        ]
         examined.append(examinations_of(folder, wanted, scans))
     return examined
 

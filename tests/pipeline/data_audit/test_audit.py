@@ -105,9 +105,8 @@ def test_folders_of_dicom_files_are_not_named(layout: str, name: str, tmp_path: 
 def scan(
     subject: str, signature: np.ndarray, contents: str = "", contrast: str = "flair"
 ) -> AuditedScan:
-    return AuditedScan(
-        subject, f"sub-{subject}", (), {"flair": contents or subject}, contrast, signature
-    )
+    signatures = {contrast: signature}
+    return AuditedScan(subject, f"sub-{subject}", (), {"flair": contents or subject}, signatures)
 
 
 def test_pairs_are_compared_by_file_and_by_brain() -> None:
@@ -126,6 +125,16 @@ def test_pairs_are_compared_by_file_and_by_brain() -> None:
     assert "of c (correlation 0." in found["a", "same_brain"]
     assert "the file of flair is also that of e" in found["a", "same_image"]
     assert all(p.severity is Severity.WRONG for p in duplicates(scans, {}))
+
+
+def test_brains_are_compared_in_every_shared_contrast() -> None:
+    first, second, shared = np.random.default_rng(0).normal(size=(3, 4000)).astype(np.float32)
+    one, two = (
+        AuditedScan(name, f"sub-{name}", (), signatures={"flair": own, "t1": shared / shared.std()})
+        for name, own in (("a", first), ("b", second))
+    )
+    (found,) = duplicates([one, two], {})
+    assert found.finding == "the t1 is also that of b"
 
 
 @pytest.mark.parametrize("prefix", ["", "sub-"])

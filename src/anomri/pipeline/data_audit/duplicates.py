@@ -1,7 +1,7 @@
 """Images and brains that occur under two names.
 
-Files are compared in every contrast, brains in the first contrast that a scan was prepared with: a
-brain that one subject has as FLAIR and the other as T1 alone is not recognised.
+Files and brains are compared in every contrast that both scans have: a brain that one subject has
+as FLAIR alone and the other as T1 alone is not recognised.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-import numpy as np
-
 from anomri.pipeline.data_audit.problems import Problem, Severity
 from anomri.pipeline.data_audit.scan_audit import AuditedScan
-from anomri.preprocessing import SAME_BRAIN, SAME_IMAGE
+from anomri.preprocessing import SAME_BRAIN, SAME_IMAGE, brain_similarity
 
 LEAVE_OUT = "find out whose image it is, and leave the other out"
 ONE_SPLIT = "put both into one split"
@@ -35,8 +33,8 @@ def _of_pair(
     first: AuditedScan, second: AuditedScan, splits: Mapping[str, str]
 ) -> Iterator[Problem]:
     shared = [name for name, digest in first.contents.items() if digest in second.contents.values()]
-    similarity = _similarity(first, second)
-    if not shared and similarity < SAME_BRAIN:
+    contrast, alike = _most_alike(first, second)
+    if not shared and alike < SAME_BRAIN:
         return
     parts = [_split(scan, splits) for scan in (first, second)]
     apart = (
@@ -44,11 +42,11 @@ def _of_pair(
     )
     if shared:
         found = f"the file of {', '.join(shared)} is also that of {second.subject}{apart}"
-    elif similarity >= SAME_IMAGE:
-        found = f"the {first.contrast} is also that of {second.subject}{apart}"
+    elif alike >= SAME_IMAGE:
+        found = f"the {contrast} is also that of {second.subject}{apart}"
     else:
-        found = f"the brain is also that of {second.subject} (correlation {similarity:.2f}){apart}"
-    same_image = shared or similarity >= SAME_IMAGE
+        found = f"the brain is also that of {second.subject} (correlation {alike:.2f}){apart}"
+    same_image = shared or alike >= SAME_IMAGE
     check = "same_image" if same_image else "same_brain"
     step = ONE_SPLIT if apart and not same_image else LEAVE_OUT
     yield Problem(first.subject, first.label, Severity.WRONG, check, found, step)
@@ -61,7 +59,12 @@ def _split(scan: AuditedScan, splits: Mapping[str, str]) -> str:
     return next((splits[name] for name in names if name in splits), "")
 
 
-def _similarity(first: AuditedScan, second: AuditedScan) -> float:
-    if first.signature is None or second.signature is None or first.contrast != second.contrast:
-        return 0.0
-    return float(np.mean(first.signature * second.signature))
+def _most_alike(first: AuditedScan, second: AuditedScan) -> tuple[str, float]:
+    """Return the contrast in which two brains are most alike, and their correlation in it."""
+    theirs = second.signatures
+    similarities = {
+        contrast: brain_similarity(signature, theirs[contrast])
+        for contrast, signature in first.signatures.items()
+        if contrast in theirs
+    }
+    return max(similarities.items(), key=lambda item: item[1], default=("", 0.0))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from anomri.datasets import converted
 from anomri.errors import ScanError
 from anomri.pipeline.data_audit.problems import Problem, problem_of_error, problem_of_note
-from anomri.preprocessing import brain_signature, note_ambiguous_files, prepare_scan
+from anomri.preprocessing import brain_signatures, note_ambiguous_files, prepare_scan
 from anomri.recipe import Preparation
 from anomri.scan import Scan, ScanFiles
 
@@ -26,16 +26,14 @@ class AuditedScan:
         label: BIDS prefix.
         problems: of this scan alone.
         contents: digest of each contrast's file.
-        contrast: that the signature is of.
-        signature: see :func:`anomri.preprocessing.brain_signature`; None without a registration.
+        signatures: by contrast, see :func:`anomri.preprocessing.brain_signatures`.
     """
 
     subject: str
     label: str
     problems: tuple[Problem, ...]
     contents: Mapping[str, str] = field(default_factory=dict)
-    contrast: str = ""
-    signature: NDArray[np.float32] | None = None
+    signatures: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,7 @@ class AuditTask:
             label=files.label,
             problems=tuple(problems),
             contents=_contents(files),
-            contrast=scan.contrasts[0],
-            signature=brain_signature(scan),
+            signatures=brain_signatures(scan),
         )
 
     def _prepare(self, files: ScanFiles) -> tuple[list[ScanError], Scan | None]:
