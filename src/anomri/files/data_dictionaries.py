@@ -13,6 +13,8 @@ from anomri.files.names import (
     EVALUATION,
     EVALUATION_CURVES,
     EVALUATION_FAILURES,
+    EVALUATION_LESIONS,
+    EVALUATION_SIZES,
     EVALUATION_SLICES,
     EVALUATION_SUMMARY,
     FAILURES,
@@ -24,6 +26,7 @@ from anomri.files.names import (
 DESCRIBED = (
     *(FINDINGS, REGION_SUMS, SUMMARY, FAILURES, AUDIT),
     *(EVALUATION, EVALUATION_SUMMARY, EVALUATION_CURVES, EVALUATION_SLICES, EVALUATION_FAILURES),
+    *(EVALUATION_LESIONS, EVALUATION_SIZES),
 )
 """Tables with a dictionary."""
 UNITS = {"_ml": "ml", "_mm": "mm", "seconds": "s"}
@@ -56,6 +59,7 @@ LEVELS: dict[str, dict[str, str]] = {
         "files": "a file that is missing, ambiguous or unreadable",
         "quality": "refused by a quality check",
     },
+    "found": {"true": "at least one voxel is marked", "false": "no voxel is marked"},
     "healthy": {"true": "according to the data set", "false": "according to the data set"},
 }
 COLUMNS = {
@@ -94,7 +98,7 @@ COLUMNS = {
     "threshold_rule": "Rule that gave the threshold",
     "brain_volume_ml": "Volume of the brain that was analysed",
     "healthy": "Whether the subject is healthy",
-    "truth_volume_ml": "Volume of the expert's lesions",
+    "truth_volume_ml": "Volume of the expert's lesions, or of this one",
     "seconds": "Duration of the detection",
     "notes": "Remarks on the scan and its result",
     # failures.tsv, evaluation_failures.tsv
@@ -131,11 +135,16 @@ COLUMNS = {
     "mean": "Mean over the subjects; for an AUROC over slices, of all slices together",
     "median": "Median over the subjects",
     "sd": "Standard deviation over the subjects",
-    "lower": "Lower end of the 95 % bootstrap interval of the mean",
-    "upper": "Upper end of the 95 % bootstrap interval of the mean",
+    "lower": "Lower end of the 95 % bootstrap interval over subjects of the mean or share",
+    "upper": "Upper end of the 95 % bootstrap interval over subjects of the mean or share",
     "n": "Number of subjects",
     "undefined": "Number of subjects for which the measure is not defined",
     "absent": "Number of subjects to which the measure does not apply",
+    # evaluation_lesions.tsv, evaluation_sizes.tsv
+    "reference_lesion": "Number of the expert's lesion in the scan; 1 is the largest",
+    "found": "Whether the mask overlaps this lesion of the expert",
+    "overlap": "Share of this lesion that is marked",
+    "size_class": "Volume of the expert's lesions in the class; a limit is in the class above",
     # evaluation_curves.tsv, evaluation_slices.tsv
     "false_positive_rate": "Share of the brain's other voxels that are marked",
     "slice": "Number of the axial slice in the file, from 0",

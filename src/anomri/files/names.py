@@ -39,6 +39,8 @@ EVALUATION = "evaluation.tsv"
 EVALUATION_SUMMARY = "evaluation_summary.tsv"
 EVALUATION_CURVES = "evaluation_curves.tsv"
 EVALUATION_SLICES = "evaluation_slices.tsv"
+EVALUATION_LESIONS = "evaluation_lesions.tsv"
+EVALUATION_SIZES = "evaluation_sizes.tsv"
 EVALUATION_FAILURES = "evaluation_failures.tsv"
 
 # Result folder of `follow`
