@@ -138,12 +138,23 @@ def report(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder of the evaluation, if not the same."),
     ] = None,
+    ratings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ratings saved from the report of FOLDER, to add to its ratings.tsv; repeatable.",
+        ),
+    ] = None,
 ) -> None:
-    """Write an HTML report of a folder that anomri wrote."""
+    """Write an HTML report of a folder that anomri wrote.
+
+    In a report of detections a reader rates scans and judges findings; both are saved as
+    `ratings.tsv`.
+    """
     load_exports(pipeline, experiments.reproduction, experiments.comparison)
     pages = (experiments.reproduction.write_html_page, experiments.comparison.write_html_page)
     experiment = next(filter(None, (write(folder) for write in pages)), None)
-    typer.echo(experiment or pipeline.report(folder, scores=scores))
+    typer.echo(experiment or pipeline.report(folder, scores=scores, ratings=ratings or ()))
     if pipeline.has_damaged_results(folder):
         raise typer.Exit(ScanError.exit_code)
 

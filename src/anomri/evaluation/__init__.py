@@ -12,7 +12,7 @@ on the labels of the evaluation itself is called oracle.
 
 from anomri.evaluation.cases import case_metrics
 from anomri.evaluation.curves import curve_points
-from anomri.evaluation.intervals import Interval, bootstrap, paired_difference
+from anomri.evaluation.intervals import Interval, bootstrap, paired_difference, pooled_share
 from anomri.evaluation.lesion_detection import LesionCounts, count_lesions, found_by_volume
 from anomri.evaluation.ranking import Ranking, rank
 from anomri.evaluation.reference_lesions import EDGES_ML, recall_by_size, reference_lesions
@@ -54,6 +54,7 @@ __all__ = [
     "found_by_volume",
     "mean_absolute_error",
     "paired_difference",
+    "pooled_share",
     "pooled_slice_auroc",
     "precision",
     "rank",

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomri.evaluation.intervals import Interval
+from anomri.evaluation.intervals import pooled_share
 from anomri.evaluation.lesion_detection import component_sizes
 from anomri.scan import Mask
 
 EDGES_ML = (0.1, 1.0, 10.0)
 """Limits between the classes of lesion volume."""
-RESAMPLES = 9999
 
 
 def reference_lesions(mask: Mask, truth: Mask, *, voxel_ml: float) -> list[dict[str, Any]]:
@@ -93,7 +92,7 @@ def _counts(lesions: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
 
 def _recall(counts: NDArray[np.int64], seed: int) -> dict[str, Any]:
     lesions, found = (int(total) for total in counts.sum(axis=0))
-    interval = _interval(counts, seed)
+    interval = pooled_share(counts, seed=seed)
     return {
         "true_lesion_count": lesions,
         "detected_lesion_count": found,
@@ -102,20 +101,3 @@ def _recall(counts: NDArray[np.int64], seed: int) -> dict[str, Any]:
         "upper": interval.upper,
         "n": len(counts),
     }
-
-
-def _interval(counts: NDArray[np.int64], seed: int) -> Interval:
-    """Return found / lesions, with its interval over resampled subjects; NaN without lesions."""
-    nan = float("nan")
-    if not len(counts):
-        return Interval(nan, nan, nan)
-    estimate = float(counts[:, 1].sum() / counts[:, 0].sum())
-    if len(counts) == 1:
-        return Interval(estimate, nan, nan)
-    # How often each subject is drawn; memory does not grow with the number of lesions.
-    draws = np.random.default_rng(seed).multinomial(
-        len(counts), np.full(len(counts), 1 / len(counts)), size=RESAMPLES
-    )
-    drawn = draws @ counts
-    lower, upper = np.percentile(drawn[:, 1] / drawn[:, 0], [2.5, 97.5])
-    return Interval(estimate, float(lower), float(upper))

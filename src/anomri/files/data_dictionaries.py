@@ -19,12 +19,13 @@ from anomri.files.names import (
     EVALUATION_SUMMARY,
     FAILURES,
     FINDINGS,
+    RATINGS,
     REGION_SUMS,
     SUMMARY,
 )
 
 DESCRIBED = (
-    *(FINDINGS, REGION_SUMS, SUMMARY, FAILURES, AUDIT),
+    *(FINDINGS, REGION_SUMS, SUMMARY, FAILURES, RATINGS, AUDIT),
     *(EVALUATION, EVALUATION_SUMMARY, EVALUATION_CURVES, EVALUATION_SLICES, EVALUATION_FAILURES),
     *(EVALUATION_LESIONS, EVALUATION_SIZES),
 )
@@ -59,6 +60,8 @@ LEVELS: dict[str, dict[str, str]] = {
         "files": "a file that is missing, ambiguous or unreadable",
         "quality": "refused by a quality check",
     },
+    "rating": {"1": "unusable", "2": "poor", "3": "acceptable", "4": "good"},
+    "judgement": {"real": "a lesion", "not_real": "no lesion"},
     "found": {"true": "at least one voxel is marked", "false": "no voxel is marked"},
     "healthy": {"true": "according to the data set", "false": "according to the data set"},
 }
@@ -66,8 +69,8 @@ COLUMNS = {
     # findings.tsv
     "subject": "Name of the subject in the data set",
     "label": "BIDS prefix of the scan's results: subject and session",
-    "lesion": "Number of the lesion in desc-lesions_dseg; 1 is the largest",
-    "volume_ml": "Volume of the lesion, or in an evaluation of the mask",
+    "lesion": "Number of the lesion in desc-lesions_dseg; 1 is the largest; n/a for a whole scan",
+    "volume_ml": "Volume of the lesion, or for a whole scan of the mask",
     "volume_least_ml": "Smallest volume of the lesion, at thresholds a fifth lower and higher",
     "volume_most_ml": "Largest volume of the lesion, at thresholds a fifth lower and higher",
     "threshold_stability": "Smallest over largest volume of that range; 1 is stable, 0 vanishes",
@@ -105,6 +108,10 @@ COLUMNS = {
     "file": "Name of the faulty file, without its folder",
     "reason": "What was expected and what was found",
     "next_step": "What can be done",
+    # ratings.tsv
+    "rating": "A reader's rating of the scan's result; n/a in the row of a finding",
+    "judgement": "A reader's judgement of the finding; n/a in the row of a scan",
+    "rated": "Time of the rating, UTC",
     # evaluation.tsv
     "dice": "Voxel-wise Dice coefficient of mask and expert mask",
     "sensitivity": "Share of the lesion voxels that are marked",

@@ -26,6 +26,7 @@ REGION_SUMS = "regions.tsv"  # number and volume of lesions by place
 SUMMARY = "summary.tsv"
 FAILURES = "failures.tsv"
 RUN = "run.json"
+RATINGS = "ratings.tsv"  # of a reader
 REPORT = "report.html"
 REPORT_FOLDER = "report"  # pages of single subjects
 REFUSAL_PICTURE = "desc-refused_qc.png"  # of a scan that could not be prepared
