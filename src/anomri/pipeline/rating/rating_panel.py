@@ -22,7 +22,7 @@ def rating_panel(ratings: Sequence[Rating], records: Sequence[Record]) -> dict[s
 
     The page's policy names the hash of the panel's script and style, too.
     """
-    page = environment(PACKAGE).globals
+    page: dict[str, Any] = dict(environment(PACKAGE).globals)
     style, scripts = f"{page['style']}{_asset(STYLE)}", [_asset(SCRIPT), *page["scripts"]]
     return {
         "package": PACKAGE,
