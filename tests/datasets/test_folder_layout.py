@@ -8,6 +8,7 @@ import pytest
 
 from anomri.datasets import Found, find
 from anomri.datasets.file_tree import NOT_AN_IMAGE
+from anomri.errors import UsageError
 
 Lay = Callable[..., Path]
 Rows = dict[str, dict[str, str]]
@@ -172,3 +173,24 @@ def test_a_subject_with_dicom_alone_beside_others_is_left_out_by_name(tmp_path: 
     ((left),) = found.left_out
     assert left.subject == "p2"
     assert "2 .dcm: expected .nii" in left.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("sub-1_FLAIR.hdr.gz", "unpack it first, and both files of a pair"),
+        ("flair.nhdr", "convert it first"),
+        ("case_0000.MHA", "convert it first"),
+    ],
+)
+@pytest.mark.parametrize("single", [True, False])
+def test_a_format_that_is_not_read_is_named(
+    tmp_path: Path, name: str, advice: str, single: bool
+) -> None:
+    """Alone, too, whatever the layout its name fits."""
+    (tmp_path / "study").mkdir()
+    path = tmp_path / "study" / name
+    path.write_bytes(b"x")
+    ending = name.partition(".")[2].lower()
+    with pytest.raises(UsageError, match=rf"1 \.{ending}: expected .*{advice}.*Next: "):
+        find(path if single else path.parent)

@@ -21,7 +21,8 @@ LABELS = ["labelsTr/a_1.nii.gz", "labelsTr/b_2.nii.gz"]
     [
         (["p2/dwi.nii"], "other than flair"),
         (["p2/flair.mha"], "convert it first"),
-        (["p2/flair.nii.bz2"], "convert it first"),
+        (["p2/flair.nii.bz2"], "unpack it first"),
+        (["p2/flair.hdr.gz", "p2/flair.img.gz"], "unpack it first, and both files of a pair"),
         (["p2/FLAIR.MNC"], "convert it first"),
         (["p2/dicom/1.dcm", "p2/dicom/2.dcm"], "convert it first"),
         ([], "no scan"),

@@ -59,9 +59,18 @@ def test_a_folder_without_rows_is_refused(tmp_path: Path) -> None:
         catalogue.rows(tmp_path)
 
 
-def test_the_command_prints_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
+def test_the_command_prints_the_table_in_80_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     done = CliRunner().invoke(app, ["models"])
     assert done.exit_code == 0, done.output
-    for word in ("multiply-adds", "biaae", "16 × 12 × 12", "ready to use", "intensity"):
+    table = done.output.partition("ready to use")[0].splitlines()
+    assert max(len(line.rstrip()) for line in table) <= 80
+    for word in (
+        "multiply-adds",
+        "51,928,481",
+        "biaae",
+        "16 × 12 × 12",
+        "ready to use",
+        "intensity",
+    ):
         assert word in done.output

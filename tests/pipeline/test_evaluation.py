@@ -89,7 +89,7 @@ def test_two_sessions_of_a_subject_are_two_scans(
         detected(ball_scan, files, "whole", tmp_path)
     evaluate(tmp_path, Found(tuple(sessions), (), "bids"), tmp_path)
     names = [files.label for files in sessions]
-    for table in ("evaluation", "evaluation_curves", "evaluation_slices"):
+    for table in ("evaluation", "evaluation_curves", "evaluation_slices", "evaluation_lesions"):
         rows = read_tsv(tmp_path / f"{table}.tsv")
         assert list(dict.fromkeys(row["subject"] for row in rows)) == names
     compared = MeasureTask(tmp_path, regions=False, edges_ml=(1.0,))

@@ -222,8 +222,10 @@ def bids_app(
     if "group" in analysis_level:
         # Participants that were not chosen in this call are not missing.
         outcome = outcome if chosen else _gathered(bids_dir, output_dir, outcome)
-        typer.echo(pipeline.report(output_dir))
-    finish(outcome, output_dir)
+        page = pipeline.report(output_dir)
+        if not participants.as_json:
+            typer.echo(page)
+    finish(outcome, output_dir, as_json=participants.as_json)
 
 
 def _gathered(bids_dir: Path, output_dir: Path, before: batch.Outcome) -> batch.Outcome:

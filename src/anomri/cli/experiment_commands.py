@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -118,10 +119,29 @@ def models(
         rows = [dict(zip(catalogue.HEADINGS, entry.cells(), strict=True)) for entry in entries]
         print_json({"models": rows, "ready_to_use": list(builtin_names())})
         return
-    show_table(catalogue.HEADINGS, [entry.cells() for entry in entries])
+    shared, headings, cells = _shared(catalogue.HEADINGS, [entry.cells() for entry in entries])
+    show_table(headings, cells)
+    for name, cell in shared:
+        typer.echo(f"{name}: {cell}")
     typer.echo("ready to use, without training: " + ", ".join(builtin_names()))
     for found in extensions():
         typer.echo(f"{found.group}: {found.name}, of the package {found.package}")
+
+
+def _shared(
+    headings: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[list[tuple[str, str]], list[str], list[list[str]]]:
+    """Take out columns that say the same in all rows, or the same as the first column.
+
+    Returns:
+        Heading and cell of those that say the same in all rows; the other headings; their cells.
+    """
+    columns = [(heading, [row[n] for row in rows]) for n, heading in enumerate(headings)]
+    kept = [c for n, c in enumerate(columns) if not n or c[1] != columns[0][1]]
+    same = [c for c in kept[1:] if len(rows) > 1 and len(set(c[1])) == 1]
+    shown = [c for c in kept if c not in same]
+    cells = [list(row) for row in zip(*(cells for _, cells in shown), strict=True)]
+    return [(name, cells[0]) for name, cells in same], [name for name, _ in shown], cells
 
 
 def _failure(row: str, data: str, subject: str, reason: str) -> Failure:

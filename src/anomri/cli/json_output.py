@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -13,6 +14,10 @@ import typer
 from anomri import pipeline
 from anomri.batch import Outcome
 from anomri.datasets import Found
+from anomri.files import NOTHING, REPORT, SUMMARY, read_tsv
+
+WORDS = ("subject", "label", "size_class", "notes")
+"""Columns of tables that are text even where a cell looks like a number."""
 
 
 def print_json(value: Any) -> None:
@@ -52,14 +57,57 @@ def scans_found(
     }
 
 
-def evaluation(summary: Iterable[Mapping[str, Any]], outcome: Outcome) -> dict[str, Any]:
-    """Return the summary of an evaluation, and the scans that were not evaluated."""
+def evaluation(
+    summary: Iterable[Mapping[str, Any]],
+    outcome: Outcome,
+    recall: Iterable[Mapping[str, str]] = (),
+) -> dict[str, Any]:
+    """Return the summary of an evaluation, and the scans that were not evaluated.
+
+    Args:
+        summary: of all scans.
+        outcome: of the batch.
+        recall: rows of ``evaluation_sizes.tsv``; its numbers become numbers.
+    """
     unused = [*outcome.failures, *outcome.left_out, *outcome.not_detected]
     return {
         "summary": [dict(row) for row in summary],
+        "recall_by_size": [
+            {name: _value(name, cell) for name, cell in row.items()} for row in recall
+        ],
         "evaluated": outcome.done,
         "not_evaluated": [asdict(row) for row in unused],
     }
+
+
+def batch_summary(outcome: Outcome, out: Path) -> dict[str, Any]:
+    """Return the outcome of a batch, and what was found in each scan that is finished.
+
+    Args:
+        outcome: of the batch.
+        out: folder of the results; without ``summary.tsv``, as of `prepare`, scans have no row.
+    """
+    finished = {*outcome.done, *outcome.unchanged}
+    rows = [row for row in read_tsv(out / SUMMARY) if row.get("label") in finished]
+    unused = [*outcome.failures, *outcome.left_out, *outcome.not_detected]
+    return {
+        "results": str(out),
+        "report": str(out / REPORT) if (out / REPORT).is_file() else None,
+        "done": outcome.done,
+        "unchanged": outcome.unchanged,
+        "not_used": [asdict(row) for row in unused],
+        "scans": [{name: _value(name, cell) for name, cell in row.items()} for row in rows],
+    }
+
+
+def _value(column: str, cell: str) -> str | float | None:
+    """Return a cell of a table as a number where its column holds numbers; None for n/a."""
+    if cell == NOTHING:
+        return None
+    try:
+        return cell if column in WORDS else float(cell)
+    except ValueError:
+        return cell
 
 
 def _finite(value: Any) -> Any:

@@ -65,7 +65,7 @@ def prepare(
     out = output.folder(source)
     load_exports(pipeline)
     outcome = pipeline.prepare(found, out, recipe=overrides.apply(chosen), execution=batch)
-    finish(outcome, out)
+    finish(outcome, out, as_json=output.as_json)
 
 
 def train(

@@ -86,7 +86,9 @@ MaskGrid = Annotated[str, _MASK_GRID]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="List the scans that would be processed, and exit.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="With --dry-run: print the scans as JSON.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the outcome, or with --dry-run the scans, as JSON.")
+]
 SplitFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="TSV file with columns subject and split.", exists=True),

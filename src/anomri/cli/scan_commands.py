@@ -31,12 +31,13 @@ from anomri.cli.terminal import (
     finish,
     progress,
     show_expected_volume,
+    show_recall,
     show_scans,
     show_summary,
 )
 from anomri.datasets import Found
 from anomri.errors import ScanError
-from anomri.files import EVALUATION_FAILURES
+from anomri.files import EVALUATION_FAILURES, EVALUATION_SIZES, read_tsv
 
 Detections = Annotated[
     Path, typer.Argument(metavar="RESULTS", help="Folder written by `anomri detect`.")
@@ -78,8 +79,10 @@ def detect(
     )
     show_expected_volume(detector.first.rule.expected)
     if output.report and batch.all_there(out, "detect", run.shard):
-        typer.echo(pipeline.report(out))
-    finish(outcome, out)
+        page = pipeline.report(out)
+        if not output.as_json:
+            typer.echo(page)
+    finish(outcome, out, as_json=output.as_json)
 
 
 def evaluate(
@@ -114,10 +117,12 @@ def evaluate(
         mask_grid=options.mask_grid,
         execution=run,
     )
+    recall = read_tsv((out or detections) / EVALUATION_SIZES)
     if options.as_json:
-        print_json(evaluation(summary, outcome))
+        print_json(evaluation(summary, outcome, recall))
     else:
         show_summary(summary)
+        show_recall(recall)
     finish(outcome, out or detections, table=EVALUATION_FAILURES)
 
 
@@ -133,12 +138,23 @@ def report(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder of the evaluation, if not the same."),
     ] = None,
+    ratings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ratings saved from the report of FOLDER, to add to its ratings.tsv; repeatable.",
+        ),
+    ] = None,
 ) -> None:
-    """Write an HTML report of a folder that anomri wrote."""
+    """Write an HTML report of a folder that anomri wrote.
+
+    In a report of detections a reader rates scans and judges findings; both are saved as
+    `ratings.tsv`.
+    """
     load_exports(pipeline, experiments.reproduction, experiments.comparison)
     pages = (experiments.reproduction.write_html_page, experiments.comparison.write_html_page)
     experiment = next(filter(None, (write(folder) for write in pages)), None)
-    typer.echo(experiment or pipeline.report(folder, scores=scores))
+    typer.echo(experiment or pipeline.report(folder, scores=scores, ratings=ratings or ()))
     if pipeline.has_damaged_results(folder):
         raise typer.Exit(ScanError.exit_code)
 

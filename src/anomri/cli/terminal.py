@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,11 +22,17 @@ from rich.progress import (
 from rich.table import Column, Table
 
 from anomri import batch, pipeline
+from anomri.cli.json_output import batch_summary, print_json
 from anomri.cli.messages import console, failure, information, is_quiet, warning
 from anomri.datasets import Found
 from anomri.errors import Failure, ScanError
 from anomri.files import FAILURES
 from anomri.scan import FalsePositiveVolume, Threshold
+
+PLAIN: dict[str, Any] = {"box": None, "padding": (0, 2, 0, 0)}
+"""Look of a table: without lines, so that all of it fits into 80 characters."""
+WIDE = 1000
+"""Characters that no line of a table has."""
 
 
 def show_scans(
@@ -70,11 +77,34 @@ def _show_series(found: Found) -> None:
 def show_table(
     headings: Iterable[str], rows: Iterable[Iterable[str]], *, title: str | None = None
 ) -> None:
-    """Print a table to standard output."""
-    table = Table(*headings, title=title)
-    for cells in rows:
-        table.add_row(*cells)
-    Console().print(table)
+    """Print a table to standard output: a paragraph for each row where lines would not fit."""
+    names, lines = list(headings), [list(cells) for cells in rows]
+    table = Table(*names, title=title, title_justify="left", **PLAIN)
+    for cells in lines:
+        table.add_row(*map(escape, cells))
+    out = Console(highlight=False)
+    if not out.is_terminal or natural_width(table) <= out.width:
+        _print(table)
+        return
+    if title:
+        out.print(title, style="italic", markup=False)
+    for first, *others in lines:
+        facts = (f"{name} {cell}" for name, cell in zip(names[1:], others, strict=True))
+        out.print(first, style="bold", markup=False)
+        out.print(Padding(escape(", ".join(facts)), (0, 0, 0, 2)))
+
+
+def natural_width(table: Table) -> int:
+    """Return the width at which no cell of a table is wrapped."""
+    return Console(width=WIDE).measure(table).maximum
+
+
+def _print(table: Table) -> None:
+    """Print a table to standard output; where that is no terminal, each row on one line."""
+    out = Console()
+    if not out.is_terminal:
+        out.width = max(out.width, natural_width(table))
+    out.print(table)
 
 
 def show_thresholds(thresholds: Iterable[Threshold]) -> None:
@@ -90,19 +120,37 @@ def show_thresholds(thresholds: Iterable[Threshold]) -> None:
             "unknown" if target is None else f"{target:.2f}",
             "not measured" if measured is None else false_positives(measured),
         )
-    Console().print(table)
+    _print(table)
 
 
 def show_summary(summary: Iterable[Mapping[str, Any]]) -> None:
     """Print the summary of an evaluation, one measure a line."""
     # In a narrow terminal only the intervals are wrapped: names are looked up in the tables.
     columns = ("mean", "95 % interval", "median", "scans", "undefined")
-    table = Table(Column("measure", no_wrap=True), *columns, box=None, padding=(0, 1, 0, 0))
+    table = Table(Column("measure", no_wrap=True), *columns, **PLAIN)
     for row in summary:
         interval = f"{row['lower']:.3f} to {row['upper']:.3f}"
         mean, median = f"{row['mean']:.3f}", f"{row['median']:.3f}"
         table.add_row(row["metric"], mean, interval, median, str(row["n"]), str(row["undefined"]))
-    Console().print(table)
+    _print(table)
+
+
+def show_recall(rows: Iterable[Mapping[str, str]]) -> None:
+    """Print the share of the expert's lesions that were found, by their volume.
+
+    Args:
+        rows: of ``evaluation_sizes.tsv``.
+    """
+    columns = ("found", "recall", "95 % interval", "scans")
+    table = Table(Column("lesions of", no_wrap=True), *columns, **PLAIN)
+    for row in rows:
+        if int(row["n"]):
+            found = f"{row['detected_lesion_count']} of {row['true_lesion_count']}"
+            recall, *ends = (float(row[name]) for name in ("lesion_sensitivity", "lower", "upper"))
+            interval = f"{ends[0]:.3f} to {ends[1]:.3f}"
+            table.add_row(row["size_class"], found, f"{recall:.3f}", interval, row["n"])
+    if table.rows:
+        _print(table)
 
 
 def show_expected_volume(expected: FalsePositiveVolume | None) -> None:
@@ -121,9 +169,20 @@ def false_positives(volume: FalsePositiveVolume) -> str:
     return f"median {volume.median_ml:.1f} ({spread}; n = {volume.scans})"
 
 
-def finish(outcome: batch.Outcome, out: Path, *, table: str = FAILURES) -> None:
-    """Print the outcome of a batch and exit with its code; arguments as :func:`show_outcome`."""
+def finish(
+    outcome: batch.Outcome, out: Path, *, table: str = FAILURES, as_json: bool = False
+) -> None:
+    """Print the outcome of a batch and exit with its code.
+
+    Args:
+        outcome: of the batch.
+        out: folder of the results.
+        table: file in this folder that lists the scans without a result.
+        as_json: print it on standard output, too, for programs.
+    """
     show_outcome(outcome, out, table=table)
+    if as_json:
+        print_json(batch_summary(outcome, out))
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
 

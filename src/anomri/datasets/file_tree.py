@@ -23,10 +23,9 @@ IMAGE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".nrrd", ".hdr", ".img")
 VOXELS = ".img"  # the other half of a pair is its header
 HALF = "half of a pair of files: put its .hdr and its .img beside each other"
 IN_ARCHIVE = "a zip archive beside other files: unpack it, or give it alone"
-NOT_AN_IMAGE = (
-    "expected .nii, .nii.gz, .mgz, .nrrd or a pair of .hdr and .img; convert it first, DICOM with "
-    "dcm2niix"
-)
+_READ = "expected .nii, .nii.gz, .mgz, .nrrd or a pair of .hdr and .img"
+NOT_AN_IMAGE = f"{_READ}; convert it first, DICOM with dcm2niix"
+PACKED = f"{_READ}; unpack it first, and both files of a pair"
 BROKEN_LINK = "the link leads nowhere; if the data are in git-annex or datalad, fetch them first"
 LINK_LOOP = "the link leads back to itself or to a folder above it"
 OWN = "a folder of anomri's own results, which are never read as scans"

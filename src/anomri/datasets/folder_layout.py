@@ -25,9 +25,10 @@ from pathlib import Path
 
 from anomri.datasets.cases import BRAIN, CONTRASTS, TRUTH, Case, Cases, Layout
 from anomri.datasets.file_names import OTHER, ParsedName, folder_role, parse_name
-from anomri.datasets.file_tree import NOT_AN_IMAGE, Tree, is_image, stem
+from anomri.datasets.file_tree import NOT_AN_IMAGE, PACKED, Tree, is_image, stem
 from anomri.datasets.nnunet import CHANNEL, UNKNOWN_CHANNEL, holds_channels, read_channels
 from anomri.datasets.participants import Participants, read_healthy, without_prefix
+from anomri.datasets.search_results import Skipped
 from anomri.files import PARTICIPANTS
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,13 @@ NEUTRAL = frozenset(
     | {"scans"}
 )
 PAIRS = (".hdr", ".img")  # read where both files are there
+PACKED_VOLUMES = (
+    *(".hdr.gz", ".img.gz"),
+    *(".nii.bz2", ".nii.xz", ".nii.zst", ".nii.lz4", ".nii.gz.gpg"),
+)
 UNREAD_VOLUMES = (
     *(".nhdr", ".mha", ".mhd", ".mnc", ".mnc.gz", ".par", ".dcm", ".ima"),
-    *(".nii.bz2", ".nii.xz", ".nii.zst", ".nii.lz4", ".nii.gz.gpg"),
+    *PACKED_VOLUMES,
 )
 VOLUMES = (*UNREAD_VOLUMES, *PAIRS)
 OTHER_FORMATS = (*UNREAD_VOLUMES, ".rec", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
@@ -239,11 +244,22 @@ def _assume_contrast_of_unnamed(cases: Cases) -> None:
         )
 
 
+def unread_formats(tree: Tree, formats: Iterable[str] = UNREAD_VOLUMES) -> list[Skipped]:
+    """Return the number of files of each other format in each folder, and what to do with them."""
+    endings = [(path.parent, _ending(path, formats)) for path in tree.files]
+    counts = Counter(entry for entry in endings if entry[1])
+    return [
+        Skipped(
+            f"{tree.name(folder)}: {count} {ending}",
+            PACKED if ending in PACKED_VOLUMES else NOT_AN_IMAGE,
+        )
+        for (folder, ending), count in counts.items()
+    ]
+
+
 def _skip_other_formats(cases: Cases) -> None:
-    endings = [(path.parent, _ending(path, OTHER_FORMATS)) for path in cases.tree.files]
-    formats = Counter(entry for entry in endings if entry[1])
-    for (folder, ending), count in formats.items():
-        cases.skip(f"{cases.tree.name(folder)}: {count} {ending}", NOT_AN_IMAGE)
+    for item in unread_formats(cases.tree, OTHER_FORMATS):
+        cases.skip(item.name, item.reason)
 
 
 def _ending(path: Path, endings: Iterable[str]) -> str:

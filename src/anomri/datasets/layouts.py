@@ -120,6 +120,13 @@ def _choose(tree: Tree, name: str) -> Layout:
     for layout in LAYOUTS.values():
         if layout.fits(tree):
             return layout
+    if unread := [] if tree.images() else folder_layout.unread_formats(tree):
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in unread[:REASONS_SHOWN])
+        name = tree.files[0].name if tree.single else tree.root.name
+        raise UsageError(
+            f"{name}: expected scans, found none that can be read ({reasons}). "
+            "Next: convert or unpack them."
+        )
     looked_for = "; ".join(f"{item.name}: {item.looks_for}" for item in LAYOUTS.values())
     if tree.skipped and not tree.images():
         reasons = "; ".join(f"{item.name}: {item.reason}" for item in tree.skipped[:REASONS_SHOWN])

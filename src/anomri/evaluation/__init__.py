@@ -12,9 +12,10 @@ on the labels of the evaluation itself is called oracle.
 
 from anomri.evaluation.cases import case_metrics
 from anomri.evaluation.curves import curve_points
-from anomri.evaluation.intervals import Interval, bootstrap, paired_difference
+from anomri.evaluation.intervals import Interval, bootstrap, paired_difference, pooled_share
 from anomri.evaluation.lesion_detection import LesionCounts, count_lesions, found_by_volume
 from anomri.evaluation.ranking import Ranking, rank
+from anomri.evaluation.reference_lesions import EDGES_ML, recall_by_size, reference_lesions
 from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
 from anomri.evaluation.slice_ranking import (
     RankedSlices,
@@ -35,6 +36,7 @@ from anomri.evaluation.voxels import (
 )
 
 __all__ = [
+    "EDGES_ML",
     "Confusion",
     "Interval",
     "LesionCounts",
@@ -52,9 +54,12 @@ __all__ = [
     "found_by_volume",
     "mean_absolute_error",
     "paired_difference",
+    "pooled_share",
     "pooled_slice_auroc",
     "precision",
     "rank",
+    "recall_by_size",
+    "reference_lesions",
     "sensitivity",
     "slice_auroc",
     "slice_dice",

@@ -17,6 +17,7 @@ Statistic = Callable[..., Any]  # takes an array and ``axis``
 
 # Subjects per batch, over all resamples, so that memory does not grow with the cohort.
 MAX_BATCH = 10_000_000
+RESAMPLES = 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,32 @@ def paired_difference(first: Sequence[float], second: Sequence[float], **options
             f"expected the same subjects twice, got {minuend.size} and {subtrahend.size}"
         )
     return bootstrap(minuend - subtrahend, **options)
+
+
+def pooled_share(counts: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Interval:
+    """Return the share of things that have a property, over those of all subjects together.
+
+    Args:
+        counts: (N, 2) of each subject the number of its things, at least 1, and of those that have
+            the property; subjects are resampled.
+        level: confidence level.
+        seed: seed of the resampling.
+
+    Returns:
+        The share with its percentile interval; NaN without subjects.
+    """
+    numbers = np.asarray(counts, dtype=np.int64).reshape(-1, 2)
+    if not len(numbers):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    estimate = float(numbers[:, 1].sum() / numbers[:, 0].sum())
+    if len(numbers) == 1:
+        return Interval(estimate, float("nan"), float("nan"))
+    # How often each subject is drawn: memory does not grow with the number of things.
+    even = np.full(len(numbers), 1 / len(numbers))
+    draws = np.random.default_rng(seed).multinomial(len(numbers), even, size=RESAMPLES) @ numbers
+    ends = (50 * (1 - level), 50 * (1 + level))
+    lower, upper = np.percentile(draws[:, 1] / draws[:, 0], ends)
+    return Interval(estimate, float(lower), float(upper))
 
 
 def _numbers(values: ArrayLike) -> NDArray[np.float64]:

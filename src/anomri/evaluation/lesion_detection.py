@@ -93,7 +93,7 @@ def found_by_volume(
         For each class, from small to large, the number of lesions of the truth and of those
         detected; one class more than limits.
     """
-    sizes, covered = _sizes(truth, mask)
+    sizes, covered = component_sizes(truth, mask)
     volumes = sizes * voxel_ml
     classes = pairwise((0.0, *edges_ml, np.inf))
     members = [(low <= volumes) & (volumes < high) for low, high in classes]
@@ -104,14 +104,14 @@ def _matched(
     lesions: Mask, other: Mask, voxel_ml: float, smallest_ml: float, overlap: float
 ) -> tuple[int, int]:
     """Count the components of ``lesions``, and those that ``other`` covers sufficiently."""
-    sizes, covered = _sizes(lesions, other)
+    sizes, covered = component_sizes(lesions, other)
     counted = sizes * voxel_ml >= smallest_ml
     matched = counted & (covered > 0) & (covered >= overlap * sizes)
     return int(counted.sum()), int(matched.sum())
 
 
-def _sizes(lesions: Mask, other: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Count the voxels of each component, and those covered by ``other``."""
+def component_sizes(lesions: Mask, other: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Count the voxels of each component of ``lesions``, and those that ``other`` covers."""
     if not lesions.any():
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
     (box,) = ndimage.find_objects(lesions.astype(np.uint8))

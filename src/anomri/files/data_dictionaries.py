@@ -13,17 +13,21 @@ from anomri.files.names import (
     EVALUATION,
     EVALUATION_CURVES,
     EVALUATION_FAILURES,
+    EVALUATION_LESIONS,
+    EVALUATION_SIZES,
     EVALUATION_SLICES,
     EVALUATION_SUMMARY,
     FAILURES,
     FINDINGS,
+    RATINGS,
     REGION_SUMS,
     SUMMARY,
 )
 
 DESCRIBED = (
-    *(FINDINGS, REGION_SUMS, SUMMARY, FAILURES, AUDIT),
+    *(FINDINGS, REGION_SUMS, SUMMARY, FAILURES, RATINGS, AUDIT),
     *(EVALUATION, EVALUATION_SUMMARY, EVALUATION_CURVES, EVALUATION_SLICES, EVALUATION_FAILURES),
+    *(EVALUATION_LESIONS, EVALUATION_SIZES),
 )
 """Tables with a dictionary."""
 UNITS = {"_ml": "ml", "_mm": "mm", "seconds": "s"}
@@ -56,14 +60,17 @@ LEVELS: dict[str, dict[str, str]] = {
         "files": "a file that is missing, ambiguous or unreadable",
         "quality": "refused by a quality check",
     },
+    "rating": {"1": "unusable", "2": "poor", "3": "acceptable", "4": "good"},
+    "judgement": {"real": "a lesion", "not_real": "no lesion"},
+    "found": {"true": "at least one voxel is marked", "false": "no voxel is marked"},
     "healthy": {"true": "according to the data set", "false": "according to the data set"},
 }
 COLUMNS = {
     # findings.tsv
     "subject": "Name of the subject in the data set",
     "label": "BIDS prefix of the scan's results: subject and session",
-    "lesion": "Number of the lesion in desc-lesions_dseg; 1 is the largest",
-    "volume_ml": "Volume of the lesion, or in an evaluation of the mask",
+    "lesion": "Number of the lesion in desc-lesions_dseg; 1 is the largest; n/a for a whole scan",
+    "volume_ml": "Volume of the lesion, or for a whole scan of the mask",
     "volume_least_ml": "Smallest volume of the lesion, at thresholds a fifth lower and higher",
     "volume_most_ml": "Largest volume of the lesion, at thresholds a fifth lower and higher",
     "threshold_stability": "Smallest over largest volume of that range; 1 is stable, 0 vanishes",
@@ -94,13 +101,17 @@ COLUMNS = {
     "threshold_rule": "Rule that gave the threshold",
     "brain_volume_ml": "Volume of the brain that was analysed",
     "healthy": "Whether the subject is healthy",
-    "truth_volume_ml": "Volume of the expert's lesions",
+    "truth_volume_ml": "Volume of the expert's lesions, or of this one",
     "seconds": "Duration of the detection",
     "notes": "Remarks on the scan and its result",
     # failures.tsv, evaluation_failures.tsv
     "file": "Name of the faulty file, without its folder",
     "reason": "What was expected and what was found",
     "next_step": "What can be done",
+    # ratings.tsv
+    "rating": "A reader's rating of the scan's result; n/a in the row of a finding",
+    "judgement": "A reader's judgement of the finding; n/a in the row of a scan",
+    "rated": "Time of the rating, UTC",
     # evaluation.tsv
     "dice": "Voxel-wise Dice coefficient of mask and expert mask",
     "sensitivity": "Share of the lesion voxels that are marked",
@@ -131,11 +142,16 @@ COLUMNS = {
     "mean": "Mean over the subjects; for an AUROC over slices, of all slices together",
     "median": "Median over the subjects",
     "sd": "Standard deviation over the subjects",
-    "lower": "Lower end of the 95 % bootstrap interval of the mean",
-    "upper": "Upper end of the 95 % bootstrap interval of the mean",
+    "lower": "Lower end of the 95 % bootstrap interval over subjects of the mean or share",
+    "upper": "Upper end of the 95 % bootstrap interval over subjects of the mean or share",
     "n": "Number of subjects",
     "undefined": "Number of subjects for which the measure is not defined",
     "absent": "Number of subjects to which the measure does not apply",
+    # evaluation_lesions.tsv, evaluation_sizes.tsv
+    "reference_lesion": "Number of the expert's lesion in the scan; 1 is the largest",
+    "found": "Whether the mask overlaps this lesion of the expert",
+    "overlap": "Share of this lesion that is marked",
+    "size_class": "Volume of the expert's lesions in the class; a limit is in the class above",
     # evaluation_curves.tsv, evaluation_slices.tsv
     "false_positive_rate": "Share of the brain's other voxels that are marked",
     "slice": "Number of the axial slice in the file, from 0",

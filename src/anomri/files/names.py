@@ -26,6 +26,7 @@ REGION_SUMS = "regions.tsv"  # number and volume of lesions by place
 SUMMARY = "summary.tsv"
 FAILURES = "failures.tsv"
 RUN = "run.json"
+RATINGS = "ratings.tsv"  # of a reader
 REPORT = "report.html"
 REPORT_FOLDER = "report"  # pages of single subjects
 REFUSAL_PICTURE = "desc-refused_qc.png"  # of a scan that could not be prepared
@@ -39,6 +40,8 @@ EVALUATION = "evaluation.tsv"
 EVALUATION_SUMMARY = "evaluation_summary.tsv"
 EVALUATION_CURVES = "evaluation_curves.tsv"
 EVALUATION_SLICES = "evaluation_slices.tsv"
+EVALUATION_LESIONS = "evaluation_lesions.tsv"
+EVALUATION_SIZES = "evaluation_sizes.tsv"
 EVALUATION_FAILURES = "evaluation_failures.tsv"
 
 # Result folder of `follow`

@@ -15,6 +15,8 @@ from anomri.errors import NOT_DETECTED, DamagedFile, Failure, GridMismatch, Scan
 from anomri.evaluation import (
     case_metrics,
     curve_points,
+    recall_by_size,
+    reference_lesions,
     summarise,
     summarise_slices,
     write_table,
@@ -24,6 +26,8 @@ from anomri.files import (
     EVALUATION,
     EVALUATION_CURVES,
     EVALUATION_FAILURES,
+    EVALUATION_LESIONS,
+    EVALUATION_SIZES,
     EVALUATION_SLICES,
     EVALUATION_SUMMARY,
     LESION_MASK,
@@ -52,7 +56,7 @@ class EvaluateTask:
     mask_grid: str = "auto"
 
     def __call__(self, files: ScanFiles) -> dict[str, Any]:
-        """Return the scan's measures, the points of its curves and the rows of its slices."""
+        """Return the scan's measures, and the rows of its curves, slices and lesions."""
         case = read_case(self.detections, files, self.region, mask_grid=self.mask_grid)
         error = {"reconstruction_mae": _reconstruction_mae(self.detections, files)}
         points = curve_points(case["values"], case["truth"], case["brain"])
@@ -60,6 +64,7 @@ class EvaluateTask:
             "row": {"subject": files.name, **case_metrics(**case), **error},
             "points": [{"subject": files.name, **point} for point in points],
             "slices": _slices(self.detections, files, case),
+            "lesions": _lesions(files, case),
         }
 
 
@@ -75,8 +80,10 @@ def evaluate(
     """Compare detections with expert masks, on the scans' own grid.
 
     Writes ``evaluation.tsv``, a row per scan, ``evaluation_summary.tsv``,
-    ``evaluation_curves.tsv``, points of each scan's precision-recall and ROC curves, and
-    ``evaluation_slices.tsv``, a row per axial slice with its scores. The summary's
+    ``evaluation_lesions.tsv``, a row per lesion of the expert's, ``evaluation_sizes.tsv``, the
+    share of them that is found by volume, ``evaluation_curves.tsv``, points of each scan's
+    precision-recall and ROC curves, and ``evaluation_slices.tsv``, a row per axial slice with its
+    scores. The summary's
     ``slice_auroc_...`` are over the slices of all scans together. Scans of the data set that
     cannot be evaluated are listed in ``evaluation_failures.tsv``.
 
@@ -117,6 +124,9 @@ def evaluation_tables(out: Path, notes: Sequence[ShardNote]) -> list[dict[str, A
     write_table(out / EVALUATION_SUMMARY, summary)
     write_table(out / EVALUATION_CURVES, [p for entry in measured for p in entry["points"]])
     write_table(out / EVALUATION_SLICES, slices)
+    lesions = [row for entry in measured for row in entry.get("lesions", ())]
+    write_table(out / EVALUATION_LESIONS, lesions)
+    write_table(out / EVALUATION_SIZES, recall_by_size(lesions))
     unused = [Failure(**entry) for note in notes for entry in note["unused"]]
     write_failures(out, unused, name=EVALUATION_FAILURES)
     return summary
@@ -247,6 +257,14 @@ def _slices(detections: Path, files: ScanFiles, case: dict[str, Any]) -> list[di
         }
         for k in np.flatnonzero(brain)
     ]
+
+
+def _lesions(files: ScanFiles, case: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row per lesion of the expert's."""
+    if case["truth"] is None:
+        return []
+    rows = reference_lesions(case["mask"], case["truth"], voxel_ml=case["voxel_ml"])
+    return [{"subject": files.name, **row} for row in rows]
 
 
 def _reconstruction_mae(detections: Path, files: ScanFiles) -> float:

@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from anomri.batch import ShardNote, finish
 from anomri.datasets import converted, find
 from anomri.errors import DamagedFile, UnreadableScan, UsageError
-from anomri.files import remove_stale_drafts
+from anomri.files import RATINGS, SUMMARY, remove_stale_drafts
 from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.evaluation import evaluation_tables
+from anomri.pipeline.rating import merge_ratings, rating_panel, read_ratings, write_ratings
 from anomri.pipeline.run_page import write_run_page
 from anomri.preprocessing import check_mask_grid
 from anomri.reporting import read_record, read_sound_records, write_page, write_view
 
+log = logging.getLogger(__name__)
 TABLES: dict[str, Callable[[Path, list[ShardNote]], object]] = {
     "detect": detection_tables,
     "evaluate": evaluation_tables,
 }
 
 
-def report(folder: Path, *, scores: Path | None = None) -> Path:
+def report(folder: Path, *, scores: Path | None = None, ratings: Sequence[Path] = ()) -> Path:
     """Write one HTML page of a run folder, or of detections and their evaluation.
 
     Tables that the parts of a job array left unfinished are written first.
+
+    Args:
+        folder: of the results.
+        scores: folder of their evaluation, if another.
+        ratings: tables of ratings that readers saved from the report; they are added to
+            ``ratings.tsv`` in the folder, which the page shows.
+
+    Raises:
+        UsageError: a table of ratings is missing or damaged, or the folder holds no detections.
     """
     for results in {folder, scores or folder}:
         remove_stale_drafts(results)
         finish(results, TABLES)
-    return write_run_page(folder) or write_page(folder, scores=scores)
+    if ratings:
+        _add_ratings(folder, ratings)
+    return write_run_page(folder) or write_page(folder, scores=scores, **_panel(folder))
+
+
+def _add_ratings(folder: Path, ratings: Sequence[Path]) -> None:
+    """Add ratings to those of a folder of detections."""
+    if not (folder / SUMMARY).is_file():
+        raise UsageError(
+            f"{folder.name}: expected results of `anomri detect`, to add ratings to, found no "
+            "summary.tsv. Next: name the folder whose report was rated."
+        )
+    kept = folder / RATINGS
+    tables = [read_ratings(path) for path in ([kept] if kept.is_file() else []) + list(ratings)]
+    write_ratings(kept, merge_ratings(tables))
+
+
+def _panel(folder: Path) -> dict[str, Any]:
+    """Return the panel of ratings of a report, with those that lie in the folder."""
+    kept = folder / RATINGS
+    try:
+        ratings = merge_ratings([read_ratings(kept)]) if kept.is_file() else []
+    except DamagedFile as error:  # the results are shown without it
+        log.warning("%s", error)
+        ratings = []
+    return rating_panel(ratings, read_sound_records(folder)[0] if ratings else [])
 
 
 def has_damaged_results(folder: Path) -> bool:

@@ -16,7 +16,7 @@ from anomri.reporting.figures.refusal import refusals_shown
 from anomri.reporting.figures.scan_figure import picture
 from anomri.reporting.formatting import as_number, capitalise, cell, heading, noun, number, sentence
 from anomri.reporting.pages.charts import Axis, Chart, Look, Series
-from anomri.reporting.pages.html import policy, write_html
+from anomri.reporting.pages.html import environment, policy, write_html
 from anomri.reporting.pages.niivue import niivue
 from anomri.reporting.pages.results_contents import Tile
 from anomri.reporting.pages.results_page import write_page
@@ -34,6 +34,7 @@ __all__ = [
     "as_number",
     "capitalise",
     "cell",
+    "environment",
     "findings_frame",
     "heading",
     "native_images",

@@ -15,7 +15,7 @@ from anomri.detector import load
 from anomri.errors import BadIntensities, Failure
 from anomri.evaluation import write_table
 from anomri.pipeline import detect, evaluate, report
-from anomri.reporting import write_failures, write_page
+from anomri.reporting import write_failures
 from anomri.synthesis import make_phantoms
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -46,7 +46,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     evaluate(out, found, out)
     error = BadIntensities("a.nii.gz", expected="numbers", got="NaN", next_step="Export again.")
     write_failures(out, [Failure.of(error, subject="<b>broken</b>", label="sub-broken")])
-    write_page(out)
+    report(out)
     return out
 
 

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from anomri.reporting import Axis, Chart, Record, Series
+from anomri.reporting import Axis, Chart, Record, Series, environment
 from anomri.reporting.pages.cohort_charts import cohort_charts, curve_charts
-from anomri.reporting.pages.html import environment
 from anomri.scan import Detection
 
 Detect = Callable[..., Detection]

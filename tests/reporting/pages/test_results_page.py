@@ -17,6 +17,7 @@ from PIL import Image as Picture
 from anomri.errors import Failure, UsageError
 from anomri.files import REFUSAL_PICTURE, REPORT, write_tsv
 from anomri.reporting import (
+    environment,
     niivue,
     read_sound_records,
     write_detection,
@@ -27,7 +28,6 @@ from anomri.reporting import (
 from anomri.reporting.derivatives import detection as derivatives
 from anomri.reporting.pages import html
 from anomri.reporting.pages import results_page as page
-from anomri.reporting.pages.html import environment
 from anomri.reporting.pages.results_contents import Case, contents
 from anomri.scan import Detection, Note, NoteKind
 

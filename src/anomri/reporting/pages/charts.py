@@ -62,12 +62,14 @@ class Series:
         points: across and up, in the units of the axes.
         look: colour of the page.
         drawn: as dots, as a line, or as one thin line of many.
+        scans: label and description of the scan of each dot, which leads to it; empty for none.
     """
 
     name: str
     points: tuple[Point, ...]
     look: Look
     drawn: Literal["dots", "line", "thin"]
+    scans: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ def cohort_charts(records: Sequence[Record]) -> list[Chart]:
     with_curve = [record for record in records if len(record.volume_above_ml) == len(MULTIPLES)]
     if with_curve:
         charts.append(_calibration(with_curve))
-    pairs = [(r.truth_volume_ml, r.lesion_volume_ml) for r in records if r.truth_volume_ml]
-    return [*charts, _agreement(pairs)] if len(pairs) > 1 else charts
+    compared = [record for record in records if record.truth_volume_ml]
+    return [*charts, _agreement(compared)] if len(compared) > 1 else charts
 
 
 def curve_charts(curves: Table) -> list[Chart]:
@@ -71,9 +71,10 @@ def _strips(
     series, ticks = [], []
     words: list[str] = []
     for row, (healthy, name, look) in enumerate(reversed(groups)):
-        values = [value(record) for record in records if record.healthy is healthy]
+        members = [record for record in records if record.healthy is healthy]
+        values = [value(record) for record in members]
         dots = tuple((x, row + 0.5 + 0.11 * (number % 5 - 2)) for number, x in enumerate(values))
-        series.append(Series("", dots, look, "dots"))
+        series.append(Series("", dots, look, "dots", _scans(members, title, unit, values)))
         ticks.append((row + 0.5, name))
         middle = f"{median(values):.1f} ml" if unit == "ml" else f"{median(values):.2f}"
         words.insert(0, f"{name} ({len(values)}): median {middle}")
@@ -85,6 +86,17 @@ def _strips(
         tuple(series),
         left=NAMED,
         height=FRAME + STRIP * len(groups),
+    )
+
+
+def _scans(
+    records: Sequence[Record], title: str, unit: str, values: Sequence[float]
+) -> tuple[tuple[str, str], ...]:
+    """Return label and description of each scan's dot."""
+    named = zip(records, values, strict=True)
+    return tuple(
+        (record.label, f"{record.subject}: {title.lower()} {value:.2f} {unit}".rstrip())
+        for record, value in named
     )
 
 
@@ -116,7 +128,9 @@ def _last_multiple(record: Record) -> float:
     return max((m for m in MULTIPLES if m * record.threshold.value <= top), default=MULTIPLES[-1])
 
 
-def _agreement(pairs: Sequence[Point]) -> Chart:
+def _agreement(records: Sequence[Record]) -> Chart:
+    pairs = [(record.truth_volume_ml or 0.0, record.lesion_volume_ml) for record in records]
+    scans = _scans(records, "Volume found", "ml", [found for _, found in pairs])
     volumes = [volume for pair in pairs for volume in pair]
     across, up = (Axis.around(title, volumes) for title in ("expert (ml)", "found (ml)"))
     equal = ((up.low, up.low), (up.high, up.high))
@@ -125,7 +139,7 @@ def _agreement(pairs: Sequence[Point]) -> Chart:
         f"{len(pairs)} scans with a lesion; on the grey line both are equal.",
         across,
         up,
-        (Series("", equal, "quiet", "thin"), Series("", tuple(pairs), "found", "dots")),
+        (Series("", equal, "quiet", "thin"), Series("", tuple(pairs), "found", "dots", scans)),
     )
 
 

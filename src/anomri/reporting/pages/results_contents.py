@@ -14,6 +14,7 @@ from anomri.files import (
     EVALUATION,
     EVALUATION_CURVES,
     EVALUATION_FAILURES,
+    EVALUATION_SIZES,
     EVALUATION_SUMMARY,
     FAILURES,
     NOTHING,
@@ -84,6 +85,7 @@ def contents(
     listed = _readable(read_tsv, out / FAILURES, unread) or []
     summary = _readable(read_tsv, scores / EVALUATION_SUMMARY, unread) or []
     curves = _readable(read_tsv, scores / EVALUATION_CURVES, unread) or []
+    sizes = _readable(read_tsv, scores / EVALUATION_SIZES, unread) or []
     not_evaluated = _readable(read_tsv, scores / EVALUATION_FAILURES, unread) or []
     run = _readable(read_run, out / RUN, unread) or RunEntry()
     failures = [*listed, *_not_listed(unread, listed)]
@@ -99,6 +101,7 @@ def contents(
         "evaluation": [_chosen(row) for row in evaluation],
         "evaluation_summary": best,
         "evaluation_rest": rest,
+        "sizes": [row for row in sizes if row.get("n") != "0"],
         "not_evaluated": [row for row in not_evaluated if row not in listed],
         "scan_score_apart": any(r.scan_score != r.lesion_volume_ml for r in records),
         "with_expert": any(record.truth_volume_ml is not None for record in records),

@@ -52,7 +52,7 @@ class Embedded:
     height: int
 
 
-def write_page(out: Path, *, scores: Path | None = None) -> Path:
+def write_page(out: Path, *, scores: Path | None = None, **more: Any) -> Path:
     """Write ``report.html``, with nothing loaded from elsewhere.
 
     Scans are read one after another, so memory does not grow with the cohort.
@@ -60,6 +60,7 @@ def write_page(out: Path, *, scores: Path | None = None) -> Path:
     Args:
         out: folder with detections, with their evaluation or with both.
         scores: folder with the tables of an evaluation; ``out`` itself without it.
+        more: further contents, and the package whose templates show them, see :func:`write_html`.
 
     Raises:
         UsageError: the folder is missing.
@@ -75,11 +76,13 @@ def write_page(out: Path, *, scores: Path | None = None) -> Path:
         log.warning("%s", error)
     shown = contents(out, scores, records, list(damaged.values()))
     shown |= {"embed": partial(embed, out), "preview": partial(preview, out)}
-    shown |= {"refusal": partial(embed_refusal, out)}
+    shown |= {"refusal": partial(embed_refusal, out), **more}
     apart = len(records) > MAX_ON_ONE_PAGE or _weight(out, records) > HEAVY
-    for case in shown["cases"] if apart else ():
-        page = out / REPORT_FOLDER / f"{case.record.label}.html"
-        write_html(page, "subject.html.j2", **shown, case=case, index=REPORT)
+    names = [f"{case.record.label}.html" for case in shown["cases"]]
+    around = zip(shown["cases"], names, ["", *names], [*names[1:], ""], strict=False)
+    for case, name, before, after in around if apart else ():
+        page, turns = out / REPORT_FOLDER / name, {"before": before, "after": after}
+        write_html(page, "subject.html.j2", **shown, **turns, case=case, index=REPORT)
     return write_html(
         out / REPORT, "page.html.j2", **shown, pages=f"{REPORT_FOLDER}/" if apart else ""
     )
