@@ -5,6 +5,7 @@ from .detection import detect, gather, with_brain_mask
 from .evaluation import evaluate, measure_case, read_case
 from .export_formats import EXPORTS, export, has_failure_table
 from .follow_up import follow_up, is_results
+from .orthanc_service import DetectionResponder, Orthanc, Schedule, serve
 from .packing import pack
 from .preparation import prepare
 from .reports import has_damaged_results, report, view
@@ -13,7 +14,10 @@ from .training import train
 
 __all__ = [
     "EXPORTS",
+    "DetectionResponder",
+    "Orthanc",
     "Problem",
+    "Schedule",
     "Selection",
     "audit",
     "calibrate",
@@ -34,6 +38,7 @@ __all__ = [
     "read_splits",
     "refused",
     "report",
+    "serve",
     "train",
     "view",
     "with_brain_mask",

@@ -20,6 +20,7 @@ from anomri.datasets.dicom.images import (
     lift_frame_tags,
     places_in,
 )
+from anomri.datasets.dicom.rule_tags import SITE_TAGS
 from anomri.datasets.dicom.series import Series
 from anomri.datasets.dicom.volumes import DISTINGUISHING, SAME_SERIES, volumes_of
 from anomri.errors import ImageTooLarge, MissingPiece, NotFetched, ScanError
@@ -38,6 +39,7 @@ TAGS = (
     *("DiffusionBValue", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated"),
     *("ImagePositionPatient", "ImageOrientationPatient", "SOPInstanceUID", "FrameOfReferenceUID"),
     *("ComplexImageComponent", "PhotometricInterpretation", "InstanceNumber", *DISTINGUISHING),
+    *SITE_TAGS,
 )
 PATIENT = ("PatientID", "PatientBirthDate", "PatientName")
 NOT_KEPT = (*PATIENT, SHARED, PER_FRAME)  # read from each file and dropped
