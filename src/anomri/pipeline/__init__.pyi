@@ -5,7 +5,9 @@ from .detection import detect, gather, with_brain_mask
 from .evaluation import evaluate, measure_case, read_case
 from .export_formats import EXPORTS, export, has_failure_table
 from .follow_up import follow_up, is_results
-from .orthanc_service import DetectionResponder, Orthanc, Schedule, serve
+from .orthanc_service.detection_responder import DetectionResponder
+from .orthanc_service.rest_client import Orthanc
+from .orthanc_service.service import Schedule, serve
 from .packing import pack
 from .preparation import prepare
 from .reports import has_damaged_results, report, view

@@ -37,7 +37,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from anomri.datasets.dicom.recognition import MR_CLASSES, Decision, recognise
+from anomri.datasets.dicom.recognition import MR_CLASSES, Decision, incomplete, recognise
 from anomri.datasets.dicom.rule_tags import RULE_TAGS
 from anomri.datasets.dicom.series import Series
 from anomri.errors import DamagedFile, UsageError
@@ -127,7 +127,8 @@ class SiteRules(BaseModel):
 
     def wants(self, tags: Mapping[str, str]) -> bool:
         """Whether a series with these tags makes its study one that is meant."""
-        return _fits(self.studies, lambda tag: tags.get(tag, ""))
+        # Orthanc separates the values of a tag by the backslash, as files do.
+        return _fits(self.studies, lambda tag: tags.get(tag, "").replace("\\", " "))
 
     def decide(self, found: Sequence[Series]) -> list[Decision]:
         """Return the contrast of each series; of one contrast, those of the earliest rule."""
@@ -161,7 +162,7 @@ class SiteRules(BaseModel):
             return Decision(None, f"{reason} ignores it")
         if series.text("Modality") != "MR" or series.text("SOPClassUID") not in MR_CLASSES:
             return Decision(None, f"{reason}, but not an MR image")
-        fault = series.fault()
+        fault = incomplete(series)
         return Decision(None, f"{reason}, but {fault}") if fault else Decision(contrast, reason)
 
 

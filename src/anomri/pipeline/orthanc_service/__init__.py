@@ -1,7 +1,5 @@
 """The service that answers the studies of an Orthanc."""
 
-from anomri.pipeline.orthanc_service.rest_client import Orthanc
-from anomri.pipeline.orthanc_service.service import Schedule, Served, serve
-from anomri.pipeline.orthanc_service.study_answer import DetectionResponder
+import lazy_loader
 
-__all__ = ["DetectionResponder", "Orthanc", "Schedule", "Served", "serve"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

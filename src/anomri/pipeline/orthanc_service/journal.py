@@ -108,7 +108,8 @@ class Journal:
                 "it. Next: stop that one, or name another folder with --work-dir."
             ) from error
         try:
-            self._database = sqlite3.connect(self._path, isolation_level=None)
+            with self._errors():
+                self._database = sqlite3.connect(self._path, isolation_level=None)
             self._open(address)
         except BaseException:
             self.close()

@@ -21,8 +21,8 @@ from anomri.errors import DamagedFile, ScanError, ServerUnreachable, UnusableAns
 from anomri.files import limit_bytes, replacing_folder
 from anomri.pipeline.orthanc_service.answers import SourceImages, Study
 from anomri.pipeline.orthanc_service.journal import Entry, Journal, Outcome, Step
+from anomri.pipeline.orthanc_service.responder import Answer, Responder
 from anomri.pipeline.orthanc_service.rest_client import Orthanc
-from anomri.pipeline.orthanc_service.study_answer import Answer, Responder
 from anomri.pipeline.orthanc_service.study_folder import StudyFolder, remove_others
 
 MANUFACTURER = "anomri"  # in the objects that are sent back
@@ -180,7 +180,6 @@ class Service:
     def _guarded(self, study: str) -> None:
         """Process a study; an answer that cannot be used concerns this study alone."""
         entry = self.journal.entry(study)
-        self.journal.begin(study)
         try:
             self._process(entry)
         except (UnusableAnswer, DamagedFile) as error:
@@ -189,8 +188,6 @@ class Service:
             log.warning("study %s: %s%s", study, error, "; given up" if last else "")
             if last:
                 self._finish(entry.study, "", Answer(Outcome.FAILED, ScanError.exit_code, "failed"))
-        finally:  # also for a signal: only a process that is killed at once leaves the mark
-            self.journal.end(study)
 
     def _process(self, entry: Entry) -> None:
         """Do what is to be done for a study, as far as its images are complete."""
@@ -231,7 +228,11 @@ class Service:
     def _answer(self, entry: Entry, study: Study, images: SourceImages) -> None:
         """Make the answer for a study, and send it unless its images changed in the meantime."""
         folder = self._folder(entry)
-        answer = self._made(entry, study, images)
+        self.journal.begin(entry.study)
+        try:
+            answer = self._made(entry, study, images)
+        finally:  # also for a signal: only a process that is killed at once leaves the mark
+            self.journal.end(entry.study)
         if self._images(entry.study).fingerprint != images.fingerprint:
             self.schedule.announce(f"study {entry.study}: changed while it was processed; again")
             folder.remove()

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from anomri.batch import Outcome as BatchOutcome
 from anomri.datasets import Found, Refusal, SiteRules, find_studies, write_refusal_picture
@@ -16,6 +15,7 @@ from anomri.errors import QualityRefused, ScanError
 from anomri.files import REFUSAL_PICTURE, anat_folder
 from anomri.pipeline.detection import detect
 from anomri.pipeline.orthanc_service.journal import Outcome
+from anomri.pipeline.orthanc_service.responder import Answer
 from anomri.pipeline.orthanc_service.study_folder import StudyFolder
 from anomri.pipeline.scan_selection import refused
 from anomri.reporting import read_record
@@ -24,36 +24,6 @@ from anomri.scan import RESEARCH_USE, NoteKind
 REFUSAL_FILE = "refusal_sc.dcm"
 MAX_REASONS = 12
 SEND_AGAIN = "send the series that is missing, or correct the site's rules (series.yaml)"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How the work on a study ended.
-
-    Attributes:
-        outcome: done or refused.
-        exit_code: that it amounts to.
-        summary: in one line, without tags of the patient.
-    """
-
-    outcome: Outcome
-    exit_code: int
-    summary: str
-
-
-class Responder(Protocol):
-    """Makes the answer for a study from its images; the service knows nothing of either."""
-
-    def wants(self, tags: Mapping[str, str]) -> bool:
-        """Whether a series with these tags makes its study one to look at."""
-
-    def detect(self, study: StudyFolder, answer: Path) -> Answer:
-        """Write the DICOM objects for a study into a folder."""
-
-    def refuse(
-        self, study: StudyFolder, answer: Path, reason: str, next_step: str, exit_code: int
-    ) -> Answer:
-        """Write a note on why there is no result into a folder."""
 
 
 @dataclass(frozen=True, slots=True)
