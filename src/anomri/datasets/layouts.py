@@ -85,8 +85,9 @@ def find(
 
 
 def _of_series(series: Mapping[str, str] | SiteRules) -> Layout:
-    by_rules = isinstance(series, SiteRules)
-    return layout_by_rules(series) if by_rules else layout_with_choices(series)
+    if isinstance(series, SiteRules):
+        return layout_by_rules(series)
+    return layout_with_choices(series)
 
 
 def _listed(source: Path) -> Tree:

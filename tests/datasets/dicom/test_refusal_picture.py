@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ MakeSeries = Callable[..., list[Path]]
 REFUSAL = Refusal("expected the contrasts flair, got t1", "send it", "Research use only.", "key")
 
 
-def written(source: Path, path: Path, **changes: object) -> pydicom.Dataset:
+def written(source: Path, path: Path, **changes: object) -> Any:
     facts = {name: getattr(REFUSAL, name) for name in REFUSAL.__slots__}
     write_refusal_picture(Refusal(**{**facts, **changes}), source, path)
     return pydicom.dcmread(path)

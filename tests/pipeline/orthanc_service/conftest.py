@@ -142,9 +142,9 @@ class FakeOrthanc(ThreadingHTTPServer):
                 for key, (tags, images) in self.studies[name].items()
             ]
         for series in self.studies.values():
-            for tags, images in series.values():
-                if kind == "instances" and name in images:
-                    return images[name] if part == "file" else {**tags, "Nested": []}
+            for header, files in series.values():
+                if kind == "instances" and name in files:
+                    return files[name] if part == "file" else {**header, "Nested": []}
         return None
 
 
@@ -186,7 +186,7 @@ connect = sqlite3.connect
 
 def unflushed(*values: Any, **options: Any) -> sqlite3.Connection:
     """Open a database that the operating system writes when it likes: no test cuts the power."""
-    database = connect(*values, **options)
+    database: sqlite3.Connection = connect(*values, **options)
     with suppress(sqlite3.Error):  # a damaged one
         database.execute("PRAGMA synchronous = OFF")
     return database

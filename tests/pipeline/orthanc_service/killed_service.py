@@ -18,9 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from anomri.pipeline import Orthanc, Schedule, serve
 from anomri.pipeline.orthanc_service.journal import Journal
-from anomri.pipeline.orthanc_service.rest_client import Orthanc
-from anomri.pipeline.orthanc_service.service import Schedule, serve
 
 KILLED = 9
 NEVER = 1_000_000
@@ -68,10 +67,14 @@ def main(address: str, work: Path, conftest: str) -> None:
     fakes = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fakes)
     responder = fakes.FakeResponder()
-    sqlite3.connect = fakes.unflushed  # type: ignore[assignment]
-    for owner, name in ((urllib.request.OpenerDirector, "open"), (os, "replace"), (os, "rename")):
+    sqlite3.connect = fakes.unflushed
+    for owner, name in (
+        (urllib.request.OpenerDirector, "open"),
+        (os, "replace"),
+        (os, "rename"),
+        (shutil, "rmtree"),
+    ):
         setattr(owner, name, counted(getattr(owner, name)))
-    shutil.rmtree = counted(shutil.rmtree)  # type: ignore[assignment]
     for name in ("note", "begin", "end", "send", "finish"):
         setattr(Journal, name, counted(getattr(Journal, name)))
     report, steps, code = [], 0, KILLED
