@@ -5,6 +5,7 @@
     AnomriError                 exit code 1
     ├── DiskFull                exit code 1   no space left for the results
     ├── OutputGone              exit code 1   the folder of results was removed while in use
+    ├── ServerUnreachable       exit code 1   a server that does not answer, perhaps for a while
     ├── UsageError              exit code 2   a wrong option, name or folder
     │   ├── RecipeError                       an invalid recipe
     │   ├── DamagedFile                       a file written by anomri that cannot be read
@@ -15,6 +16,7 @@
     │   │   └── NotFetched                    a pointer to data that were not downloaded
     │   ├── WrongShape                        4-D, RGB, empty, too thin
     │   ├── BadIntensities                    NaN, infinite, constant
+    │   ├── UnusableAnswer                    what a server answered about one study
     │   ├── GridMismatch                      a mask that lies on another grid
     │   └── MissingContrast                   a contrast that the model needs
     ├── MissingPiece            exit code 4   an optional package or a download
@@ -119,6 +121,22 @@ class OutputGone(AnomriError):
         )
 
 
+class ServerUnreachable(AnomriError):
+    """A server that does not answer.
+
+    Args:
+        address: of the server, without credentials.
+        reason: what went wrong.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(
+            f"{address}: expected an answer, got none ({reason}). "
+            "Next: check that the server runs and can be reached, and run the same command again."
+        )
+
+
 class NotWritable(UsageError):
     """A folder that cannot be written to.
 
@@ -193,6 +211,10 @@ class GridMismatch(ScanError):
 
 class MissingContrast(ScanError):
     """The subject lacks a contrast that the model was trained on."""
+
+
+class UnusableAnswer(ScanError):
+    """A server's answer about one study that cannot be used."""
 
 
 class MissingPiece(AnomriError):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from anomri import pipeline
 from anomri.batch import Execution, Outcome
 from anomri.cli import app
-from anomri.cli.settings import FILE, OF_SCANS, WORKERS, MachineSettings, read_settings
+from anomri.cli.settings import FILE, OF_SCANS, THREADS, WORKERS, MachineSettings, read_settings
 from anomri.errors import UsageError
 
 
@@ -78,12 +78,12 @@ def test_a_wrong_file_is_refused(workers: list[int], text: str, fault: str) -> N
 
 def test_the_file_reaches_every_command_that_the_environment_reaches() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    with_workers = {
+    of_scans = {
         name
         for name, command in commands.items()
-        if any(parameter.envvar == WORKERS for parameter in command.params)
+        if any(parameter.envvar in (WORKERS, THREADS) for parameter in command.params)
     }
-    assert with_workers == set(OF_SCANS)
+    assert of_scans == set(OF_SCANS)
 
 
 def test_every_setting_is_optional(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from anomri.cli import (
     follow_up_command,
     model_commands,
     scan_commands,
+    serve_command,
 )
 from anomri.cli.bids_app_arguments import BidsAppCommand
 from anomri.cli.messages import (
@@ -66,6 +67,7 @@ for command in (
     model_commands.calibrate,
     scan_commands.detect,
     follow_up_command.follow,
+    serve_command.serve,
     scan_commands.evaluate,
     scan_commands.report,
     scan_commands.view,

@@ -19,9 +19,10 @@ from anomri.files import refuse_unwritable
 from anomri.recipe import NO_OVERRIDES, ModelLayout, Overrides, Recipe, layout_of
 
 if TYPE_CHECKING:
-    from anomri.datasets import BidsFilter, Found
+    from anomri.datasets import BidsFilter, Found, SiteRules
     from anomri.detector import Detector
 
+YAML = (".yaml", ".yml")  # endings of a file of rules
 # Named here because the modules of these functions load slowly; a test compares the names.
 LAYOUTS = "phantom, brats, lgg, brainmetshare, open_ms, bids, dicom, folder"
 SCAN_RULES = "fixed, robust"
@@ -83,6 +84,14 @@ _MASK_GRID = typer.Option(
     "header), scan (on the scan's voxels) or auto (refuse it).",
 )
 MaskGrid = Annotated[str, _MASK_GRID]
+DicomKinds = Annotated[
+    str,
+    typer.Option(
+        metavar="KINDS",
+        help="DICOM objects for scans from DICOM, comma-separated: seg (segmentation), sr "
+        "(report), sc (picture), pm (anomaly map).",
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="List the scans that would be processed, and exit.")
 ]
@@ -179,7 +188,7 @@ class ScanSelection:
         typer.Option(
             metavar="CONTRAST=ID",
             help="DICOM series of a contrast, by number or description, such as flair=5; "
-            "repeatable.",
+            "repeatable. Or a site's rules: series.yaml.",
         ),
     ] = None
     subjects: Annotated[
@@ -240,8 +249,10 @@ class ScanSelection:
             return pipeline.Selection.of_labels([*self.participant_label, *names])
         return pipeline.Selection(frozenset(names)) if self.subjects else None
 
-    def _series(self) -> dict[str, str]:
-        """Return the selected DICOM series by contrast."""
+    def _series(self) -> dict[str, str] | SiteRules:
+        """Return the selected DICOM series by contrast, or a site's rules."""
+        if self.series and len(self.series) == 1 and self.series[0].endswith(YAML):
+            return datasets.SiteRules.read(Path(self.series[0]))
         pairs = [text.partition("=") for text in self.series or ()]
         for contrast, equals, series in pairs:
             if not (contrast and equals and series):
@@ -472,28 +483,11 @@ class DetectionOutput(OutputOptions):
     """The folder to write to, with or without a report."""
 
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True
-    dicom: Annotated[
-        str,
-        typer.Option(
-            metavar="KINDS",
-            help="DICOM objects for scans from DICOM, comma-separated: seg (segmentation), sr "
-            "(report), sc (picture), pm (anomaly map).",
-        ),
-    ] = "seg"
+    dicom: DicomKinds = "seg"
 
     def dicom_objects(self) -> tuple[str, ...]:
-        """Return the kinds of DICOM objects to write.
-
-        Raises:
-            UsageError: there is no such kind.
-        """
-        kinds = tuple(split_names(self.dicom))
-        if unknown := [kind for kind in kinds if kind not in DICOM_OBJECTS]:
-            raise UsageError(
-                f"--dicom {unknown[0]}: expected some of {', '.join(DICOM_OBJECTS)}. "
-                "Next: check the spelling."
-            )
-        return kinds
+        """Return the kinds of DICOM objects to write; errors as for :func:`dicom_kinds`."""
+        return dicom_kinds(self.dicom)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -549,6 +543,21 @@ class ComparisonOptions(ExperimentOptions):
         False
     )
     workers: Workers = 1
+
+
+def dicom_kinds(text: str) -> tuple[str, ...]:
+    """Return the kinds of DICOM objects in a comma-separated list.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    kinds = tuple(split_names(text))
+    if unknown := [kind for kind in kinds if kind not in DICOM_OBJECTS]:
+        raise UsageError(
+            f"--dicom {unknown[0]}: expected some of {', '.join(DICOM_OBJECTS)}. "
+            "Next: check the spelling."
+        )
+    return kinds
 
 
 def limit_threads(count: int | None) -> None:

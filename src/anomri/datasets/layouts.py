@@ -20,7 +20,8 @@ from anomri.datasets import (
 )
 from anomri.datasets.bids_filter import BidsFilter
 from anomri.datasets.cases import Layout
-from anomri.datasets.dicom import layout_with_choices
+from anomri.datasets.dicom import layout_by_rules, layout_with_choices
+from anomri.datasets.dicom.series_rules import SiteRules
 from anomri.datasets.file_tree import Tree
 from anomri.datasets.search_results import Found
 from anomri.errors import UsageError
@@ -48,7 +49,7 @@ def find(
     source: Path,
     layout: str = AUTO,
     *,
-    series: Mapping[str, str] | None = None,
+    series: Mapping[str, str] | SiteRules | None = None,
     choice: BidsFilter | None = None,
 ) -> Found:
     """Find the scans in a folder.
@@ -56,14 +57,15 @@ def find(
     Args:
         source: a folder, or the file of one scan.
         layout: a name of :data:`LAYOUTS`, or ``auto`` for the first that fits.
-        series: number or description of a DICOM series by contrast, to override recognition.
+        series: number or description of a DICOM series by contrast, or a site's rules, to
+            override recognition.
         choice: which files of a BIDS data set to use.
 
     Raises:
         UsageError: the source or layout does not exist, no layout fits, or no scan was found.
     """
     tree = _listed(Path(source))
-    chosen = layout_with_choices(series) if series else _choose(tree, layout)
+    chosen = _of_series(series) if series else _choose(tree, layout)
     if choice:
         chosen = _filtered(chosen, choice, tree)
     found = chosen.read(tree)
@@ -80,6 +82,12 @@ def find(
             "files, or choose another layout with --layout."
         )
     return found
+
+
+def _of_series(series: Mapping[str, str] | SiteRules) -> Layout:
+    if isinstance(series, SiteRules):
+        return layout_by_rules(series)
+    return layout_with_choices(series)
 
 
 def _listed(source: Path) -> Tree:

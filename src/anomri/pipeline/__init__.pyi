@@ -5,6 +5,9 @@ from .detection import detect, gather, with_brain_mask
 from .evaluation import evaluate, measure_case, read_case
 from .export_formats import EXPORTS, export, has_failure_table
 from .follow_up import follow_up, is_results
+from .orthanc_service.detection_responder import DetectionResponder
+from .orthanc_service.rest_client import Orthanc
+from .orthanc_service.service import Schedule, serve
 from .packing import pack
 from .preparation import prepare
 from .reports import has_damaged_results, report, view
@@ -13,7 +16,10 @@ from .training import train
 
 __all__ = [
     "EXPORTS",
+    "DetectionResponder",
+    "Orthanc",
     "Problem",
+    "Schedule",
     "Selection",
     "audit",
     "calibrate",
@@ -34,6 +40,7 @@ __all__ = [
     "read_splits",
     "refused",
     "report",
+    "serve",
     "train",
     "view",
     "with_brain_mask",

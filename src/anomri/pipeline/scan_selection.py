@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from anomri.datasets import BidsFilter, Found, find, with_masks
+from anomri.datasets import BidsFilter, Found, SiteRules, find, with_masks
 from anomri.errors import Failure, MissingContrast, UsageError
 from anomri.files import NOTHING, read_tsv
 from anomri.preprocessing import require_contrasts
@@ -93,7 +93,7 @@ def find_scans(
     *,
     layout: str = "auto",
     selection: Selection | None = None,
-    series: Mapping[str, str] | None = None,
+    series: Mapping[str, str] | SiteRules | None = None,
     choice: BidsFilter | None = None,
     derivatives: Mapping[str, Path] = NO_DERIVATIVES,
 ) -> Found:

@@ -1,4 +1,4 @@
-"""DICOM series made from arrays, with identifying tags that must not be kept."""
+"""Multi-frame files made from arrays, and a tilted grid."""
 
 from __future__ import annotations
 
@@ -10,80 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-SECRETS = {
-    "PatientName": "Zyxwvut^Quentin",
-    "PatientID": "ID-77431",
-    "PatientBirthDate": "19510317",
-}
-ROOT = "1.2.826.0.1.3680043.10.999"
 MakeSeries = Callable[..., list[Path]]
-
-
-@pytest.fixture
-def make_series() -> MakeSeries:
-    """Return a function that writes an MR series and returns its paths."""
-    pydicom = pytest.importorskip("pydicom", reason="the extra anomri[dicom] is not here")
-
-    def make(
-        folder: Path,
-        volume: NDArray[Any],
-        *,
-        affine: NDArray[np.float64] | None = None,
-        number: int = 1,
-        study: int = 1,
-        **tags: Any,
-    ) -> list[Path]:
-        """Write (slices, rows, columns); ``affine`` leads (slice, row, column) to LPS mm."""
-        affine = np.diag([4.0, 2.0, 2.0, 1.0]) if affine is None else affine
-        steps = np.linalg.norm(affine[:3, :3], axis=0)
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = []
-        for index, pixels in enumerate(volume.astype(np.uint16)):
-            data = pydicom.Dataset()
-            data.file_meta = pydicom.dataset.FileMetaDataset()
-            data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-            data.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
-            data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
-            data.SOPInstanceUID = f"{ROOT}.{study}.{number}.{index + 1}"
-            data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
-            data.StudyInstanceUID, data.SeriesInstanceUID = (
-                f"{ROOT}.{study}",
-                f"{ROOT}.{study}.{number}",
-            )
-            data.FrameOfReferenceUID = f"{ROOT}.{study}.99"
-            for name, value in {**SECRETS, "PatientSex": "O", "AccessionNumber": "A9"}.items():
-                setattr(data, name, value)
-            data.Modality, data.Manufacturer, data.StudyID = "MR", "SIEMENS", "1"
-            data.StudyDate = data.SeriesDate = data.AcquisitionDate = data.ContentDate = "20240102"
-            data.StudyTime = data.SeriesTime = data.AcquisitionTime = data.ContentTime = "101112"
-            data.ReferringPhysicianName = ""
-            data.SeriesNumber, data.InstanceNumber = number, index + 1
-            data.AcquisitionNumber = 1
-            data.ImageType = ["ORIGINAL", "PRIMARY", "M"]
-            data.ScanningSequence, data.SequenceVariant, data.ScanOptions = "SE", "NONE", ""
-            data.MRAcquisitionType, data.MagneticFieldStrength = "2D", 3
-            data.EchoTime, data.RepetitionTime, data.PatientPosition = 100, 9000, "HFS"
-            data.Rows, data.Columns = pixels.shape
-            data.PixelSpacing = [float(steps[1]), float(steps[2])]
-            data.SliceThickness = data.SpacingBetweenSlices = float(steps[0])
-            data.ImageOrientationPatient = [
-                *(float(v) for v in affine[:3, 2] / steps[2]),
-                *(float(v) for v in affine[:3, 1] / steps[1]),
-            ]
-            place = affine @ [index, 0, 0, 1]
-            data.ImagePositionPatient = [float(value) for value in place[:3]]
-            data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-            data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
-            data.PixelRepresentation = 0
-            data.PixelData = pixels.tobytes()
-            for name, value in tags.items():
-                setattr(data, name, value)
-            path = folder / f"{number:03d}_{index:04d}.dcm"
-            data.save_as(path, enforce_file_format=True)
-            paths.append(path)
-        return paths
-
-    return make
 
 
 @pytest.fixture

@@ -19,25 +19,15 @@ MakeSeries = Callable[..., list[Path]]
 SECRETS = (b"Zyxwvut", b"Quentin", b"77431", b"19510317", b"A9")
 
 
-def head() -> np.ndarray:
-    """A round stripped brain of noise with a bright ball; (slice, row, column), 4 x 2 x 2 mm."""
-    index = np.indices((40, 80, 80)) * np.array([4, 2, 2])[:, None, None, None]
-    centre = np.array([80, 80, 80])[:, None, None, None]
-    brain = np.linalg.norm(index - centre, axis=0) < 62
-    ball = np.linalg.norm(index - centre - np.array([0, 20, 10])[:, None, None, None], axis=0) < 12
-    noise = np.random.default_rng(0).normal(300, 20, brain.shape)
-    return np.where(brain, noise + 400 * ball, 0)
-
-
 def test_no_tag_of_the_patient_reaches_another_output(
-    tmp_path: Path, make_series: MakeSeries
+    tmp_path: Path, make_series: MakeSeries, head: np.ndarray
 ) -> None:
     import highdicom
     import pydicom
 
     source = tmp_path / "Zyxwvut Quentin 19510317"
-    paths = make_series(source / "ID-77431", head(), SeriesDescription="t2 flair")
-    make_series(source, head()[:3], number=2, SeriesDescription="localizer")
+    paths = make_series(source / "ID-77431", head, SeriesDescription="t2 flair")
+    make_series(source, head[:3], number=2, SeriesDescription="localizer")
     words = ["detect", str(source), "-o", str(tmp_path / "out"), "--model", "intensity"]
     listed = CliRunner().invoke(app, [*words, "--dry-run"], catch_exceptions=False)
     assert "localiser" in listed.output
@@ -66,11 +56,11 @@ def test_no_tag_of_the_patient_reaches_another_output(
 
 
 def test_one_file_with_many_frames_is_read_and_answered(
-    tmp_path: Path, make_enhanced: MakeSeries
+    tmp_path: Path, make_enhanced: MakeSeries, head: np.ndarray
 ) -> None:
     import highdicom
 
-    make_enhanced(tmp_path / "in", head(), SeriesDescription="t2 flair")
+    make_enhanced(tmp_path / "in", head, SeriesDescription="t2 flair")
     words = ["detect", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", "intensity"]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -81,9 +71,9 @@ def test_one_file_with_many_frames_is_read_and_answered(
 
 
 def test_slices_of_sheared_geometry_cost_the_segmentation_and_not_the_scan(
-    tmp_path: Path, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_series: MakeSeries, head: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_series(tmp_path / "in", head(), SeriesDescription="t2 flair")
+    make_series(tmp_path / "in", head, SeriesDescription="t2 flair")
     monkeypatch.setattr("anomri.datasets.dicom.segmentation.TOLERANCE", -1)  # as if on another grid
     monkeypatch.setattr("anomri.datasets.dicom.segmentation._is_orthogonal", lambda _: False)
     words = ["detect", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", "intensity"]
@@ -95,8 +85,10 @@ def test_slices_of_sheared_geometry_cost_the_segmentation_and_not_the_scan(
     assert len(list((tmp_path / "out").rglob("*_label-lesion_mask.nii.gz"))) == 1
 
 
-def test_a_series_is_viewed_as_it_is_detected(tmp_path: Path, make_series: MakeSeries) -> None:
-    make_series(tmp_path / "in", head(), SeriesDescription="t2 flair")
+def test_a_series_is_viewed_as_it_is_detected(
+    tmp_path: Path, make_series: MakeSeries, head: np.ndarray
+) -> None:
+    make_series(tmp_path / "in", head, SeriesDescription="t2 flair")
     page = tmp_path / "view.html"
     words = ["view", str(tmp_path / "in"), "-o", str(page)]
     result = CliRunner().invoke(app, words, catch_exceptions=False)

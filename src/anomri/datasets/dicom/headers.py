@@ -19,6 +19,7 @@ from anomri.datasets.dicom.images import (
     places_in,
 )
 from anomri.datasets.dicom.pixel_data import is_truncated
+from anomri.datasets.dicom.rule_tags import SITE_TAGS
 from anomri.datasets.dicom.series import Series
 from anomri.datasets.dicom.volumes import DISTINGUISHING, SAME_SERIES, volumes_of
 from anomri.errors import ImageTooLarge, MissingPiece, NotFetched, ScanError
@@ -37,6 +38,7 @@ TAGS = (
     *("DiffusionBValue", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated"),
     *("ImagePositionPatient", "ImageOrientationPatient", "SOPInstanceUID", "FrameOfReferenceUID"),
     *("ComplexImageComponent", "PhotometricInterpretation", "InstanceNumber", *DISTINGUISHING),
+    *SITE_TAGS,
 )
 PATIENT = ("PatientID", "PatientBirthDate", "PatientName")
 NOT_KEPT = (*PATIENT, SHARED, PER_FRAME)  # read from each file and dropped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +12,16 @@ from anomri.datasets.cases import CONTRASTS, Cases, Layout
 from anomri.datasets.dicom.headers import is_dicom, read_series
 from anomri.datasets.dicom.recognition import Decision, recognise
 from anomri.datasets.dicom.series import Series
+from anomri.datasets.dicom.series_rules import SiteRules
 from anomri.datasets.file_tree import Tree
-from anomri.datasets.search_results import Recognised
+from anomri.datasets.search_results import Found, Recognised
 from anomri.errors import UsageError
 
 ENDINGS = (".dcm", ".ima")
 MAX_OPENED = 20  # files without such an ending that are checked for DICOM
 
 Choices = Mapping[str, str]  # number or description of a series by contrast
+Decide = Callable[[Sequence[Series]], Sequence[Decision]]
 
 
 def fits(tree: Tree) -> bool:
@@ -31,8 +33,18 @@ def fits(tree: Tree) -> bool:
     return any(is_dicom(path) for path in tree.files[:MAX_OPENED])
 
 
-def gather(tree: Tree, choices: Choices | None = None) -> Cases:
-    """Return a case per study, and list all series with their recognised contrast.
+def recognise_each(found: Sequence[Series]) -> list[Decision]:
+    """Recognise the contrast of every series from its headers."""
+    return [recognise(series) for series in found]
+
+
+def gather(tree: Tree, choices: Choices | None = None, *, decide: Decide = recognise_each) -> Cases:
+    """Return a case per study, and list all series with their contrast.
+
+    Args:
+        tree: the files.
+        choices: series that the user chose.
+        decide: returns the contrast of each series.
 
     Raises:
         UsageError: a choice matches no series, or several.
@@ -45,8 +57,8 @@ def gather(tree: Tree, choices: Choices | None = None) -> Cases:
         cases.skip(path, reason)
     chosen = dict(_chosen(found, choices or {}))
     names = _pseudonyms(found)
-    for series in found:
-        decision = chosen.get(_key(series)) or _not_replaced(recognise(series), choices or {})
+    for series, usual in zip(found, decide(found), strict=True):
+        decision = chosen.get(_key(series)) or _not_replaced(usual, choices or {})
         _place(cases, series, decision, names[series.study])
     _refuse_ambiguous(cases)
     return cases
@@ -65,6 +77,16 @@ def layout_with_choices(choices: Choices) -> Layout:
                 f"{', '.join(CONTRASTS)}. Next: check the spelling."
             )
     return Layout(LAYOUT.name, LAYOUT.looks_for, fits, partial(gather, choices=choices))
+
+
+def find_studies(folder: Path, rules: SiteRules) -> Found:
+    """Find the studies of a folder of DICOM files by the rules of a site; perhaps none."""
+    return layout_by_rules(rules).read(Tree.of(folder))
+
+
+def layout_by_rules(rules: SiteRules) -> Layout:
+    """Return the layout with the rules of a site."""
+    return Layout(LAYOUT.name, LAYOUT.looks_for, fits, partial(gather, decide=rules.decide))
 
 
 def _has_ending(path: Path) -> bool:

@@ -109,10 +109,11 @@ def _unusable(series: Series) -> str:
         return "another sequence (diffusion)"
     if (found := OTHER.search(words)) and not _is_t2_of_dual_echo(series, words):
         return f"another sequence ({found[0]})"
-    return _incomplete(series)
+    return incomplete(series)
 
 
-def _incomplete(series: Series) -> str:
+def incomplete(series: Series) -> str:
+    """Return why a series is not a whole volume; empty if it is."""
     if len(series.planes) > 1:
         return "a localiser: its slices lie in several planes"
     if series.slices < MIN_SLICES:

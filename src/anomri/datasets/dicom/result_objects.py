@@ -169,7 +169,7 @@ def _report(text: DicomText, sources: list[Dataset], segmentation: Any) -> Any:
     report = highdicom.sr.MeasurementReport(
         observation_context=highdicom.sr.ObservationContext(observer_device_context=observer),
         procedure_reported=highdicom.sr.CodedConcept("816077007", "SCT", "MRI of brain"),
-        imaging_measurements=list(_measurement_groups(text, segmentation)),
+        imaging_measurements=list(_measurement_groups(text, segmentation)) or [_no_lesion(text)],
         title=codes.DCM.ImagingMeasurementReport,
         referenced_images=sources,
     )
@@ -196,9 +196,7 @@ def _measurement_groups(text: DicomText, segmentation: Any) -> Iterator[Any]:
             tracking_identifier=highdicom.sr.TrackingIdentifier(
                 uid=segment.TrackingUID, identifier=segment.TrackingID
             ),
-            referenced_segment=highdicom.sr.ReferencedSegment.from_segmentation(
-                segmentation, segment_number=int(segment.SegmentNumber)
-            ),
+            referenced_segment=_reference(segmentation, int(segment.SegmentNumber)),
             finding_category=codes.SCT.MorphologicallyAbnormalStructure,
             finding_type=codes.SCT.Lesion,
             finding_sites=[highdicom.sr.FindingSite(anatomic_location=codes.SCT.Brain)],
@@ -212,6 +210,40 @@ def _measurement_groups(text: DicomText, segmentation: Any) -> Iterator[Any]:
                 if (value := getattr(fact, name, None))
             ],
         )
+
+
+def _reference(segmentation: Any, number: int) -> Any:
+    """Return a reference to a whole segment.
+
+    highdicom 0.28 makes none for an object of one segment, whose number all frames share.
+    """
+    import highdicom
+
+    series = segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID
+    return highdicom.sr.ReferencedSegment(
+        sop_class_uid=segmentation.SOPClassUID,
+        sop_instance_uid=segmentation.SOPInstanceUID,
+        segment_number=number,
+        source_series=highdicom.sr.SourceSeriesForSegmentation(series),
+    )
+
+
+def _no_lesion(text: DicomText) -> Any:
+    """Return a measurement group that says that nothing was found: a report needs one."""
+    import highdicom
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    ml = highdicom.sr.CodedConcept("ml", "UCUM", "milliliter")
+    return highdicom.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=highdicom.sr.TrackingIdentifier(
+            uid=generate_uid(entropy_srcs=["no lesion", text.identity]), identifier="no lesion"
+        ),
+        finding_type=codes.SCT.Lesion,
+        finding_sites=[highdicom.sr.FindingSite(anatomic_location=codes.SCT.Brain)],
+        algorithm_id=highdicom.sr.AlgorithmIdentification("anomri", version("anomri")),
+        measurements=[highdicom.sr.Measurement(name=codes.SCT.Volume, value=0.0, unit=ml)],
+    )
 
 
 def _volumes(fact: FoundLesion) -> Iterator[Any]:
@@ -236,19 +268,34 @@ def _own_code(text: str) -> Any:
 
 def _secondary_capture(picture: bytes, text: DicomText, sources: list[Dataset]) -> Any:
     """Return the picture with the notice burnt in; it shows no tag of the patient."""
+    return secondary_capture(
+        with_notice(picture, text.notice),
+        sources,
+        series_number=SERIES_NUMBERS[SC],
+        series_description="Picture of the result, research only",
+        **identification(sources, SC, text.identity),
+    )
+
+
+def secondary_capture(pixels: NDArray[np.uint8], sources: Sequence[Dataset], **series: Any) -> Any:
+    """Return a picture that shows no tag of the patient, in the study of its sources.
+
+    Args:
+        pixels: (rows, columns, RGB).
+        sources: headers of the series, with what :func:`fill_identity` adds.
+        series: number, description and identification of the picture's own series.
+    """
     import highdicom
 
     capture = highdicom.sc.SCImage.from_ref_dataset(
         sources[0],
-        pixel_array=with_notice(picture, text.notice),
+        pixel_array=pixels,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
-        series_number=SERIES_NUMBERS[SC],
-        series_description="Picture of the result, research only",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        **identification(sources, SC, text.identity),
+        **series,
     )
     capture.BurnedInAnnotation = "NO"  # of the patient's identity
     return capture

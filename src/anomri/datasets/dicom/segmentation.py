@@ -96,7 +96,7 @@ def read_sources(slices: Sequence[Path]) -> tuple[list[Dataset], list[Dataset]]:
         raise MissingPiece(
             'writing DICOM needs highdicom. Next: `pip install "anomri[dicom]"`.'
         ) from error
-    sources, places = _in_order([_read(item) for item in slices])
+    sources, places = _in_order([read_image(item) for item in slices])
     _share_orientation(places)
     _fill(sources, places)
     return sources, places
@@ -171,8 +171,8 @@ def _is_orthogonal(affine: Affine) -> bool:
     return bool(np.abs(directions.T @ directions - np.eye(3)).max() < SAME_DIRECTION)
 
 
-def _read(path: Path) -> Dataset:
-    """Read a file of the series; whatever is wrong with it names it."""
+def read_image(path: Path) -> Dataset:
+    """Read a file of a series; whatever is wrong with it names it."""
     import pydicom
 
     with guarded(path, expected="a DICOM image"), warnings.catch_warnings():
@@ -272,6 +272,16 @@ def _fill(sources: list[Dataset], places: list[Dataset]) -> None:
     Raises:
         UnreadableScan: a number is missing that nothing else can say.
     """
+    fill_identity(sources)
+    _fill_geometry(sources, places)
+
+
+def fill_identity(sources: Sequence[Dataset]) -> None:
+    """Add tags of patient, study and series that may be empty; texts become UTF-8.
+
+    Raises:
+        UnreadableScan: a number is missing that nothing else can say.
+    """
     missing = [tag for tag in REQUIRED if any(not source.get(tag) for source in sources)]
     if missing:
         raise _unreadable(f"headers without {', '.join(missing)}")
@@ -282,7 +292,6 @@ def _fill(sources: list[Dataset], places: list[Dataset]) -> None:
         for tag in MAY_BE_EMPTY:
             if tag not in source:
                 setattr(source, tag, None)
-    _fill_geometry(sources, places)
 
 
 def _fill_geometry(sources: list[Dataset], places: list[Dataset]) -> None:
