@@ -45,9 +45,12 @@ from anomri.files.input_files import (
     refuse_pointer,
 )
 from anomri.files.names import (
+    ADAPTATION,
+    ADAPTATION_WORK,
     AUDIT,
     AUDIT_PAGE,
     BIDSIGNORE,
+    CHANGES,
     CODES,
     COMPARISON,
     COMPARISON_FIGURES,
@@ -127,6 +130,8 @@ from anomri.files.result_names import (
 from anomri.files.tsv import NOTHING, Cell, read_tsv, write_tsv
 
 __all__ = [
+    "ADAPTATION",
+    "ADAPTATION_WORK",
     "AUDIT",
     "AUDIT_PAGE",
     "BIDSIGNORE",
@@ -134,6 +139,7 @@ __all__ = [
     "BOUNDED_COMPRESSION",
     "BRAIN_MASK",
     "CALIBRATE",
+    "CHANGES",
     "CODES",
     "COMPARISON",
     "COMPARISON_FIGURES",

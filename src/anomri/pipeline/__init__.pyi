@@ -1,3 +1,4 @@
+from .adaptation.adaptation import Adaptation, adapt
 from .calibration import calibrate
 from .data_audit import Problem, audit
 from .demonstration import demo
@@ -13,8 +14,10 @@ from .training import train
 
 __all__ = [
     "EXPORTS",
+    "Adaptation",
     "Problem",
     "Selection",
+    "adapt",
     "audit",
     "calibrate",
     "demo",
