@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import save
 
 from anomri.errors import DamagedFile
-from anomri.experiments.pretraining.training_state import TrainingSchedule, TrainingState
 from anomri.files import PHANTOMS
 from anomri.models import build, load_weights, save_weights
 from anomri.preprocessing import PreparedFolder
@@ -22,6 +21,7 @@ from anomri.recipe import Preparation, Step
 from anomri.scan import Scan, ScanFiles
 from anomri.scoring import LatentStatistics
 from anomri.synthesis import make_phantoms
+from anomri.training import TrainingSchedule, TrainingState
 from anomri.training.resume import SafetensorsIO
 
 NUMBERS = torch.arange(4.0)

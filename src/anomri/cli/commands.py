@@ -64,6 +64,7 @@ for command in (
     model_commands.prepare,
     model_commands.train,
     model_commands.train_lesions,
+    model_commands.adapt,
     model_commands.calibrate,
     scan_commands.detect,
     follow_up_command.follow,

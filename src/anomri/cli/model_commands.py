@@ -1,4 +1,4 @@
-"""Commands that make a model: prepare, train, train-lesions, calibrate."""
+"""Commands that make a model: prepare, train, train-lesions, adapt, calibrate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from anomri import experiments, pipeline
 from anomri.cli.json_output import print_json, scans_found
 from anomri.cli.options import (
+    AdaptationOptions,
     Contrasts,
     Data,
     Device,
@@ -21,6 +22,7 @@ from anomri.cli.options import (
     ScanSelection,
     Source,
     TrainingOptions,
+    WorkerOptions,
     with_contrasts,
     writable_file,
     writable_folder,
@@ -28,7 +30,7 @@ from anomri.cli.options import (
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, progress, show_scans, show_thresholds
 from anomri.errors import UsageError
-from anomri.recipe import Recipe, recipe_to_prepare
+from anomri.recipe import Recipe, layout_of, recipe_to_prepare
 
 
 def prepare(
@@ -119,6 +121,35 @@ def train_lesions(
             heads, out, schedule, workers=workers, progress=progress
         )
     )
+
+
+def adapt(
+    source: Source,
+    *,
+    output: OutputOptions,
+    scans: ScanSelection,
+    teaching: AdaptationOptions,
+    execution: WorkerOptions,
+) -> None:
+    """Adapt the model `default` to your own scans, without labels.
+
+    What `default` finds in one half of the scans teaches a network that looks at the other half,
+    and back. Writes a run folder for `anomri detect --model` and a table of what changed in each
+    scan. At least six subjects with a finding are needed. If interrupted, the same command resumes.
+    """
+    batch = execution.execution()
+    found, wanted = scans.find(source), layout_of("default")
+    if output.dry_run and output.as_json:
+        print_json(scans_found(found, wanted.contrasts, wanted.optional))
+        return
+    show_scans(found, contrasts=wanted.contrasts, optional=wanted.optional)
+    if output.dry_run:
+        return
+    out = output.folder(source)
+    load_exports(pipeline)
+    outcome = pipeline.adapt(found, out, teaching.adaptation(batch))
+    typer.echo(out)
+    finish(outcome, out)
 
 
 def pack(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -511,6 +512,41 @@ class TrainingOptions:
     max_steps: Annotated[
         int | None, typer.Option(metavar="N", help="Stop after this many steps.")
     ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptationOptions:
+    """Length and hardware of an adaptation."""
+
+    PANEL: ClassVar = "Teaching"
+
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Steps of each half's network, of two scans each.", min=1),
+    ] = None
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES",
+            help="Longest time for teaching, both halves together; what was learnt by then is "
+            "used.",
+            min=0,
+        ),
+    ] = None
+    device: Device = "auto"
+
+    def adaptation(self, execution: batch.Execution) -> pipeline.Adaptation:
+        """Return how to adapt."""
+        from anomri.training import AdaptationSchedule
+
+        steps = {} if self.steps is None else {"steps": self.steps}
+        return pipeline.Adaptation(
+            schedule=AdaptationSchedule(**steps),
+            device=self.device,
+            minutes=self.time_limit,
+            execution=execution,
+            command=sys.argv,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

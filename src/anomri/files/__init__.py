@@ -46,9 +46,12 @@ from anomri.files.input_files import (
     refuse_pointer,
 )
 from anomri.files.names import (
+    ADAPTATION,
+    ADAPTATION_WORK,
     AUDIT,
     AUDIT_PAGE,
     BIDSIGNORE,
+    CHANGES,
     CODES,
     COMPARISON,
     COMPARISON_FIGURES,
@@ -131,6 +134,8 @@ from anomri.files.result_names import (
 from anomri.files.tsv import NOTHING, Cell, read_tsv, write_tsv
 
 __all__ = [
+    "ADAPTATION",
+    "ADAPTATION_WORK",
     "AUDIT",
     "AUDIT_PAGE",
     "BIDSIGNORE",
@@ -138,6 +143,7 @@ __all__ = [
     "BOUNDED_COMPRESSION",
     "BRAIN_MASK",
     "CALIBRATE",
+    "CHANGES",
     "CODES",
     "COMPARISON",
     "COMPARISON_FIGURES",

@@ -10,6 +10,7 @@ from typing import Any
 from anomri.files.atomic import write_text
 from anomri.files.names import (
     AUDIT,
+    CHANGES,
     EVALUATION,
     EVALUATION_CURVES,
     EVALUATION_FAILURES,
@@ -25,7 +26,7 @@ from anomri.files.names import (
 )
 
 DESCRIBED = (
-    *(FINDINGS, REGION_SUMS, SUMMARY, FAILURES, RATINGS, AUDIT),
+    *(FINDINGS, REGION_SUMS, SUMMARY, FAILURES, RATINGS, AUDIT, CHANGES),
     *(EVALUATION, EVALUATION_SUMMARY, EVALUATION_CURVES, EVALUATION_SLICES, EVALUATION_FAILURES),
     *(EVALUATION_LESIONS, EVALUATION_SIZES),
 )
@@ -85,6 +86,14 @@ COLUMNS = {
     "template_y_mm": "Centre in the MNI152 template, to the front",
     "template_z_mm": "Centre in the MNI152 template, upwards",
     "template_tissue": "Most probable tissue of the template at that position",
+    # changes.tsv
+    "half": "Half of the cohort that the scan taught; the other half's network looked at it",
+    "weight": "How much the scan counted: Dice of its masks at a lower and a higher threshold",
+    "volume_before_ml": "Volume of all lesions by the model without adaptation",
+    "volume_after_ml": "Volume of all lesions by the adapted model",
+    "dice_of_both": "Dice of the masks before and after; 1 where nothing changed",
+    "dice_before": "Dice of the mask before with the expert's, which had no part in the adaptation",
+    "dice_after": "Dice of the mask after with the expert's, which had no part in the adaptation",
     # audit.tsv
     "severity": "Whether results can be trusted with it",
     "check": "What was checked",

@@ -1,3 +1,4 @@
+from .adaptation.adaptation import Adaptation, adapt
 from .calibration import calibrate
 from .data_audit import Problem, audit
 from .demonstration import demo
@@ -16,11 +17,13 @@ from .training import train
 
 __all__ = [
     "EXPORTS",
+    "Adaptation",
     "DetectionResponder",
     "Orthanc",
     "Problem",
     "Schedule",
     "Selection",
+    "adapt",
     "audit",
     "calibrate",
     "demo",

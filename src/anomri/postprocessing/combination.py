@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Literal
 
+from scipy import ndimage
+
 from anomri.postprocessing.components import Components
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.region_competition import RegionCompetition
@@ -21,6 +23,7 @@ from anomri.recipe import Count, Share, Size, Step
 from anomri.scan import (
     ADD_IF_NO_MASS,
     COMPETE,
+    CORRECT,
     NAME_REGIONS,
     AnomalyMap,
     Labels,
@@ -168,6 +171,33 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
     return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed))
 
 
+def correct(
+    first: SegmentationState,
+    second: StepMap,
+    *,
+    margin: Share = 0.4,
+    reach_mm: Size = 10.0,
+    min_value: float = 0.8,
+) -> Segmentation:
+    """Correct the segmentation by the probabilities of a network.
+
+    Args:
+        first: the segmentation so far.
+        second: probabilities; their threshold is what the margin is counted from.
+        margin: voxels are given up where the probability is lower than the threshold by this, and
+            may be added where it is higher by this.
+        reach_mm: how far from the segmentation voxels may be added.
+        min_value: of the first map, above which voxels may be added.
+    """
+    probability, level = second.anomaly.values[0], second.threshold.value
+    kept = first.lesion & (probability > level - margin)
+    if not kept.any():
+        return Segmentation(kept)
+    away = ndimage.distance_transform_edt(~first.lesion, sampling=first.spacing)
+    allowed = (away <= reach_mm) & (first.values > min_value)
+    return Segmentation(kept | (allowed & (probability > level + margin)))
+
+
 def _largest_fraction(mask: Mask) -> float:
     """Return the largest lesion's fraction of the volume of all; 0 without a lesion."""
     sizes = Components(mask).sizes()
@@ -187,6 +217,7 @@ COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
     ADD_IF_NO_MASS: add_if_no_mass,
     "enclose": enclose,
     COMPETE: compete,
+    CORRECT: correct,
     NAME_REGIONS: name_regions,
 }
 

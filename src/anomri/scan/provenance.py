@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-ADD_IF_NO_MASS, COMPETE, NAME_REGIONS = "add_if_no_mass", "compete", "name_regions"
+ADD_IF_NO_MASS, COMPETE, CORRECT = "add_if_no_mass", "compete", "correct"
+NAME_REGIONS = "name_regions"
 """Steps of a segmentation that use a second map; their option ``map`` names it."""
 
 RESEARCH_USE = (

@@ -1,7 +1,7 @@
 """Anomaly scores of voxels and slices."""
 
 from anomri.scoring.anomaly_maps import AnomalyMaps
-from anomri.scoring.coarse_segmentation import network_input
+from anomri.scoring.coarse_segmentation import mean_over_mirror_image, network_input
 from anomri.scoring.fitted import Fitted
 from anomri.scoring.latent_distance import LatentStatistics, encode_slices, latent_distances
 from anomri.scoring.residual import reconstruction_error
@@ -27,6 +27,7 @@ __all__ = [
     "empty_healthy_slices",
     "encode_slices",
     "latent_distances",
+    "mean_over_mirror_image",
     "network_input",
     "reconstruction_error",
     "score_scan",

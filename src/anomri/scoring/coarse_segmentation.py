@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from anomri.models import Segmenter
 from anomri.preprocessing import resample_to_grid, resample_to_isotropic, robust_zscore
@@ -39,10 +38,9 @@ def segment_coarsely(
             own grid; None for no limit.
     """
     coarse = resample_to_isotropic(scan, spacing_mm)
-    image = torch.from_numpy(network_input(coarse.image, coarse.brain))
-    mirrored_pair = torch.stack([image, image.flip(1)]).to(device)
-    results = [_segment(segmenter.to(device).eval(), mirrored_pair) for segmenter in segmenters]
-    mean = torch.stack(results).mean(0).cpu().numpy()
+    image = network_input(coarse.image, coarse.brain)
+    results = [mean_over_mirror_image(segmenter, image, device) for segmenter in segmenters]
+    mean = np.mean(results, axis=0)
     probabilities = resample_to_grid(mean, coarse.grid, scan.grid) * scan.brain
     if brighter_than is None:
         return probabilities
@@ -77,9 +75,19 @@ def brightness(volume: Volume, brain: Mask) -> Volume:
     return result
 
 
-def _segment(segmenter: Segmenter, mirrored_pair: Tensor) -> Tensor:
-    """Return (R, I, J, K) means over an image and its mirror image, (2, C, I, J, K)."""
+def mean_over_mirror_image(
+    segmenter: Segmenter, image: Image, device: torch.device
+) -> NDArray[np.float32]:
+    """Return (R, I, J, K) probabilities, the mean over an image and its mirror image.
+
+    Args:
+        segmenter: moved to ``device``.
+        image: (C, I, J, K), see :func:`network_input`.
+        device: device of the network.
+    """
+    straight = torch.from_numpy(np.ascontiguousarray(image))
+    pair = torch.stack([straight, straight.flip(1)]).to(device)
     with torch.inference_mode():
-        straight, mirrored = segmenter.segment(mirrored_pair)
-    mean: Tensor = (straight + mirrored.flip(1)) / 2
+        one, mirrored = segmenter.to(device).eval().segment(pair)
+    mean: NDArray[np.float32] = ((one + mirrored.flip(1)) / 2).cpu().numpy()
     return mean

@@ -23,11 +23,6 @@ from anomri.experiments.pretraining.labelled_heads import (
     split,
     write_card,
 )
-from anomri.experiments.pretraining.training_state import (
-    Progress,
-    TrainingSchedule,
-    TrainingState,
-)
 from anomri.files import (
     PRETRAINING_STATE,
     RECIPE,
@@ -42,6 +37,7 @@ from anomri.recipe import Recipe
 from anomri.scan import Mask
 from anomri.scoring import network_input
 from anomri.synthesis import SEQUENCES, Anatomy, Scanner, acquire, draw_patient
+from anomri.training import Progress, TrainingSchedule, TrainingState
 
 SCANNER = Scanner(thick=0.4, slice_mm=(2.5, 7.5), bias=0.18, noise=0.07, blur_mm=1.3, cut=0.0)
 PRESENT = {"flair": 1.0, "t1ce": 0.7, "t1": 0.35, "t2": 0.35}  # share of patients with a contrast

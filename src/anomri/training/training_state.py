@@ -1,4 +1,4 @@
-"""Resumable training of a network on synthetic images.
+"""Resumable training of a network, step by step.
 
 AdamW with a learning rate that rises linearly during warm-up and decays as (1 - step/steps)^0.9;
 the result is the exponential moving average of the weights.
@@ -36,7 +36,7 @@ class TrainingSchedule:
         weight_decay: decoupled weight decay (AdamW).
         max_gradient_norm: norm to which gradients are clipped.
         average: decay of the moving average of the weights per step.
-        uses: number of times each synthetic image is used.
+        uses: number of times each synthetic image is used, where images are synthesised.
         validation_interval: steps between validations, after which the state is saved.
         seed: seed of all random numbers.
     """
@@ -155,16 +155,17 @@ class TrainingState(Generic[Network]):
 
 
 def _matching(tensor: Tensor, weight: Tensor) -> Tensor:
-    """Return ``tensor`` if it has the shape and the type of ``weight``.
+    """Return ``tensor``, on the device of ``weight``, if both have one shape and type.
 
     Raises:
         ValueError: it does not.
     """
     if tensor.shape != weight.shape or tensor.dtype != weight.dtype:
         raise ValueError(f"expected {tuple(weight.shape)}, got {tuple(tensor.shape)}")
-    return tensor
+    return tensor.to(weight.device)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write tensors as safetensors, atomically."""
-    write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
+    on_cpu = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, save(on_cpu))

@@ -1,0 +1,218 @@
+"""Adaptation: a user's own unlabelled scans teach.
+
+::
+
+    scans --default--> label-free masks --halves--> a network each, taught on the masks of one half
+          --the other half's network--> corrected masks, and the table of what changed
+          --> run folder with both networks
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, run_batch
+from anomri.datasets import Found
+from anomri.detector import Detector, load
+from anomri.errors import UsageError
+from anomri.files import (
+    ADAPTATION,
+    ADAPTATION_WORK,
+    PRETRAINING_STATE,
+    RECIPE,
+    WEIGHTS,
+    private_temporary_files,
+    remove_stale_drafts,
+    replacing_together,
+    write_text,
+)
+from anomri.models import FoldedSegmenter
+from anomri.pipeline.adaptation.adapted_model import (
+    BASE,
+    HALVES,
+    adapted_recipe,
+    best_threshold,
+    start_network,
+    without,
+    write_model,
+)
+from anomri.pipeline.adaptation.changes import ChangeTask, write_changes
+from anomri.pipeline.adaptation.cohort import Half, halves, labels_of
+from anomri.pipeline.adaptation.label_free_scan import LabelFreeTask, example_file
+from anomri.pipeline.run_record import write_run
+from anomri.scan import RESEARCH_USE
+from anomri.scoring import mean_over_mirror_image
+from anomri.training import AdaptationSchedule, Deadline, Example, read_example, teach
+
+COHORT = "cohort.txt"  # digest of the scans and the schedule of an unfinished adaptation
+UNSURE = 0.5  # threshold of the probability where no scan of the other half shows a better one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adaptation:
+    """How a model is adapted.
+
+    Attributes:
+        schedule: training schedule of each half's network.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        minutes: longest time for teaching; None for no limit.
+        execution: how to run the batches of scans.
+        command: the command line, for ``run.json``.
+    """
+
+    schedule: AdaptationSchedule = AdaptationSchedule()  # noqa: RUF009 - frozen
+    device: str = "auto"
+    minutes: float | None = None
+    execution: Execution = DEFAULT_EXECUTION
+    command: Sequence[str] = ()
+
+
+def adapt(found: Found, run: Path, options: Adaptation) -> Outcome:
+    """Teach networks on label-free masks of the scans, and write the adapted model.
+
+    An interrupted adaptation is resumed; one that is finished is not changed.
+
+    Args:
+        found: the scans; expert masks of theirs have no part in it but in the table of changes.
+        run: run folder to write, which ``anomri detect --model`` takes.
+        options: how to adapt.
+
+    Returns:
+        Outcome of the scans; those that failed taught nothing.
+
+    Raises:
+        UsageError: the cohort is too small or too alike, or the folder holds another model.
+        DamagedFile: the state of an unfinished adaptation cannot be read.
+    """
+    if _is_finished(run):
+        return Outcome(unchanged=[files.label for files in found.scans])
+    remove_stale_drafts(run)
+    work = run / ADAPTATION_WORK
+    with private_temporary_files():
+        base = load(BASE, device=options.device)
+        task = LabelFreeTask(base, work, options.schedule.spacing)
+        outcome = run_batch(found, task, options.execution, "finding lesions")
+        teachers = halves(outcome.values)
+        _discard_other(work, teachers, options.schedule)
+        weights = _taught(base.device, work, teachers, options)
+        _finish(base, run, found, teachers, weights, options)
+    shutil.rmtree(work, ignore_errors=True)
+    return outcome
+
+
+def _is_finished(run: Path) -> bool:
+    """Tell whether the folder holds a finished adaptation.
+
+    Raises:
+        UsageError: it holds a model of another command.
+    """
+    if not (run / RECIPE).is_file():
+        return False
+    if not (run / ADAPTATION).is_file():
+        raise UsageError(
+            f"{run.name}: expected a new folder or one of an adaptation, found another model. "
+            "Next: choose another folder with -o."
+        )
+    return True
+
+
+def _discard_other(work: Path, teachers: Sequence[Half], schedule: AdaptationSchedule) -> None:
+    """Discard the networks of an unfinished adaptation to other scans or of another schedule."""
+    scans = [[f"{scan.label} {scan.key}" for scan in half] for half in teachers]
+    text = json.dumps({"scans": scans, "schedule": asdict(schedule)})
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    file = work / COHORT
+    if not file.is_file() or file.read_text(encoding="utf-8") != key:
+        for half in HALVES:
+            shutil.rmtree(work / half, ignore_errors=True)
+    write_text(file, key)
+
+
+def _taught(
+    device: torch.device, work: Path, teachers: Sequence[Half], options: Adaptation
+) -> list[Path]:
+    """Teach a network on each half; return the files of their weights."""
+    deadline, files = Deadline.after(options.minutes), []
+    for number, (name, half) in enumerate(zip(HALVES, teachers, strict=True)):
+        folder = work / name
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / WEIGHTS).is_file():
+            state = teach(
+                lambda: start_network(device),
+                _examples(work, half),
+                folder / PRETRAINING_STATE,
+                options.schedule,
+                half=number,
+                deadline=deadline.first_of(len(HALVES) - number),
+                progress=options.execution.progress,
+            )
+            state.write(folder / WEIGHTS)
+        files.append(folder / WEIGHTS)
+    return files
+
+
+def _examples(work: Path, half: Half) -> list[Example]:
+    return [read_example(example_file(work, scan.label)) for scan in half]
+
+
+def _finish(
+    base: Detector,
+    run: Path,
+    found: Found,
+    teachers: Sequence[Half],
+    weights: Sequence[Path],
+    options: Adaptation,
+) -> None:
+    """Write the run folder: the model, the table of changes and the card."""
+    work = run / ADAPTATION_WORK
+    recipe = adapted_recipe(base, options.schedule.spacing, UNSURE)
+    judges = [without(base, file, recipe) for file in reversed(weights)]
+    threshold = best_threshold(
+        [
+            (_probability(judge, example), example)
+            for judge, half in zip(judges, teachers, strict=True)
+            for example in _examples(work, half)
+        ],
+        otherwise=UNSURE,
+    )
+    recipe = adapted_recipe(base, options.schedule.spacing, threshold)
+    changes = []
+    for name, half, file in zip(HALVES, teachers, reversed(weights), strict=True):
+        scans = tuple(one for one in found.scans if one.label in labels_of(half))
+        task = ChangeTask(without(base, file, recipe), name, {one.label: one for one in half})
+        part = replace(found, scans=scans, left_out=(), chosen=True)
+        changes += run_batch(part, task, options.execution, f"comparing, {name} half").values
+    with replacing_together(run) as draft:
+        write_model(draft, weights, recipe)
+        write_changes(draft, changes)
+        write_text(draft / ADAPTATION, _card(teachers, options.schedule, threshold))
+        write_run(draft, options.command, device=str(base.device))
+
+
+def _probability(judge: Detector, example: Example) -> np.ndarray:
+    network = judge.map_models["adapted"].networks[0]
+    if not isinstance(network, FoldedSegmenter):
+        raise TypeError("expected a network that segments")
+    return mean_over_mirror_image(network, example.image, judge.device)[0]
+
+
+def _card(teachers: Sequence[Half], schedule: AdaptationSchedule, threshold: float) -> str:
+    """Return what taught the networks; no name of a subject is in it."""
+    card = {
+        "taught_by": "label-free masks of unlabelled scans, by the model 'default'",
+        "scans": [len(half) for half in teachers],
+        "scans_with_a_finding": [sum(scan.has_finding for scan in half) for half in teachers],
+        "started_from": "the network 'lesions', CC BY-SA 3.0, which the weights are derived from",
+        "schedule": asdict(schedule),
+        "threshold": threshold,
+        "research_use": RESEARCH_USE,
+    }
+    return json.dumps(card, indent=2) + "\n"
