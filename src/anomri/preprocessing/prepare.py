@@ -37,7 +37,11 @@ from anomri.preprocessing.reading.orientation import check_orientation
 from anomri.preprocessing.reading.segmentations import read_segmentation
 from anomri.preprocessing.reading.subject import Subject, read_contrasts, read_subject
 from anomri.preprocessing.resampling import index_map, resample_image
-from anomri.preprocessing.template.contrast_check import check_units, compare_with_template
+from anomri.preprocessing.template.contrast_check import (
+    check_saturation,
+    check_units,
+    compare_with_template,
+)
 from anomri.preprocessing.template.mni152 import template_brain_bounds
 from anomri.preprocessing.template.registration_image import inside_field_of_view
 from anomri.preprocessing.template.template_registration import (
@@ -130,7 +134,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     notes += [*subject.notes, *volume_notes]
     notes += [*_outside_notes(brain, oriented, grid), *_thick_slice_notes(oriented, grid)]
     image = np.stack([resampler.image(volume, brain) for volume in volumes])
-    notes += check_units(volume, brain)
+    notes += [*check_units(volume, brain), *check_saturation(volume, brain)]
     to_template = None if registration is None else registration.to_template
     if known:
         comparison = compare_with_template(image, working_brain, grid, tuple(subject.images))

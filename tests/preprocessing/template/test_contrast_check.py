@@ -8,7 +8,11 @@ import pytest
 from scipy import ndimage
 
 from anomri.preprocessing import prepare_images
-from anomri.preprocessing.template.contrast_check import check_plausibility, check_units
+from anomri.preprocessing.template.contrast_check import (
+    check_plausibility,
+    check_saturation,
+    check_units,
+)
 from anomri.preprocessing.template.contrast_features import (
     ScannedTissues,
     contrast_features,
@@ -144,6 +148,14 @@ def test_hounsfield_units_are_noted(images: dict[str, Volume], brain: Mask) -> N
     (note,) = check_units(np.where(brain, flair * 0.3, -1000).astype(np.float32), brain)
     assert "down to -1000" in note.text
     assert check_units(flair - 50 * flair.std(), brain) == []
+
+
+def test_values_that_were_cut_off_are_noted(images: dict[str, Volume], brain: Mask) -> None:
+    flair = images["flair"]
+    assert check_saturation(flair, brain) == []
+    (note,) = check_saturation(np.minimum(flair, np.percentile(flair[brain], 90)), brain)
+    assert "10% of the brain has the highest value" in note.text
+    assert note.kind is NoteKind.IMPLAUSIBLE
 
 
 def test_the_note_reaches_the_scan(images: dict[str, Volume], grid: Grid) -> None:

@@ -40,6 +40,7 @@ from anomri.scan import Affine, Grid, Image, Mask, Note, NoteKind, Volume
 
 FLAIR, T2 = "flair", "t2"
 T1_KINDS = ("t1", "t1ce")
+MIN_SATURATED = 0.01  # share of the brain; in 23 scans of four sources it was below 0.0001
 T1_CORRELATION = 0.15  # a FLAIR above it looks like T1, if its peak is wide too
 WIDE_PEAK = 0.6
 MIN_T1_CORRELATION = 0.0  # a T1 below it does not look like T1
@@ -125,6 +126,19 @@ def check_units(volume: Volume, brain: Mask) -> list[Note]:
         return []
     lowest = float(volume.min())
     return [_implausible(f"values down to {lowest:.0f} look like the Hounsfield units of a CT")]
+
+
+def check_saturation(volume: Volume, brain: Mask) -> list[Note]:
+    """Return a note where much of the brain has the highest value: a lesion may be cut off there.
+
+    In scans that are not cut off a few voxels have it.
+    """
+    values = volume[brain]
+    share = float(np.mean(values == values.max(initial=0))) if values.size else 0.0
+    if share < MIN_SATURATED:
+        return []
+    fault = f"{share:.0%} of the brain has the highest value: brighter tissue seems to be cut off"
+    return [_implausible(fault, ";")]
 
 
 def contrast_mismatch(name: str, features: ContrastFeatures) -> str:
