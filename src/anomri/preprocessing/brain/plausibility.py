@@ -73,7 +73,7 @@ def check_against_template(
     fixed = template_registration_image(SPACING_MM)
     moving, result = register_by_intensities(volume, mask, grid)
     next_step, mismatch = _NEXT_STEP, template_mismatch(fixed, moving, result, tolerance)
-    if not mismatch and (axis := half_turn_axis(fixed, moving)):
+    if not mismatch and (axis := half_turn_axis(fixed, moving, result.coarse)):
         next_step, mismatch = REPAIR_ORIENTATION, orientation_mismatch(axis)
     if mismatch:
         expected, got = mismatch

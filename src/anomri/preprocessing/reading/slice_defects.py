@@ -176,14 +176,19 @@ class _Head:
     @classmethod
     def of(cls, values: Volume) -> _Head:
         background, reach, (low, high) = _intensity_ranges(values)
-        head = np.abs(values - background) > FOREGROUND * reach
-        box = tuple(_extent(head.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
+        part = _box_of(values != background)  # of a stripped head; else all of the image
+        head = np.abs(values[part] - background) > FOREGROUND * reach
+        within = _box_of(head)
+        box = tuple(
+            slice(outer.start + inner.start, outer.start + inner.stop)
+            for outer, inner in zip(part, within, strict=True)
+        )
         scale = max(high - low, 1e-6 * reach)
         # Holes in the brain may have a background value of -32768, which must not dominate.
         bottom = max(float(background), low - scale) if background < low else low
         inside = values[box].clip(bottom, high + scale) - np.float32(bottom)
         inside /= np.float32(scale)
-        return cls(values, box, head[box], inside, (bottom, high + scale))
+        return cls(values, box, head[within], inside, (bottom, high + scale))
 
     def slices(self, axis: int) -> _SliceStack:
         """Return the slices along an axis."""
@@ -202,6 +207,11 @@ class _Head:
         samples = np.zeros((self.image.shape[axis], part[0].size), inside.dtype)
         samples[self.box[axis]] = part.reshape(len(part), -1)
         return samples
+
+
+def _box_of(marked: Mask) -> tuple[slice, ...]:
+    """Return the box that holds all marks; the whole range of an axis without any."""
+    return tuple(_extent(marked.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
 
 
 def _extent(marked: NDArray[np.bool_]) -> slice:

@@ -95,7 +95,7 @@ def compare_with_template(
         expected, got = mismatch
         fault = f"this may be no brain: expected {expected}, got {got}"
         return TemplateComparison([_implausible(fault, ";")])
-    if axis := half_turn_axis(fixed, moving):
+    if axis := half_turn_axis(fixed, moving, result.coarse):
         fault = f"this fits the template better by half a turn about the {axis} axis"
         return TemplateComparison([_implausible(fault)])
     notes = _contrast_notes(image, brain, grid, contrasts, result.matrix)

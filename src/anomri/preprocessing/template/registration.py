@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -36,10 +36,12 @@ class RegistrationResult:
         matrix: (4, 4) world mm of the fixed image to world mm of the moving one.
         mutual_information: higher is better; comparable only for the same pair of images at the
             same resolution.
+        coarse: the rigid registration that a rough affine one started from.
     """
 
     matrix: Affine
     mutual_information: float
+    coarse: RegistrationResult | None = None
 
     @property
     def scales(self) -> NDArray[np.float64]:
@@ -77,14 +79,26 @@ def centre_of_mass_transform(
 
 
 def best_initial_transform(
-    fixed: RegistrationImage, moving: RegistrationImage, candidates: Sequence[Affine]
+    fixed: RegistrationImage,
+    moving: RegistrationImage,
+    candidates: Sequence[Affine],
+    first: RegistrationResult | None = None,
 ) -> tuple[int, list[RegistrationResult]]:
     """Refine each initial transform at the coarsest level.
+
+    Args:
+        fixed: reference image.
+        moving: image to register.
+        candidates: initial transforms.
+        first: result of the first candidate, where it is known.
 
     Returns:
         The index of the best candidate, and the results of all.
     """
-    results = [_optimise(fixed, moving, "rigid", initial, COARSE) for initial in candidates]
+    known = [] if first is None else [first]
+    results = known + [
+        _optimise(fixed, moving, "rigid", initial, COARSE) for initial in candidates[len(known) :]
+    ]
     return int(np.argmax([result.mutual_information for result in results])), results
 
 
@@ -108,7 +122,7 @@ def register(
 def register_coarsely(fixed: RegistrationImage, moving: RegistrationImage) -> RegistrationResult:
     """Return a rough affine registration that starts from the headers' orientation."""
     rigid = _optimise(fixed, moving, "rigid", centre_of_mass_transform(fixed, moving), COARSE)
-    return _optimise(fixed, moving, "affine", rigid.matrix, MEDIUM)
+    return replace(_optimise(fixed, moving, "affine", rigid.matrix, MEDIUM), coarse=rigid)
 
 
 def refine_affine(

@@ -105,11 +105,21 @@ def brain_overlap(
     return 2 * both / total, np.count_nonzero(covered) / np.count_nonzero(whole)
 
 
-def half_turn_axis(fixed: RegistrationImage, moving: RegistrationImage) -> str:
-    """Return the axis about which a half turn improves the match; empty where none does."""
+def half_turn_axis(
+    fixed: RegistrationImage,
+    moving: RegistrationImage,
+    upright: RegistrationResult | None = None,
+) -> str:
+    """Return the axis about which a half turn improves the match; empty where none does.
+
+    Args:
+        fixed: the template.
+        moving: the scan.
+        upright: coarse registration without a turn, where it is known.
+    """
     turns = [np.eye(3), *(2 * np.diag(axis) - np.eye(3) for axis in np.eye(3))]
     starts = [centre_of_mass_transform(fixed, moving, turn) for turn in turns]
-    best, results = best_initial_transform(fixed, moving, starts)
+    best, results = best_initial_transform(fixed, moving, starts, upright)
     threshold = MIN_GAIN * results[0].mutual_information
     return "" if results[best].mutual_information < threshold else HALF_TURNS[best]
 
