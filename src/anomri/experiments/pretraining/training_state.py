@@ -155,14 +155,14 @@ class TrainingState(Generic[Network]):
 
 
 def _matching(tensor: Tensor, weight: Tensor) -> Tensor:
-    """Return ``tensor`` if it has the shape and the type of ``weight``.
+    """Return ``tensor`` on the device of ``weight`` if it has its shape and its type.
 
     Raises:
         ValueError: it does not.
     """
     if tensor.shape != weight.shape or tensor.dtype != weight.dtype:
         raise ValueError(f"expected {tuple(weight.shape)}, got {tuple(tensor.shape)}")
-    return tensor
+    return tensor.to(weight.device)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
