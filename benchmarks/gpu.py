@@ -1,12 +1,13 @@
 """What a GPU does with each network: training steps, memory, whole volumes, the largest batch.
 
-    python benchmarks/gpu.py --out gpu.json [--device cuda] [--tiny]
+    python benchmarks/gpu.py --out gpu.json [--device cuda] [--tiny] [--only lesions]
 
 Of each network, in single precision and in bfloat16: images (volumes) per second of training steps
 on batches that are already on the device, peak memory, and seconds from a volume of 160 x 192 x 128
 in the computer's memory to its reconstruction or segmentation there. Of Myronenko's segmenter with
 32 filters on that volume: seconds per epoch of 285 cases, and the largest batch that fits.
-benchmarks/training.py compares the whole training loop with such bare steps.
+benchmarks/training.py compares the whole training loop with such bare steps. Of the network of
+`lesions`: seconds per synthetic patient to draw it on the device and to take a training step on it.
 
 ``--tiny`` takes one step of small networks, to check the script on a machine without a GPU. The
 file is written again after each line, so that an interrupted run leaves what it measured.
@@ -25,19 +26,38 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 
-from anomri.models import RECONSTRUCTORS, TOTAL, Batch, Network, Segmenter, build, build_network
+from anomri.experiments import LesionTrainingSchedule
+from anomri.experiments.pretraining.lesion_network import loss
+from anomri.experiments.pretraining.patient_batches import PatientBatches
+from anomri.models import (
+    RECONSTRUCTORS,
+    TOTAL,
+    Batch,
+    FoldedSegmenter,
+    Network,
+    Segmenter,
+    build,
+    build_network,
+)
 from anomri.recipe import Step
+from anomri.synthesis import Anatomies, Anatomy
 
 CASES = 285  # of BraTS 2018
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 BATCH, STEPS = 16, 8
+SCHEDULE = LesionTrainingSchedule()
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Networks of slices, sides of slices and volumes in voxels, filters of the segmenter."""
+    """Networks of slices, sides of images in voxels, filters of the segmenter, batches.
+
+    Attributes:
+        patients: sizes of the batches in which synthetic patients are drawn.
+    """
 
     families: tuple[str, ...] = tuple(name for name in RECONSTRUCTORS if name != "intensity")
     slice: tuple[int, int] = (128, 128)
@@ -45,9 +65,20 @@ class Sizes:
     filters: int = 32
     batch: int = BATCH
     steps: int = STEPS
+    patient: tuple[int, int, int] = SCHEDULE.shape
+    patients: tuple[int, ...] = (2, 8)
 
 
-TINY = Sizes(families=("vae",), slice=(64, 64), volume=(16, 16, 16), filters=8, batch=2, steps=1)
+TINY = Sizes(
+    families=("vae",),
+    slice=(64, 64),
+    volume=(16, 16, 16),
+    filters=8,
+    batch=2,
+    steps=1,
+    patient=(32, 32, 32),
+    patients=(2,),
+)
 
 
 def synchronise(device: torch.device) -> None:
@@ -152,10 +183,53 @@ def volumes_step(
     return training_step(network.train(), batch, kind, device)
 
 
+def lesions(sizes: Sizes, device: torch.device) -> Iterator[dict[str, Any]]:
+    """Yield the drawing of synthetic patients and the training step on them, for each batch."""
+    anatomies = Anatomies.of([round_head(sizes.patient)], device)
+    for precision, kind in PRECISIONS.items():
+        step = Step(name="folded_segmenter", options={"filters": SCHEDULE.filters})
+        network = cast(FoldedSegmenter, build_network(step, channels=4, size=sizes.patient))
+        optimiser = torch.optim.AdamW(network.to(device).train().parameters())
+        for count in sizes.patients:
+            batches = PatientBatches(anatomies, seed=0, count=1_000_000, size=count)
+            numbers = iter(range(len(batches)))
+            draw = seconds(lambda: batches[next(numbers)], device, sizes.steps)  # noqa: B023
+            image, regions = batches[0]
+
+            def train() -> None:
+                optimiser.zero_grad()  # noqa: B023
+                with torch.autocast(device.type, kind, enabled=kind is torch.bfloat16):  # noqa: B023
+                    torch.autograd.backward(loss(network, image, regions))  # noqa: B023
+                optimiser.step()  # noqa: B023
+
+            taken = seconds(train, device, sizes.steps)
+            line = {"network": "lesions", "precision": precision, "batch": count}
+            line |= {"draw_seconds_per_patient": round(draw / count, 4)}
+            line |= {"step_seconds_per_patient": round(taken / count, 4)}
+            yield {**line, "mib": peak_mib(device)}
+
+
+def round_head(shape: tuple[int, int, int]) -> Anatomy:
+    """Return an anatomy of ventricles in white matter in cortex, as large as a brain."""
+    middle = [(n - 1) / 2 for n in shape]
+    axes = np.meshgrid(
+        *[(np.arange(n) - m) / (0.85 * m) for n, m in zip(shape, middle, strict=True)]
+    )
+    radius = np.sqrt(sum(np.square(axis) for axis in axes)).transpose(1, 0, 2)
+    parts = [radius < 0.25, radius < 0.8, radius < 1]
+    labels = np.select(parts, [51, 81, 100], 0).astype(np.uint8)
+    scan = np.select(parts, [10.0, 100.0, 60.0], 0.0).astype(np.float32)
+    return Anatomy.of(scan, labels, SCHEDULE.spacing, shape)
+
+
 def machine(device: torch.device) -> dict[str, Any]:
     """Return what the figures depend on; nothing that names a place or a person."""
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     return {"device": card, "torch": torch.__version__, "cuda": torch.version.cuda}
+
+
+# The segmenter first: it is what the time on a card is most needed for.
+PARTS = {"segmenter": segmenter, "lesions": lesions, "reconstructors": reconstructors}
 
 
 def main() -> None:
@@ -163,12 +237,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--only", choices=list(PARTS), help="one part instead of all")
     options = parser.parse_args()
     device, sizes = torch.device(options.device), TINY if options.tiny else Sizes()
     found: dict[str, Any] = {"machine": machine(device), "sizes": asdict(sizes), "lines": []}
-    # The segmenter first: it is what the time on a card is most needed for.
-    for lines in (segmenter, reconstructors):
-        for line in lines(sizes, device):
+    for part in [options.only] if options.only else PARTS:
+        for line in PARTS[part](sizes, device):
             print(json.dumps(line), flush=True)
             found["lines"].append(line)
             options.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

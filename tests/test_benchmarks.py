@@ -23,9 +23,13 @@ def test_networks_are_measured_on_a_cpu_with_tiny_sizes(
     runpy.run_path(str(BENCHMARKS / "gpu.py"), run_name="__main__")
     lines = json.loads(out.read_text("utf-8"))["lines"]
     measured = {(line["network"], line["precision"]) for line in lines}
-    networks, precisions = ("regularised_segmenter", "vae"), ("fp32", "bf16")
+    networks = ("regularised_segmenter", "lesions", "vae")
+    precisions = ("fp32", "bf16")
     assert measured == {(network, kind) for network in networks for kind in precisions}
-    assert all(line["whole_volume_seconds"] > 0 for line in lines)
+    assert all(line.get("whole_volume_seconds", 1) > 0 for line in lines)
+    drawn = [line for line in lines if line["network"] == "lesions"]
+    assert all(line["draw_seconds_per_patient"] > 0 for line in drawn)
+    assert all(line["step_seconds_per_patient"] > 0 for line in drawn)
     assert all(line["largest_batch"] == 1 for line in lines if "largest_batch" in line)
 
 

@@ -4,43 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import ndimage
+import torch
 
 from anomri.errors import UsageError
-from anomri.synthesis import SEQUENCES, Anatomy, draw_patient
-from anomri.synthesis.healthy_contrasts import Images, Tissue, draw_healthy
-from anomri.synthesis.random_fields import smooth_noise
+from anomri.synthesis import SEQUENCES, Anatomies, Anatomy, RandomStreams, draw_patients, erode
+from anomri.synthesis.healthy_contrasts import draw_healthy
+from anomri.synthesis.tissue import Tissue, tissue_at
 from anomri.synthesis.tumours import TumourSeed, draw_tumour, paint_tumour
 from anomri.synthesis.white_matter_lesions import draw_white_matter_lesions
 
-SHAPE = (48, 56, 48)
+CPU = torch.device("cpu")
+
+
+def streams(*seeds: int) -> RandomStreams:
+    return RandomStreams([[seed] for seed in seeds], CPU)
 
 
 @pytest.fixture(scope="module")
-def anatomy() -> Anatomy:
-    """Ventricles in white matter in cortex, 3 mm."""
-    index = np.indices((60, 60, 60)).astype(float) - 30
-    radius = np.sqrt((index[0] / 21) ** 2 + (index[1] / 25) ** 2 + (index[2] / 21) ** 2)
-    labels = np.select([radius < 0.25, radius < 0.8, radius < 1], [51, 81, 100], 0)
-    scan = np.select([radius < 0.25, radius < 0.8, radius < 1], [10.0, 100.0, 60.0], 0.0)
-    noisy = scan + np.random.default_rng(0).normal(0, 2, scan.shape)
-    return Anatomy.of(noisy.astype(np.float32), labels.astype(np.uint8), 3.0, SHAPE)
-
-
-@pytest.fixture(scope="module")
-def tissue(anatomy: Anatomy) -> Tissue:
-    brain = anatomy.brain > 0.5
-    return Tissue(
-        brain=brain,
-        fluid=anatomy.fluid,
-        white=anatomy.white,
-        ventricle_mm=anatomy.ventricle_mm,
-        edge_mm=ndimage.distance_transform_edt(brain, sampling=3.0).astype(np.float32),
-        lateral=anatomy.mask_of((51,)),
-        lobar=anatomy.mask_of((81,)),
-        labels=anatomy.labels,
-        spacing=3.0,
-    )
+def tissue(anatomies: Anatomies) -> Tissue:
+    """The undeformed brain, eight times."""
+    heads = anatomies.of_patients([0] * 8)
+    middle = (torch.tensor(anatomies.shape) - 1) / 2
+    axes = [torch.arange(n) - m for n, m in zip(anatomies.shape, middle, strict=True)]
+    positions = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).expand(8, -1, -1, -1, -1)
+    return tissue_at(heads, positions, streams(*range(8)))
 
 
 def test_tissue_fractions_agree_with_labels_and_scan(anatomy: Anatomy) -> None:
@@ -59,66 +46,71 @@ def test_a_label_map_without_ventricles_is_refused() -> None:
         Anatomy.of(np.ones((8, 8, 8), np.float32), labels, 2.0, (8, 8, 8))
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_regions_are_nested_and_in_the_brain(anatomy: Anatomy, seed: int) -> None:
-    patient = draw_patient([anatomy], np.random.default_rng(seed))
-    lesion, core, enhancing = patient.regions
+def test_the_undeformed_tissue_is_the_anatomy(anatomy: Anatomy, tissue: Tissue) -> None:
+    np.testing.assert_array_equal(tissue.brain[0], anatomy.brain > 0.5)
+    np.testing.assert_array_equal(tissue.labels[3], anatomy.labels)
+    np.testing.assert_allclose(tissue.ventricle_mm[5], anatomy.ventricle_mm, atol=1e-3)
+
+
+def test_regions_are_nested_and_in_the_brain(anatomies: Anatomies) -> None:
+    patients = draw_patients(anatomies, [[seed] for seed in range(12)])
+    lesion, core, enhancing = patients.regions.unbind(1)
     assert not (enhancing & ~core).any()
     assert not (core & ~lesion).any()
-    assert not (lesion & ~patient.tissue.brain).any()
+    assert not (lesion & ~patients.tissue.brain).any()
+    assert core.flatten(1).any(1).sum() in range(4, 11)
     for name in SEQUENCES:
-        assert np.isfinite(patient.images.values[name]).all()
+        assert torch.isfinite(patients.images.values[name]).all()
 
 
-def test_the_same_seed_draws_the_same_patient(anatomy: Anatomy) -> None:
-    first, second = (draw_patient([anatomy], np.random.default_rng(3)) for _ in range(2))
-    np.testing.assert_array_equal(first.regions, second.regions)
-    np.testing.assert_array_equal(first.images.values["flair"], second.images.values["flair"])
+def test_a_patient_does_not_depend_on_the_others_in_its_batch(anatomies: Anatomies) -> None:
+    together = draw_patients(anatomies, [[seed] for seed in range(4)])
+    for number in range(4):
+        alone = draw_patients(anatomies, [[number]])
+        assert (alone.regions[0] ^ together.regions[number]).sum() < 5
+        for name in SEQUENCES:
+            difference = alone.images.values[name][0] - together.images.values[name][number]
+            assert (difference.abs() < 1e-3).float().mean() > 0.999, name
+    assert not torch.equal(together.regions[0], together.regions[1])
 
 
 def test_healthy_contrasts_have_the_order_of_their_sequence(tissue: Tissue) -> None:
-    white, fluid = tissue.lobar, tissue.lateral
-    for seed in range(5):
-        values = draw_healthy(tissue, np.random.default_rng(seed)).values
-        assert np.median(values["flair"][fluid]) < np.median(values["flair"][white])
-        assert np.median(values["t1"][fluid]) < np.median(values["t1"][white])
-        assert np.median(values["t2"][fluid]) > np.median(values["t2"][white])
+    images = draw_healthy(tissue, streams(*range(8)))
+    for n in range(8):
+        white, fluid = tissue.lobar[n], tissue.lateral[n]
+        values = {name: volume[n] for name, volume in images.values.items()}
+        assert values["flair"][fluid].median() < values["flair"][white].median()
+        assert values["t1"][fluid].median() < values["t1"][white].median()
+        assert values["t2"][fluid].median() > values["t2"][white].median()
 
 
 def test_a_tumour_is_bright_in_flair_and_its_rim_in_t1ce(tissue: Tissue) -> None:
-    seen = 0
-    for seed in range(8):
-        draw = np.random.default_rng(seed)
-        images: Images = draw_healthy(tissue, draw)
-        before = {name: value.copy() for name, value in images.values.items()}
-        tumour = draw_tumour(tissue, TumourSeed(np.array([32, 28, 24], np.float32), 5.0), draw)
-        assert tumour is not None
-        paint_tumour(images, tissue, tumour, draw)
-        inner = ndimage.binary_erosion(tumour.edema)
-        if inner.sum() > 30:
-            assert images.values["flair"][inner].mean() > before["flair"][inner].mean()
-        if tumour.enhancing.sum() > 60:
+    random = streams(*range(8))
+    images = draw_healthy(tissue, random)
+    before = images.values["flair"].clone()
+    centres = torch.tensor([32.0, 28, 24]).repeat(8, 1)
+    tumour = draw_tumour(tissue, TumourSeed(centres, torch.full((8, 1, 1, 1), 5.0)), random)
+    paint_tumour(images, tissue, tumour, random)
+    assert tumour.core.flatten(1).any(1).all()
+    inner, seen = erode(tumour.edema), 0
+    for n in range(8):
+        if inner[n].sum() > 30:
+            assert images.values["flair"][n][inner[n]].mean() > before[n][inner[n]].mean()
+        if tumour.enhancing[n].sum() > 60:
             seen += 1
-            rest = tissue.lobar & ~tumour.core & ~tumour.edema
-            bright = np.median(images.values["t1ce"][tumour.enhancing])
-            assert bright > np.median(images.values["t1ce"][rest])
+            rest = tissue.lobar[n] & ~tumour.core[n] & ~tumour.edema[n]
+            enhanced = images.values["t1ce"][n]
+            assert enhanced[tumour.enhancing[n]].median() > enhanced[rest].median()
     assert seen >= 2
 
 
 def test_no_tumour_where_there_is_no_brain(tissue: Tissue) -> None:
-    seed = TumourSeed(np.zeros(3, np.float32), 3.0)
-    assert draw_tumour(tissue, seed, np.random.default_rng(0)) is None
+    seed = TumourSeed(torch.zeros(8, 3), torch.full((8, 1, 1, 1), 3.0))
+    assert not draw_tumour(tissue, seed, streams(*range(8))).regions.any()
 
 
 def test_white_matter_lesions_lie_in_white_matter(tissue: Tissue) -> None:
-    for seed in range(4):
-        draw = np.random.default_rng(seed)
-        images = draw_healthy(tissue, draw)
-        where = draw_white_matter_lesions(images, tissue, draw)
-        assert not where[tissue.white < 0.1].any()
-
-
-def test_noise_is_smooth_and_have_unit_spread() -> None:
-    field = smooth_noise((40, 40, 40), 8.0, np.random.default_rng(0))
-    assert field.std() == pytest.approx(1, abs=1e-3)
-    assert np.abs(np.diff(field, axis=0)).max() < 1
+    random = streams(*range(8))
+    lesions = draw_white_matter_lesions(draw_healthy(tissue, random), tissue, random)
+    assert lesions.flatten(1).any(1).sum() >= 6
+    assert not lesions[tissue.white < 0.1].any()

@@ -104,9 +104,13 @@ def train_lesions(
             help="Training steps, of two patients each; those of the shipped network if omitted.",
         ),
     ] = None,
+    device: Device = "auto",
     workers: Annotated[
-        int, typer.Option(metavar="N", help="Processes that synthesise patients.")
-    ] = 1,
+        int,
+        typer.Option(
+            metavar="N", help="Processes that draw patients on the CPU, instead of the device."
+        ),
+    ] = 0,
 ) -> None:
     """Train the lesion network on synthetic patients.
 
@@ -118,7 +122,7 @@ def train_lesions(
         schedule = replace(schedule, steps=steps)
     typer.echo(
         experiments.pretraining.train_lesions(
-            heads, out, schedule, workers=workers, progress=progress
+            heads, out, schedule, device=device, workers=workers, progress=progress
         )
     )
 

@@ -3,14 +3,23 @@
 from anomri.synthesis.acquisition import Scanner, acquire
 from anomri.synthesis.anatomy import Anatomy
 from anomri.synthesis.healthy_contrasts import SEQUENCES
-from anomri.synthesis.patients import draw_patient
+from anomri.synthesis.morphology import dilate, erode
+from anomri.synthesis.patients import Patients, draw_from, draw_patients
 from anomri.synthesis.phantoms.cohort import make_phantoms
+from anomri.synthesis.random_streams import RandomStreams
+from anomri.synthesis.tissue import Anatomies
 
 __all__ = [
     "SEQUENCES",
+    "Anatomies",
     "Anatomy",
+    "Patients",
+    "RandomStreams",
     "Scanner",
     "acquire",
-    "draw_patient",
+    "dilate",
+    "draw_from",
+    "draw_patients",
+    "erode",
     "make_phantoms",
 ]

@@ -1,18 +1,20 @@
-"""Random MR acquisition: bias field, blur, thick slices, noise, artefacts, field of view.
+"""Random MR acquisition: bias field, blur, thick slices, noise, artefacts.
 
-Images are (I, J, K) float32, isotropic, zero outside the field of view.
+Images are (N, I, J, K) float32, isotropic.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
+import torch
+from torch import Tensor
 
-from anomri.scan import Mask, Volume
-from anomri.synthesis.random_fields import smooth_field
+from anomri.synthesis.random_fields import along, blur, gaussian, hats, smooth_field
+from anomri.synthesis.random_streams import RandomStreams
+
+FWHM = 2.355  # standard deviations of a Gaussian
+SLICE_TRUNCATE = 2.0  # standard deviations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +28,6 @@ class Scanner:
         noise: largest noise standard deviation, relative to the 99th percentile.
         blur_mm: largest standard deviation of the isotropic blur.
         gain: standard deviation of per-slice gains.
-        cut: fraction of images whose field of view ends inside the volume.
-        cut_mm: largest margin lost on a side.
     """
 
     thick: float = 0.4
@@ -36,109 +36,94 @@ class Scanner:
     noise: float = 0.06
     blur_mm: float = 1.5
     gain: float = 0.06
-    cut: float = 0.3
-    cut_mm: float = 50.0
 
 
-def acquire(
-    image: Volume, spacing: float, scanner: Scanner, rng: np.random.Generator
-) -> tuple[Volume, Mask]:
-    """Return the image as acquired by a random scanner, and its field of view.
+def acquire(images: Tensor, spacing: float, scanner: Scanner, random: RandomStreams) -> Tensor:
+    """Return the images as acquired by random scanners.
 
     Args:
-        image: (I, J, K) true signal.
+        images: (N, I, J, K) true signal.
         spacing: voxel size in mm.
         scanner: ranges of the parameters.
-        rng: random number generator.
+        random: streams of random numbers, one per image.
     """
-    acquired = image
-    if rng.random() < 0.7:
-        field = smooth_field(image.shape, rng, nodes=int(rng.integers(3, 6)))
-        acquired = acquired * np.exp(np.float32(rng.uniform(0, scanner.bias)) * field)
-    if rng.random() < 0.4:
-        bright = np.float32(np.percentile(acquired, 99.5) or 1)
-        acquired = bright * (acquired / bright) ** np.float32(np.exp(rng.normal(0, 0.35)))
-    if rng.random() < 0.3:
-        sigma = rng.uniform(0, scanner.blur_mm) / spacing
-        acquired = ndimage.gaussian_filter(acquired, sigma, truncate=2)
-    if rng.random() < 0.1:
-        acquired = add_ghost(acquired, rng)
-    acquired = add_noise(acquired, scanner.noise, rng)
-    if rng.random() < scanner.thick:
-        acquired = thicken_slices(acquired, spacing, scanner, rng)
-    return crop_field_of_view(acquired, spacing, scanner, rng)
+    acquired, shape = images.clone(), images.shape[1:]
+    if chosen := random.chosen(0.7):
+        part = random.of(chosen)
+        field = smooth_field(shape, part.integers(3, 6), part)
+        acquired[chosen] *= torch.exp(part.uniform(0, scanner.bias) * field)
+    if chosen := random.chosen(0.4):
+        bright = percentile(acquired[chosen], 99.5)
+        bright = torch.where(bright > 0, bright, 1)
+        power = (0.35 * random.of(chosen).normal(1))[..., None, None].exp()
+        acquired[chosen] = bright * (acquired[chosen] / bright) ** power
+    if chosen := random.chosen(0.3):
+        sigmas = [mm / spacing for mm in random.of(chosen).numbers(0, scanner.blur_mm)]
+        acquired[chosen] = blur(acquired[chosen], sigmas, SLICE_TRUNCATE)
+    if chosen := random.chosen(0.1):
+        acquired[chosen] = add_ghosts(acquired[chosen], random.of(chosen))
+    acquired = add_noise(acquired, scanner.noise, random)
+    if chosen := random.chosen(scanner.thick):
+        acquired[chosen] = thicken_slices(acquired[chosen], spacing, scanner, random.of(chosen))
+    return acquired
 
 
-def add_noise(image: Volume, limit: float, rng: np.random.Generator) -> Volume:
+def add_noise(images: Tensor, limit: float, random: RandomStreams) -> Tensor:
     """Add Rician noise, as in magnitude images.
 
     A third of the images get none, and another third none in the empty background.
     """
-    kind = rng.random()
-    if kind < 0.33:
-        return image
-    sigma = np.float32(rng.uniform(0, limit) * np.percentile(image, 99))
-    real = image + sigma * rng.standard_normal(image.shape, dtype=np.float32)
-    imaginary = sigma * rng.standard_normal(image.shape, dtype=np.float32)
-    noisy: Volume = np.hypot(real, imaginary)
-    return np.where(image > 0, noisy, 0) if kind < 0.66 else noisy
+    kinds, sigma = random.numbers(), random.uniform(0, limit) * percentile(images, 99)
+    noisy = images.clone()
+    for n, kind in enumerate(kinds):
+        if kind >= 0.33:
+            real, imaginary = random.of([n]).noise([[2, *images.shape[1:]]])[0] * sigma[n]
+            magnitude = torch.hypot(images[n] + real, imaginary)
+            noisy[n] = magnitude if kind >= 0.66 else magnitude * (images[n] > 0)
+    return noisy
 
 
 def thicken_slices(
-    image: Volume, spacing: float, scanner: Scanner, rng: np.random.Generator
-) -> Volume:
+    images: Tensor, spacing: float, scanner: Scanner, random: RandomStreams
+) -> Tensor:
     """Average into slices of random thickness, mostly along K, and resample back.
 
     Slices may differ in gain; they are interpolated linearly or to the nearest slice.
     """
-    axis = int(rng.choice(3, p=[0.2, 0.2, 0.6]))
-    thickness = rng.uniform(*scanner.slice_mm)
-    step = thickness / spacing
-    blurred = image
-    if step > 1.2:
-        width = step * rng.uniform(0.5, 1)
-        blurred = ndimage.gaussian_filter1d(image, width / 2.355, axis=axis, truncate=2)
-    count = image.shape[axis]
-    positions = np.arange(rng.uniform(0, step), count - 1, step)
-    slices = np.moveaxis(_at(blurred, positions, axis), axis, 0)
-    if rng.random() < 0.3:
-        slices = slices * rng.normal(1, scanner.gain, (len(positions), 1, 1)).astype(np.float32)
-    back = (np.arange(count) - positions[0]) / step
-    if rng.random() < 0.3:
-        back = np.rint(back)
-    return np.moveaxis(_at(slices, back, 0), 0, axis)
-
-
-def add_ghost(image: Volume, rng: np.random.Generator) -> Volume:
-    """Add a faint copy of the head, shifted along one axis as by motion or aliasing."""
-    axis = int(rng.integers(3))
-    shift = int(rng.integers(6, image.shape[axis] // 2 + 1)) * int(rng.choice([-1, 1]))
-    ghost: Volume = image + np.float32(rng.uniform(0, 0.2)) * np.roll(image, shift, axis)
-    return ghost
-
-
-def crop_field_of_view(
-    image: Volume, spacing: float, scanner: Scanner, rng: np.random.Generator
-) -> tuple[Volume, Mask]:
-    """Let the field of view end inside the volume, on random sides."""
-    visible = np.ones(image.shape, dtype=bool)
-    if rng.random() < scanner.cut:
-        for axis, chance in enumerate((0.2, 0.2, 0.6)):
-            view = np.moveaxis(visible, axis, 0)
-            low, high = rng.uniform(0, scanner.cut_mm / spacing, 2).astype(int)
-            if rng.random() < chance:
-                view[:low] = False
-            if rng.random() < chance:
-                view[len(view) - high :] = False
-    return np.where(visible, image, np.float32(0)), visible
-
-
-def _at(volume: Volume, positions: NDArray[np.float64], axis: int) -> Volume:
-    """Interpolate slices linearly at fractional positions along ``axis``, clamped at the ends."""
-    low = np.clip(np.floor(positions), 0, volume.shape[axis] - 1).astype(int)
-    high = np.minimum(low + 1, volume.shape[axis] - 1)
-    weight = np.clip(positions - low, 0, 1).astype(np.float32)
-    weight = weight.reshape([-1 if a == axis else 1 for a in range(3)])
-    lower, upper = np.take(volume, low, axis), np.take(volume, high, axis)
-    result: Volume = lower + weight * (upper - lower)
+    steps = [mm / spacing for mm in random.numbers(*scanner.slice_mm)]
+    result = images.clone()
+    for n, (which, step) in enumerate(zip(random.numbers(), steps, strict=True)):
+        axis = 3 if which < 0.6 else 1 + int(which < 0.8)
+        matrix = _slices(images.shape[axis], step, scanner.gain, random.of([n]))
+        result[n : n + 1] = along(images[n : n + 1], matrix.to(images.device)[None], axis)
     return result
+
+
+def _slices(count: int, step: float, gain: float, random: RandomStreams) -> Tensor:
+    """Return the (count, count) matrix that averages into slices and resamples back."""
+    width, start = random.numbers(0.5, 1)[0], random.numbers(0, step)[0]
+    positions = torch.arange(start, count - 1, step)
+    blurring = gaussian(count, step * width / FWHM, SLICE_TRUNCATE)
+    slices = hats(positions, count) @ (blurring if step > 1.2 else torch.eye(count))
+    if random.chosen(0.3):
+        slices *= 1 + gain * random.normal(len(positions)).cpu().T
+    back = (torch.arange(count) - positions[0]) / step
+    return hats(back.round() if random.chosen(0.3) else back, len(positions)) @ slices
+
+
+def add_ghosts(images: Tensor, random: RandomStreams) -> Tensor:
+    """Add a faint copy of each head, shifted along one axis as by motion or aliasing."""
+    axes, strength = random.integers(0, 3), random.uniform(0, 0.2)
+    where, signs = random.numbers(), random.integers(0, 2)
+    ghosts = []
+    for image, axis, share, sign in zip(images, axes, where, signs, strict=True):
+        shift = 6 + int(share * (image.shape[axis] // 2 - 5))
+        ghosts.append(image.roll(shift if sign else -shift, axis))
+    return images + strength * torch.stack(ghosts)
+
+
+def percentile(images: Tensor, percent: float) -> Tensor:
+    """Return (N, 1, 1, 1), the value of each image that so many percent of its voxels reach."""
+    voxels = images.flatten(1)
+    rank = 1 + round(percent / 100 * (voxels.shape[1] - 1))
+    return voxels.kthvalue(rank).values[:, None, None, None]

@@ -1,4 +1,4 @@
-"""FLAIR, T1 and T2 of a healthy brain, with random but realistic intensities.
+"""FLAIR, T1 and T2 of healthy brains, with random but realistic intensities.
 
 Intensities are relative to white matter, which is 1. Bright rims, choroid plexus, vessels and
 flowing fluid are painted too, so that a network cannot learn to take them for lesions.
@@ -6,14 +6,15 @@ flowing fluid are painted too, so that a network cannot learn to take them for l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-from anomri.scan import Labels, Mask, Volume
 from anomri.synthesis.random_fields import blur, smooth_noise
+from anomri.synthesis.random_streams import RandomStreams
+from anomri.synthesis.tissue import Tissue
 
 SEQUENCES = ("flair", "t1ce", "t1", "t2")
 
@@ -31,133 +32,151 @@ RESIDUE: Mapping[str, tuple[float, float]] = {
 }
 LABELS = 256
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tissue:
-    """A healthy brain on the image grid.
-
-    Attributes:
-        brain: (I, J, K).
-        fluid: (I, J, K) fraction of fluid.
-        white: (I, J, K) fraction of white matter.
-        ventricle_mm: (I, J, K) distance to the lateral ventricles.
-        edge_mm: (I, J, K) depth below the brain's surface.
-        lateral: (I, J, K) lateral ventricles.
-        lobar: (I, J, K) lobar white matter.
-        labels: (I, J, K) MUSE label numbers.
-        spacing: voxel size in mm.
-    """
-
-    brain: Mask
-    fluid: Volume
-    white: Volume
-    ventricle_mm: Volume
-    edge_mm: Volume
-    lateral: Mask
-    lobar: Mask
-    labels: Labels
-    spacing: float
-
-    @property
-    def grey(self) -> Volume:
-        """Fraction of grey matter."""
-        return (1 - self.fluid - self.white).clip(0, 1)
+Values = dict[str, Tensor]
+Level = tuple[Tensor, Tensor]  # grey matter and fluid, (N, 1, 1, 1)
 
 
 @dataclass(slots=True)
 class Images:
-    """Contrasts of one head.
+    """Contrasts of a batch of heads.
 
     Attributes:
-        values: (I, J, K) by contrast, white matter near 1.
-        grey: intensity of grey matter by contrast.
+        values: (N, I, J, K) by contrast, white matter near 1.
+        grey: (N, 1, 1, 1) intensity of grey matter by contrast.
     """
 
-    values: dict[str, Volume]
-    grey: dict[str, float]
+    values: Values
+    grey: Values
+
+    def of(self, chosen: list[int]) -> Images:
+        """Return the images of some heads: copies, or these themselves if all are chosen."""
+        if self._are_all(chosen):
+            return self
+        return Images(
+            {name: volume[chosen] for name, volume in self.values.items()},
+            {name: level[chosen] for name, level in self.grey.items()},
+        )
+
+    def replace(self, chosen: list[int], images: Images) -> None:
+        """Replace the images of some heads, as changed from those of :meth:`of`."""
+        if images is self:
+            return
+        for name, volume in images.values.items():
+            self.values[name][chosen] = volume
+
+    def _are_all(self, chosen: list[int]) -> bool:
+        return chosen == list(range(len(self.grey["flair"])))
 
 
-def draw_healthy(tissue: Tissue, rng: np.random.Generator) -> Images:
-    """Return FLAIR, contrast-enhanced T1, T1 and T2 of a healthy brain."""
-    levels = {name: (rng.uniform(*g), rng.uniform(*f)) for name, (g, f) in LEVELS.items()}
+def draw_healthy(tissue: Tissue, random: RandomStreams) -> Images:
+    """Return FLAIR, contrast-enhanced T1, T1 and T2 of healthy brains."""
+    levels: dict[str, Level] = {
+        name: (random.uniform(*g), random.uniform(*f)) for name, (g, f) in LEVELS.items()
+    }
     grey, fluid = levels["t1"]
     levels["t1ce"] = (
-        float(np.clip(grey + rng.uniform(-0.06, 0.1), 0.5, 0.98)),
-        float(np.clip(fluid + rng.uniform(-0.06, 0.1), 0.05, 0.6)),
+        (grey + random.uniform(-0.06, 0.1)).clamp(0.5, 0.98),
+        (fluid + random.uniform(-0.06, 0.1)).clamp(0.05, 0.6),
     )
-    common = rng.standard_normal(LABELS)
-    values = {name: _paint(tissue, levels[name], common, rng) for name in SEQUENCES}
+    common = random.normal(LABELS)
+    values = {name: _paint(tissue, levels[name], common, random) for name in SEQUENCES}
     images = Images(values, {name: levels[name][0] for name in SEQUENCES})
-    _brighten_flair(images.values, tissue, rng)
-    _enhance_vessels(images.values, tissue, rng)
-    _add_residue(images.values, tissue, rng)
+    for probability, change in (
+        (0.5, _let_fluid_flow),
+        (0.45, _brighten_surface),
+        (0.5, _brighten_ventricle_walls),
+        (0.7, _enhance_plexus),
+        (1.0, _enhance_vessels),
+        (0.6, _enhance_dura),
+        (0.5, _let_fluid_flow_at_the_base),
+        (0.6, _add_residue),
+    ):
+        _change_some(images, tissue, random, probability, change)
     return images
 
 
-def _paint(
-    tissue: Tissue,
-    levels: tuple[float, float],
-    common: NDArray[np.float64],
-    rng: np.random.Generator,
-) -> Volume:
+Change = Callable[[Values, Tissue, RandomStreams], None]
+
+
+def _change_some(
+    images: Images, tissue: Tissue, random: RandomStreams, probability: float, change: Change
+) -> None:
+    """Apply a change, which alters the volumes in place, to some of the heads."""
+    chosen = random.chosen(probability)
+    if chosen:
+        part = images.of(chosen)
+        change(part.values, tissue.of(chosen), random.of(chosen))
+        images.replace(chosen, part)
+
+
+def _paint(tissue: Tissue, levels: Level, common: Tensor, random: RandomStreams) -> Tensor:
     """Mix the tissues; each label deviates by up to 22 %, partly alike in all contrasts."""
-    deviation = 0.5 * common + 0.8 * rng.standard_normal(LABELS)
-    gain = 1 + np.clip(rng.uniform(0.02, 0.1) * deviation, -0.22, 0.22)
+    deviation = 0.5 * common + 0.8 * random.normal(LABELS)
+    gain = 1 + (random.uniforms(0.02, 0.1, 1) * deviation).clamp(-0.22, 0.22)
     grey, fluid = levels
-    local = blur(gain.astype(np.float32)[tissue.labels], 0.9)
-    image = (tissue.white + tissue.grey * grey) * local + tissue.fluid * fluid
-    return image.astype(np.float32)
+    by_label = gain.gather(1, tissue.labels.flatten(1).long()).reshape(tissue.labels.shape)
+    tissues = tissue.white + tissue.grey * grey
+    return tissues * blur(by_label, 0.9) + tissue.fluid * fluid
 
 
-def _brighten_flair(values: dict[str, Volume], tissue: Tissue, rng: np.random.Generator) -> None:
-    """Paint what is bright in healthy FLAIR: flowing fluid, brain surface, ventricle walls."""
-    flair, shape, mm = values["flair"], tissue.brain.shape, tissue.spacing
-    if rng.random() < 0.5:
-        flow = smooth_noise(shape, rng.uniform(12, 30) / mm, rng) - rng.uniform(0.6, 1.6)
-        flair += tissue.fluid * flow.clip(0, 2) * np.float32(rng.uniform(0.1, 0.6))
-    if rng.random() < 0.45:
-        rim = np.exp(-tissue.edge_mm / np.float32(rng.uniform(1.5, 5)))
-        patches = smooth_noise(shape, rng.uniform(20, 50) / mm, rng) + rng.uniform(-1, 0.5)
-        flair *= 1 + np.float32(rng.uniform(0.05, 0.5)) * rim * patches.clip(0, 1.5)
-    if rng.random() < 0.5:
-        near = np.exp(-(tissue.ventricle_mm - 1).clip(0) / np.float32(rng.uniform(0.8, 2.2)))
-        flair *= 1 + np.float32(rng.uniform(0.03, 0.3)) * near * ~tissue.lateral
+def _noise(tissue: Tissue, random: RandomStreams, low_mm: float, high_mm: float) -> Tensor:
+    """Return smooth noise with nodes at a random distance between the limits."""
+    widths = [width / tissue.spacing for width in random.numbers(low_mm, high_mm)]
+    return smooth_noise(tissue.shape, widths, random)
 
 
-def _add_residue(values: dict[str, Volume], tissue: Tissue, rng: np.random.Generator) -> None:
-    """Paint very bright skull-stripping residue and flowing fluid at the skull base.
-
-    The base is the lower part of the image, up to a random height.
-    """
-    shape, mm = tissue.brain.shape, tissue.spacing
-    height = np.arange(shape[2], dtype=np.float32) / shape[2]
-    low = (height < rng.uniform(0.3, 0.6))[None, None, :]
-    if rng.random() < 0.5:
-        flow = smooth_noise(shape, rng.uniform(8, 24) / mm, rng) + rng.uniform(-0.8, 0.8)
-        values["flair"] += low * tissue.fluid * flow.clip(0, 1.5) * np.float32(rng.uniform(0.4, 2))
-    if rng.random() < 0.6:
-        where = (tissue.edge_mm < rng.uniform(2, 7)) & (low | (rng.random() < 0.3))
-        residue = where & (
-            smooth_noise(shape, rng.uniform(6, 24) / mm, rng) > rng.uniform(0.2, 1.4)
-        )
-        fraction = blur(residue, 0.5)
-        for name, (low_level, high_level) in RESIDUE.items():
-            level = np.float32(rng.uniform(low_level, high_level))
-            values[name] += fraction * (level - values[name])
+def _let_fluid_flow(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    flow = _noise(tissue, random, 12, 30) - random.uniform(0.6, 1.6)
+    values["flair"] += tissue.fluid * flow.clamp(0, 2) * random.uniform(0.1, 0.6)
 
 
-def _enhance_vessels(values: dict[str, Volume], tissue: Tissue, rng: np.random.Generator) -> None:
-    """Paint what enhances in healthy brains: choroid plexus, vessels, dura."""
-    bright, shape, mm = values["t1ce"], tissue.brain.shape, tissue.spacing
-    if rng.random() < 0.7:
-        where = tissue.lateral & (smooth_noise(shape, 6 / mm, rng) > rng.uniform(0.6, 1.6))
-        plexus = blur(where, 0.5)
-        bright += plexus * np.float32(rng.uniform(0.3, 1.6))
-        values["flair"] += plexus * np.float32(rng.uniform(0, 0.6))
-    crossing = sum(np.abs(smooth_noise(shape, rng.uniform(8, 16) / mm, rng)) for _ in range(2))
-    vessels = (crossing < rng.uniform(0.05, 0.16)) & (tissue.white < 0.55) & tissue.brain
-    bright += blur(vessels, 0.45) * np.float32(rng.uniform(0.2, 1.6))
-    if rng.random() < 0.6:
-        patches = smooth_noise(shape, rng.uniform(20, 60) / mm, rng) + rng.uniform(-1, 0.4)
-        shell = tissue.edge_mm < rng.uniform(2, 4.5)
-        bright *= 1 + np.float32(rng.uniform(0.2, 1.2)) * shell * patches.clip(0, 1)
+def _brighten_surface(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    rim = torch.exp(-tissue.edge_mm / random.uniform(1.5, 5))
+    patches = (_noise(tissue, random, 20, 50) + random.uniform(-1, 0.5)).clamp(0, 1.5)
+    values["flair"] *= 1 + random.uniform(0.05, 0.5) * rim * patches
+
+
+def _brighten_ventricle_walls(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    near = torch.exp(-(tissue.ventricle_mm - 1).clamp(min=0) / random.uniform(0.8, 2.2))
+    values["flair"] *= 1 + random.uniform(0.03, 0.3) * near * ~tissue.lateral
+
+
+def _enhance_plexus(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    where = tissue.lateral & (_noise(tissue, random, 6, 6) > random.uniform(0.6, 1.6))
+    plexus = blur(where, 0.5)
+    values["t1ce"] += plexus * random.uniform(0.3, 1.6)
+    values["flair"] += plexus * random.uniform(0, 0.6)
+
+
+def _enhance_vessels(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    """Paint vessels where two noise fields are near 0, outside white matter."""
+    crossing = _noise(tissue, random, 8, 16).abs() + _noise(tissue, random, 8, 16).abs()
+    vessels = (crossing < random.uniform(0.05, 0.16)) & (tissue.white < 0.55) & tissue.brain
+    values["t1ce"] += blur(vessels, 0.45) * random.uniform(0.2, 1.6)
+
+
+def _enhance_dura(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    patches = (_noise(tissue, random, 20, 60) + random.uniform(-1, 0.4)).clamp(0, 1)
+    shell = tissue.edge_mm < random.uniform(2, 4.5)
+    values["t1ce"] *= 1 + random.uniform(0.2, 1.2) * shell * patches
+
+
+def _let_fluid_flow_at_the_base(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    flow = (_noise(tissue, random, 8, 24) + random.uniform(-0.8, 0.8)).clamp(0, 1.5)
+    values["flair"] += _base(tissue, random) * tissue.fluid * flow * random.uniform(0.4, 2)
+
+
+def _add_residue(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    """Paint very bright skull-stripping residue, mostly at the skull base."""
+    low = _base(tissue, random).repeat(1, *tissue.shape[:2], 1)
+    low[random.chosen(0.3)] = True
+    patches = _noise(tissue, random, 6, 24) > random.uniform(0.2, 1.4)
+    fraction = blur((tissue.edge_mm < random.uniform(2, 7)) & low & patches, 0.5)
+    for name, limits in RESIDUE.items():
+        values[name] += fraction * (random.uniform(*limits) - values[name])
+
+
+def _base(tissue: Tissue, random: RandomStreams) -> Tensor:
+    """Return (N, 1, 1, K), the lower part of the image, up to a random height."""
+    height = torch.arange(tissue.shape[2], device=random.device) / tissue.shape[2]
+    return height < random.uniform(0.3, 0.6)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
-Matrix = NDArray[np.float64]
+from anomri.synthesis.random_streams import RandomStreams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,18 +27,24 @@ class RandomAffine:
     shear: float = 0.05
     mirror: float = 0.5
 
-    def draw(self, rng: np.random.Generator) -> Matrix:
-        """Return a (3, 3) matrix from mm about the image centre to mm about the brain centre."""
-        rotation = np.eye(3)
-        for axis in range(3):
-            angle = np.deg2rad(rng.uniform(-1, 1) * self.rotation_deg)
-            i, j = (a for a in range(3) if a != axis)
-            about_axis = np.eye(3)
-            about_axis[i, i] = about_axis[j, j] = np.cos(angle)
-            about_axis[i, j], about_axis[j, i] = -np.sin(angle), np.sin(angle)
-            rotation = rotation @ about_axis
-        size = 1 + self.scale * rng.uniform(-1, 1) + self.scale / 2 * rng.uniform(-1, 1, 3)
-        shear = np.eye(3) + np.triu(rng.uniform(-1, 1, (3, 3)) * self.shear, 1)
-        mirror = np.diag([-1.0 if rng.random() < self.mirror else 1.0, 1.0, 1.0])
-        matrix: Matrix = mirror @ rotation @ shear @ np.diag(1 / size)
-        return matrix
+    def draw(self, random: RandomStreams) -> Tensor:
+        """Return (N, 3, 3) matrices from mm about the image centre to mm about the brain centre."""
+        angles = random.uniforms(-1, 1, 3) * math.radians(self.rotation_deg)
+        rotations = [_rotation(axis, angles[:, axis]) for axis in range(3)]
+        sizes = random.uniforms(-1, 1, 4) * self.scale
+        size = 1 + sizes[:, :1] + sizes[:, 1:] / 2
+        slants = random.uniforms(-1, 1, 9).reshape(-1, 3, 3) * self.shear
+        shear = torch.eye(3, device=random.device) + slants.triu(1)
+        mirror = torch.ones(len(random), 3, device=random.device)
+        mirror[random.chosen(self.mirror), 0] = -1
+        linear = rotations[0] @ rotations[1] @ rotations[2] @ shear
+        return mirror[:, :, None] * linear / size[:, None, :]
+
+
+def _rotation(axis: int, angles: Tensor) -> Tensor:
+    """Return (N, 3, 3) rotations about an axis by angles in radians."""
+    i, j = (a for a in range(3) if a != axis)
+    matrices = torch.eye(3, device=angles.device).repeat(len(angles), 1, 1)
+    matrices[:, i, i] = matrices[:, j, j] = angles.cos()
+    matrices[:, i, j], matrices[:, j, i] = -angles.sin(), angles.sin()
+    return matrices

@@ -14,9 +14,11 @@ from safetensors.torch import load_file
 from anomri import load
 from anomri.experiments import LesionTrainingSchedule
 from anomri.experiments.pretraining import train_lesions
-from anomri.experiments.pretraining.lesion_network import Patients, augmented, loss
+from anomri.experiments.pretraining.lesion_network import augmented, loss
+from anomri.experiments.pretraining.patient_batches import PatientBatches, standardised
 from anomri.models import FoldedSegmenter
-from anomri.synthesis import Anatomy
+from anomri.scoring import network_input
+from anomri.synthesis import Anatomies, Anatomy
 
 LESSON = LesionTrainingSchedule(
     steps=4,
@@ -56,8 +58,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def anatomy() -> Anatomy:
-    return Anatomy.of(*head(14.0), 5.0, LESSON.shape)
+def anatomies() -> Anatomies:
+    anatomy = Anatomy.of(*head(14.0), 5.0, LESSON.shape)
+    return Anatomies.of([anatomy], torch.device("cpu"))
 
 
 def test_a_stopped_training_ends_as_an_uninterrupted_one(folder: Path, tmp_path: Path) -> None:
@@ -72,16 +75,23 @@ def test_a_stopped_training_ends_as_an_uninterrupted_one(folder: Path, tmp_path:
     assert detector.recipe.family.options["filters"] == 8
 
 
-def test_a_patient_is_the_same_each_time_and_others_differ(anatomy: Anatomy) -> None:
-    patients = Patients([anatomy], seed=3, first=5, count=2)
-    again = Patients([anatomy], seed=3, first=6, count=1)
+def test_a_patient_is_the_same_each_time_and_others_differ(anatomies: Anatomies) -> None:
+    patients = PatientBatches(anatomies, seed=3, first=5, count=2, size=2)
+    again = PatientBatches(anatomies, seed=3, first=6, count=1, size=2)
     assert torch.equal(patients[1][0], again[0][0])
-    assert not torch.equal(patients[0][0], patients[1][0])
-    for number in range(2):
-        image, regions = patients[number]
-        assert image[0].any()
-        assert (regions[1] <= regions[0]).all()
-        assert (regions[2] <= regions[1]).all()
+    image, regions = patients[0]
+    assert not torch.equal(image[0], image[1])
+    assert image[:, 0].flatten(1).any(1).all()
+    assert (regions[:, 1] <= regions[:, 0]).all()
+    assert (regions[:, 2] <= regions[:, 1]).all()
+
+
+def test_images_are_standardised_as_for_detection() -> None:
+    image, brain = torch.rand(2, 3, 12, 12, 12), torch.rand(2, 12, 12, 12) > 0.4
+    image[1, 2] = 0
+    for found, contrasts, inside in zip(standardised(image, brain), image, brain, strict=True):
+        expected = network_input(contrasts.numpy(), inside.numpy())
+        np.testing.assert_allclose(found, expected, atol=0.01)
 
 
 def test_what_is_moved_stays_together() -> None:

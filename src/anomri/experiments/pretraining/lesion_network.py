@@ -1,21 +1,20 @@
 """Training of the lesion network on synthetic patients, without real lesions.
 
-Each patient is synthesised once, from its number, and used a few times with augmentation. Contrasts
-are dropped at random, so that one network serves FLAIR alone and FLAIR with other contrasts.
+Each patient is drawn once, from its number, on the device that trains, and used a few times with
+augmentation. Contrasts are dropped at random, so that one network serves FLAIR alone and FLAIR with
+other contrasts.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from anomri.experiments.pretraining.labelled_heads import (
     LabelledHead,
@@ -23,6 +22,7 @@ from anomri.experiments.pretraining.labelled_heads import (
     split,
     write_card,
 )
+from anomri.experiments.pretraining.patient_batches import PatientBatches
 from anomri.files import (
     PRETRAINING_STATE,
     RECIPE,
@@ -32,21 +32,17 @@ from anomri.files import (
     remove_stale_drafts,
     write_text,
 )
-from anomri.models import TOTAL, FoldedSegmenter, weighted_losses
+from anomri.models import TOTAL, FoldedSegmenter, choose_device, weighted_losses
 from anomri.recipe import Recipe
-from anomri.scan import Mask
-from anomri.scoring import network_input
-from anomri.synthesis import SEQUENCES, Anatomy, Scanner, acquire, draw_patient
+from anomri.synthesis import SEQUENCES, Anatomies, Anatomy
 from anomri.training import Progress, TrainingSchedule, TrainingState
 
-SCANNER = Scanner(thick=0.4, slice_mm=(2.5, 7.5), bias=0.18, noise=0.07, blur_mm=1.3, cut=0.0)
-PRESENT = {"flair": 1.0, "t1ce": 0.7, "t1": 0.35, "t2": 0.35}  # share of patients with a contrast
-MASK_ERRORS = 0.3  # share of patients whose brain mask is a voxel too tight or too wide
 MAX_SHIFT = 8  # voxels
 SCALES = (0.9, 1.1)  # of the intensities of each contrast
 # Weights of lesion, core and enhancing tumour; the latter two are hardly visible without T1CE.
 WITHOUT_T1CE, WITH_T1CE = (1.0, 0.2, 0.0), (1.0, 0.7, 0.8)
 HELD_OUT = 1_000_000  # number of the first patient of the held-out heads
+CANNOT_DRAW = ("mps",)  # devices on which PyTorch does not sample volumes
 
 log = logging.getLogger(__name__)
 
@@ -77,57 +73,25 @@ class LesionTrainingSchedule(TrainingSchedule):
     validation_patients: int = 8
 
 
-class Patients(Dataset[tuple[Tensor, Tensor]]):
-    """Synthetic patients: image (4, I, J, K) and nested regions (3, I, J, K), float32.
-
-    Args:
-        anatomies: healthy brains.
-        seed: seed of all random numbers.
-        first: number of the first patient.
-        count: number of patients.
-    """
-
-    def __init__(
-        self, anatomies: Sequence[Anatomy], *, seed: int, first: int = 0, count: int = 1
-    ) -> None:
-        self._anatomies = anatomies
-        self._seed, self._numbers = seed, range(first, first + count)
-
-    def __len__(self) -> int:
-        """Count the patients."""
-        return len(self._numbers)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Synthesise a patient, reproducibly."""
-        rng = np.random.default_rng([self._seed, self._numbers[index]])
-        patient = draw_patient(self._anatomies, rng)
-        brain = _with_mask_errors(patient.tissue.brain, rng)
-        image = np.zeros((len(SEQUENCES), *brain.shape), np.float32)
-        for channel, name in enumerate(SEQUENCES):
-            if rng.random() < PRESENT[name]:
-                clean = np.maximum(patient.images.values[name], 0)
-                image[channel] = acquire(clean, patient.tissue.spacing, SCANNER, rng)[0] * brain
-        regions = (patient.regions & brain).astype(np.float32)
-        return torch.from_numpy(network_input(image, brain)), torch.from_numpy(regions)
-
-
 def train_lesions(
     folder: Path,
     out: Path,
     schedule: LesionTrainingSchedule,
     *,
+    device: str = "auto",
     workers: int = 0,
     stop: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Train the network on patients synthesised from the heads of ``folder``.
+    """Train the network on patients drawn from the heads of ``folder``.
 
     Args:
         folder: see :func:`.labelled_heads.read_heads`; at least ventricles, cortex and white matter
             of the MUSE atlas are needed.
         out: run folder to write; training resumes from a state in it.
         schedule: training schedule.
-        workers: processes that synthesise patients during training.
+        device: device that trains and draws, see :func:`~anomri.models.choose_device`.
+        workers: processes that draw patients on the CPU during training, instead of the device.
         stop: end after this step, as if interrupted.
         progress: progress display.
 
@@ -135,23 +99,26 @@ def train_lesions(
         ``out``, which ``anomri detect --model`` takes.
 
     Raises:
-        UsageError: the folder holds no labelled heads, or labels of another atlas.
+        UsageError: the folder holds no labelled heads, or labels of another atlas; or there is no
+            such device.
         ScanError: heads that cannot be read; all of them are named.
         AnomriError: a worker was killed.
     """
+    chosen = choose_device(device)
     anatomies = {name: _anatomy(head, schedule) for name, head in read_heads(folder)}
     with private_temporary_files():
         # Imported here because Lightning takes seconds to load.
         from anomri.training import readable_process_errors
 
         with readable_process_errors():
-            return _train(anatomies, out, schedule, workers, stop, progress)
+            return _train(anatomies, out, schedule, chosen, workers, stop, progress)
 
 
 def _train(
     anatomies: Mapping[str, Anatomy],
     out: Path,
     schedule: LesionTrainingSchedule,
+    device: torch.device,
     workers: int,
     stop: int | None,
     progress: Progress | None,
@@ -159,20 +126,24 @@ def _train(
     training, held_out = split(anatomies)
     make_folder(out)
     remove_stale_drafts(out)
-    state = TrainingState.start(lambda: _network(schedule), out / PRETRAINING_STATE, schedule)
-    batches = _batches(list(training.values()), schedule, state.step, workers)
-    validation = Patients(
-        list(held_out.values()),
+    state = TrainingState.start(
+        lambda: _network(schedule).to(device), out / PRETRAINING_STATE, schedule
+    )
+    drawing = torch.device("cpu") if workers or device.type in CANNOT_DRAW else device
+    drawn_from = Anatomies.of(list(training.values()), drawing)
+    batches = _batches(drawn_from, schedule, state.step, workers)
+    validation = PatientBatches(
+        Anatomies.of(list(held_out.values()), drawing),
         seed=schedule.seed,
         first=HELD_OUT,
         count=schedule.validation_patients,
     )
     remaining = state.remaining(stop)
     for _ in progress(remaining, "learning lesions") if progress else remaining:
-        image, regions = next(batches)
+        image, regions = (part.to(device) for part in next(batches))
         state.learn(lambda network: loss(network, image, regions))  # noqa: B023 - used at once
         if state.is_validation_step():
-            dice = validate(state.averaged(), validation)
+            dice = validate(state.averaged(), validation, device)
             log.info("step %d: loss %.3f, held-out Dice %.3f", state.step, state.loss, dice)
             state.save(out / PRETRAINING_STATE)
     state.write(out / WEIGHTS)
@@ -190,40 +161,38 @@ def loss(network: FoldedSegmenter, image: Tensor, regions: Tensor) -> Tensor:
         regions: (N, R, I, J, K) float32.
     """
     has_t1ce = image[:, SEQUENCES.index("t1ce")].flatten(1).any(1)
-    weights = torch.where(has_t1ce[:, None], torch.tensor(WITH_T1CE), torch.tensor(WITHOUT_T1CE))
+    without, with_t1ce = torch.tensor([WITHOUT_T1CE, WITH_T1CE], device=image.device)
+    weights = torch.where(has_t1ce[:, None], with_t1ce, without)
     return weighted_losses(network.logits(image), regions, weights)[TOTAL]
 
 
-def validate(network: FoldedSegmenter, patients: Patients) -> float:
+def validate(network: FoldedSegmenter, patients: PatientBatches, device: torch.device) -> float:
     """Return the mean Dice of the lesions over the patients with lesions; 0 without any."""
     scores = []
     for number in range(len(patients)):
-        image, regions = patients[number]
-        lesion = regions[0] > 0
+        image, regions = (part.to(device) for part in patients[number])
+        lesion = regions[:, 0] > 0
         if lesion.any():
             with torch.inference_mode():
-                mask = network.segment(image[None])[0, 0] > 0.5
+                mask = network.segment(image)[:, 0] > 0.5
             scores.append(float(2 * (mask & lesion).sum() / (mask.sum() + lesion.sum())))
     return float(np.mean(scores)) if scores else 0.0
 
 
 def _batches(
-    anatomies: Sequence[Anatomy], schedule: LesionTrainingSchedule, step: int, workers: int
+    anatomies: Anatomies, schedule: LesionTrainingSchedule, step: int, workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the augmented batches of the remaining steps, each patient ``uses`` times."""
     from anomri.training import QuietLoader, initialise_worker
 
     group = step // schedule.uses
     groups = -(-schedule.steps // schedule.uses) - group
-    patients = Patients(
-        anatomies,
-        seed=schedule.seed,
-        first=group * schedule.batch,
-        count=groups * schedule.batch,
+    patients = PatientBatches(
+        anatomies, seed=schedule.seed, first=group, count=groups, size=schedule.batch
     )
     for image, regions in QuietLoader(
         patients,
-        batch_size=schedule.batch,
+        batch_size=None,
         num_workers=workers,
         worker_init_fn=initialise_worker,
     ):
@@ -243,7 +212,8 @@ def augmented(image: Tensor, regions: Tensor, rng: np.random.Generator) -> tuple
     both = torch.roll(both, shifts, (2, 3, 4))
     channels = image.shape[1]
     scale = rng.uniform(*SCALES, (len(image), channels, 1, 1, 1)).astype(np.float32)
-    return both[:, :channels] * torch.from_numpy(scale), both[:, channels:]
+    scales = torch.from_numpy(scale).to(image.device)
+    return both[:, :channels] * scales, both[:, channels:]
 
 
 def _anatomy(head: LabelledHead, schedule: LesionTrainingSchedule) -> Anatomy:
@@ -261,12 +231,3 @@ def _recipe(schedule: LesionTrainingSchedule) -> Recipe:
     options = {**recipe.family.options, "filters": schedule.filters}
     family = recipe.family.model_copy(update={"options": options})
     return recipe.model_copy(update={"family": family})
-
-
-def _with_mask_errors(brain: Mask, rng: np.random.Generator) -> Mask:
-    """Erode or dilate some of the masks by a voxel, as errors of brain extraction."""
-    if rng.random() >= MASK_ERRORS:
-        return brain
-    operation = ndimage.binary_erosion if rng.random() < 0.6 else ndimage.binary_dilation
-    changed: Mask = operation(brain)
-    return changed
