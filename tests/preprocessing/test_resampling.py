@@ -89,6 +89,10 @@ def test_a_turned_grid_is_interpolated() -> None:
     back = resample_image(there, grid(), linear=True)
     inner = (slice(3, -3),) * 3
     assert np.corrcoef(back.values[inner].ravel(), smooth[inner].ravel())[0, 1] > 0.95
+    half = resample_image(RawImage("m", smooth, grid()), grid(shift=0.5), linear=True)
+    nearest = resample_image(RawImage("m", smooth, grid()), grid(shift=0.5), linear=False)
+    assert not np.isin(half.values[inner], smooth).any()  # between voxels, unlike the nearest
+    assert np.isin(nearest.values[inner], smooth).all()
 
 
 def test_one_affine_and_two_shapes_do_not_match() -> None:

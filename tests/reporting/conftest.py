@@ -48,7 +48,11 @@ def detect(ball_scan: Scan) -> Detect:
             provenance=Provenance(
                 anomri_version="0.1.0",
                 recipe="dvae",
-                maps=(MapProvenance(name="whole", recipe="dvae", family="dvae"),),
+                maps=(
+                    MapProvenance(
+                        name="whole", recipe="dvae", family="dvae", weights_sha256="0123abcd"
+                    ),
+                ),
             ),
         )
 

@@ -120,6 +120,8 @@ def test_sidecars_say_what_how_and_from_where(detect: Detect, tmp_path: Path) ->
     }
     assert about["Type"] == "Lesion"
     assert about["Provenance"]["recipe"] == "dvae"
+    assert about["Provenance"]["anomri_version"] == "0.1.0"
+    assert about["Provenance"]["maps"][0]["weights_sha256"] == "0123abcd"
     assert about["LesionVolumeMl"] == pytest.approx(about["Findings"][0]["VolumeMl"])
     for path in home.glob("*.json"):
         text = path.read_text()
