@@ -74,6 +74,41 @@ def test_a_study_that_changes_meanwhile_is_not_answered_before_it_is_complete(
     assert len(fake.stored) == 2
 
 
+def test_an_answer_that_was_not_sent_is_not_taken_for_one_of_other_images(
+    fake: Fake, responder: Responder, tmp_path: Path
+) -> None:
+    study = fake.add("a", "flair")
+    fake.fault = lambda place: 503 if place == "/instances" else None
+    with pytest.raises(ServerUnreachable):
+        run(fake, responder, tmp_path)
+    fake.add("a", "t1ce")
+    responder.meanwhile = full
+    with pytest.raises(DiskFull):
+        run(fake, responder, tmp_path)
+    del fake.studies[study][list(fake.studies[study])[1]]
+    responder.meanwhile, fake.fault = (lambda: None), (lambda _: None)
+    assert run(fake, responder, tmp_path).outcomes == [Outcome.DONE]
+    assert [images for _, images in responder.detected] == [2, 4, 2]
+    assert len(fake.stored) == 2
+
+
+def test_a_fault_of_the_program_concerns_its_study_alone(
+    fake: Fake, responder: Responder, tmp_path: Path
+) -> None:
+    for name in ("bad", "good"):
+        fake.add(name)
+
+    def fault() -> None:
+        if responder.detected[-1][0] == next(iter(fake.studies)):
+            raise ZeroDivisionError
+
+    responder.meanwhile = fault
+    assert run(fake, responder, tmp_path).outcomes == [Outcome.DONE]
+    assert run(fake, responder, tmp_path).exit_code == 0
+    assert run(fake, responder, tmp_path).outcomes == [Outcome.FAILED]
+    assert run(fake, responder, tmp_path).outcomes == []
+
+
 def test_studies_that_are_not_meant_are_left_alone(
     fake: Fake, responder: Responder, tmp_path: Path
 ) -> None:

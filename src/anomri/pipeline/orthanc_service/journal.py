@@ -172,7 +172,7 @@ class Journal:
 
     def wait(self, study: str) -> None:
         """Note that the images of a study changed: its answer is not sent."""
-        self._change("UPDATE studies SET step = 'waiting' WHERE study = ?", study)
+        self._set(study, Step.WAITING, "", "", 0)
 
     def send(self, study: str, fingerprint: str, outcome: Outcome, exit_code: int) -> None:
         """Note that the answer for a study is complete."""

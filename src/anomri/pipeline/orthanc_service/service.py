@@ -17,7 +17,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from anomri.errors import DamagedFile, ScanError, ServerUnreachable, UnusableAnswer
+from anomri.errors import (
+    AnomriError,
+    DamagedFile,
+    ScanError,
+    ServerUnreachable,
+    UnusableAnswer,
+)
 from anomri.files import limit_bytes, replacing_folder
 from anomri.pipeline.orthanc_service.answers import SourceImages, Study
 from anomri.pipeline.orthanc_service.journal import Entry, Journal, Outcome, Step
@@ -174,20 +180,30 @@ class Service:
             done = changes.Done
             if not (done or changes.Last > position):
                 raise ServerUnreachable(self.server.address, "its log of changes does not end")
-            self.journal.note(changes.studies(), changes.Last)
+            if changes.Last != self.journal.position:
+                self.journal.note(changes.studies(), changes.Last)
             position = changes.Last
 
     def _guarded(self, study: str) -> None:
-        """Process a study; an answer that cannot be used concerns this study alone."""
+        """Process a study; an answer that cannot be used, or a fault, concerns it alone."""
         entry = self.journal.entry(study)
         try:
             self._process(entry)
-        except (UnusableAnswer, DamagedFile) as error:
-            self.journal.error(study)
-            last = entry.errors + 1 >= MAX_ERRORS
-            log.warning("study %s: %s%s", study, error, "; given up" if last else "")
-            if last:
-                self._finish(entry.study, "", Answer(Outcome.FAILED, ScanError.exit_code, "failed"))
+        except (ScanError, DamagedFile) as error:
+            self._note_error(entry, str(error))
+        except (AnomriError, OSError):
+            raise  # concerns all studies
+        except Exception as error:  # for an unusual study a library may raise anything
+            log.exception("study %s: unexpected", study)
+            self._note_error(entry, f"unexpected {type(error).__name__}")
+
+    def _note_error(self, entry: Entry, words: str) -> None:
+        """Note that a study could not be processed; give it up after several times."""
+        self.journal.error(entry.study)
+        last = entry.errors + 1 >= MAX_ERRORS
+        log.warning("study %s: %s%s", entry.study, words, "; given up" if last else "")
+        if last:
+            self._finish(entry.study, "", Answer(Outcome.FAILED, ScanError.exit_code, "failed"))
 
     def _process(self, entry: Entry) -> None:
         """Do what is to be done for a study, as far as its images are complete."""
@@ -210,7 +226,14 @@ class Service:
         elif not self._wanted(images):
             self.journal.finish(entry.study, images.fingerprint, Outcome.IGNORED)
         else:
+            if entry.step is Step.SENDING:  # what lies in the folder is of other images
+                self._start_again(entry)
             self._answer(entry, study, images)
+
+    def _start_again(self, entry: Entry) -> None:
+        """Forget the answer for a study whose images changed."""
+        self.journal.wait(entry.study)
+        self._folder(entry).remove()
 
     def _folder(self, entry: Entry) -> StudyFolder:
         return StudyFolder.of(self.work, entry.study)
@@ -227,7 +250,6 @@ class Service:
 
     def _answer(self, entry: Entry, study: Study, images: SourceImages) -> None:
         """Make the answer for a study, and send it unless its images changed in the meantime."""
-        folder = self._folder(entry)
         self.journal.begin(entry.study)
         try:
             answer = self._made(entry, study, images)
@@ -235,8 +257,7 @@ class Service:
             self.journal.end(entry.study)
         if self._images(entry.study).fingerprint != images.fingerprint:
             self.schedule.announce(f"study {entry.study}: changed while it was processed; again")
-            folder.remove()
-            self.journal.wait(entry.study)
+            self._start_again(entry)
             return
         self.journal.send(entry.study, images.fingerprint, answer.outcome, answer.exit_code)
         self._send(self.journal.entry(entry.study), answer.summary)
