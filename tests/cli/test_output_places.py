@@ -19,6 +19,7 @@ COMMANDS = {
     "prepare": ["scans", "--recipe", "default", "-o", PLACE],
     "train": ["intensity", "--data", "scans", "-o", PLACE],
     "train-lesions": ["scans", "-o", PLACE],
+    "adapt": ["scans", "-o", PLACE],
     "calibrate": ["default", "--data", "scans", "-o", PLACE],
     "detect": ["scans", "-o", PLACE],
     "follow": ["scans", "scans", "-o", PLACE],
@@ -30,6 +31,7 @@ COMMANDS = {
     "demo": ["-o", PLACE],
     "models pack": ["default", PLACE],
     "bids-app": ["scans", PLACE, "participant"],
+    "serve": ["--work-dir", PLACE],
 }
 OTHERS = {
     "bids-app": ["scans", "out", "participant", "--work-dir", PLACE],
