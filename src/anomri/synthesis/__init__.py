@@ -7,6 +7,7 @@ from anomri.synthesis.morphology import dilate, erode
 from anomri.synthesis.patients import Patients, draw_from, draw_patients
 from anomri.synthesis.phantoms.cohort import make_phantoms
 from anomri.synthesis.random_streams import RandomStreams
+from anomri.synthesis.relaxation import paint_by_relaxation
 from anomri.synthesis.tissue import Anatomies
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "draw_patients",
     "erode",
     "make_phantoms",
+    "paint_by_relaxation",
 ]

@@ -56,7 +56,8 @@ class LesionTrainingSchedule(TrainingSchedule):
         shape: voxels of a patient, multiples of 16.
         spacing: side of the voxels in mm.
         filters: channels of the network's first level.
-        validation_patients: synthetic patients of held-out heads for validation.
+        validation_patients: synthetic patients of held-out heads for validation, whose intensities
+            follow from relaxation times, a model that training does not use.
     """
 
     steps: int = 2750
@@ -137,6 +138,7 @@ def _train(
         seed=schedule.seed,
         first=HELD_OUT,
         count=schedule.validation_patients,
+        relaxation=True,
     )
     remaining = state.remaining(stop)
     for _ in progress(remaining, "learning lesions") if progress else remaining:

@@ -15,6 +15,7 @@ from anomri.synthesis import (
     dilate,
     draw_from,
     erode,
+    paint_by_relaxation,
 )
 
 SCANNER = Scanner(thick=0.4, slice_mm=(2.5, 7.5), bias=0.18, noise=0.07, blur_mm=1.3)
@@ -34,12 +35,21 @@ class PatientBatches(Dataset[tuple[Tensor, Tensor]]):
         first: number of the first batch.
         count: number of batches.
         size: patients of a batch.
+        relaxation: paint by relaxation times, as for validation, instead of the random levels
+            of training.
     """
 
     def __init__(
-        self, anatomies: Anatomies, *, seed: int, first: int = 0, count: int = 1, size: int = 1
+        self,
+        anatomies: Anatomies,
+        *,
+        seed: int,
+        first: int = 0,
+        count: int = 1,
+        size: int = 1,
+        relaxation: bool = False,
     ) -> None:
-        self._anatomies = anatomies
+        self._anatomies, self._relaxation = anatomies, relaxation
         self._seed, self._size = seed, size
         self._numbers = range(first, first + count)
 
@@ -53,11 +63,13 @@ class PatientBatches(Dataset[tuple[Tensor, Tensor]]):
         seeds = [[self._seed, first + n] for n in range(self._size)]
         random = RandomStreams(seeds, self._anatomies.labels.device)
         patients = draw_from(self._anatomies, random)
+        relaxed = self._relaxation
+        values = paint_by_relaxation(patients, random) if relaxed else patients.images.values
         brain = _with_mask_errors(patients.tissue.brain, random)
         image = torch.zeros(len(brain), len(SEQUENCES), *brain.shape[1:], device=random.device)
         for channel, name in enumerate(SEQUENCES):
             if chosen := random.chosen(PRESENT[name]):
-                clean = patients.images.values[name][chosen].clamp(min=0)
+                clean = values[name][chosen].clamp(min=0)
                 acquired = acquire(clean, patients.tissue.spacing, SCANNER, random.of(chosen))
                 image[chosen, channel] = acquired * brain[chosen]
         regions = (patients.regions & brain[:, None]).float()
