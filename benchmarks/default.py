@@ -112,7 +112,8 @@ def cases(folder: Path, chosen: Selection) -> Iterator[Case]:
 
 def variants() -> Iterator[Variant]:
     """Yield the default taken apart, then with each constant a fifth smaller and larger."""
-    segment, enclose, compete, _, name_regions = DEFAULT.steps
+    segment, enclose, compete, small, regions = DEFAULT.steps
+    name_regions = changed(regions, half_maximum_mm=0.0, closing_mm=0.0)
     above = {"brightness": {"decide": Step(name="above")}}
     yield Variant("above the threshold", (segment,), above)
     yield Variant("grown: `intensity`", (segment,))
@@ -125,7 +126,10 @@ def variants() -> Iterator[Variant]:
     yield Variant("+ a dark core", (segment, enclose, name_regions), without_t1)
     yield Variant("+ T1 subtracted from T1CE", (segment, enclose, name_regions))
     yield Variant("+ region competition", (segment, enclose, compete, name_regions))
-    yield Variant("+ small lesions: `default`")
+    yield Variant("+ small lesions", (segment, enclose, compete, small, name_regions))
+    rims = changed(regions, closing_mm=0.0)
+    yield Variant("+ enhancement to half maximum", (segment, enclose, compete, small, rims))
+    yield Variant("+ a closed core: `default`")
     for number, step in enumerate(DEFAULT.steps):
         for option, value in step.step.options.items():
             if isinstance(value, float | int) and option != "dims":

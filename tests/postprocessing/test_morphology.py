@@ -22,6 +22,7 @@ from anomri.postprocessing.morphology import (
     erode_brain,
     erosion,
     fill_holes,
+    fill_holes_in_all_planes,
     opening,
 )
 
@@ -91,6 +92,15 @@ def test_holes_are_filled_slice_by_slice(mask: Bool) -> None:
     )
     filled = fill_holes(state(mask, (1.0, 1.0, 1.0))).lesion
     np.testing.assert_array_equal(filled, expected)
+
+
+def test_a_tunnel_is_a_hole_in_one_of_the_planes() -> None:
+    """Open at both ends along one axis, closed in the slices across it."""
+    for axis in range(3):
+        mask = np.ones((7, 8, 9), bool)
+        mask[tuple(slice(None) if n == axis else slice(3, 5) for n in range(3))] = False
+        assert fill_holes_in_all_planes(state(mask, (1.0, 1.0, 1.0))).lesion.all()
+        assert fill_holes(state(mask, (1.0, 1.0, 1.0))).lesion.all() == (axis == 2)
 
 
 def test_thick_slices_are_eroded_in_plane_only() -> None:

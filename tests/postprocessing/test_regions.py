@@ -87,6 +87,44 @@ def test_the_core_ends_where_the_tumour_ends() -> None:
     np.testing.assert_array_equal(found, labels)
 
 
+def test_a_closed_core_does_not_reach_across_edema() -> None:
+    """Two rims at the ends of one tumour: what they hold is core, what lies between is not."""
+    labels = np.zeros((40, 16, 9), np.uint8)
+    labels[1:39, 1:15, 1:8] = 2
+    for start in (3, 27):
+        labels[start : start + 10, 3:13, 2:7] = 4
+        labels[start + 2 : start + 8, 5:11, 3:6] = 1
+    np.testing.assert_array_equal(step(labels, closing_mm=4).labels, labels)
+    assert (step(labels).labels[15:25, 5:11, 4] == 1).all()
+
+
+def test_a_gap_in_the_rim_is_closed() -> None:
+    labels = np.full((20, 20, 9), 2, np.uint8)
+    labels[3:17, 3:17, 2:7] = 4
+    labels[5:15, 5:15, 3:6] = 1
+    labels[9:11, 3:5, 2:7] = 2
+    closed, kept = (step(labels, closing_mm=mm).labels for mm in (3, 0.5))
+    assert (closed[5:15, 5:15, 3:6] == 1).all()
+    assert (kept[9:11, 3:5, 4] == 2).all()
+    assert (closed[9:11, 4, 4] == 1).all()
+
+
+def test_enhancement_grows_only_inside_the_tumour() -> None:
+    whole = np.zeros((20, 20, 9), bool)
+    whole[2:12, 2:18, 1:8] = True
+    values = np.where(whole, -1, 1).astype(np.float32)
+    values[6:10, 6:12, 3:6] = 2
+    values[6:10, 12:14, 3:6] = 1.2
+    brain, spacing = np.ones_like(whole), (1.0, 1.0, 1.0)
+    maps = [SegmentationState(values, brain, spacing, 1e-3, mask) for mask in (whole, values > 1.5)]
+    kept, grown = (
+        hull(*maps, smallest_ml=0.001, half_maximum_mm=mm, closing_mm=1).labels for mm in (0, 6)
+    )
+    assert set(kept[6:10, 12:14, 3:6].ravel()) == {2}
+    assert set(grown[6:10, 12:14, 3:6].ravel()) == {4}
+    np.testing.assert_array_equal(grown > 0, whole)
+
+
 def two_tumours() -> Labels:
     labels = np.zeros((30, 12, 5), np.uint8)
     labels[2:9, 2:9, 1:4], labels[20:25, 3:8, 1:4] = 2, 2

@@ -91,13 +91,28 @@ def dilate(state: SegmentationState, *, mm: Size) -> SegmentationState:
 def fill_holes(state: SegmentationState) -> SegmentationState:
     """Fill the holes of the mask in each axial slice."""
     box = crop_around(state.lesion)
-    # A frame of one background voxel connects everything that is not enclosed.
-    background = np.pad(~state.lesion[box], ((1, 1), (1, 1), (0, 0)), constant_values=True)
-    pieces, _ = ndimage.label(background, structure=IN_SLICE)
-    holes = background & ~np.isin(pieces, pieces[0, 0])
     filled = state.lesion.copy()
-    filled[box] |= holes[1:-1, 1:-1]
+    filled[box] |= _holes(state.lesion[box])
     return state.with_mask(filled)
+
+
+def fill_holes_in_all_planes(state: SegmentationState) -> SegmentationState:
+    """Fill the holes of the mask in each axial, coronal and sagittal slice."""
+    box = crop_around(state.lesion)
+    filled = state.lesion.copy()
+    for axis in range(3):
+        holes = _holes(state.lesion[box].swapaxes(axis, 2))
+        filled[box] |= holes.swapaxes(axis, 2)
+    return state.with_mask(filled)
+
+
+def _holes(mask: Mask) -> Mask:
+    """Return the holes of a mask in each slice along the last axis."""
+    # A frame of one background voxel connects everything that is not enclosed.
+    background = np.pad(~mask, ((1, 1), (1, 1), (0, 0)), constant_values=True)
+    pieces, _ = ndimage.label(background, structure=IN_SLICE)
+    holes: Mask = background & ~np.isin(pieces, pieces[0, 0])
+    return holes[1:-1, 1:-1]
 
 
 def erosion(mask: Mask, element: Mask) -> Mask:

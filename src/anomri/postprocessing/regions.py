@@ -15,9 +15,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.postprocessing.components import Components, remove_small
+from anomri.postprocessing.half_maximum import grow_to_half_maximum
 from anomri.postprocessing.hulls import fill_hull
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
-from anomri.postprocessing.morphology import crop_around, dilate, fill_holes, opening
+from anomri.postprocessing.morphology import (
+    closing,
+    crop_around,
+    dilate,
+    fill_holes,
+    fill_holes_in_all_planes,
+    opening,
+)
 from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Share, Size
 from anomri.scan import Labels, Mask, Note, NoteKind
@@ -54,6 +62,8 @@ def hull(  # noqa: PLR0913 - the options of a recipe's step, each with a default
     tumours: Tumours = "each",
     smallest_ml: Size = 0.1,
     least_contrast: float = 0.0,
+    half_maximum_mm: Size = 0.0,
+    closing_mm: Size = 0.0,
     rim_distance_mm: Size = 0.0,
     min_enhancing_fraction: Share = 0.0,
     necrosis_sd: Size = 0.5,
@@ -75,6 +85,11 @@ def hull(  # noqa: PLR0913 - the options of a recipe's step, each with a default
         smallest_ml: smaller enhancing components (26-connectivity) are ignored.
         least_contrast: minimum of a tumour's mean enhancement, in robust standard deviations above
             the median of the brain.
+        half_maximum_mm: enhancement grows by at most this distance, to half of its contrast to the
+            tumour around it; see :func:`grow_to_half_maximum`. 0 switches this off.
+        closing_mm: the core is the enhancement closed with a ball of this radius, with its holes
+            filled, in place of the convex hull, which reaches across edema from one end of a
+            tumour to the other. 0 switches this off.
         rim_distance_mm: enhancement within this distance of the whole tumour counts as well, and
             the tumour is extended by its hull: a necrosis that is dark in FLAIR is found by its
             rim.
@@ -89,6 +104,8 @@ def hull(  # noqa: PLR0913 - the options of a recipe's step, each with a default
     if rim_distance_mm:
         whole = with_enclosed(whole, enhancing, rim_distance_mm, dims, smallest_ml)
     pieces = remove_small(enhancing.with_mask(enhancing.lesion & whole.lesion), ml=smallest_ml)
+    if half_maximum_mm:
+        pieces = grow_to_half_maximum(pieces, whole.lesion, mm=half_maximum_mm)
     min_mean = _min_mean_enhancement(enhancing, least_contrast)
     labels = np.zeros(whole.lesion.shape, dtype=np.uint8)
     tumour_masks = _tumours(whole.lesion, tumours)
@@ -97,7 +114,8 @@ def hull(  # noqa: PLR0913 - the options of a recipe's step, each with a default
         bright = pieces.lesion[box] & tumour
         credible = bright.any() and float(enhancing.values[box][bright].mean()) >= min_mean
         bright &= credible
-        _label(labels[box], tumour, fill_hull(bright, dims) & tumour, bright)
+        core = _enclosed(pieces, box, bright, closing_mm) if closing_mm else fill_hull(bright, dims)
+        _label(labels[box], tumour, core & tumour, bright)
         without_core += not credible
     enhancing_voxels, tumour_voxels = (np.count_nonzero(m) for m in (labels == ENHANCING, labels))
     if enhancing_voxels < min_enhancing_fraction * tumour_voxels:
@@ -106,6 +124,21 @@ def hull(  # noqa: PLR0913 - the options of a recipe's step, each with a default
             labels[dark & (labels == EDEMA)] = NECROSIS
             return Regions(labels, DARK_CORE)
     return Regions(labels, _note(without_core, len(tumour_masks)))
+
+
+def _enclosed(pieces: SegmentationState, box: Box, bright: Mask, mm: float) -> Mask:
+    """Close the enhancement of one tumour and fill its holes.
+
+    Args:
+        pieces: the state of all enhancement.
+        box: the tumour's bounding box.
+        bright: its enhancement, in the box.
+        mm: radius of the closing.
+    """
+    mask = np.zeros_like(pieces.lesion)
+    mask[box] = bright
+    closed = closing(pieces.with_mask(mask), mm=mm) if bright.any() else pieces.with_mask(mask)
+    return fill_holes_in_all_planes(closed).lesion[box]
 
 
 def _dark_parts(
