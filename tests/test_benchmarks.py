@@ -41,3 +41,16 @@ def test_the_script_for_a_gpu_runs_the_benchmarks(tmp_path: Path, tiny: bool) ->
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stdout.split()[1:] == ["--out", str(tmp_path / "gpu.json"), *options]
     assert (tmp_path / "training.txt").exists() != tiny
+
+
+def test_the_table_of_performance_is_printed_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--only", "start", "--quick", "--markdown", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["performance", *options])
+    monkeypatch.syspath_prepend(BENCHMARKS.parent)
+    runpy.run_module("benchmarks.performance", run_name="__main__")
+    (kept,) = tmp_path.glob("*.json")
+    rows = json.loads(kept.read_text("utf-8"))["rows"]
+    printed = capsys.readouterr().out
+    assert all(row["seconds"] > 0 and f"| {row['name']} |" in printed for row in rows)

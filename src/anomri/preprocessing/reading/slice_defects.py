@@ -211,7 +211,7 @@ class _Head:
 
 def _box_of(marked: Mask) -> tuple[slice, ...]:
     """Return the box that holds all marks; the whole range of an axis without any."""
-    return tuple(_extent(marked.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
+    return tuple(_extent(np.any(marked, axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
 
 
 def _extent(marked: NDArray[np.bool_]) -> slice:

@@ -152,8 +152,9 @@ class Mosaic:
                 for column, cut in enumerate(self.slices)
                 for line in contours(cut.cut(mask, self.box), self.extent(number, column))
             ]
-            for style in ({"colors": PAPER, "linewidths": 2.4, "alpha": 0.6}, {"colors": colour}):
-                axes.add_collection(LineCollection(lines, **{"linewidths": 1.25, **style}), False)
+            for edge, width, alpha in ((PAPER, 2.4, 0.6), (colour, 1.25, None)):
+                outlines = LineCollection(lines, colors=edge, linewidths=width, alpha=alpha)
+                axes.add_collection(outlines, False)
 
     def _draw_headings(self, axes: Axes) -> None:
         write(axes, LEFT, 20, self.scan.label, ha="left", size=15, weight="bold")
