@@ -19,6 +19,7 @@ COMMANDS = {
     "prepare": ["scans", "--recipe", "default", "-o", PLACE],
     "train": ["intensity", "--data", "scans", "-o", PLACE],
     "train-lesions": ["scans", "-o", PLACE],
+    "adapt": ["scans", "-o", PLACE],
     "calibrate": ["default", "--data", "scans", "-o", PLACE],
     "detect": ["scans", "-o", PLACE],
     "follow": ["scans", "scans", "-o", PLACE],
