@@ -53,7 +53,9 @@ def planes(mask: Mask) -> list[int]:
 def test_what_is_improbable_is_given_up_unless_it_is_too_much(
     least: float, kept: list[int]
 ) -> None:
-    found = corrected([0.0] * 4 + [0.2] * 2 + [0.0] * 6, slice(0, 0), margin_below=0.4, min_kept=least)
+    found = corrected(
+        [0.0] * 4 + [0.2] * 2 + [0.0] * 6, slice(0, 0), margin_below=0.4, min_kept=least
+    )
     assert planes(found) == kept
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-import numpy as np
-
 from anomri.errors import UsageError
 from anomri.pipeline.adaptation.label_free_scan import LabelFreeScan
-from anomri.preprocessing import SAME_BRAIN, SAME_IMAGE
+from anomri.preprocessing import SAME_BRAIN, SAME_IMAGE, brain_similarity
 
 MIN_SUBJECTS = 6  # with a finding; three in each half
 NAMED = 5  # scans in a message
@@ -85,7 +83,7 @@ def _same_image(a: LabelFreeScan, b: LabelFreeScan) -> bool:
 def _similarity(a: LabelFreeScan, b: LabelFreeScan) -> float:
     if a.signature.size == 0 or a.signature.shape != b.signature.shape:
         return 0.0
-    return float(np.mean(a.signature * b.signature))
+    return brain_similarity(a.signature, b.signature)
 
 
 def labels_of(half: Iterable[LabelFreeScan]) -> frozenset[str]:

@@ -16,7 +16,7 @@ from anomri.detector import Detector
 from anomri.errors import DamagedFile
 from anomri.files import replacing, undamaged
 from anomri.pipeline.detection import SourceFiles
-from anomri.preprocessing import brain_signature, resample_to_grid, resample_to_isotropic
+from anomri.preprocessing import brain_signatures, resample_to_grid, resample_to_isotropic
 from anomri.recipe import Recipe
 from anomri.scan import REGIONS, Detection, Mask, Provenance, Scan, ScanFiles
 from anomri.scoring import network_input
@@ -38,7 +38,8 @@ class LabelFreeScan:
         volume_ml: of the mask.
         weight: agreement of the masks at thresholds a fifth lower and higher, from 0 to 1.
         contents: digest of the prepared image.
-        signature: see :func:`anomri.preprocessing.brain_signature`; empty without a registration.
+        signature: of the first contrast, see :func:`anomri.preprocessing.brain_signatures`; empty
+            without a registration.
     """
 
     subject: str
@@ -103,13 +104,13 @@ def example_of(scan: Scan, detection: Detection, spacing_mm: float) -> Example:
     regions = _nested(detection)
     marked = np.stack([*regions, *detection.nearby]).astype(np.float32)
     marked = resample_to_grid(marked, scan.grid, coarse.grid)
-    touched = (marked > 0).any(axis=0)
+    touched: Mask = np.asarray((marked > 0).any(axis=0))
     margin = ndimage.distance_transform_edt(~touched, sampling=spacing_mm) <= DOUBTFUL_MM
     return Example(
         image=network_input(coarse.image, coarse.brain),
         brain=coarse.brain,
         regions=(marked[: len(regions)] > 0.5) & coarse.brain,
-        doubtful=margin & touched.any(),
+        doubtful=margin & bool(touched.any()),
         weight=weight_of(detection),
     )
 
@@ -146,7 +147,8 @@ def _scan_file(work: Path, label: str) -> Path:
 
 
 def _kept(files: ScanFiles, key: str, scan: Scan, detection: Detection) -> LabelFreeScan:
-    signature = brain_signature(scan)
+    contrast = scan.contrasts[0]
+    signature = brain_signatures(scan.select((contrast,))).get(contrast)
     return LabelFreeScan(
         subject=files.subject,
         label=files.label,
