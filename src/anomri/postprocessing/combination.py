@@ -172,7 +172,7 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
     return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed))
 
 
-def correct(  # noqa: PLR0913 - the options of a recipe's step
+def correct(
     first: SegmentationState,
     second: StepMap,
     *,
