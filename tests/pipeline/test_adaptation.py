@@ -17,11 +17,11 @@ from anomri.datasets import Found
 from anomri.detector import Detector
 from anomri.errors import UsageError
 from anomri.pipeline import Adaptation, adapt
-from anomri.pipeline.adaptation import adaptation
+from anomri.pipeline.adaptation import adaptation, changes
 from anomri.pipeline.adaptation.cohort import halves
 from anomri.pipeline.adaptation.label_free_scan import LabelFreeScan
 from anomri.scan import Grid, Scan, ScanFiles
-from anomri.training import AdaptationSchedule, Example
+from anomri.training import AdaptationSchedule, Example, read_example, teach
 
 SPACING = 6.0
 SIDE = 24
@@ -78,7 +78,7 @@ def test_each_scan_is_judged_by_the_network_of_the_other_half(
     monkeypatch.setattr(Detector, "prepare", lambda _, files: head(files))
     taught, judged = dict[str, set[str]](), dict[str, str]()
     _record_teaching(monkeypatch, taught)
-    monkeypatch.setattr(adaptation, "ChangeTask", _judging(adaptation.ChangeTask, judged))
+    monkeypatch.setattr(adaptation, "ChangeTask", _judging(changes.ChangeTask, judged))
     scans, run = cohort(tmp_path, 6), tmp_path / "run"
     assert adapt(scans, run, TINY).exit_code == 0
     labels = {files.label for files in scans.scans}
@@ -92,10 +92,10 @@ def test_each_scan_is_judged_by_the_network_of_the_other_half(
 
 def _record_teaching(monkeypatch: pytest.MonkeyPatch, taught: dict[str, set[str]]) -> None:
     """Record the labels of the scans that teach each network."""
-    teach, read, labels = adaptation.teach, adaptation.read_example, dict[int, str]()
+    labels = dict[int, str]()
 
     def read_labelled(path: Path) -> Example:
-        example = read(path)
+        example = read_example(path)
         labels[id(example)] = path.name.removesuffix("_example.npz")
         return example
 

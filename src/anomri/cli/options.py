@@ -539,9 +539,11 @@ class AdaptationOptions:
         """Return how to adapt."""
         from anomri.training import AdaptationSchedule
 
-        steps = {} if self.steps is None else {"steps": self.steps}
+        schedule = AdaptationSchedule()
+        if self.steps is not None:
+            schedule = replace(schedule, steps=self.steps)
         return pipeline.Adaptation(
-            schedule=AdaptationSchedule(**steps),
+            schedule=schedule,
             device=self.device,
             minutes=self.time_limit,
             execution=execution,

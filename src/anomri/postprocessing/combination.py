@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Literal
 
+import numpy as np
 from scipy import ndimage
 
 from anomri.postprocessing.components import Components
@@ -175,27 +176,33 @@ def correct(
     first: SegmentationState,
     second: StepMap,
     *,
-    margin: Share = 0.4,
+    margin_below: Share = 0.4,
+    margin_above: Share = 0.0,
+    min_kept: Share = 0.75,
     reach_mm: Size = 10.0,
-    min_value: float = 0.8,
+    min_value: float = 2.0,
 ) -> Segmentation:
     """Correct the segmentation by the probabilities of a network.
 
     Args:
         first: the segmentation so far.
-        second: probabilities; their threshold is what the margin is counted from.
-        margin: voxels are given up where the probability is lower than the threshold by this, and
-            may be added where it is higher by this.
+        second: probabilities; the margins are counted from their threshold.
+        margin_below: voxels are given up where the probability is lower than the threshold by this.
+        margin_above: voxels may be added where it is higher than the threshold by this.
+        min_kept: a network that would keep a smaller share of the segmentation contradicts it: then
+            nothing is given up.
         reach_mm: how far from the segmentation voxels may be added.
         min_value: of the first map, above which voxels may be added.
     """
     probability, level = second.anomaly.values[0], second.threshold.value
-    kept = first.lesion & (probability > level - margin)
+    kept = first.lesion & (probability > level - margin_below)
+    if np.count_nonzero(kept) < min_kept * np.count_nonzero(first.lesion):
+        kept = first.lesion
     if not kept.any():
         return Segmentation(kept)
     away = ndimage.distance_transform_edt(~first.lesion, sampling=first.spacing)
     allowed = (away <= reach_mm) & (first.values > min_value)
-    return Segmentation(kept | (allowed & (probability > level + margin)))
+    return Segmentation(kept | (allowed & (probability > level + margin_above)))
 
 
 def _largest_fraction(mask: Mask) -> float:

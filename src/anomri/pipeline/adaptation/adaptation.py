@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, run_batch
@@ -36,6 +35,7 @@ from anomri.files import (
 )
 from anomri.models import FoldedSegmenter
 from anomri.pipeline.adaptation.adapted_model import (
+    ADAPTED,
     BASE,
     HALVES,
     adapted_recipe,
@@ -48,7 +48,7 @@ from anomri.pipeline.adaptation.changes import ChangeTask, write_changes
 from anomri.pipeline.adaptation.cohort import Half, halves, labels_of
 from anomri.pipeline.adaptation.label_free_scan import LabelFreeTask, example_file
 from anomri.pipeline.run_record import write_run
-from anomri.scan import RESEARCH_USE
+from anomri.scan import RESEARCH_USE, Volume
 from anomri.scoring import mean_over_mirror_image
 from anomri.training import AdaptationSchedule, Deadline, Example, read_example, teach
 
@@ -197,11 +197,12 @@ def _finish(
         write_run(draft, options.command, device=str(base.device))
 
 
-def _probability(judge: Detector, example: Example) -> np.ndarray:
-    network = judge.map_models["adapted"].networks[0]
+def _probability(judge: Detector, example: Example) -> Volume:
+    network = judge.map_models[ADAPTED].networks[0]
     if not isinstance(network, FoldedSegmenter):
         raise TypeError("expected a network that segments")
-    return mean_over_mirror_image(network, example.image, judge.device)[0]
+    probability: Volume = mean_over_mirror_image(network, example.image, judge.device)[0]
+    return probability
 
 
 def _card(teachers: Sequence[Half], schedule: AdaptationSchedule, threshold: float) -> str:

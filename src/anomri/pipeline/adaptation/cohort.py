@@ -39,8 +39,8 @@ def halves(scans: Sequence[LabelFreeScan]) -> tuple[Half, Half]:
 def _refuse_small(scans: int, subjects: int, with_finding: int) -> None:
     if scans > 1 and subjects == 1:
         raise UsageError(
-            f"expected scans of several subjects, found {scans} scans of one brain: a network "
-            "would be judged on the brain that taught it. Next: add scans of other subjects."
+            f"expected scans of several subjects, found {scans} scans of one brain, so that a "
+            "network would be judged on what taught it. Next: add scans of other subjects."
         )
     if with_finding < MIN_SUBJECTS:
         raise UsageError(

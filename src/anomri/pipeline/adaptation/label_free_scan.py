@@ -104,13 +104,13 @@ def example_of(scan: Scan, detection: Detection, spacing_mm: float) -> Example:
     regions = _nested(detection)
     marked = np.stack([*regions, *detection.nearby]).astype(np.float32)
     marked = resample_to_grid(marked, scan.grid, coarse.grid)
-    touched = (marked > 0).any(axis=0)
+    touched: Mask = np.asarray((marked > 0).any(axis=0))
     margin = ndimage.distance_transform_edt(~touched, sampling=spacing_mm) <= DOUBTFUL_MM
     return Example(
         image=network_input(coarse.image, coarse.brain),
         brain=coarse.brain,
         regions=(marked[: len(regions)] > 0.5) & coarse.brain,
-        doubtful=margin & touched.any(),
+        doubtful=margin & bool(touched.any()),
         weight=weight_of(detection),
     )
 
@@ -147,7 +147,8 @@ def _scan_file(work: Path, label: str) -> Path:
 
 
 def _kept(files: ScanFiles, key: str, scan: Scan, detection: Detection) -> LabelFreeScan:
-    signature = brain_signatures(scan).get(scan.contrasts[0])
+    contrast = scan.contrasts[0]
+    signature = brain_signatures(scan.select((contrast,))).get(contrast)
     return LabelFreeScan(
         subject=files.subject,
         label=files.label,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from anomri.scan import COMPETE, CONFIRMED_BRIGHTNESS, NAME_REGIONS, NoteKind
+from anomri.scan import COMPETE, CONFIRMED_BRIGHTNESS, CORRECT, NAME_REGIONS, NoteKind
 
 WENINGER = (
     "Weninger L, Krauhausen I, Merhof D. Semantic segmentation of brain tumors in MRI data "
@@ -88,6 +88,7 @@ STEPS = {
     "largest": Described("keeping the largest component"),
     "subtract_native": Described("subtraction of what T1, if there is one, shows already"),
     COMPETE: Described("region competition", ZHU),
+    CORRECT: Described("networks taught on label-free masks of unlabelled scans"),
     NAME_REGIONS: Described("the convex hull of the enhancing tumour", WENINGER),
 }
 """By the name of a function in a recipe."""

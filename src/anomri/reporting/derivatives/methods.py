@@ -16,7 +16,15 @@ from anomri.reporting.derivatives.method_steps import (
 )
 from anomri.reporting.derivatives.sidecar import Record
 from anomri.reporting.formatting import counted
-from anomri.scan import ADD_IF_NO_MASS, COMPETE, NAME_REGIONS, MapProvenance, NoteKind, StepFacts
+from anomri.scan import (
+    ADD_IF_NO_MASS,
+    COMPETE,
+    CORRECT,
+    NAME_REGIONS,
+    MapProvenance,
+    NoteKind,
+    StepFacts,
+)
 
 BRIGHTNESS = "intensity"
 """The family without a network: it reconstructs nothing, so that its residual is the image."""
@@ -38,6 +46,7 @@ def methods_text(records: Sequence[Record]) -> str:
         small=_maps_used(records, ADD_IF_NO_MASS),
         enhancing=_maps_used(records, NAME_REGIONS),
         grown=_maps_used(records, COMPETE),
+        corrected=_maps_used(records, CORRECT),
     )
     return " ".join(text.split())
 

@@ -109,8 +109,6 @@ def teach(  # noqa: PLR0913 - a training's parts
         state.learn(lambda network: loss(network, image, regions, weights))  # noqa: B023 - used at once
         if state.is_validation_step():
             state.save(state_file)
-    if state.step:
-        state.save(state_file)
     return state
 
 

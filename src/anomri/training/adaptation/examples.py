@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class Example:
 
 def write_example(path: Path, example: Example) -> None:
     """Write an example as a compressed archive of arrays, atomically."""
-    arrays = {name: np.asarray(getattr(example, name)) for name in ARRAYS}
+    arrays: dict[str, Any] = {name: np.asarray(getattr(example, name)) for name in ARRAYS}
     with replacing(path) as draft, draft.open("xb") as stream:
         np.savez_compressed(stream, **arrays)
 

@@ -108,7 +108,7 @@ def _free_box(recipient: Example, lesion: Mask, rng: np.random.Generator) -> Box
 def _blended(recipient: Example, cut: Example, target: Box) -> Example:
     """Return the recipient with the lesion of ``cut`` in the box, its edge blended."""
     image, regions = recipient.image.copy(), recipient.regions.copy()
-    inside, healthy = recipient.brain[target], ~recipient.doubtful[target]
+    inside, healthy = recipient.brain[target], np.logical_not(recipient.doubtful[target])
     share = _edge(cut.lesions) * (inside & healthy & cut.brain)
     present = recipient.image.any(axis=(1, 2, 3))
     part = image[:, *target]
