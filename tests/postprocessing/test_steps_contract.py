@@ -31,11 +31,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dilate": {"mm": 1},
     "fill_holes": {},
     "remove_small": {"ml": 0.004},
+    "remove_superficial": {"rim_mm": 1, "within_mm": 2},
     "largest": {"keep": 2},
     "keep_large": {"share": 0.5},
     "above": {},
     "hysteresis": {"low": 0.5},
     "grow": {"smallest_core_ml": 0.002},
+    "half_maximum": {"min_level": 0.5, "reach_mm": 3, "tissue_sigma_mm": 1},
     "mixture": {},
 }
 SPACINGS = ((1.0, 1.0, 1.0), (0.9, 1.1, 8.0), (4.0, 1.0, 1.0))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
+from math import inf
 from typing import Any, Literal
 
 import numpy as np
@@ -20,12 +21,14 @@ from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.region_competition import RegionCompetition
 from anomri.postprocessing.regions import hull, with_enclosed
 from anomri.postprocessing.state import SegmentationState
+from anomri.postprocessing.symmetry import mirrored_brightness
 from anomri.recipe import Count, Share, Size, Step
 from anomri.scan import (
     ADD_IF_NO_MASS,
     COMPETE,
     CORRECT,
     NAME_REGIONS,
+    Affine,
     AnomalyMap,
     Labels,
     Mask,
@@ -61,6 +64,12 @@ class StepMap:
         return self.maps[self.name]
 
     @property
+    def to_template(self) -> Affine | None:
+        """(4, 4) voxel index of the scan to template mm; None if it was not registered."""
+        scan = self.maps[next(iter(self.maps))].scan  # the first map exists by now
+        return None if scan.to_template is None else scan.to_template @ scan.grid.affine
+
+    @property
     def threshold(self) -> Threshold:
         """What the map is compared with."""
         return self.threshold_of(self.name)
@@ -94,6 +103,7 @@ def add_if_no_mass(
     *,
     min_mass_radius_mm: Size,
     replace_first: bool = False,
+    symmetric_from: float = inf,
 ) -> Segmentation:
     """Add the second map's lesions where no mass was segmented in the first.
 
@@ -102,11 +112,21 @@ def add_if_no_mass(
         second: the other map.
         min_mass_radius_mm: a lesion into which no ball of this radius fits is no mass.
         replace_first: keep the second map's lesions alone.
+        symmetric_from: nor is a segmentation whose mirror image is this bright, relative to itself;
+            see :func:`~anomri.postprocessing.symmetry.mirrored_brightness`.
     """
-    if largest_inscribed_radius_mm(first.lesion, first.spacing) >= min_mass_radius_mm:
+    radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
+    if radius >= min_mass_radius_mm and not _symmetric(first, second, symmetric_from):
         return Segmentation(first.lesion)
     lesions = second.state.lesion
     return Segmentation(lesions if replace_first else first.lesion | lesions, notes=(NO_MASS,))
+
+
+def _symmetric(first: SegmentationState, second: StepMap, least: float) -> bool:
+    """Tell whether the mirror image of the mask is as bright as that of white-matter disease."""
+    if least == inf or second.to_template is None:
+        return False
+    return mirrored_brightness(first, second.to_template) >= least
 
 
 def enclose(

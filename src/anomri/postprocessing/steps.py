@@ -25,10 +25,12 @@ from anomri.errors import UsageError
 from anomri.postprocessing.components import keep_large, largest, remove_small
 from anomri.postprocessing.false_positive_calibration import FALSE_POSITIVE_RULE
 from anomri.postprocessing.filters import median, smooth, standardise
+from anomri.postprocessing.lesion_borders import half_maximum
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
 from anomri.postprocessing.native_subtraction import CONTRAST_STEPS
 from anomri.postprocessing.segmentation_methods import above, grow, hysteresis, mixture
 from anomri.postprocessing.state import SegmentationState
+from anomri.postprocessing.superficial import remove_superficial
 from anomri.postprocessing.thresholds import (
     Fit,
     fit_all,
@@ -53,6 +55,7 @@ MASK_STEPS: Mapping[str, Callable[..., SegmentationState]] = {
     "dilate": dilate,
     "fill_holes": fill_holes,
     "remove_small": remove_small,
+    "remove_superficial": remove_superficial,
     "largest": largest,
     "keep_large": keep_large,
 }
@@ -62,6 +65,7 @@ SEGMENTATION_METHODS: Mapping[str, Callable[..., SegmentationState]] = {
     "above": above,
     "hysteresis": hysteresis,
     "grow": grow,
+    "half_maximum": half_maximum,
     "mixture": mixture,
 }
 

@@ -28,6 +28,7 @@ def confirmed_brightness(
     spacing_mm: Size = 2.0,
     min_probability: Share = 0.2,
     penalty: float = 1.0,
+    penalty_above: float = 2.0,
 ) -> NDArray[np.float32]:
     """Return (1, I, J, K) standard deviations above the brain's median, 0 outside the brain.
 
@@ -37,10 +38,12 @@ def confirmed_brightness(
         device: device of the networks.
         spacing_mm: side of the network's isotropic voxels.
         min_probability: of a lesion, above which the network agrees.
-        penalty: standard deviations subtracted where it does not.
+        penalty: standard deviations subtracted where it does not,
+        penalty_above: from brighter values only, and not below this one.
     """
     flat = without_linear_field(scan.image[0], scan.brain, scan.grid.spacing)
     probability = segment_coarsely(segmenters, scan, device, spacing_mm=spacing_mm)[0]
     doubted = scan.brain & (probability <= min_probability)
-    lowered = brightness(flat, scan.brain) - np.float32(penalty) * doubted
-    return np.asarray(lowered[None], dtype=np.float32)
+    values, least = brightness(flat, scan.brain), np.float32(penalty_above)
+    lowered = np.maximum(values - np.float32(penalty), np.minimum(values, least))
+    return np.where(doubted, lowered, values)[None]

@@ -80,11 +80,15 @@ STEPS = {
     "above": Described("thresholding"),
     "hysteresis": Described("hysteresis thresholding"),
     "grow": Described("region growing from a core above the threshold"),
+    "half_maximum": Described(
+        "region growing from a core above the threshold, half-way down to the tissue around it"
+    ),
     "mixture": Described("a neighbourhood-weighted Gaussian mixture", WENINGER),
     "open": Described("opening"),
     "close": Described("closing"),
     "fill_holes": Described("filling of holes"),
     "remove_small": Described("removal of small components"),
+    "remove_superficial": Described("removal of components along the brain's surface"),
     "largest": Described("keeping the largest component"),
     "subtract_native": Described("subtraction of what T1, if there is one, shows already"),
     COMPETE: Described("region competition", ZHU),

@@ -1,0 +1,45 @@
+"""Removal of what lies at the brain's surface: scalp, dura and cortex that a brain mask left in."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from anomri.postprocessing.components import Components
+from anomri.postprocessing.morphology import crop_around
+from anomri.postprocessing.state import SegmentationState
+from anomri.recipe import Size
+
+
+def remove_superficial(
+    state: SegmentationState, *, rim_mm: Size = 4.0, within_mm: Size = 8.0
+) -> SegmentationState:
+    """Remove the components that reach the outer rim of the brain and mostly lie close to it.
+
+    A lesion of the white matter that touches the cortex reaches deeper than it is wide at the
+    surface. What a brain mask drawn too wide leaves in is a sheet along it.
+
+    Args:
+        state: the mask, in the whole brain.
+        rim_mm: thickness of the rim; a component reaches it if a voxel of it is at most one voxel
+            (along the shortest side) deeper.
+        within_mm: largest median depth of a component that is removed.
+    """
+    components = Components(state.lesion)
+    if not components.count:
+        return state
+    inside = components.labels > 0
+    depths, labels = _depth_mm(state)[components.box][inside], components.labels[inside]
+    numbers = np.arange(1, components.count + 1)
+    reached = ndimage.minimum(depths, labels, numbers) <= rim_mm + min(state.spacing)
+    close = ndimage.median(depths, labels, numbers) <= within_mm
+    return state.with_mask(components.select(np.concatenate([[False], ~(reached & close)])))
+
+
+def _depth_mm(state: SegmentationState) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Return (I, J, K) distances from the outside of the brain; beyond the array is outside."""
+    depth = np.zeros(state.brain.shape)
+    box = crop_around(state.brain)
+    framed = np.pad(state.brain[box], 1)
+    depth[box] = ndimage.distance_transform_edt(framed, sampling=state.spacing)[1:-1, 1:-1, 1:-1]
+    return depth
