@@ -21,7 +21,10 @@ FILE = "anomri.toml"
 FILE_VARIABLE = "ANOMRI_CONFIG"
 DEVICE, WORKERS = "ANOMRI_DEVICE", "ANOMRI_WORKERS"
 THREADS, BRAIN = "ANOMRI_THREADS", "ANOMRI_BRAIN"
-OF_SCANS = ("audit", "prepare", "detect", "follow", "serve", "evaluate", "compare", "bids-app")
+OF_SCANS = (
+    *("audit", "prepare", "adapt", "detect", "follow", "serve", "evaluate", "compare"),
+    "bids-app",
+)
 """Commands that process scans; the device is that of all commands."""
 PRECEDENCE = (
     f"Device, workers, threads and brain method may also stand in {FILE} (in the working directory "
