@@ -11,7 +11,11 @@ import pytest
 
 from anomri.errors import MissingPiece
 from anomri.preprocessing.brain import deepbet
-from anomri.preprocessing.brain.deepbet import clean_background, deepbet_brain
+from anomri.preprocessing.brain.deepbet import (
+    box_without_margin,
+    clean_background,
+    deepbet_brain,
+)
 from anomri.scan import Grid, Mask, Volume
 
 Head = tuple[Volume, Mask, Grid]
@@ -38,16 +42,29 @@ def with_spike(values: Volume) -> Volume:
 
 
 def padded(values: Volume) -> Volume:
-    changed = values + np.float32(10)
-    changed[:4] = changed[:, :4] = -32768
+    margin = [(12, 0), (0, 9), (0, 14)]
+    changed = np.pad(values + np.float32(10), margin, constant_values=-32768)
+    changed[0, 0, 0] = values.max() / 10  # a stray voxel
     return changed
+
+
+def test_the_box_leaves_out_empty_layers_alone() -> None:
+    volume = np.zeros((9, 8, 7), np.float32)
+    assert box_without_margin(volume) == (slice(None),) * 3
+    volume[2:6, 1:8, 3:6] = 5
+    volume[0, 0, 0] = 9  # a stray voxel
+    assert box_without_margin(volume) == (slice(2, 6), slice(1, 8), slice(3, 6))
 
 
 @pytest.mark.parametrize("change", [with_spike, padded])
 def test_scale_offset_padding_and_single_voxels_do_not_matter(
     head: Head, found: Mask, change: Callable[[Volume], Volume]
 ) -> None:
-    assert dice(deepbet_brain(change(head[0])).mask, found) > 0.995
+    changed = change(head[0])
+    mask = deepbet_brain(changed).mask
+    inside = mask if changed.shape == found.shape else mask[12:, :-9, :-14]
+    assert np.count_nonzero(inside) == np.count_nonzero(mask)
+    assert dice(inside, found) > 0.995
 
 
 def test_ringing_below_zero_is_clipped_and_a_standardised_scan_is_not() -> None:

@@ -36,6 +36,7 @@ MIN_PROBABILITY = 0.7  # of the averaged probability: above it is brain
 MIN_AGREEMENT = 0.93  # Dice of the two segmentations; below it a note is added
 PADDING_GAP = 0.1  # of the intensity range: a constant that far below the rest is padding
 AIR_FRACTION = 0.2  # of the unpadded voxels; in a head, more lie in the darkest 5 % of the range
+STRAY_VOXELS = 10  # in a layer that is empty otherwise
 RINGING_FRACTION = 0.1  # of voxels below zero; a standardised scan has more
 
 
@@ -64,9 +65,12 @@ def deepbet_brain(volume: Volume) -> DeepbetResult:
         MissingPiece: deepbet is not installed, or its network files are not the expected ones.
     """
     cleaned = clean_background(volume)
+    box = box_without_margin(cleaned)  # an empty margin would change the scale that it sees
+    cleaned = cleaned[box]
     original, mirrored = _probability(cleaned), _probability(cleaned[::-1])[::-1]
     agreement = dice(original > MIN_PROBABILITY, mirrored > MIN_PROBABILITY)
-    mean: Volume = np.asarray((original + mirrored) / 2, dtype=np.float32)
+    mean: Volume = np.zeros(volume.shape, dtype=np.float32)
+    mean[box] = (original + mirrored) / 2
     return DeepbetResult(mean, largest_filled_component(mean > MIN_PROBABILITY), agreement)
 
 
@@ -88,6 +92,21 @@ def clean_background(volume: Volume) -> Volume:
         lowest = 0.0
     cleaned: Volume = np.clip(volume, lowest, max(highest, lowest))
     return cleaned
+
+
+def box_without_margin(volume: Volume) -> tuple[slice, ...]:
+    """Return the box that remains without outer layers of the lowest value.
+
+    Args:
+        volume: (I, J, K) without padding of other values; a few voxels in a layer do not count.
+    """
+    filled = volume > volume.min()
+    box = []
+    for axis in range(volume.ndim):
+        others = tuple(other for other in range(volume.ndim) if other != axis)
+        layers = np.flatnonzero(filled.sum(axis=others) > STRAY_VOXELS)
+        box.append(slice(layers[0], layers[-1] + 1) if layers.size else slice(None))
+    return tuple(box)
 
 
 def _is_padding(lowest: float, rest: Volume, highest: float) -> bool:
