@@ -40,6 +40,11 @@ def test_tissue_fractions_agree_with_labels_and_scan(anatomy: Anatomy) -> None:
     assert anatomy.ventricle_mm[anatomy.labels == 51].max() == 0
 
 
+def test_an_anatomy_keeps_no_larger_volumes_in_memory(anatomy: Anatomy) -> None:
+    for volume in (anatomy.brain, anatomy.fluid, anatomy.white, anatomy.labels):
+        assert volume.base is None
+
+
 def test_a_label_map_without_ventricles_is_refused() -> None:
     labels = np.full((8, 8, 8), 81, np.uint8)
     with pytest.raises(UsageError, match="labels"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from anomri.errors import DamagedFile
 from anomri.training import TrainingSchedule, TrainingState
 
 
@@ -29,3 +30,16 @@ def test_the_average_follows_the_weights(tmp_path: Path) -> None:
         seen.append(float(state.network.weight.detach()))
     expected = seen[0] / 11 + seen[1] * 10 / 11
     assert float(state.average["weight"]) == pytest.approx(expected)
+
+
+def test_a_training_starts_from_weights(tmp_path: Path) -> None:
+    schedule, missing = TrainingSchedule(steps=4), tmp_path / "none"
+    weights = tmp_path / "weights.safetensors"
+    trained = TrainingState.start(lambda: torch.nn.Linear(3, 2), missing, schedule)
+    trained.average["bias"] = torch.tensor([1.0, 2.0])
+    trained.write(weights)
+    state = TrainingState.start(lambda: torch.nn.Linear(3, 2), missing, schedule, weights)
+    assert state.network.bias.tolist() == state.average["bias"].tolist() == [1, 2]
+    assert state.step == 0
+    with pytest.raises(DamagedFile, match="start from other weights"):
+        TrainingState.start(lambda: torch.nn.Linear(4, 2), missing, schedule, weights)

@@ -104,6 +104,12 @@ def train_lesions(
             help="Training steps, of two patients each; those of the shipped network if omitted.",
         ),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Weights to start from, in place of random ones.", exists=True
+        ),
+    ] = None,
     device: Device = "auto",
     workers: Annotated[
         int,
@@ -117,12 +123,17 @@ def train_lesions(
     If training was interrupted, the same command resumes it.
     """
     load_exports(experiments.pretraining)
-    schedule = experiments.LesionTrainingSchedule()
+    schedule = replace(experiments.LesionTrainingSchedule(), start=start)
     if steps is not None:
         schedule = replace(schedule, steps=steps)
     typer.echo(
         experiments.pretraining.train_lesions(
-            heads, out, schedule, device=device, workers=workers, progress=progress
+            heads,
+            out,
+            schedule,
+            device=device,
+            workers=workers,
+            progress=progress,
         )
     )
 

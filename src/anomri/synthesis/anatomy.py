@@ -125,4 +125,5 @@ def _around(
     """Return a block of ``shape`` around ``middle``, 0 beyond the volume."""
     padded = np.pad(volume, [(n, n) for n in shape])
     starts = [int(c) + n - n // 2 for c, n in zip(middle, shape, strict=True)]
-    return padded[tuple(slice(s, s + n) for s, n in zip(starts, shape, strict=True))]
+    # A view would keep the padded volume in memory, twenty times as large.
+    return padded[tuple(slice(s, s + n) for s, n in zip(starts, shape, strict=True))].copy()

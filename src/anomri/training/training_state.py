@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from anomri.files import undamaged, write_bytes
 
 START_AGAIN = "delete it and start again"
+OTHER_WEIGHTS = "start from other weights, or from none"
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -76,12 +77,22 @@ class TrainingState(Generic[Network]):
 
     @classmethod
     def start(
-        cls, build: Callable[[], Network], saved: Path, schedule: TrainingSchedule
+        cls,
+        build: Callable[[], Network],
+        saved: Path,
+        schedule: TrainingSchedule,
+        weights: Path | None = None,
     ) -> TrainingState[Network]:
         """Start a training, or resume it from a saved state.
 
+        Args:
+            build: makes the network.
+            saved: state of an interrupted training, if there is one.
+            schedule: training schedule.
+            weights: from which a new training starts, in place of random ones.
+
         Raises:
-            DamagedFile: the state cannot be read.
+            DamagedFile: the state or the weights cannot be read, or are those of another network.
         """
         torch.manual_seed(schedule.seed)
         network = build()
@@ -92,6 +103,8 @@ class TrainingState(Generic[Network]):
         state = cls(build, network, average, optimiser, schedule)
         if saved.exists():
             state._resume(saved)
+        elif weights is not None:
+            state._begin_with(weights)
         return state
 
     def learn(self, loss_of: Callable[[Network], Tensor]) -> None:
@@ -138,6 +151,13 @@ class TrainingState(Generic[Network]):
     def write(self, path: Path) -> None:
         """Write the averaged weights in half precision."""
         write_tensors(path, {name: weight.half() for name, weight in self.average.items()})
+
+    def _begin_with(self, path: Path) -> None:
+        guard = undamaged(path, what="the weights of this network", next_step=OTHER_WEIGHTS)
+        with guard, safe_open(path, framework="pt") as file:
+            for name, weight in self.average.items():
+                self.average[name] = _matching(file.get_tensor(name).to(weight.dtype), weight)
+        self.network.load_state_dict(self.average)
 
     def _resume(self, path: Path) -> None:
         guard = undamaged(path, what="the state of an unfinished training", next_step=START_AGAIN)

@@ -58,6 +58,7 @@ class LesionTrainingSchedule(TrainingSchedule):
         filters: channels of the network's first level.
         validation_patients: synthetic patients of held-out heads for validation, whose intensities
             follow from relaxation times, a model that training does not use.
+        start: weights from which a new training starts, in place of random ones.
     """
 
     steps: int = 2750
@@ -72,6 +73,7 @@ class LesionTrainingSchedule(TrainingSchedule):
     spacing: float = 2.0
     filters: int = 16
     validation_patients: int = 8
+    start: Path | None = None
 
 
 def train_lesions(
@@ -128,7 +130,7 @@ def _train(
     make_folder(out)
     remove_stale_drafts(out)
     state = TrainingState.start(
-        lambda: _network(schedule).to(device), out / PRETRAINING_STATE, schedule
+        lambda: _network(schedule).to(device), out / PRETRAINING_STATE, schedule, schedule.start
     )
     drawing = torch.device("cpu") if workers or device.type in CANNOT_DRAW else device
     drawn_from = Anatomies.of(list(training.values()), drawing)
@@ -149,7 +151,7 @@ def _train(
             log.info("step %d: loss %.3f, held-out Dice %.3f", state.step, state.loss, dice)
             state.save(out / PRETRAINING_STATE)
     state.write(out / WEIGHTS)
-    write_card(out / WEIGHTS, state.step, training)
+    write_card(out / WEIGHTS, state.step, training, schedule.start)
     write_text(out / RECIPE, _recipe(schedule).to_yaml())
     return out
 
