@@ -53,15 +53,13 @@ def planes(mask: Mask) -> list[int]:
 def test_what_is_improbable_is_given_up_unless_it_is_too_much(
     least: float, kept: list[int]
 ) -> None:
-    found = corrected(
-        [0.0] * 4 + [0.2] * 2 + [0.0] * 6, slice(0, 0), margin_below=0.4, min_kept=least
-    )
+    found = corrected([0.0] * 4 + [0.2] * 2 + [0.0] * 6, slice(0, 0), min_share=0.2, min_kept=least)
     assert planes(found) == kept
 
 
 def test_what_is_probable_bright_and_near_is_added() -> None:
     certain = [0.9] * 12
-    reach = {"margin_above": 0.2, "reach_mm": 3.0, "min_value": 2.0}
+    reach = {"reach_mm": 3.0, "min_value": 2.0}
     assert planes(corrected(certain, slice(0, 12), **reach)) == list(range(9))
     assert planes(corrected(certain, slice(0, 7), **reach)) == list(range(7))
-    assert planes(corrected([0.6] * 12, slice(0, 12), **reach)) == [2, 3, 4, 5]
+    assert planes(corrected([0.4] * 12, slice(0, 12), **reach)) == [2, 3, 4, 5]

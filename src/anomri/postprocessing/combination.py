@@ -196,33 +196,33 @@ def correct(
     first: SegmentationState,
     second: StepMap,
     *,
-    margin_below: Share = 0.4,
-    margin_above: Share = 0.0,
+    min_share: Share = 0.1,
     min_kept: Share = 0.75,
     reach_mm: Size = 10.0,
     min_value: float = 2.0,
 ) -> Segmentation:
     """Correct the segmentation by the probabilities of a network.
 
+    Voxels near the segmentation are added where the probability is above its threshold.
+
     Args:
         first: the segmentation so far.
-        second: probabilities; the margins are counted from their threshold.
-        margin_below: voxels are given up where the probability is lower than the threshold by this.
-        margin_above: voxels may be added where it is higher than the threshold by this.
+        second: probabilities.
+        min_share: of the threshold, at or below which voxels of the segmentation are given up.
         min_kept: a network that would keep a smaller share of the segmentation contradicts it: then
             nothing is given up.
         reach_mm: how far from the segmentation voxels may be added.
         min_value: of the first map, above which voxels may be added.
     """
     probability, level = second.anomaly.values[0], second.threshold.value
-    kept = first.lesion & (probability > level - margin_below)
+    kept = first.lesion & (probability > level * min_share)
     if np.count_nonzero(kept) < min_kept * np.count_nonzero(first.lesion):
         kept = first.lesion
     if not kept.any():
         return Segmentation(kept)
     away = ndimage.distance_transform_edt(~first.lesion, sampling=first.spacing)
     allowed = (away <= reach_mm) & (first.values > min_value)
-    return Segmentation(kept | (allowed & (probability > level + margin_above)))
+    return Segmentation(kept | (allowed & (probability > level)))
 
 
 def _largest_fraction(mask: Mask) -> float:

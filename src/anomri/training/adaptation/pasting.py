@@ -110,14 +110,13 @@ def _blended(recipient: Example, cut: Example, target: Box) -> Example:
     image, regions = recipient.image.copy(), recipient.regions.copy()
     inside, healthy = recipient.brain[target], np.logical_not(recipient.doubtful[target])
     share = _edge(cut.lesions) * (inside & healthy & cut.brain)
-    present = recipient.image.any(axis=(1, 2, 3))
+    present = np.asarray(recipient.image.any(axis=(1, 2, 3)))
     part = image[:, *target]
     blended = part + share * (cut.image - part)
     image[:, *target] = np.where(present[:, None, None, None], blended, part)
     regions[:, *target] |= cut.regions & inside
-    return replace(
-        recipient, image=image, regions=regions, doubtful=recipient.doubtful | regions[0]
-    )
+    doubtful: Mask = recipient.doubtful | regions[0]
+    return replace(recipient, image=image, regions=regions, doubtful=doubtful)
 
 
 def _edge(lesion: Mask) -> Volume:
