@@ -112,7 +112,8 @@ def cases(folder: Path, chosen: Selection) -> Iterator[Case]:
 
 def variants() -> Iterator[Variant]:
     """Yield the default taken apart, then with each constant a fifth smaller and larger."""
-    segment, enclose, compete, small, regions = DEFAULT.steps
+    segment, enclose, sampled, small, regions = DEFAULT.steps
+    compete = changed(sampled, core_map="")
     name_regions = changed(regions, half_maximum_mm=0.0, closing_mm=0.0)
     above = {"brightness": {"decide": Step(name="above")}}
     yield Variant("above the threshold", (segment,), above)
@@ -129,7 +130,8 @@ def variants() -> Iterator[Variant]:
     yield Variant("+ small lesions", (segment, enclose, compete, small, name_regions))
     rims = changed(regions, closing_mm=0.0)
     yield Variant("+ enhancement to half maximum", (segment, enclose, compete, small, rims))
-    yield Variant("+ a closed core: `default`")
+    yield Variant("+ a closed core", (segment, enclose, compete, small, regions))
+    yield Variant("+ edema around a core: `default`")
     for number, step in enumerate(DEFAULT.steps):
         for option, value in step.step.options.items():
             if isinstance(value, float | int) and option != "dims":

@@ -38,7 +38,8 @@ def grown(
     mask: Mask,
     values: Image,
     spacing: tuple[float, float, float] = FINE,
-    **options: float,
+    enhancing: Mask | None = None,
+    **options: float | str,
 ) -> Mask:
     """Run the step on values (C, I, J, K) in standard deviations of the brain; all is brain."""
     brain = np.ones_like(mask)
@@ -58,10 +59,13 @@ def grown(
     def threshold_of(_name: str) -> Threshold:
         return Threshold(value=0.8, rule="fixed")
 
-    def state_of(_name: str) -> SegmentationState:
-        raise AssertionError("region competition needs no mask of its map")
+    def state_of(name: str) -> SegmentationState:
+        assert name == "enhancement", "region competition needs no mask of its own map"
+        bright = values[0] * np.float32(0) if enhancing is None else enhancing.astype(np.float32)
+        return SegmentationState(bright, brain, spacing, grid.voxel_ml, enhancing)
 
-    second = StepMap("contrasts", {"contrasts": anomaly}, threshold_of, state_of)
+    maps = {"contrasts": anomaly} | ({} if enhancing is None else {"enhancement": anomaly})
+    second = StepMap("contrasts", maps, threshold_of, state_of)
     step = Step(name="compete", options={**OPTIONS, **options})
     return call(COMBINATION_STEPS, step, start, second).mask
 
@@ -86,6 +90,33 @@ def test_faint_edema_is_reached_and_its_border_is_kept(spacing: tuple[float, flo
     assert dice(start, truth) < 0.3
     assert dice(found, truth) > 0.9
     assert not (start & ~found).any()
+
+
+def test_a_mask_of_the_core_alone_reaches_the_edema() -> None:
+    """Edema far less bright than the core is not like it, but like what surrounds the core."""
+    start, truth, values = edema(level=1.4)
+    without = grown(start, values, core_map="enhancement")  # a scan without that map
+    found = grown(start, values, enhancing=start, core_map="enhancement")
+    np.testing.assert_array_equal(without, grown(start, values))
+    assert dice(found, truth) > dice(without, truth) + 0.3
+    assert dice(found, truth) > 0.85
+
+
+def test_a_mask_with_edema_is_its_own_sample() -> None:
+    start, truth, values = edema(level=2.4)
+    core = distance_mm(FINE) < 6
+    found = grown(start, values, enhancing=core, core_map="enhancement")
+    np.testing.assert_array_equal(found, grown(start, values))
+    assert dice(found, truth) > 0.9
+
+
+def test_a_core_without_edema_does_not_flood_the_brain() -> None:
+    away = distance_mm(FINE)
+    start = away < 10
+    values = np.where(start, 4.0, 0.0) + noise(away.shape, 0)
+    image = values[None].astype(np.float32)
+    found = grown(start, image, enhancing=start, core_map="enhancement")
+    assert found.sum() < 1.3 * start.sum()
 
 
 def test_more_contrasts_reach_further() -> None:

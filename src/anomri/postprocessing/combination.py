@@ -19,7 +19,7 @@ from scipy import ndimage
 from anomri.postprocessing.components import Components
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.region_competition import RegionCompetition
-from anomri.postprocessing.regions import hull, with_enclosed
+from anomri.postprocessing.regions import enclosed_core, hull, with_enclosed
 from anomri.postprocessing.state import SegmentationState
 from anomri.postprocessing.symmetry import mirrored_brightness
 from anomri.recipe import Count, Share, Size, Step
@@ -162,6 +162,7 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
     ring_from_mm: Size = 6.0,
     ring_to_mm: Size = 20.0,
     penalty_per_mm: Size = 0.25,
+    core_map: str = "",
 ) -> Segmentation:
     """Grow a mass by region competition; see :mod:`anomri.postprocessing.region_competition`.
 
@@ -177,6 +178,9 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
         ring_from_mm: smallest distance from the mask of the brain that it is compared with.
         ring_to_mm: largest distance from the mask of the brain that it is compared with.
         penalty_per_mm: subtracted from the log odds for each mm from the mask at the start.
+        core_map: name of the map of enhancing tumour. If the mask holds hardly more than the core
+            that this shows, the tissue around the core is taken for edema and stands for the mask.
+            A scan without this map does without.
     """
     radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
     if radius < min_mass_radius_mm or _largest_fraction(first.lesion) < min_mass_fraction:
@@ -189,7 +193,8 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
         penalty_per_mm=penalty_per_mm,
     )
     allowed = anomaly.brain & (anomaly.values[0] > level)
-    return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed))
+    core = enclosed_core(first, second.state_of(core_map)) if core_map in second.maps else None
+    return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed, core))
 
 
 def correct(

@@ -5,6 +5,9 @@ cortex. Here the mask and a ring of brain around it are described by the intensi
 contrasts, and the voxels next to the mask go to the one that they resemble more. After Zhu and
 Yuille 1996, with a linear discriminant in place of their densities, and with growth only: what the
 mask held at the start is never given up.
+
+A mask that holds hardly more than the core of a tumour says nothing of the edema, which is less
+bright: what lies next to the core then stands for the mask.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from anomri.postprocessing.morphology import (
     HEADER_NOISE_MM,
     closing,
     crop_around,
+    dilate,
     dilation,
     fill_holes,
     opening,
@@ -33,6 +37,9 @@ LARGEST_LOG_ODDS = 20.0  # keeps single voxels from deciding for their neighbour
 OPENING_MM, CLOSING_MM = 2.0, 3.0  # of the grown mask
 LATTICE_MM = 3.0  # the discriminant is fitted to voxels about this far apart
 FEWEST_VOXELS = 20  # a discriminant of fewer means nothing
+EDEMA_MM = 6.0  # edema is expected this far around a core
+CORE_MARGIN_MM = 2.0  # partial volume with the core
+LEAST_EDEMA = 0.2  # a smaller part of the mask outside the core is no sample of the edema
 SMALLEST_GROWTH = 0.002  # an iteration that adds a smaller part of the mask is the last one
 
 
@@ -52,7 +59,14 @@ class RegionCompetition:
     ring_mm: tuple[float, float]
     penalty_per_mm: float
 
-    def grow(self, start: SegmentationState, features: Image, brain: Mask, allowed: Mask) -> Mask:
+    def grow(
+        self,
+        start: SegmentationState,
+        features: Image,
+        brain: Mask,
+        allowed: Mask,
+        core: Mask | None = None,
+    ) -> Mask:
         """Return the grown mask, which holds that of the start.
 
         Args:
@@ -61,14 +75,17 @@ class RegionCompetition:
                 missing.
             brain: (I, J, K) where the intensities count.
             allowed: (I, J, K) the part of it that may be added.
+            core: (I, J, K) core of the tumour, if it is known.
         """
         field = _Field(features, brain, start.spacing)
         element, mask = _neighbourhood(self.step_mm, start.spacing), start.lesion.copy()
         box = crop_around(mask, self._reach(element, start.spacing))
         within, inside = _Field(features[:, *box], brain[box], start.spacing), mask[box]  # a view
         penalty = self.penalty_per_mm * _distance_mm(inside, start.spacing)
+        edema = None if core is None else _Edema.around(core, start, allowed)
         for _ in range(self.iterations):
-            discriminant = field.discriminant(mask, self.ring_mm)
+            sample = mask if edema is None else edema.sample(mask)
+            discriminant = field.discriminant(sample, mask, self.ring_mm)
             if discriminant is None:
                 break
             near = dilation(inside, element) & allowed[box]
@@ -86,6 +103,34 @@ class RegionCompetition:
 
 
 @dataclass(frozen=True, slots=True)
+class _Edema:
+    """What stands for the edema around a core.
+
+    Attributes:
+        shell: (I, J, K) around the core.
+        core: (I, J, K) the core and its margin.
+    """
+
+    shell: Mask
+    core: Mask
+
+    @classmethod
+    def around(cls, core: Mask, start: SegmentationState, allowed: Mask) -> _Edema | None:
+        """Return the edema around a core; None if there is no core, or edema in the mask."""
+        wide = dilate(start.with_mask(core), mm=CORE_MARGIN_MM).lesion
+        mask = start.lesion
+        if not core.any() or np.sum(mask & ~wide) >= LEAST_EDEMA * np.sum(mask):
+            return None
+        shell = dilate(start.with_mask(core), mm=EDEMA_MM).lesion & ~wide & allowed
+        return cls(shell, wide)
+
+    def sample(self, mask: Mask) -> Mask:
+        """Return the shell and the mask as far as it has grown, without the core."""
+        sample: Mask = (mask | self.shell) & ~self.core
+        return sample
+
+
+@dataclass(frozen=True, slots=True)
 class _Field:
     """Intensities of all contrasts.
 
@@ -99,15 +144,20 @@ class _Field:
     brain: Mask
     spacing: tuple[float, float, float]
 
-    def discriminant(self, mask: Mask, ring_mm: tuple[float, float]) -> LinearDiscriminant | None:
-        """Fit mask against ring on a lattice; None where one of them is too small."""
+    def discriminant(
+        self, sample: Mask, mask: Mask, ring_mm: tuple[float, float]
+    ) -> LinearDiscriminant | None:
+        """Fit a sample against the ring around a mask; None where one of them is too small.
+
+        Both are taken on a lattice.
+        """
         steps = [max(1, round(LATTICE_MM / side)) for side in self.spacing]
         lattice = tuple(slice(None, None, step) for step in steps)
         sides = [step * side for step, side in zip(steps, self.spacing, strict=True)]
         away = ndimage.distance_transform_edt(~mask[lattice], sampling=sides)
         nearest, farthest = ring_mm
         brain, features = self.brain[lattice], self.features[:, *lattice]
-        parts = mask[lattice] & brain, (away >= nearest) & (away <= farthest) & brain
+        parts = sample[lattice] & brain, (away >= nearest) & (away <= farthest) & brain
         if min(map(np.count_nonzero, parts)) < FEWEST_VOXELS:
             return None
         inside, ring = (features[:, part].T.astype(np.float64) for part in parts)

@@ -31,6 +31,10 @@ from anomri.recipe import Share, Size
 from anomri.scan import Labels, Mask, Note, NoteKind
 
 EDEMA, NECROSIS, ENHANCING = 2, 1, 4
+SMALLEST_RIM_ML = 0.2
+CORE_MM = (
+    6.0  # growth to half maximum, and closing, of a core that is looked for before it is named
+)
 MIN_NECROSIS_RADIUS_MM = 1.5  # thinner dark parts are noise
 DARK_CORE = Note(
     NoteKind.REGIONS,
@@ -181,6 +185,14 @@ def with_enclosed(
         if 2 * np.sum(piece & whole.lesion[box]) >= piece.sum():
             mask[box] |= fill_hull(piece, dims)
     return fill_holes(whole.with_mask(mask))
+
+
+def enclosed_core(whole: SegmentationState, enhancing: SegmentationState) -> Mask:
+    """Return the core of a tumour as its enhancement shows it, closed and with its holes filled."""
+    pieces = remove_small(enhancing.with_mask(enhancing.lesion & whole.lesion), ml=SMALLEST_RIM_ML)
+    pieces = grow_to_half_maximum(pieces, whole.lesion, mm=CORE_MM)
+    everywhere = (slice(None),) * 3
+    return _enclosed(pieces, everywhere, pieces.lesion, CORE_MM) & whole.lesion
 
 
 def nested_labels(probabilities: NDArray[np.float32], cut: float, whole: Mask) -> Labels:
