@@ -101,7 +101,8 @@ def _mean_near(state: SegmentationState, values: Volume, where: Mask, sigma_mm: 
         smooth(replace(state, values=amount.astype(np.float32)), sigma_mm=sigma_mm).values
         for amount in (np.where(where, values, 0), where)
     )
-    return np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    mean: Volume = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    return mean
 
 
 def _peaks(values: Volume, core: Mask, percentile: float) -> Volume:
@@ -110,4 +111,4 @@ def _peaks(values: Volume, core: Mask, percentile: float) -> Volume:
     peaks = np.zeros(count + 1, np.float32)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         peaks[number] = np.percentile(values[box][labels[box] == number], percentile)
-    return peaks[labels]
+    return np.asarray(peaks[labels])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.postprocessing.components import Components
@@ -36,7 +37,7 @@ def remove_superficial(
     return state.with_mask(components.select(np.concatenate([[False], ~(reached & close)])))
 
 
-def _depth_mm(state: SegmentationState) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _depth_mm(state: SegmentationState) -> NDArray[np.float64]:
     """Return (I, J, K) distances from the outside of the brain; beyond the array is outside."""
     depth = np.zeros(state.brain.shape)
     box = crop_around(state.brain)

@@ -46,4 +46,4 @@ def confirmed_brightness(
     doubted = scan.brain & (probability <= min_probability)
     values, least = brightness(flat, scan.brain), np.float32(penalty_above)
     lowered = np.maximum(values - np.float32(penalty), np.minimum(values, least))
-    return np.where(doubted, lowered, values)[None]
+    return np.asarray(np.where(doubted, lowered, values)[None], dtype=np.float32)
