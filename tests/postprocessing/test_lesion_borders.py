@@ -24,7 +24,7 @@ def acquired(fine: Volume, factors: tuple[int, int, int]) -> Volume:
     """Average blocks of fine voxels, as a scanner does."""
     i, j, k = factors
     blocks = fine.reshape(SHAPE[0] // i, i, SHAPE[1] // j, j, SHAPE[2] // k, k)
-    return blocks.mean(axis=(1, 3, 5)).astype(np.float32)
+    return np.asarray(blocks.mean(axis=(1, 3, 5)), dtype=np.float32)
 
 
 def state_of(values: Volume, factors: tuple[int, int, int]) -> SegmentationState:
