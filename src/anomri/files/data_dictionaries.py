@@ -118,8 +118,8 @@ COLUMNS = {
     "reason": "What was expected and what was found",
     "next_step": "What can be done",
     # ratings.tsv
-    "rating": "A reader's rating of the scan's result; n/a in the row of a finding",
-    "judgement": "A reader's judgement of the finding; n/a in the row of a scan",
+    "rating": "A reader's rating of the scan's result; n/a in the row of a finding, or cleared",
+    "judgement": "A reader's judgement of the finding; n/a in the row of a scan, or cleared",
     "rated": "Time of the rating, UTC",
     # evaluation.tsv
     "dice": "Voxel-wise Dice coefficient of mask and expert mask",

@@ -265,7 +265,14 @@ def test_a_result_that_is_not_stored_is_a_failure(
     assert run(fake, responder, tmp_path).outcomes == [Outcome.DONE]
 
 
-@pytest.mark.parametrize("body", [b"<html>", b'{"Changes": [], "Done": false, "Last": 0}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b'{"Changes": [], "Done": false, "Last": 0}',
+        b'{"Changes": [{"ChangeType": "NewStudy", "ID": "../x"}], "Done": true, "Last": 9}',
+    ],
+)
 def test_a_log_of_changes_that_makes_no_sense_is_an_outage(
     body: bytes, fake: Fake, responder: Responder, tmp_path: Path
 ) -> None:
@@ -442,3 +449,26 @@ def test_a_signal_leaves_no_mark_of_a_kill(
     responder.meanwhile = lambda: None
     assert run(fake, responder, tmp_path).outcomes == [Outcome.DONE]
     assert fake.asked.count(f"/studies/{study}") == 5
+
+
+def test_a_folder_of_somebody_else_is_left_alone(
+    fake: Fake, responder: Responder, tmp_path: Path
+) -> None:
+    other = tmp_path / "studies" / "sub-01" / "scan.nii"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    left = tmp_path / "studies" / fake.add("a")
+    left.mkdir()
+    fake.reset()
+    run(fake, responder, tmp_path)
+    assert other.is_file()
+    assert not left.exists()
+
+
+def test_no_proxy_is_used(
+    fake: Fake, responder: Responder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    fake.add("a")
+    assert run(fake, responder, tmp_path).outcomes == [Outcome.DONE]

@@ -84,11 +84,18 @@ def test_the_later_rating_holds_whatever_the_order() -> None:
     assert merge_ratings([[new], [other, old]]) == [new, other]
 
 
+def test_a_rating_that_was_cleared_later_does_not_come_back(tmp_path: Path) -> None:
+    given = scan(rating=1)
+    cleared = given.model_copy(update={"rating": None, "rated": "2026-01-02T00:00:00Z"})
+    path = tmp_path / RATINGS
+    write_ratings(path, merge_ratings([[given], [cleared]]))
+    assert merge_ratings([read_ratings(path), [given]]) == [cleared]
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
         ({"rating": "5"}, "rating"),
-        ({"rating": "n/a"}, "row"),
         ({"lesion": "1"}, "row"),
         ({"judgement": "real"}, "row"),
         ({"rated": "yesterday"}, "rated"),

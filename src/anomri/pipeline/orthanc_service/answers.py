@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
-OrthancId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$")]
+ID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{8}){4}$"
+OrthancId = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 """A hash of the identifiers in DICOM, so that it reveals none; safe as a name of a folder."""
 STUDY_CHANGES = frozenset({"NewStudy", "StableStudy"})
 """A new study is noted at once: Orthanc forgets to call it stable if it is restarted before."""
 MR = "MR"
+
+
+def is_orthanc_id(text: str) -> bool:
+    """Whether a text has the form of Orthanc's identifiers."""
+    return re.fullmatch(ID_PATTERN, text) is not None
 
 
 class _Answer(BaseModel):
@@ -28,10 +35,16 @@ class System(_Answer):
 
 
 class Change(_Answer):
-    """An entry of the log of changes."""
+    """An entry of the log of changes; the identifier of a study is checked, others are not used."""
 
     ChangeType: str
     ID: str
+
+    @model_validator(mode="after")
+    def _names_a_study(self) -> Change:
+        if self.ChangeType in STUDY_CHANGES and not is_orthanc_id(self.ID):
+            raise ValueError("expected the identifier of a study")
+        return self
 
 
 class Changes(_Answer):

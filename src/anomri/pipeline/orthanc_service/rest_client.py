@@ -74,7 +74,8 @@ class Orthanc:
         self.address = _checked(url)
         login = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._headers = {"Authorization": f"Basic {login}"} if user else {}
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        direct = urllib.request.ProxyHandler({})  # whatever http_proxy says, as for redirections
+        self._opener = urllib.request.build_opener(direct, _NoRedirects)
 
     def check(self) -> None:
         """Check that an Orthanc answers.

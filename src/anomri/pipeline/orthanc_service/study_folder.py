@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomri.files import remove_stale_drafts
+from anomri.pipeline.orthanc_service.answers import is_orthanc_id
 
 STUDIES = "studies"
 
@@ -62,8 +63,11 @@ class StudyFolder:
 
 
 def remove_others(work: Path, studies: Collection[str]) -> None:
-    """Remove what a killed process left of studies other than these."""
+    """Remove what a killed process left of studies other than these.
+
+    Only what is named as the service names it: the work folder may hold something else, too.
+    """
     folder = work / STUDIES
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name not in studies:
+        if is_orthanc_id(path.name) and path.name not in studies:
             shutil.rmtree(path, ignore_errors=True)

@@ -7,8 +7,8 @@ subject   name of the subject in the data set
 label     BIDS prefix of the scan's results
 lesion    number of the finding; ``n/a`` in the row of a scan
 volume_ml volume when it was rated: a rating of another result does not count
-rating    of a scan: 1 unusable, 2 poor, 3 acceptable, 4 good
-judgement of a finding: ``real`` or ``not_real``
+rating    of a scan: 1 unusable, 2 poor, 3 acceptable, 4 good; ``n/a`` if it was cleared
+judgement of a finding: ``real`` or ``not_real``; ``n/a`` if it was cleared
 rated     time, in UTC; of two rows on one scan or finding the later one holds
 ========= ==========================================================================================
 """
@@ -42,9 +42,8 @@ class Rating(BaseModel):
 
     @model_validator(mode="after")
     def _is_of_one_thing(self) -> Rating:
-        given = self.judgement if self.lesion else self.rating
         other = self.rating if self.lesion else self.judgement
-        if given is None or other is not None:
+        if other is not None:
             raise ValueError("expected a rating of a scan, or a judgement of a lesion")
         return self
 

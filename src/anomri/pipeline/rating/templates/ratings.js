@@ -44,7 +44,7 @@
 
   const table = () => {
     const number = (row) => (row.lesion === NOTHING ? 0 : Number(row.lesion));
-    const rows = [...known.values()].filter((row) => valueOf(row) !== NOTHING);
+    const rows = [...known.values()]; // cleared ones, too: they replace what another table holds
     rows.sort((a, b) => (a.label < b.label ? -1 : a.label > b.label ? 1 : number(a) - number(b)));
     // What a spreadsheet would evaluate gets an apostrophe.
     const cell = (text) => text.replace(/\s+/g, " ").replace(/^(?=[=+\-@])/, "'") || NOTHING;
