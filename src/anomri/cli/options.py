@@ -27,7 +27,7 @@ YAML = (".yaml", ".yml")  # endings of a file of rules
 # Named here because the modules of these functions load slowly; a test compares the names.
 LAYOUTS = "phantom, brats, lgg, brainmetshare, open_ms, bids, dicom, folder"
 SCAN_RULES = "fixed, robust"
-SEGMENTATION_METHODS = "above, hysteresis, grow, mixture"
+SEGMENTATION_METHODS = "above, hysteresis, grow, half_maximum, mixture"
 
 Source = Annotated[
     Path, typer.Argument(metavar="SOURCE", help="A scan, a folder of scans or a data set.")
