@@ -365,7 +365,7 @@ def cohorts(setting: Setting) -> Iterator[Row]:
         count, seconds, wall = before
         added = size - count
         yield row(
-            f"each scan more of {size} phantoms of 16,000 voxels",
+            f"each further phantom of 16,000 voxels, up to {size}",
             [(found["seconds"] - seconds) / added],
             wall_seconds=round((found["wall"] - wall) / added, 3),
             mib=found["mib"],
