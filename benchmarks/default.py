@@ -163,8 +163,11 @@ def last_cleaning_step_moved(name: str) -> Iterator[Variant]:
 
 
 def fifths(option: str, value: float) -> list[float]:
-    """Return a number a fifth smaller and larger; a count stays whole."""
-    return [round(value * times) if option == "iterations" else value * times for times in FIFTH]
+    """Return a number a fifth smaller and larger; a count stays whole, a percentile below 100."""
+    numbers = [value * times for times in FIFTH]
+    if option == "iterations":
+        return [round(number) for number in numbers]
+    return [min(number, 100) for number in numbers] if "percentile" in option else numbers
 
 
 def moved(name: str, entry: str, step: Step) -> Iterator[Variant]:
