@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,6 +51,9 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        # Takes longer to import than all that the command line needs before it handles signals.
+        from importlib.metadata import version
+
         return version("anomri")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -75,6 +75,15 @@ def test_only_what_a_command_needs_is_imported(words: str, code: int, scans: Pat
     assert SLOW & set(modules) == set()
 
 
+def test_signals_are_handled_before_anything_slow_is_imported() -> None:
+    listed = "import sys; before = set(sys.modules); import anomri.cli; print(*set(sys.modules) - before)"
+    command = [sys.executable, "-c", listed]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert "anomri.cli.signals" in imported
+    assert {"importlib.metadata", "email", "socket", "typer", "click"} & imported == set()
+
+
 def test_the_help_names_every_rule_and_method() -> None:
     assert options.LAYOUTS.split(", ") == list(LAYOUTS)
     assert options.SCAN_RULES.split(", ") == list(SCAN_RULES)

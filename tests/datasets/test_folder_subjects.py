@@ -52,6 +52,35 @@ def test_a_subject_whose_only_link_leads_nowhere_is_left_out_by_name(lay: Lay) -
     assert "link leads nowhere" in find(root).scans[0].unclear["t1ce"]
 
 
+@pytest.mark.parametrize(
+    ("images", "dicom", "subject"),
+    [
+        ("a_flair.nii", "1.dcm", "root DICOM"),
+        ("a_flair.nii", "IM0001", "root DICOM"),
+        ("flair.nii", "series/1.dcm", "series DICOM"),
+        ("p1/flair.nii", "p1/1.ima", "p1 DICOM"),
+        ("p1/flair.nii", "p1/t1/1.2.840.1", "p1/t1 DICOM"),
+        ("p1/flair.nii", "p2/IM0001", "p2"),
+        ("p1/flair.nii", "p2/series/1.dcm", "p2"),
+    ],
+)
+def test_dicom_files_beside_images_are_left_out_by_name(
+    lay: Lay, images: str, dicom: str, subject: str
+) -> None:
+    root = lay(images, dicom)
+    (root / dicom).write_bytes(bytes(128) + b"DICM")
+    found = find(root)
+    assert len(found.scans) == 1
+    (left_out,) = found.left_out
+    assert left_out.subject == subject.replace("root", root.name)
+    assert "perhaps of another scan" in left_out.reason
+
+
+@pytest.mark.parametrize("folder", ["DICOM", "dicom/p1", "p1/Dicom/series", "sourcedata/p1"])
+def test_dicom_files_that_images_were_made_of_are_no_subject(lay: Lay, folder: str) -> None:
+    assert find(lay("p1/flair.nii", f"{folder}/1.dcm")).left_out == ()
+
+
 def test_other_sequences_and_folders_beside_scans_are_no_subjects(lay: Lay) -> None:
     root = lay("p1_flair.nii", "p1_ep2d_dwi.nii", "figures/a.png", "t1/p1.nii", "t2/.keep")
     assert find(root).left_out == ()

@@ -11,8 +11,9 @@ The location of a file determines its subject:
 
 A folder name found in several folders (``p1/2019``, ``p2/2019``) is a session of each. Subjects
 whose images are all broken links, or of another sequence or format, are reported as left out, and
-so are empty folders beside those of subjects. :mod:`anomri.datasets.file_names` parses the names.
-If the contrast of a subject's only image is unknown, it counts as FLAIR, with a warning.
+so are empty folders beside those of subjects, and DICOM files beside images.
+:mod:`anomri.datasets.file_names` parses the names. If the contrast of a subject's only image is
+unknown, it counts as FLAIR, with a warning.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ from anomri.datasets.file_tree import NOT_AN_IMAGE, PACKED, Tree, is_image, stem
 from anomri.datasets.nnunet import CHANNEL, UNKNOWN_CHANNEL, holds_channels, read_channels
 from anomri.datasets.participants import Participants, read_healthy, without_prefix
 from anomri.datasets.search_results import Skipped
+from anomri.datasets.unconverted_dicom import (
+    REASON,
+    UNCONVERTED,
+    is_originals,
+    unconverted_folders,
+)
 from anomri.files import PARTICIPANTS
 
 log = logging.getLogger(__name__)
@@ -50,7 +57,6 @@ UNREAD_VOLUMES = (
 )
 VOLUMES = (*UNREAD_VOLUMES, *PAIRS)
 OTHER_FORMATS = (*UNREAD_VOLUMES, ".rec", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
-ORIGINALS = frozenset({"dicom", "dicoms", "DICOM", "raw", "sourcedata"})  # before conversion
 NO_CONTRAST = "neither its name nor its folder tells its contrast"
 OTHER_CONTRAST = f"a sequence other than {', '.join(CONTRASTS)}"
 
@@ -93,15 +99,17 @@ def gather(tree: Tree) -> Cases:
         if file not in others:
             _add(_case(cases, file, sessions, participants), file)
     for file in others:
+        reason = broken.get(file.path, OTHER_CONTRAST)
         if file.path not in broken:
-            cases.skip(file.path, OTHER_CONTRAST)
+            cases.skip(file.path, reason)
         if (file.base, file.subject) in cases or not _belongs_to_another(cases, file):
-            case = _case(cases, file, sessions, participants)
-            if file.role not in case.files:
-                case.unclear.setdefault(file.role, broken.get(file.path, OTHER_CONTRAST))
+            _add_unclear(_case(cases, file, sessions, participants), file.role, reason)
     for folder in _subjects_without_images(cases):
         file = _Placed(folder, OTHER, folder.parent, folder.name)
         _case(cases, file, sessions, participants)
+    for folder in unconverted_folders(tree):
+        case = _case_of_dicom(cases, folder, sessions, participants)
+        case.unclear[UNCONVERTED] = REASON
     _assume_contrast_of_unnamed(cases)
     participants.warn(PARTICIPANTS)
     return cases
@@ -113,6 +121,32 @@ def _add(case: Case, file: _Placed) -> None:
         case.unclear.setdefault(CHANNEL, UNKNOWN_CHANNEL)
     else:
         case.add(file.role, file.path)
+
+
+def _case_of_dicom(
+    cases: Cases, folder: Path, sessions: Collection[str], participants: Participants
+) -> Case:
+    """Return the case of a folder with DICOM files; it has no images."""
+    if _is_subject_without_images(cases, folder):
+        file = _Placed(folder, OTHER, folder.parent, folder.name)
+        return _case(cases, file, sessions, participants)
+    name = f"{cases.tree.name(folder)} {UNCONVERTED}"
+    return cases.case((folder, UNCONVERTED), name, where=name)
+
+
+def _is_subject_without_images(cases: Cases, folder: Path) -> bool:
+    """Whether a folder lies beside those of subjects and none of its files was assigned."""
+    key = (folder.parent, folder.name)
+    if _shared(folder) or (key in cases and cases[key].files):
+        return False
+    return any(
+        base == folder.parent and (base / name).is_dir() for (base, name), _ in cases.items()
+    )
+
+
+def _add_unclear(case: Case, role: str, reason: str) -> None:
+    if role not in case.files:
+        case.unclear.setdefault(role, reason)
 
 
 def _belongs_to_another(cases: Cases, file: _Placed) -> bool:
@@ -137,7 +171,7 @@ def _subjects_without_images(cases: Cases) -> list[Path]:
         and folder not in used
         and (folder in scans or folder not in nonempty)
         and not _shared(folder)
-        and folder.name not in ORIGINALS
+        and not is_originals(folder)
     ]
 
 

@@ -96,6 +96,23 @@ def test_voxels_that_begin_within_the_header_are_read_behind_it(
         read_image(path)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_an_extension_before_voxels_without_an_offset_is_named(
+    tmp_path: Path, packed: bool, kind: type[nib.Nifti1Image], order: str
+) -> None:
+    image = kind(np.ones((4, 5, 6), np.int16), AFFINE, kind.header_class(endianness=order))
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"words"))
+    raw = bytearray(image.to_bytes())
+    where, form = (168, "q") if kind is nib.Nifti2Image else (108, "f")
+    struct.pack_into(order + form, raw, where, 0)
+    path = tmp_path / ("a.nii.gz" if packed else "a.nii")
+    path.write_bytes(gzip.compress(raw) if packed else raw)
+    with pytest.raises(UnreadableScan, match="vox_offset 0 in a file with a header extension"):
+        read_image(path)
+
+
 def test_missing_voxels_are_named_as_such(tmp_path: Path, stripped: Volume) -> None:
     content = nib.Nifti1Image(stripped, AFFINE).to_bytes()
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content[: len(content) // 2]))

@@ -1,4 +1,12 @@
 from .conversion import converted
-from .layout import LAYOUT, layout_by_rules, layout_with_choices
+from .headers import is_dicom
+from .layout import LAYOUT, has_dicom_ending, layout_by_rules, layout_with_choices
 
-__all__ = ["LAYOUT", "converted", "layout_by_rules", "layout_with_choices"]
+__all__ = [
+    "LAYOUT",
+    "converted",
+    "has_dicom_ending",
+    "is_dicom",
+    "layout_by_rules",
+    "layout_with_choices",
+]

@@ -28,7 +28,7 @@ def fits(tree: Tree) -> bool:
     """Whether there are DICOM files and no NIfTI files."""
     if tree.images():
         return False
-    if any(_has_ending(path) for path in tree.files):
+    if any(has_dicom_ending(path) for path in tree.files):
         return True
     return any(is_dicom(path) for path in tree.files[:MAX_OPENED])
 
@@ -51,7 +51,7 @@ def gather(tree: Tree, choices: Choices | None = None, *, decide: Decide = recog
         MissingPiece: pydicom is not installed.
     """
     cases = Cases(tree)
-    files = [path for path in tree.files if _has_ending(path) or is_dicom(path)]
+    files = [path for path in tree.files if has_dicom_ending(path) or is_dicom(path)]
     found, unused = read_series(files)
     for path, reason in unused:
         cases.skip(path, reason)
@@ -89,7 +89,8 @@ def layout_by_rules(rules: SiteRules) -> Layout:
     return Layout(LAYOUT.name, LAYOUT.looks_for, fits, partial(gather, decide=rules.decide))
 
 
-def _has_ending(path: Path) -> bool:
+def has_dicom_ending(path: Path) -> bool:
+    """Whether a file has an ending of DICOM files; many have none."""
     return path.suffix.lower() in ENDINGS
 
 

@@ -19,6 +19,7 @@ DICOM_MAGIC = slice(128, 132)
 MAX_HEADER_BYTES = 16 << 20  # with extensions; a whole DICOM header has some 0.1 MB
 FIRST_BYTES = 544  # the header of NIfTI-2, the longer one
 VOX_OFFSET = {348: (108, "f4"), 540: (168, "i8")}  # size of a NIfTI header -> position and type
+SINGLE_FILE = {348: (344, b"n+1"), 540: (4, b"n+2")}  # -> position and begin of its magic
 
 
 def check_file(path: Path) -> None:
@@ -42,7 +43,7 @@ def check_file(path: Path) -> None:
     refuse_pointer(name, start)
     if start.startswith(GZIP_MAGIC) != has_gzip_ending(name):
         _refuse_ending(name, packed=start.startswith(GZIP_MAGIC))
-    _refuse_long_header(path)
+    _check_voxel_offset(path)
     if start[DICOM_MAGIC] == b"DICM" or path.suffix.lower() in (".dcm", ".ima"):
         raise UnreadableScan(
             name,
@@ -105,8 +106,12 @@ def _refuse_ending(name: str, *, packed: bool) -> None:
     )
 
 
-def _refuse_long_header(path: Path) -> None:
-    """Refuse a NIfTI header with a huge offset of the voxels: nibabel would read it all."""
+def _check_voxel_offset(path: Path) -> None:
+    """Refuse a NIfTI header that does not state where its voxels begin.
+
+    With a huge offset nibabel would read all before it; with the offset 0, which is read behind
+    the header where nothing lies between, it takes voxels for a header extension.
+    """
     packed = has_gzip_ending(path.name)
     with nifti_errors(path.name), gzip.open(path) if packed else path.open("rb") as stream:
         first = stream.read(FIRST_BYTES)
@@ -123,3 +128,16 @@ def _refuse_long_header(path: Path) -> None:
                 got=f"one that says its voxels begin at byte {offset:.6g}",
                 next_step=COPY_AGAIN,
             )
+        if offset == 0 and _has_extension(first, size):
+            raise UnreadableScan(
+                path.name,
+                expected="a header that states where the voxels begin",
+                got="vox_offset 0 in a file with a header extension",
+                next_step="convert it again, or set vox_offset to the first byte of the voxels",
+            )
+
+
+def _has_extension(first: bytes, size: int) -> bool:
+    """Whether a header and its voxels are one file, with an extension between them."""
+    position, magic = SINGLE_FILE[size]
+    return first.startswith(magic, position) and any(first[size : size + 1])
