@@ -114,7 +114,9 @@ def train_lesions(
     workers: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Processes that draw patients on the CPU, instead of the device."
+            metavar="N",
+            help="Processes that draw patients on the CPU, instead of the device.",
+            min=0,
         ),
     ] = 0,
 ) -> None:
