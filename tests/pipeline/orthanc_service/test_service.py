@@ -231,7 +231,9 @@ def test_an_answer_that_makes_no_sense_fails_its_study_alone(
         return None if of_good or place not in asked else body
 
     fake.fault = fault
-    codes = [run(fake, responder, tmp_path).exit_code for _ in range(4)]
+    served = [run(fake, responder, tmp_path) for _ in range(4)]
+    codes = [one.exit_code for one in served]
+    assert [one.postponed for one in served] == [1, 1, 0, 0]
     given_up = [line for line in caplog.messages if line.endswith("given up")]
     assert [line.split()[1] for line in given_up] == [f"{bad}:"]
     assert codes[2:] == [3, 0]

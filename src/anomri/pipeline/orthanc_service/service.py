@@ -73,11 +73,13 @@ class Served:
         outcomes: of the studies that were finished.
         exit_codes: of those without a result.
         arriving: number of studies that were not complete yet at the last look.
+        postponed: number of studies that failed at the last look and are to be tried again.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     exit_codes: set[int] = field(default_factory=set)
     arriving: int = 0
+    postponed: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -155,7 +157,7 @@ class Service:
         if self._is_away:
             self.schedule.announce(f"{self.server.address} answers again")
             self._is_away = False
-        self.served.arriving = 0
+        self.served.arriving = self.served.postponed = 0
         for study in self.journal.unfinished():
             self._guarded(study)
 
@@ -204,6 +206,8 @@ class Service:
         log.warning("study %s: %s%s", entry.study, words, "; given up" if last else "")
         if last:
             self._finish(entry.study, "", Answer(Outcome.FAILED, ScanError.exit_code, "failed"))
+        else:
+            self.served.postponed += 1
 
     def _process(self, entry: Entry) -> None:
         """Do what is to be done for a study, as far as its images are complete."""
