@@ -107,7 +107,10 @@ def train_lesions(
     start: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Weights to start from, in place of random ones.", exists=True
+            metavar="FILE",
+            help="Weights to start from, in place of random ones.",
+            exists=True,
+            dir_okay=False,
         ),
     ] = None,
     device: Device = "auto",
