@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -196,7 +197,8 @@ class Service:
         except (AnomriError, OSError):
             raise  # concerns all studies
         except Exception as error:  # for an unusual study a library may raise anything
-            log.exception("study %s: unexpected", study)
+            # Not the text of the error: it may hold tags of the patient.
+            log.error("study %s:\n%s", study, "".join(traceback.format_tb(error.__traceback__)))
             self._note_error(entry, f"unexpected {type(error).__name__}")
 
     def _note_error(self, entry: Entry, words: str) -> None:
