@@ -4,6 +4,7 @@ from anomri.batch.executor import DASK, ENGINES, PROCESSES, SERIAL, Executor, Wo
 from anomri.batch.failures import Failures, by_label, known, replace_all, replace_for
 from anomri.batch.runner import (
     DEFAULT_EXECUTION,
+    UNEXPECTED,
     Execution,
     Outcome,
     Progress,
@@ -20,6 +21,7 @@ __all__ = [
     "ENGINES",
     "PROCESSES",
     "SERIAL",
+    "UNEXPECTED",
     "WHOLE",
     "Execution",
     "Executor",

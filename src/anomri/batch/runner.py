@@ -20,6 +20,8 @@ Item = TypeVar("Item")
 Progress = Callable[[Sequence[Any], str], Iterable[Any]]
 
 log = logging.getLogger(__name__)
+UNEXPECTED = "unexpected"
+"""First word of a failure whose reason ends with the text of a library's error."""
 
 
 def no_progress(items: Sequence[Item], _: str) -> Iterable[Item]:
@@ -193,7 +195,7 @@ def _unexpected(files: ScanFiles, error: Exception) -> Failure:
     return Failure(
         subject=files.subject,
         label=files.label,
-        reason=f"unexpected {type(error).__name__}: {_without_folders(str(error))}",
+        reason=f"{UNEXPECTED} {type(error).__name__}: {_without_folders(str(error))}",
         next_step="run `anomri --verbose` with the same command again, and report it with the "
         "last lines",
     )

@@ -107,14 +107,19 @@ def train_lesions(
     start: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Weights to start from, in place of random ones.", exists=True
+            metavar="FILE",
+            help="Weights to start from, in place of random ones.",
+            exists=True,
+            dir_okay=False,
         ),
     ] = None,
     device: Device = "auto",
     workers: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Processes that draw patients on the CPU, instead of the device."
+            metavar="N",
+            help="Processes that draw patients on the CPU, instead of the device.",
+            min=0,
         ),
     ] = 0,
 ) -> None:

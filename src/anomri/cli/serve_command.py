@@ -117,7 +117,8 @@ def serve(
     served = pipeline.serve(server, responder, service.work_dir, service.schedule())
     counts = [f"{served.outcomes.count(kind)} {kind}" for kind in dict.fromkeys(served.outcomes)]
     arriving = [f"{served.arriving} still arriving"] if served.arriving else []
-    information(", ".join([*counts, *arriving]) or "no new study")
+    postponed = [f"{served.postponed} to be tried again"] if served.postponed else []
+    information(", ".join([*counts, *arriving, *postponed]) or "no new study")
     if served.exit_code:
         raise typer.Exit(served.exit_code)
 

@@ -15,7 +15,7 @@ from anomri.evaluation.curves import curve_points
 from anomri.evaluation.intervals import Interval, bootstrap, paired_difference, pooled_share
 from anomri.evaluation.lesion_detection import LesionCounts, count_lesions, found_by_volume
 from anomri.evaluation.ranking import Ranking, rank
-from anomri.evaluation.reference_lesions import EDGES_ML, recall_by_size, reference_lesions
+from anomri.evaluation.reference_lesions import recall_by_size, reference_lesions
 from anomri.evaluation.scans import false_positive_ml, mean_absolute_error, volume_ml
 from anomri.evaluation.slice_ranking import (
     RankedSlices,
@@ -36,7 +36,6 @@ from anomri.evaluation.voxels import (
 )
 
 __all__ = [
-    "EDGES_ML",
     "Confusion",
     "Interval",
     "LesionCounts",

@@ -32,9 +32,7 @@ from anomri.scan import Labels, Mask, Note, NoteKind
 
 EDEMA, NECROSIS, ENHANCING = 2, 1, 4
 SMALLEST_RIM_ML = 0.2
-CORE_MM = (
-    6.0  # growth to half maximum, and closing, of a core that is looked for before it is named
-)
+CORE_MM = 6.0  # growth to half maximum, and closing, of a core before regions are named
 MIN_NECROSIS_RADIUS_MM = 1.5  # thinner dark parts are noise
 DARK_CORE = Note(
     NoteKind.REGIONS,

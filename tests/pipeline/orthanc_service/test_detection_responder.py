@@ -91,6 +91,18 @@ def test_what_a_quality_check_refuses_is_shown(
     assert pydicom.dcmread(path).Rows > 400  # with the picture
 
 
+def test_the_text_of_a_library_s_error_is_not_told(
+    tmp_path: Path, make_series: MakeSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("invalid value 'Doe^Jane'")
+
+    monkeypatch.setattr(DetectTask, "_prepared", fail)
+    make_series(tmp_path / "images", VOLUME, SeriesDescription="t2 flair")
+    made, objects = answered(tmp_path)
+    assert (made.summary, objects) == ("refused: unexpected ValueError", ["sc.dcm"])
+
+
 def test_a_result_that_dicom_cannot_hold_is_told(
     tmp_path: Path, make_series: MakeSeries, head: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

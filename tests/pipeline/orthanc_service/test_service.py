@@ -16,6 +16,7 @@ from anomri.pipeline import Orthanc, Schedule, serve
 from anomri.pipeline.orthanc_service import Served
 from anomri.pipeline.orthanc_service.journal import Journal, Outcome
 
+NAME = "Doe^Jane"  # of a patient
 Fake = Any  # FakeOrthanc of conftest.py
 Responder = Any
 
@@ -93,20 +94,23 @@ def test_an_answer_that_was_not_sent_is_not_taken_for_one_of_other_images(
 
 
 def test_a_fault_of_the_program_concerns_its_study_alone(
-    fake: Fake, responder: Responder, tmp_path: Path
+    fake: Fake, responder: Responder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("bad", "good"):
         fake.add(name)
 
     def fault() -> None:
         if responder.detected[-1][0] == next(iter(fake.studies)):
-            raise ZeroDivisionError
+            raise ValueError(f"a name of {NAME}")
 
     responder.meanwhile = fault
     assert run(fake, responder, tmp_path).outcomes == [Outcome.DONE]
     assert run(fake, responder, tmp_path).exit_code == 0
     assert run(fake, responder, tmp_path).outcomes == [Outcome.FAILED]
     assert run(fake, responder, tmp_path).outcomes == []
+    assert "unexpected ValueError" in caplog.text
+    assert "in fault" in caplog.text
+    assert NAME not in caplog.text
 
 
 def test_studies_that_are_not_meant_are_left_alone(
@@ -231,7 +235,9 @@ def test_an_answer_that_makes_no_sense_fails_its_study_alone(
         return None if of_good or place not in asked else body
 
     fake.fault = fault
-    codes = [run(fake, responder, tmp_path).exit_code for _ in range(4)]
+    served = [run(fake, responder, tmp_path) for _ in range(4)]
+    codes = [one.exit_code for one in served]
+    assert [one.postponed for one in served] == [1, 1, 0, 0]
     given_up = [line for line in caplog.messages if line.endswith("given up")]
     assert [line.split()[1] for line in given_up] == [f"{bad}:"]
     assert codes[2:] == [3, 0]

@@ -179,11 +179,14 @@ def fits(condition: Condition, text: str) -> bool:
 
     >>> fits("*flair*", "AX T2 FLAIR"), fits(3.0, "3"), fits(Bounds(min=80), "")
     (True, True, False)
+    >>> fits("t1 [post]", "T1 [post]")
+    True
     """
     if isinstance(condition, list):
         return any(fits(choice, text) for choice in condition)
     if isinstance(condition, str):
-        return fnmatchcase(" ".join(text.split()).lower(), condition.lower())
+        pattern = condition.lower().replace("[", "[[]")  # brackets are no set here
+        return fnmatchcase(" ".join(text.split()).lower(), pattern)
     value = _number(text)
     if isinstance(condition, Bounds):
         return condition.min <= value <= condition.max

@@ -45,7 +45,7 @@ def _refuse_small(scans: int, subjects: int, with_finding: int) -> None:
     if with_finding < MIN_SUBJECTS:
         raise UsageError(
             f"expected at least {MIN_SUBJECTS} subjects with a finding, found {with_finding} among "
-            f"{subjects}: a network would learn these few by heart. Next: add scans, or use the "
+            f"{subjects}: a network would overfit to these few. Next: add scans, or use the "
             "model `default` as it is."
         )
 

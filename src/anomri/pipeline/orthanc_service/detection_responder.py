@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from anomri.batch import UNEXPECTED
 from anomri.batch import Outcome as BatchOutcome
 from anomri.datasets import Found, Refusal, SiteRules, find_studies, write_refusal_picture
 from anomri.detector import Detector
@@ -52,7 +53,7 @@ class DetectionResponder:
         outcome = detect(found, self.detector, study.results, dicom=self.dicom)
         if outcome.failures:
             failure, code = outcome.failures[0], outcome.exit_code
-            return self.refuse(study, answer, failure.reason, failure.next_step, code)
+            return self.refuse(study, answer, _told(failure.reason), failure.next_step, code)
         label = found.scans[0].label
         objects = sorted(anat_folder(study.results, label).glob("*.dcm"))
         if not objects:
@@ -96,6 +97,11 @@ class DetectionResponder:
         texts = [note.text for note in notes if note.kind is NoteKind.NO_DICOM]
         reason = f"expected a result that DICOM can hold, got {'; '.join(texts) or 'none'}"
         return reason, "convert the series to NIfTI, and run `anomri detect` on that"
+
+
+def _told(reason: str) -> str:
+    """Return a reason without the text of a library's error, which may hold tags of the patient."""
+    return reason.partition(":")[0] if reason.startswith(UNEXPECTED) else reason
 
 
 def _series(found: Found) -> str:

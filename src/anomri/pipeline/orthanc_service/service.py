@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -73,11 +74,13 @@ class Served:
         outcomes: of the studies that were finished.
         exit_codes: of those without a result.
         arriving: number of studies that were not complete yet at the last look.
+        postponed: number of studies that failed at the last look and are to be tried again.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     exit_codes: set[int] = field(default_factory=set)
     arriving: int = 0
+    postponed: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -155,7 +158,7 @@ class Service:
         if self._is_away:
             self.schedule.announce(f"{self.server.address} answers again")
             self._is_away = False
-        self.served.arriving = 0
+        self.served.arriving = self.served.postponed = 0
         for study in self.journal.unfinished():
             self._guarded(study)
 
@@ -194,7 +197,8 @@ class Service:
         except (AnomriError, OSError):
             raise  # concerns all studies
         except Exception as error:  # for an unusual study a library may raise anything
-            log.exception("study %s: unexpected", study)
+            # Not the text of the error: it may hold tags of the patient.
+            log.error("study %s:\n%s", study, "".join(traceback.format_tb(error.__traceback__)))
             self._note_error(entry, f"unexpected {type(error).__name__}")
 
     def _note_error(self, entry: Entry, words: str) -> None:
@@ -204,6 +208,8 @@ class Service:
         log.warning("study %s: %s%s", entry.study, words, "; given up" if last else "")
         if last:
             self._finish(entry.study, "", Answer(Outcome.FAILED, ScanError.exit_code, "failed"))
+        else:
+            self.served.postponed += 1
 
     def _process(self, entry: Entry) -> None:
         """Do what is to be done for a study, as far as its images are complete."""

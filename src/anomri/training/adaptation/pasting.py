@@ -1,4 +1,4 @@
-"""Lesions of one scan, blended into healthy tissue of another subject's scan.
+"""Lesions of one scan, blended into healthy tissue of another scan.
 
 After Zhang et al. 2021 (CarveMix), who carve a lesion with a margin out of one labelled image and
 put it into another; here masks are label-free, so that only lesions of stable scans are taken and
@@ -37,7 +37,7 @@ def with_pasted_lesion(
 
     Args:
         recipient: the scan to paste into; returned as it is where nothing fits.
-        donors: scans of other subjects.
+        donors: other scans of the half, perhaps of the same subject.
         rng: random numbers.
     """
     donors = [one for one in donors if _gives(one, recipient)]
