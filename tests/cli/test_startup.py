@@ -76,7 +76,7 @@ def test_only_what_a_command_needs_is_imported(words: str, code: int, scans: Pat
 
 
 def test_signals_are_handled_before_anything_slow_is_imported() -> None:
-    listed = "import sys; before = set(sys.modules); import anomri.cli; print(*set(sys.modules) - before)"
+    listed = "import sys; old = {*sys.modules}; import anomri.cli; print(*{*sys.modules} - old)"
     command = [sys.executable, "-c", listed]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())
