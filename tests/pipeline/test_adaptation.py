@@ -181,3 +181,16 @@ def test_a_folder_with_another_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("name: other")
     with pytest.raises(UsageError, match="found another model"):
         adapt(cohort(tmp_path, 1), tmp_path, TINY)
+
+
+def test_scans_that_had_no_part_in_a_finished_adaptation_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = cohort(tmp_path, 2)
+    (tmp_path / "recipe.yaml").touch()
+    (tmp_path / "adaptation.json").touch()
+    (tmp_path / "changes.tsv").write_text(f"label\n{found.scans[0].label}\n")
+    (tmp_path / "unfinished").mkdir()
+    assert adapt(found, tmp_path, TINY).unchanged == [found.scans[0].label]
+    assert not (tmp_path / "unfinished").exists()
+    assert "1 of 2 scans have no part in it" in caplog.text

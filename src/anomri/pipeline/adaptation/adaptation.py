@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,10 +26,12 @@ from anomri.errors import UsageError
 from anomri.files import (
     ADAPTATION,
     ADAPTATION_WORK,
+    CHANGES,
     PRETRAINING_STATE,
     RECIPE,
     WEIGHTS,
     private_temporary_files,
+    read_tsv,
     remove_stale_drafts,
     replacing_together,
     write_text,
@@ -55,6 +58,7 @@ from anomri.training import AdaptationSchedule, Deadline, Example, read_example,
 COHORT = "cohort.txt"  # digest of the scans and the schedule of an unfinished adaptation
 UNSURE = 0.5  # threshold of the probability where no scan of the other half shows a better one
 
+log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adaptation:
@@ -92,10 +96,11 @@ def adapt(found: Found, run: Path, options: Adaptation) -> Outcome:
         UsageError: the cohort is too small or too alike, or the folder holds another model.
         DamagedFile: the state of an unfinished adaptation cannot be read.
     """
-    if _is_finished(run):
-        return Outcome(unchanged=[files.label for files in found.scans])
-    remove_stale_drafts(run)
     work = run / ADAPTATION_WORK
+    if _is_finished(run):
+        shutil.rmtree(work, ignore_errors=True)  # of a process killed after it had finished
+        return _finished_before(run, found)
+    remove_stale_drafts(run)
     with private_temporary_files():
         base = load(BASE, device=options.device)
         task = LabelFreeTask(base, work, options.schedule.spacing)
@@ -122,6 +127,19 @@ def _is_finished(run: Path) -> bool:
             "Next: choose another folder with -o."
         )
     return True
+
+
+def _finished_before(run: Path, found: Found) -> Outcome:
+    """Return the scans that had a part in a finished adaptation; warn of others."""
+    known = {row.get("label") for row in read_tsv(run / CHANGES)}
+    labels = [files.label for files in found.scans]
+    if new := sum(label not in known for label in labels):
+        log.warning(
+            "%s: this adaptation is finished; %d of %d scans have no part in it. "
+            "Next: to include them, choose another folder with -o",
+            *(run.name, new, len(labels)),
+        )
+    return Outcome(unchanged=[label for label in labels if label in known])
 
 
 def _discard_other(work: Path, teachers: Sequence[Half], schedule: AdaptationSchedule) -> None:
