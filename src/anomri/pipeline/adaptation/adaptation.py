@@ -60,6 +60,7 @@ UNSURE = 0.5  # threshold of the probability where no scan of the other half sho
 
 log = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adaptation:
     """How a model is adapted.
