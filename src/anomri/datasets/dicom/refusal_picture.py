@@ -18,8 +18,8 @@ from anomri.datasets.dicom.segmentation import (
     identification,
     read_image,
     readable_headers,
+    require_highdicom,
 )
-from anomri.errors import MissingPiece
 
 SERIES_NUMBER = 9004
 REFUSAL = "refusal"
@@ -61,12 +61,7 @@ def write_refusal_picture(refusal: Refusal, source: Path, path: Path) -> None:
         MissingPiece: highdicom is not installed.
         UnreadableScan: the source cannot be read, or lacks what an object needs.
     """
-    try:
-        import highdicom  # noqa: F401 - asked for below
-    except ImportError as error:
-        raise MissingPiece(
-            'writing DICOM needs highdicom. Next: `pip install "anomri[dicom]"`.'
-        ) from error
+    require_highdicom()
     sources = [read_image(source)]
     fill_identity(sources)
     with readable_headers():

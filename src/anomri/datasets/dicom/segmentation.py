@@ -83,6 +83,20 @@ def write_segmentation(
     return segmentation
 
 
+def require_highdicom() -> None:
+    """Check that DICOM objects can be written.
+
+    Raises:
+        MissingPiece: highdicom is not installed.
+    """
+    try:
+        import highdicom  # noqa: F401 - only asked for
+    except ImportError as error:
+        raise MissingPiece(
+            'writing DICOM needs highdicom. Next: `pip install "anomri[dicom]"`.'
+        ) from error
+
+
 def read_sources(slices: Sequence[Path]) -> tuple[list[Dataset], list[Dataset]]:
     """Return the headers of a series, and what says where their images lie, along the normal.
 
@@ -90,12 +104,7 @@ def read_sources(slices: Sequence[Path]) -> tuple[list[Dataset], list[Dataset]]:
         MissingPiece: highdicom is not installed.
         UnreadableScan: the headers do not say where the images lie, or lack what an object needs.
     """
-    try:
-        import highdicom  # noqa: F401 - asked for below
-    except ImportError as error:
-        raise MissingPiece(
-            'writing DICOM needs highdicom. Next: `pip install "anomri[dicom]"`.'
-        ) from error
+    require_highdicom()
     sources, places = _in_order([read_image(item) for item in slices])
     _share_orientation(places)
     _fill(sources, places)
