@@ -109,7 +109,7 @@ def adapt(found: Found, run: Path, options: Adaptation) -> Outcome:
         teachers = halves(outcome.values)
         _discard_other(work, teachers, options.schedule)
         weights = _taught(base.device, work, teachers, options)
-        _finish(base, run, found, teachers, weights, options)
+        _finish(base, run, found, teachers, weights, options, outcome)
     shutil.rmtree(work, ignore_errors=True)
     return outcome
 
@@ -189,8 +189,9 @@ def _finish(
     teachers: Sequence[Half],
     weights: Sequence[Path],
     options: Adaptation,
+    outcome: Outcome,
 ) -> None:
-    """Write the run folder: the model, the table of changes and the card."""
+    """Write the run folder, and add to the outcome the scans that cannot be compared any more."""
     work = run / ADAPTATION_WORK
     recipe = adapted_recipe(base, options.schedule.spacing, UNSURE)
     judges = [without(base, file, recipe) for file in reversed(weights)]
@@ -208,7 +209,10 @@ def _finish(
         scans = tuple(one for one in found.scans if one.label in labels_of(half))
         task = ChangeTask(without(base, file, recipe), name, {one.label: one for one in half})
         part = replace(found, scans=scans, left_out=(), chosen=True)
-        changes += run_batch(part, task, options.execution, f"comparing, {name} half").values
+        compared = run_batch(part, task, options.execution, f"comparing, {name} half")
+        changes += compared.values
+        outcome.failures += compared.failures
+        outcome.exit_codes |= compared.exit_codes
     with replacing_together(run) as draft:
         write_model(draft, weights, recipe)
         write_changes(draft, changes)

@@ -74,7 +74,8 @@ class LabelFreeTask:
     def __call__(self, files: ScanFiles) -> LabelFreeScan:
         """Return what was found, from an earlier run if there was one."""
         unlabelled = replace(files, truth=None)  # an expert's mask has no part in this
-        key = SourceFiles.of(unlabelled, Provenance()).key(self.detector)
+        made_from = SourceFiles.of(unlabelled, Provenance()).key(self.detector)
+        key = f"{made_from} at {self.spacing_mm:g} mm"
         if (before := self._found_before(files, key)) is not None:
             return before
         with converted(unlabelled) as images:
