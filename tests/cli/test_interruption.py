@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from anomri import cli, pipeline
+from anomri.cli import commands
 from anomri.datasets import find
 from anomri.detector import load
+from anomri.errors import UsageError
 from anomri.files import write_text
 
 
@@ -131,3 +133,33 @@ with handled_signals() as handler:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 130
     assert b"run the same command again" in done.stderr
+
+
+def test_an_interruption_while_an_error_is_written_ends_like_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise UsageError("nothing there")
+
+    monkeypatch.setattr(pipeline, "report", fails)
+    monkeypatch.setattr(commands, "failure", interrupted)
+    monkeypatch.setattr("sys.argv", ["anomri", "report", "."])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_python_ends_is_answered_as_before(number: int) -> None:
+    code = f"""
+import atexit, os
+from anomri.cli import commands, main
+
+# As by a signal while a library stops its threads.
+commands.run = lambda: (print("result"), atexit.register(os.kill, os.getpid(), {int(number)}))
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.count(b"\n") == 1
+    assert done.stdout.strip() == b"result"

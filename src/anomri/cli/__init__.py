@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from anomri.cli.collection import no_collection
-from anomri.cli.signals import handled_signals
+from anomri.cli.signals import handled_at_exit, handled_signals
 from anomri.cli.streams import tolerant_errors
 
 if TYPE_CHECKING:
@@ -19,12 +19,17 @@ __all__ = ["app", "main"]
 
 def main() -> None:
     """Run the command line; see :func:`anomri.cli.commands.run`."""
-    with tolerant_errors(), handled_signals() as handler:
+    with tolerant_errors(), handled_at_exit(), handled_signals() as handler:
         with no_collection():
             from anomri.cli.commands import run
 
         handler.interrupts = True
-        run()
+        try:
+            run()
+        except KeyboardInterrupt:  # while an error was written: nothing is left to remove
+            handler.end_at_once()
+        finally:
+            handler.interrupts = False
 
 
 def __getattr__(name: str) -> Any:

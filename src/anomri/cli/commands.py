@@ -121,6 +121,17 @@ def run() -> None:
     SIGTERM, as job schedulers send it, is an interruption: half-written files are removed.
     """
     try:
+        _run()
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Typer turns an interruption into an exit without a message.
+        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
+            raise
+        console.print(STOPPED)
+        sys.exit(INTERRUPTED)
+
+
+def _run() -> None:
+    try:
         app()
     except AnomriError as error:
         _fail(error)
@@ -130,12 +141,6 @@ def run() -> None:
         if error.errno not in WRONG_PLACE or not error.filename:
             raise
         _fail(NotWritable(_name(error), error.strerror or ""))
-    except (KeyboardInterrupt, SystemExit) as end:
-        # Typer turns an interruption into an exit without a message.
-        if isinstance(end, SystemExit) and end.code != INTERRUPTED:
-            raise
-        console.print(STOPPED)
-        sys.exit(INTERRUPTED)
 
 
 def _fail(error: AnomriError) -> NoReturn:
