@@ -48,6 +48,7 @@ def test_flair_alone_gives_a_mask_without_regions(patient: dict[str, Path]) -> N
     assert mask[EDEMA]
     assert not mask[TWIN]
     assert result.labels is None
+    assert all(0 < (one.probability_real or 0) < 1 for one in result.findings)
 
 
 def test_t1ce_adds_the_necrosis_and_names_the_regions(patient: dict[str, Path]) -> None:

@@ -29,9 +29,11 @@ from anomri.postprocessing import (
     Segmentation,
     SegmentationState,
     StepMap,
+    coefficients_of,
     located_findings,
     run_in_parallel,
     unconditional,
+    with_probabilities,
 )
 from anomri.preprocessing import (
     ImageSource,
@@ -138,6 +140,7 @@ class Detector:
         """16 hex digits that change with recipes, weights, steps and what was fitted."""
         facts = [f"{name} {m.optional} {m.fingerprint}" for name, m in self.map_models.items()]
         facts += [step.model_dump_json() for step in self.steps]
+        facts += coefficients_of(self.name)
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
     def prepare(self, files: ScanFiles) -> Scan:
@@ -151,13 +154,9 @@ class Detector:
 
     def maps(self, scan: Scan) -> AnomalyMaps:
         """Return the anomaly maps of a prepared scan, without optional ones that it cannot have."""
-        return AnomalyMaps(
-            {
-                name: partial(model.score, scan)
-                for name, model in self.map_models.items()
-                if not model.optional or model.required <= set(scan.contrasts)
-            }
-        )
+        there, models = set(scan.contrasts), self.map_models.items()
+        possible = {name: m for name, m in models if not m.optional or m.required <= there}
+        return AnomalyMaps({name: partial(m.score, scan) for name, m in possible.items()})
 
     def segment(
         self,
@@ -204,7 +203,7 @@ class Detector:
         first = maps[self.first_name]
         anomaly = self._shown(maps, scan, made.notes)
         anatomy = partial(anatomy_on, scan.grid, scan.to_template)
-        return Detection(
+        detection = Detection(
             anomaly=anomaly,
             mask=made.mask,
             threshold=made.thresholds[self.first_name],
@@ -216,6 +215,7 @@ class Detector:
             code_distances=first.latent_distances,
             provenance=self.provenance(maps, made.thresholds),
         )
+        return with_probabilities(detection)
 
     def _nearby(self, maps: Mapping[str, AnomalyMap], made: Segmentation) -> tuple[Mask, ...]:
         """Return the masks of other thresholds, by the steps taken; none if they mean nothing."""

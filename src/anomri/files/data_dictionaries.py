@@ -75,6 +75,7 @@ COLUMNS = {
     "volume_least_ml": "Smallest volume of the lesion, at thresholds a fifth lower and higher",
     "volume_most_ml": "Largest volume of the lesion, at thresholds a fifth lower and higher",
     "threshold_stability": "Smallest over largest volume of that range; 1 is stable, 0 vanishes",
+    "probability_real": "Probability that the lesion is real, from 0 to 1; n/a for other models",
     "centre_x_mm": "Centre of mass in the scan's world coordinates, to the right",
     "centre_y_mm": "Centre of mass in the scan's world coordinates, to the front",
     "centre_z_mm": "Centre of mass in the scan's world coordinates, upwards",

@@ -11,6 +11,12 @@ from anomri.postprocessing.false_positive_calibration import (
     FALSE_POSITIVE_RULE,
     FalsePositiveCalibration,
 )
+from anomri.postprocessing.finding_probability import (
+    FINDING_FEATURES,
+    ListedFinding,
+    coefficients_of,
+    with_probabilities,
+)
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.location import (
     GEOMETRIC,
@@ -48,6 +54,7 @@ __all__ = [
     "COMBINATION_STEPS",
     "CONTRAST_STEPS",
     "FALSE_POSITIVE_RULE",
+    "FINDING_FEATURES",
     "GEOMETRIC",
     "MAP_STEPS",
     "MASK_STEPS",
@@ -58,6 +65,7 @@ __all__ = [
     "TO_BE_FITTED",
     "WITHOUT_THRESHOLD",
     "FalsePositiveCalibration",
+    "ListedFinding",
     "MixtureFit",
     "Places",
     "Regions",
@@ -69,6 +77,7 @@ __all__ = [
     "check_method",
     "check_rule",
     "clean",
+    "coefficients_of",
     "findings",
     "fit_mixture",
     "fit_threshold",
@@ -83,4 +92,5 @@ __all__ = [
     "threshold_of_scan",
     "unconditional",
     "with_locations",
+    "with_probabilities",
 ]

@@ -21,6 +21,7 @@ from anomri.recipe.extensions import (
     Extension,
     extensions,
 )
+from anomri.recipe.finding_model import FindingModel, finding_model
 from anomri.recipe.model_archive import opened_model, write_archive
 from anomri.recipe.model_layout import (
     ByMap,
@@ -47,6 +48,7 @@ __all__ = [
     "Detection",
     "ExtensibleTable",
     "Extension",
+    "FindingModel",
     "MapEntry",
     "MapSource",
     "ModelLayout",
@@ -65,6 +67,7 @@ __all__ = [
     "builtin_names",
     "call",
     "extensions",
+    "finding_model",
     "joint_contrasts",
     "layout_of",
     "load_recipe",

@@ -374,6 +374,7 @@ class Finding:
         range_ml: smallest and largest volume of the lesion, or of what overlaps with it, if the
             threshold is a fifth lower or higher; None for a segmentation without a threshold.
         location: its side and zone; None where they were not determined.
+        probability_real: that it is real, from 0 to 1; None where the model does not say.
     """
 
     number: int
@@ -382,6 +383,7 @@ class Finding:
     peak: float
     range_ml: tuple[float, float] | None = None
     location: Location | None = None
+    probability_real: float | None = None
 
     @property
     def threshold_stability(self) -> float | None:

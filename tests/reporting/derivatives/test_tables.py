@@ -142,6 +142,26 @@ def test_a_volume_has_its_range_in_both_tables(detect: Detect, tmp_path: Path) -
     assert "0.25 sensitive" in text
 
 
+def test_a_probability_is_in_the_table_the_sidecar_and_the_page(
+    detect: Detect, tmp_path: Path
+) -> None:
+    found = detect(subject="rated")
+    lesion = replace(found.findings[0], range_ml=(2.0, 8.0), probability_real=0.8125)
+    lower = np.zeros_like(found.mask)
+    write_detection(replace(found, findings=(lesion,), nearby=(lower,)), tmp_path)
+    write_detection(detect(subject="without"), tmp_path)
+    write_tables(tmp_path, [])
+    rated, without = read_tsv(tmp_path / "findings.tsv")
+    assert float(rated["probability_real"]) == pytest.approx(0.8125, abs=1e-3)
+    assert without["probability_real"] == "n/a"
+    first, second = read_sound_records(tmp_path)[0]
+    assert first.findings[0].probability_real == 0.8125
+    assert second.findings[0].probability_real is None
+    text = write_page(tmp_path).read_text(encoding="utf-8")
+    assert '<td class="n">0.81</td>' in text
+    assert text.count('<th scope="col" class="n">Probability real</th>') == 1
+
+
 def test_the_former_name_of_the_threshold_stability_is_read(detect: Detect, tmp_path: Path) -> None:
     found = detect()
     lesion = replace(found.findings[0], range_ml=(2.0, 8.0))

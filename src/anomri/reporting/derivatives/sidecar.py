@@ -55,6 +55,7 @@ class FindingEntry(_Entry):
     """A lesion, see :class:`anomri.scan.Finding`, with its position as in :class:`Places`.
 
     ``volume_range_ml`` and ``threshold_stability`` say how its volume depends on the threshold.
+    ``probability_real`` is None for models that it was not calibrated for.
     ``side`` and ``zone`` are its :class:`anomri.scan.Location`, empty where that is not known.
     ``template_mm`` is its centre in the MNI152 template, if the scan was registered to it, and
     ``template_tissue`` the tissue of the template there.
@@ -67,6 +68,7 @@ class FindingEntry(_Entry):
         None,
         validation_alias=AliasChoices("ThresholdStability", "Firmness"),  # until 0.1
     )
+    probability_real: Annotated[float, Field(ge=0, le=1)] | None = None
     centre_mm: tuple[Number, Number, Number]
     peak: Number
     position: str = ""
@@ -327,6 +329,7 @@ def _finding_entry(finding: Finding, places: Places, scan: Scan) -> FindingEntry
         volume_ml=finding.volume_ml,
         volume_range_ml=finding.range_ml,
         threshold_stability=finding.threshold_stability,
+        probability_real=finding.probability_real,
         centre_mm=finding.centre_mm,
         peak=finding.peak,
         position=places.name(finding.centre_mm),

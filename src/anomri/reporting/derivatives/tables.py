@@ -95,6 +95,7 @@ FINDING_COLUMNS = (
     "volume_least_ml",
     "volume_most_ml",
     "threshold_stability",
+    "probability_real",
     "centre_x_mm",
     "centre_y_mm",
     "centre_z_mm",
@@ -139,7 +140,8 @@ def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
         (
             *(*whose, item.number, item.volume_ml),
             *(item.volume_range_ml or (None, None)),
-            *(item.threshold_stability, *item.centre_mm, item.peak, item.position),
+            *(item.threshold_stability, item.probability_real),
+            *(*item.centre_mm, item.peak, item.position),
             *(item.side or None, item.zone or None),
             *(item.template_mm or (None, None, None)),
             item.template_tissue or None,
