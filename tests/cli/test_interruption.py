@@ -74,6 +74,22 @@ def test_a_folder_that_cannot_be_written_to_is_named(
     assert "Next: " in said
 
 
+@pytest.mark.parametrize("name", ["run/logs/events", b"run/logs/events"])  # TensorBoard: bytes
+def test_a_folder_that_was_removed_meanwhile_is_named(
+    name: str | bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+
+    monkeypatch.setattr(pipeline, "report", fails)
+    monkeypatch.setattr("sys.argv", ["anomri", "report", "."])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "anomri: run/logs/events: was removed or moved while the command ran" in said
+
+
 def test_a_folder_in_the_place_of_a_file_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

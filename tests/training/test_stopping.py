@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from anomri.errors import AnomriError
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe
 from anomri.training import readable_process_errors
+from anomri.training.trainer import quiet
 
 COMMAND = [sys.executable, "-m", "anomri.cli", "train"]
 
@@ -98,3 +100,16 @@ def test_what_another_process_says_to_people_stays_so() -> None:
 def test_other_errors_pass() -> None:
     with pytest.raises(RuntimeError, match="shapes"), readable_process_errors():
         raise RuntimeError("shapes differ")
+
+
+def test_a_thread_of_tensorboard_writes_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise FileNotFoundError("run/logs/events")
+
+    before = threading.excepthook
+    with quiet():
+        thread = threading.Thread(target=fails)
+        thread.start()
+        thread.join()
+    assert capsys.readouterr().err == ""
+    assert threading.excepthook is before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from importlib.metadata import version
@@ -32,7 +33,7 @@ from anomri.cli.messages import (
 from anomri.cli.option_objects import GroupedHelp, ListByDefault, expand_options
 from anomri.cli.settings import PRECEDENCE, default_map
 from anomri.cli.signals import INTERRUPTED, STOPPED
-from anomri.errors import AnomriError, DiskFull, NotWritable
+from anomri.errors import AnomriError, DiskFull, NotWritable, UsageError
 from anomri.files import DEFAULT_LIMIT_GB, DISK_FULL, LIMIT_VARIABLE, limit_bytes
 
 # Errors of a path that the user can correct; a full disk is not a usage error.
@@ -40,6 +41,11 @@ WRONG_PLACE = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR),
     *(errno.ELOOP, errno.ENAMETOOLONG),
 }
+# What users name is looked for before a command begins.
+GONE = (
+    "{}: was removed or moved while the command ran. Finished results are kept. "
+    "Next: put it back if it was an input, and run the same command again."
+)
 NOTICE = "For research only; not a medical device."
 EXIT_CODES = (
     "Exit codes: 0 success, 1 other failure (full disk, killed worker), 2 wrong usage or a folder "
@@ -47,6 +53,8 @@ EXIT_CODES = (
     "quality checks refused scans or an audit found something wrong, 130 stopped by Ctrl-C or "
     "SIGTERM. To resume after an interruption, run the same command again."
 )
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="anomri",
@@ -138,6 +146,9 @@ def _run() -> None:
     except OSError as error:
         if error.errno in DISK_FULL:
             _fail(DiskFull(_name(error), error.strerror or ""))
+        if error.errno == errno.ENOENT and error.filename:
+            log.debug("a file is missing", exc_info=True)
+            _fail(UsageError(GONE.format(_name(error))))
         if error.errno not in WRONG_PLACE or not error.filename:
             raise
         _fail(NotWritable(_name(error), error.strerror or ""))
@@ -150,4 +161,5 @@ def _fail(error: AnomriError) -> NoReturn:
 
 def _name(error: OSError) -> str:
     # A rename has two names; the first is a draft's, which the user does not know.
-    return str(error.filename2 or error.filename or "the disk")
+    name = error.filename2 or error.filename
+    return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else "the disk"

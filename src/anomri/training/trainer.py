@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ from anomri.training.loading import Sample
 from anomri.training.module import NetworkTraining
 from anomri.training.resume import SafetensorsIO
 from anomri.training.run_record import RunRecord
+
+log = logging.getLogger(__name__)
 
 PRECISIONS: Mapping[str, Literal["32-true", "bf16-mixed"]] = {
     "float32": "32-true",
@@ -217,15 +220,24 @@ def silence_lightning() -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress Lightning's messages and warnings within the context."""
+    """Suppress Lightning's messages and warnings, and tracebacks of threads, within the context.
+
+    TensorBoard's thread raises what fails, such as on a full disk, in the main thread again.
+    """
     levels = [(logger, logger.level) for logger in _loggers()]
+    before, threading.excepthook = threading.excepthook, _log_failure
     try:
         with warnings.catch_warnings():
             silence_lightning()
             yield
     finally:
+        threading.excepthook = before
         for logger, level in levels:
             logger.setLevel(level)
+
+
+def _log_failure(failure: threading.ExceptHookArgs) -> None:
+    log.debug("a thread of the training failed", exc_info=failure.exc_value)
 
 
 def _loggers() -> list[logging.Logger]:
