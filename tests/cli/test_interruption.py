@@ -168,7 +168,9 @@ def test_an_interruption_while_an_error_is_written_ends_like_any_other(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_python_ends_is_answered_as_before(number: int) -> None:
     code = f"""
-import atexit, os
+import atexit, os, signal
+
+signal.signal({int(number)}, signal.SIG_DFL)  # a shell ignores SIGINT for jobs in the background
 from anomri.cli import commands, main
 
 # As by a signal while a library stops its threads.
