@@ -21,7 +21,7 @@ from anomri.pipeline.adaptation import adaptation, changes
 from anomri.pipeline.adaptation.cohort import halves
 from anomri.pipeline.adaptation.label_free_scan import LabelFreeScan
 from anomri.scan import Grid, Scan, ScanFiles
-from anomri.training import AdaptationSchedule, Example, read_example, teach
+from anomri.training import AdaptationSchedule, Example, read_example, train_fold
 
 SPACING = 6.0
 SIDE = 24
@@ -100,12 +100,12 @@ def _record_teaching(monkeypatch: pytest.MonkeyPatch, taught: dict[str, set[str]
         return example
 
     def recorded(build: Any, examples: Sequence[Example], *rest: Any, **options: Any) -> Any:
-        state = teach(build, examples, *rest, **options)
+        state = train_fold(build, examples, *rest, **options)
         taught[_digest(state.average)] = {labels[id(one)] for one in examples}
         return state
 
     monkeypatch.setattr(adaptation, "read_example", read_labelled)
-    monkeypatch.setattr(adaptation, "teach", recorded)
+    monkeypatch.setattr(adaptation, "train_fold", recorded)
 
 
 def _judging(task: Any, judged: dict[str, str]) -> Any:

@@ -16,7 +16,7 @@ from anomri.training import (
     Deadline,
     Example,
     read_example,
-    teach,
+    train_fold,
     write_example,
 )
 from anomri.training.adaptation.batches import draw_batch
@@ -105,16 +105,18 @@ def test_weights_of_a_batch_are_those_of_its_scans() -> None:
 
 def test_a_stopped_teaching_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
     examples = [RECIPIENT, DONOR]
-    whole = teach(network, examples, tmp_path / "whole", SCHEDULE)
-    teach(network, examples, tmp_path / "parts", SCHEDULE, stop=2)
-    parts = teach(network, examples, tmp_path / "parts", SCHEDULE)
+    whole = train_fold(network, examples, tmp_path / "whole", SCHEDULE)
+    train_fold(network, examples, tmp_path / "parts", SCHEDULE, stop=2)
+    parts = train_fold(network, examples, tmp_path / "parts", SCHEDULE)
     assert parts.step == whole.step == 3
     for name, weight in whole.average.items():
         torch.testing.assert_close(parts.average[name], weight, rtol=0, atol=0)
 
 
 def test_at_the_deadline_what_was_learnt_is_kept(tmp_path: Path) -> None:
-    state = teach(network, [RECIPIENT], tmp_path / "state", SCHEDULE, deadline=Deadline.after(0))
+    state = train_fold(
+        network, [RECIPIENT], tmp_path / "state", SCHEDULE, deadline=Deadline.after(0)
+    )
     assert state.step == 1
     assert (tmp_path / "state").is_file()
 

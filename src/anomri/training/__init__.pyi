@@ -1,4 +1,4 @@
-from .adaptation.cross_fitting import AdaptationSchedule, Deadline, teach
+from .adaptation.cross_fitting import AdaptationSchedule, Deadline, train_fold
 from .adaptation.examples import START_AGAIN, Example, read_example, write_example
 from .fit import train
 from .launching import QuietLoader, initialise_worker, readable_process_errors
@@ -18,7 +18,7 @@ __all__ = [
     "initialise_worker",
     "read_example",
     "readable_process_errors",
-    "teach",
     "train",
+    "train_fold",
     "write_example",
 ]

@@ -1,4 +1,4 @@
-"""Adaptation: a user's own unlabelled scans teach.
+"""Adaptation to a user's own scans, without labels.
 
 ::
 
@@ -44,7 +44,7 @@ from anomri.pipeline.adaptation.adapted_model import (
     adapted_recipe,
     best_threshold,
     start_network,
-    without,
+    with_one_network,
     write_model,
 )
 from anomri.pipeline.adaptation.changes import ChangeTask, write_changes
@@ -53,7 +53,7 @@ from anomri.pipeline.adaptation.label_free_scan import LabelFreeTask, example_fi
 from anomri.pipeline.run_record import write_run
 from anomri.scan import RESEARCH_USE, Volume
 from anomri.scoring import mean_over_mirror_image
-from anomri.training import AdaptationSchedule, Deadline, Example, read_example, teach
+from anomri.training import AdaptationSchedule, Deadline, Example, read_example, train_fold
 
 COHORT = "cohort.txt"  # digest of the scans and the schedule of an unfinished adaptation
 UNSURE = 0.5  # threshold of the probability where no scan of the other half shows a better one
@@ -106,10 +106,10 @@ def adapt(found: Found, run: Path, options: Adaptation) -> Outcome:
         base = load(BASE, device=options.device)
         task = LabelFreeTask(base, work, options.schedule.spacing)
         outcome = run_batch(found, task, options.execution, "finding lesions")
-        teachers = halves(outcome.values)
-        _discard_other(work, teachers, options.schedule)
-        weights = _taught(base.device, work, teachers, options)
-        _finish(base, run, found, teachers, weights, options, outcome)
+        folds = halves(outcome.values)
+        _discard_other(work, folds, options.schedule)
+        weights = _trained(base.device, work, folds, options)
+        _finish(base, run, found, folds, weights, options, outcome)
     shutil.rmtree(work, ignore_errors=True)
     return outcome
 
@@ -143,9 +143,9 @@ def _finished_before(run: Path, found: Found) -> Outcome:
     return Outcome(unchanged=[label for label in labels if label in known])
 
 
-def _discard_other(work: Path, teachers: Sequence[Half], schedule: AdaptationSchedule) -> None:
+def _discard_other(work: Path, folds: Sequence[Half], schedule: AdaptationSchedule) -> None:
     """Discard the networks of an unfinished adaptation to other scans or of another schedule."""
-    scans = [[f"{scan.label} {scan.key}" for scan in half] for half in teachers]
+    scans = [[f"{scan.label} {scan.key}" for scan in half] for half in folds]
     text = json.dumps({"scans": scans, "schedule": asdict(schedule)})
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     file = work / COHORT
@@ -155,16 +155,16 @@ def _discard_other(work: Path, teachers: Sequence[Half], schedule: AdaptationSch
     write_text(file, key)
 
 
-def _taught(
-    device: torch.device, work: Path, teachers: Sequence[Half], options: Adaptation
+def _trained(
+    device: torch.device, work: Path, folds: Sequence[Half], options: Adaptation
 ) -> list[Path]:
     """Teach a network on each half; return the files of their weights."""
     deadline, files = Deadline.after(options.minutes), []
-    for number, (name, half) in enumerate(zip(HALVES, teachers, strict=True)):
+    for number, (name, half) in enumerate(zip(HALVES, folds, strict=True)):
         folder = work / name
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / WEIGHTS).is_file():
-            state = teach(
+            state = train_fold(
                 lambda: start_network(device),
                 _examples(work, half),
                 folder / PRETRAINING_STATE,
@@ -186,7 +186,7 @@ def _finish(
     base: Detector,
     run: Path,
     found: Found,
-    teachers: Sequence[Half],
+    folds: Sequence[Half],
     weights: Sequence[Path],
     options: Adaptation,
     outcome: Outcome,
@@ -194,20 +194,22 @@ def _finish(
     """Write the run folder, and add to the outcome the scans that cannot be compared any more."""
     work = run / ADAPTATION_WORK
     recipe = adapted_recipe(base, options.schedule.spacing, UNSURE)
-    judges = [without(base, file, recipe) for file in reversed(weights)]
+    detectors = [with_one_network(base, file, recipe) for file in reversed(weights)]
     threshold = best_threshold(
         [
-            (_probability(judge, example), example)
-            for judge, half in zip(judges, teachers, strict=True)
+            (_probability(detector, example), example)
+            for detector, half in zip(detectors, folds, strict=True)
             for example in _examples(work, half)
         ],
         otherwise=UNSURE,
     )
     recipe = adapted_recipe(base, options.schedule.spacing, threshold)
     changes = []
-    for name, half, file in zip(HALVES, teachers, reversed(weights), strict=True):
+    for name, half, file in zip(HALVES, folds, reversed(weights), strict=True):
         scans = tuple(one for one in found.scans if one.label in labels_of(half))
-        task = ChangeTask(without(base, file, recipe), name, {one.label: one for one in half})
+        task = ChangeTask(
+            with_one_network(base, file, recipe), name, {one.label: one for one in half}
+        )
         part = replace(found, scans=scans, left_out=(), chosen=True)
         compared = run_batch(part, task, options.execution, f"comparing, {name} half")
         changes += compared.values
@@ -216,24 +218,24 @@ def _finish(
     with replacing_together(run) as draft:
         write_model(draft, weights, recipe)
         write_changes(draft, changes)
-        write_text(draft / ADAPTATION, _card(teachers, options.schedule, threshold))
+        write_text(draft / ADAPTATION, _card(folds, options.schedule, threshold))
         write_run(draft, options.command, device=str(base.device))
 
 
-def _probability(judge: Detector, example: Example) -> Volume:
-    network = judge.map_models[ADAPTED].networks[0]
+def _probability(detector: Detector, example: Example) -> Volume:
+    network = detector.map_models[ADAPTED].networks[0]
     if not isinstance(network, FoldedSegmenter):
         raise TypeError("expected a network that segments")
-    probability: Volume = mean_over_mirror_image(network, example.image, judge.device)[0]
+    probability: Volume = mean_over_mirror_image(network, example.image, detector.device)[0]
     return probability
 
 
-def _card(teachers: Sequence[Half], schedule: AdaptationSchedule, threshold: float) -> str:
+def _card(folds: Sequence[Half], schedule: AdaptationSchedule, threshold: float) -> str:
     """Return what taught the networks; no name of a subject is in it."""
     card = {
         "taught_by": "label-free masks of unlabelled scans, by the model 'default'",
-        "scans": [len(half) for half in teachers],
-        "scans_with_a_finding": [sum(scan.has_finding for scan in half) for half in teachers],
+        "scans": [len(half) for half in folds],
+        "scans_with_a_finding": [sum(scan.has_finding for scan in half) for half in folds],
         "started_from": "the network 'lesions', CC BY-SA 3.0, which the weights are derived from",
         "schedule": asdict(schedule),
         "threshold": threshold,

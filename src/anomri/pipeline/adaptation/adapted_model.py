@@ -69,7 +69,7 @@ def steps_with_correction(steps: Sequence[SegmentationStep]) -> tuple[Segmentati
     return (*steps[:place], correction, *steps[place:])
 
 
-def without(base: Detector, weights: Path, recipe: Recipe) -> Detector:
+def with_one_network(base: Detector, weights: Path, recipe: Recipe) -> Detector:
     """Return the adapted model with one network alone, which has not seen the scans to judge."""
     network = build_recipe_network(recipe)
     load_weights(network, weights)

@@ -1,4 +1,4 @@
-"""Whether a cohort can teach, and its two halves."""
+"""Whether a cohort is fit for adaptation, and its two halves."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Deadline:
         return self.at is not None and time.monotonic() >= self.at
 
 
-def teach(  # noqa: PLR0913 - a training's parts
+def train_fold(  # noqa: PLR0913 - a training's parts
     build: Callable[[], FoldedSegmenter],
     examples: Sequence[Example],
     state_file: Path,
