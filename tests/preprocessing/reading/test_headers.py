@@ -113,6 +113,16 @@ def test_an_extension_before_voxels_without_an_offset_is_named(
         read_image(path)
 
 
+def test_an_extension_of_an_impossible_size_is_a_damaged_header(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.ones((4, 5, 6), np.int16), AFFINE)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"words"))
+    raw = bytearray(image.to_bytes())
+    struct.pack_into("<i", raw, 352, -16)
+    (tmp_path / "a.nii").write_bytes(raw)
+    with pytest.raises(UnreadableScan, match="damaged header or header extension"):
+        read_image(tmp_path / "a.nii")
+
+
 def test_missing_voxels_are_named_as_such(tmp_path: Path, stripped: Volume) -> None:
     content = nib.Nifti1Image(stripped, AFFINE).to_bytes()
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content[: len(content) // 2]))

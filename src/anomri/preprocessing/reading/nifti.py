@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,6 +32,9 @@ ZERO_VOXEL_SIZE = "should be non-zero"  # nibabel's warning on a voxel size of 0
 HEADER_BYTES = 1 << 20  # room for header and extensions, in addition to the voxels
 FLOAT32_BYTES = 4
 
+# Errors whose message or kind tells the reason, see `nifti_errors`.
+DESCRIBED_FAILURES = (ImageFileError, HeaderDataError, OSError, EOFError, MemoryError, zlib.error)
+
 log = logging.getLogger(__name__)
 
 
@@ -43,7 +47,7 @@ def read_nifti(path: Path) -> RawImage:
     """
     check_file(path)
     with nifti_errors(path.name), np.errstate(all="ignore"), _nibabel_warnings() as warnings:
-        image: Any = _load(path)
+        image: Any = _loaded(path)
     if isinstance(image, nib.Nifti1Image) and getattr(image.dataobj, "offset", None) == 0:
         return _read_behind_header(path, image)
     _checked_shape(image, path.name)
@@ -84,6 +88,26 @@ def _read_behind_header(path: Path, image: Any) -> RawImage:
         f"{path.name}: vox_offset is 0: the voxels were read from byte {first}, behind the header"
     )
     return replace(raw, notes=(*raw.notes, Note(NoteKind.GEOMETRY, text)))
+
+
+def _loaded(path: Path) -> Any:
+    """Open an image; nibabel reads its header and extensions, and fails at them in many ways.
+
+    Raises:
+        UnreadableScan: a failure that nibabel does not describe.
+    """
+    try:
+        return _load(path)
+    except DESCRIBED_FAILURES:
+        raise
+    except Exception as error:
+        log.debug("%s: nibabel failed", path.name, exc_info=True)
+        raise UnreadableScan(
+            path.name,
+            expected="a whole NIfTI or MGH image",
+            got="a damaged header or header extension",
+            next_step=COPY_AGAIN,
+        ) from error
 
 
 def _load(path: Path) -> Any:
