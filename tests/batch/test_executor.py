@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import cloudpickle
 import pytest
@@ -120,6 +121,14 @@ def test_dask_gives_the_same_from_two_processes(cluster: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_dask_works_in_the_folder_of_the_command(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    executor = Executor(engine="dask", scheduler=cluster)
+    assert list(executor.run(os.path.abspath, ["out"])) == [str(tmp_path / "out")]
+
+
 def test_dask_says_what_is_meant_for_the_user_and_what_was_killed(cluster: str) -> None:
     executor = Executor(engine="dask", scheduler=cluster)
     with patience(PATIENCE_S):

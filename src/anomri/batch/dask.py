@@ -21,6 +21,7 @@ machine, and the scheduler gives up workers that do not answer.
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -28,6 +29,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import islice
 from operator import methodcaller
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -74,7 +76,7 @@ def on_cluster(
             while True:
                 for number, item in islice(rest, max(_room(client) - len(submitted), 1)):
                     key = f"anomri-{number}-{batch}"
-                    pickled = cloudpickle.dumps(partial(work, item))
+                    pickled = cloudpickle.dumps(partial(_call_in, Path.cwd(), work, item))
                     submitted.append(client.submit(unpickle_and_call, pickled, key=key, pure=False))
                 if not submitted:
                     return
@@ -84,6 +86,12 @@ def on_cluster(
                 yield value
         finally:
             client.cancel(list(submitted))
+
+
+def _call_in(folder: Path, work: Callable[[Item], Value], item: Item) -> Value:
+    """Call ``work`` in the folder of the command: relative paths start there."""
+    os.chdir(folder)
+    return work(item)
 
 
 def _unpickling() -> Callable[[bytes], Any]:
