@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import cloudpickle
 import pytest
 
 from anomri.batch import Executor, WorkerLost
+from anomri.batch.dask import SchedulerLost, _losses
 from anomri.batch.executor import fair_share
 from anomri.errors import MissingPiece, UsageError
 
@@ -139,6 +141,11 @@ def test_dask_says_what_is_meant_for_the_user_and_what_was_killed(cluster: str) 
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_that_ends_is_named() -> None:
+    with pytest.raises(SchedulerLost, match="lost before the batch was finished"), _losses("a"):
+        raise CancelledError
+
+
 def test_a_scheduler_without_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed", reason="the extra anomri[dask] is not here")
     monkeypatch.setattr("anomri.batch.dask.JOIN_SECONDS", 0.3)

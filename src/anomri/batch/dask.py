@@ -21,10 +21,12 @@ machine, and the scheduler gives up workers that do not answer.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import islice
@@ -53,6 +55,10 @@ class ClusterWorkerLost(AnomriError):
     """Workers were killed by one scan more often than the scheduler allows."""
 
 
+class SchedulerLost(AnomriError):
+    """The scheduler ended, or cancelled the tasks."""
+
+
 def on_cluster(
     work: Callable[[Item], Value], items: Sequence[Item], address: str
 ) -> Generator[Value, None, None]:
@@ -67,6 +73,7 @@ def on_cluster(
         MissingPiece: distributed is not installed.
         UsageError: there is no scheduler, or no worker joins it.
         ClusterWorkerLost: workers were killed by one item.
+        SchedulerLost: the scheduler ended.
     """
     rest, batch, unpickle_and_call = iter(enumerate(items)), uuid4().hex, _unpickling()
     with _client(address) as client:
@@ -80,7 +87,7 @@ def on_cluster(
                     submitted.append(client.submit(unpickle_and_call, pickled, key=key, pure=False))
                 if not submitted:
                     return
-                with _losses():
+                with _losses(address):
                     value = submitted[0].result()
                 submitted.popleft()
                 yield value
@@ -121,13 +128,18 @@ def _wait_for_workers(client: Any, address: str) -> None:
 
 
 @contextmanager
-def _losses() -> Iterator[None]:
+def _losses(address: str) -> Iterator[None]:
     from distributed import KilledWorker
 
     try:
         yield
     except KilledWorker as error:
         raise ClusterWorkerLost(str(error)) from error
+    except CancelledError as error:
+        raise SchedulerLost(
+            f"scheduler '{address}': lost before the batch was finished. Next: start scheduler "
+            "and workers again, then run the same command; finished scans are not repeated."
+        ) from error
 
 
 def _client(address: str) -> AbstractContextManager[Any]:
@@ -135,6 +147,9 @@ def _client(address: str) -> AbstractContextManager[Any]:
         from distributed import Client
     except ImportError as error:
         raise MissingPiece(MISSING) from error
+    # Where the scheduler ends, these write tracebacks; here one line says so.
+    for name in ("distributed.client", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client: AbstractContextManager[Any] = Client(  # type: ignore[no-untyped-call]
             address, timeout=REACH_SECONDS
