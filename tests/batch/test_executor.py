@@ -140,12 +140,12 @@ def test_dask_says_what_is_meant_for_the_user_and_what_was_killed(cluster: str) 
             list(executor.run(die, list(range(8))))
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_scheduler_that_ends_is_named() -> None:
     with pytest.raises(SchedulerLost, match="lost before the batch was finished"), _losses("a"):
         raise CancelledError
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_a_scheduler_without_workers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed", reason="the extra anomri[dask] is not here")
     monkeypatch.setattr("anomri.batch.dask.JOIN_SECONDS", 0.3)
