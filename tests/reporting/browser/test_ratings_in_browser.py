@@ -90,7 +90,7 @@ def test_keys_rate_a_scan_and_its_findings_and_the_file_is_read_back(
     cell = page.find_element(By.CSS_SELECTOR, f"#cohort tr[data-label='{record.label}']")
     assert cell.text.endswith("3 acceptable")
     page.refresh()  # kept by the browser
-    assert pressed(page, record.label) == ["3", "not_real"]
+    wait(lambda: pressed(page, record.label) == ["3", "not_real"])
     scan, finding = read_ratings(save(page, tmp_path))
     assert (scan.subject, scan.label, scan.rating) == (record.subject, record.label, 3)
     assert (finding.lesion, finding.judgement) == (1, "not_real")
