@@ -29,8 +29,9 @@ from anomri.cli.options import (
 )
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, progress, show_scans, show_thresholds
+from anomri.datasets import Found
 from anomri.errors import UsageError
-from anomri.recipe import Recipe, layout_of, recipe_to_prepare
+from anomri.recipe import ModelLayout, Recipe, layout_of, recipe_to_prepare
 
 
 def prepare(
@@ -58,10 +59,7 @@ def prepare(
     found = scans.find(source)
     chosen = with_contrasts(recipe_to_prepare(recipe), contrasts)
     shown = batch.shard.found(found)
-    if output.dry_run and output.as_json:
-        print_json(scans_found(shown, chosen.contrasts, chosen.optional))
-        return
-    show_scans(shown, contrasts=chosen.contrasts, optional=chosen.optional)
+    _list_scans(shown, chosen, output)
     if output.dry_run:
         return
     out = output.folder(source)
@@ -159,10 +157,7 @@ def adapt(
     """
     batch = execution.execution()
     found, wanted = scans.find(source), layout_of("default")
-    if output.dry_run and output.as_json:
-        print_json(scans_found(found, wanted.contrasts, wanted.optional))
-        return
-    show_scans(found, contrasts=wanted.contrasts, optional=wanted.optional)
+    _list_scans(found, wanted, output)
     if output.dry_run:
         return
     out = output.folder(source)
@@ -234,3 +229,11 @@ def calibrate(
         progress=progress,
     )
     show_thresholds(thresholds.values())
+
+
+def _list_scans(found: Found, wanted: Recipe | ModelLayout, output: OutputOptions) -> None:
+    """List the scans and what each lacks, in a dry run as JSON if asked."""
+    if output.dry_run and output.as_json:
+        print_json(scans_found(found, wanted.contrasts, wanted.optional))
+    else:
+        show_scans(found, contrasts=wanted.contrasts, optional=wanted.optional)

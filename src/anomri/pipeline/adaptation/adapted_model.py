@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from anomri.detector import Detector, MapModel
+from anomri.evaluation import confusion, dice
 from anomri.files import RECIPE, WEIGHTS, write_bytes, write_text
 from anomri.models import FoldedSegmenter, build_recipe_network, load_weights, trained_networks
 from anomri.pipeline.model_copies import copy_model
@@ -90,14 +91,13 @@ def best_threshold(pairs: Sequence[tuple[np.ndarray, Example]], *, otherwise: fl
         return otherwise
     weights = [one.weight for _, one in scans]
     means = [
-        np.average([_dice(values > level, one.lesions) for values, one in scans], weights=weights)
+        np.average(
+            [dice(confusion(values > level, one.lesions, one.brain)) for values, one in scans],
+            weights=weights,
+        )
         for level in THRESHOLDS
     ]
     return THRESHOLDS[int(np.argmax(means))]
-
-
-def _dice(mask: np.ndarray, other: np.ndarray) -> float:
-    return float(2 * np.count_nonzero(mask & other) / (mask.sum() + other.sum()))
 
 
 def write_model(folder: Path, weights: Sequence[Path], recipe: Recipe) -> None:
