@@ -74,24 +74,24 @@ SIX = [found(f"s{n}") for n in range(6)]
 def test_each_scan_is_judged_by_the_network_of_the_other_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two networks the one that a scan taught is never that which looks at it."""
+    """No network is applied to a scan that it was trained on."""
     monkeypatch.setattr(Detector, "prepare", lambda _, files: head(files))
-    taught, judged = dict[str, set[str]](), dict[str, str]()
-    _record_teaching(monkeypatch, taught)
+    trained_on, judged = dict[str, set[str]](), dict[str, str]()
+    _record_training(monkeypatch, trained_on)
     monkeypatch.setattr(adaptation, "ChangeTask", _judging(changes.ChangeTask, judged))
     scans, run = cohort(tmp_path, 6), tmp_path / "run"
     assert adapt(scans, run, TINY).exit_code == 0
     labels = {files.label for files in scans.scans}
     assert set(judged) == labels
-    assert sorted(map(len, taught.values())) == [3, 3]
+    assert sorted(map(len, trained_on.values())) == [3, 3]
     for label in labels:
-        assert label not in taught[judged[label]]
+        assert label not in trained_on[judged[label]]
     _check_run(run, scans)
     assert set(adapt(scans, run, TINY).unchanged) == labels
 
 
-def _record_teaching(monkeypatch: pytest.MonkeyPatch, taught: dict[str, set[str]]) -> None:
-    """Record the labels of the scans that teach each network."""
+def _record_training(monkeypatch: pytest.MonkeyPatch, trained_on: dict[str, set[str]]) -> None:
+    """Record the labels of the scans that each network is trained on."""
     labels = dict[int, str]()
 
     def read_labelled(path: Path) -> Example:
@@ -101,7 +101,7 @@ def _record_teaching(monkeypatch: pytest.MonkeyPatch, taught: dict[str, set[str]
 
     def recorded(build: Any, examples: Sequence[Example], *rest: Any, **options: Any) -> Any:
         state = train_fold(build, examples, *rest, **options)
-        taught[_digest(state.average)] = {labels[id(one)] for one in examples}
+        trained_on[_digest(state.average)] = {labels[id(one)] for one in examples}
         return state
 
     monkeypatch.setattr(adaptation, "read_example", read_labelled)

@@ -1,4 +1,4 @@
-"""Teaching on label-free masks: pasted lesions, weights of doubtful scans, resuming."""
+"""Training on label-free masks: pasted lesions, weights of doubtful scans, resuming."""
 
 from __future__ import annotations
 

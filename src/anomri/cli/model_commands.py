@@ -146,14 +146,15 @@ def adapt(
     *,
     output: OutputOptions,
     scans: ScanSelection,
-    teaching: AdaptationOptions,
+    training: AdaptationOptions,
     execution: WorkerOptions,
 ) -> None:
     """Adapt the model `default` to your own scans, without labels.
 
-    What `default` finds in one half of the scans teaches a network that looks at the other half,
-    and back. Writes a run folder for `anomri detect --model` and a table of what changed in each
-    scan. At least six subjects with a finding are needed. If interrupted, the same command resumes.
+    A network is trained on what `default` finds in one half of the scans and applied to the other
+    half, and vice versa. Writes a run folder for `anomri detect --model` and a table of what has
+    changed in each scan. At least six subjects with a finding are needed. If interrupted, the same
+    command resumes.
     """
     batch = execution.execution()
     found, wanted = scans.find(source), layout_of("default")
@@ -162,7 +163,7 @@ def adapt(
         return
     out = output.folder(source)
     load_exports(pipeline)
-    outcome = pipeline.adapt(found, out, teaching.adaptation(batch))
+    outcome = pipeline.adapt(found, out, training.adaptation(batch))
     typer.echo(out)
     finish(outcome, out)
 

@@ -518,7 +518,7 @@ class TrainingOptions:
 class AdaptationOptions:
     """Length and hardware of an adaptation."""
 
-    PANEL: ClassVar = "Teaching"
+    PANEL: ClassVar = "Training"
 
     steps: Annotated[
         int | None,
@@ -528,8 +528,8 @@ class AdaptationOptions:
         float | None,
         typer.Option(
             metavar="MINUTES",
-            help="Longest time for teaching, both halves together; what was learnt by then is "
-            "used.",
+            help="Longest time for training, both halves together; the networks are used as they "
+            "are by then.",
             min=0,
         ),
     ] = None

@@ -88,7 +88,7 @@ COLUMNS = {
     "template_z_mm": "Centre in the MNI152 template, upwards",
     "template_tissue": "Most probable tissue of the template at that position",
     # changes.tsv
-    "half": "Half of the cohort that the scan taught; the other half's network looked at it",
+    "half": "Half of the cohort with the scan; the other half's network was applied to it",
     "weight": "How much the scan counted: Dice of its masks at a lower and a higher threshold",
     "volume_before_ml": "Volume of all lesions by the model without adaptation",
     "volume_after_ml": "Volume of all lesions by the adapted model",

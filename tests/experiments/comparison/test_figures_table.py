@@ -24,7 +24,7 @@ candidate: base
 groups:
   - {name: none, about: N, rows: [base]}
   - {name: paper, about: P, paper: p, rows: [better, worse, untrained]}
-  - {name: taught, about: L, paper: q, supervised: true, rows: [labels]}
+  - {name: trained, about: L, paper: q, supervised: true, rows: [labels]}
 test:
   - {name: D, about: d, sources: [{folder: d}]}
   - {name: E, about: e, sources: [{folder: e}]}
@@ -117,12 +117,12 @@ def test_the_sentences_say_who_is_above_and_what_the_decision_does(folder: Path)
     definition = Definition.load(folder)
     said = list(findings_of(definition, Scores.of(folder)))
     own, common, moved, ranked, labels, small = said
-    assert "1 of 2 networks taught without labels has a higher mean Dice" in own
+    assert "1 of 2 networks trained without labels has a higher mean Dice" in own
     assert "zero out for 1 above it and 1 below it" in own
     assert "The best is `better`: +0.100 (" in own
     assert "0 of 1 networks" in common
     assert "raises the mean Dice of 1 of 1 networks; the mean change is +0.100" in moved
-    assert "0 of 1 networks taught without labels rank voxels better than `base`" in ranked
+    assert "0 of 1 networks trained without labels rank voxels better than `base`" in ranked
     assert "0 above it and 1 below it" in ranked
     assert "under 10 ml: `base` finds 5 of 10 and marks 3 ml per scan" in small
     assert "`labels`, which is supervised, is not to be told from `base` (" in labels

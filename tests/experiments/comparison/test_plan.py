@@ -194,11 +194,11 @@ def test_a_network_that_learnt_from_another_split_is_not_taken(
     (one,) = chosen_rows(definition, folder.parent, frozenset({"one"}))
     assert one.row is not None
     make_run(tmp_path / "one", one.row.recipe)
-    taught, judged, _ = read_tsv(folder.parent / "splits.tsv")
+    trained_on, judged, _ = read_tsv(folder.parent / "splits.tsv")
     trainer = Trainer(
         folder.parent, plan_of(folder).data, Work(tmp_path), runs_below(tmp_path), trains=False
     )
-    for name, taken in ((f"sub-{taught['subject']}", True), (judged["subject"], False)):
+    for name, taken in ((f"sub-{trained_on['subject']}", True), (judged["subject"], False)):
         said = {"subjects": {"train": [], "validation": [name]}}
         (tmp_path / "one" / "environment.json").write_text(json.dumps(said))
         assert bool(trainer.detector(one)) is taken

@@ -1,4 +1,4 @@
-"""Teaching the lesion network on patients drawn from made-up heads."""
+"""Training of the lesion network on patients drawn from made-up heads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from anomri.models import FoldedSegmenter
 from anomri.scoring import network_input
 from anomri.synthesis import Anatomies, Anatomy
 
-LESSON = LesionTrainingSchedule(
+SCHEDULE = LesionTrainingSchedule(
     steps=4,
     validation_interval=4,
     uses=2,
@@ -59,14 +59,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def anatomies() -> Anatomies:
-    anatomy = Anatomy.of(*head(14.0), 5.0, LESSON.shape)
+    anatomy = Anatomy.of(*head(14.0), 5.0, SCHEDULE.shape)
     return Anatomies.of([anatomy], torch.device("cpu"))
 
 
 def test_a_stopped_training_ends_as_an_uninterrupted_one(folder: Path, tmp_path: Path) -> None:
-    whole = train_lesions(folder, tmp_path / "whole", LESSON)
-    train_lesions(folder, tmp_path / "parts", replace(LESSON, validation_interval=3), stop=3)
-    parts = train_lesions(folder, tmp_path / "parts", LESSON)
+    whole = train_lesions(folder, tmp_path / "whole", SCHEDULE)
+    train_lesions(folder, tmp_path / "parts", replace(SCHEDULE, validation_interval=3), stop=3)
+    parts = train_lesions(folder, tmp_path / "parts", SCHEDULE)
     one, two = (load_file(run / "weights.safetensors") for run in (whole, parts))
     for name, weight in one.items():
         torch.testing.assert_close(weight, two[name])
@@ -105,7 +105,7 @@ def test_what_is_moved_stays_together() -> None:
     torch.testing.assert_close(theirs, (new[:, :3] / scale[:, :3, None, None, None] > 0.5).float())
 
 
-def test_enhancement_is_not_taught_where_nothing_shows_it() -> None:
+def test_enhancement_is_not_learnt_where_nothing_shows_it() -> None:
     """The loss of a patient without T1CE does not know its enhancing tumour."""
     network = FoldedSegmenter(channels=4, size=(16, 16, 16), filters=8).eval()
     image = torch.rand(1, 4, 16, 16, 16)

@@ -50,7 +50,7 @@ def _networks(
     best = max(comparisons, key=lambda row: comparisons[row].difference.estimate)
     how = "their own decision" if decision == OWN else f"that of `{definition.baseline}`"
     yield (
-        f"{name}, under {how}: {above} of {len(comparisons)} networks taught without labels "
+        f"{name}, under {how}: {above} of {len(comparisons)} networks trained without labels "
         f"{'has' if above == 1 else 'have'} a higher mean Dice than `{definition.baseline}` "
         f"({baseline.estimate if baseline else float('nan'):.3f}). The paired interval leaves zero "
         f"out for {significant[0]} above it and {significant[1]} below it. The best is `{best}`: "
@@ -91,7 +91,7 @@ def _ranking(definition: Definition, scores: Scores, name: str) -> Iterator[str]
     if comparisons:
         above, significant = _counts(comparisons)
         yield (
-            f"{name}, before any threshold: {above} of {len(comparisons)} networks taught without "
+            f"{name}, before any threshold: {above} of {len(comparisons)} networks trained without "
             f"labels rank voxels better than `{baseline}` by AUPRC; the paired interval leaves "
             f"zero out for {significant[0]} above it and {significant[1]} below it."
         )

@@ -83,7 +83,7 @@ def aims_table(sheet: Sheet) -> TextTable:
     definition = sheet.definition
     headings = (
         *("aim", "wanted", f"`{definition.candidate}`", f"`{definition.baseline}`"),
-        "best network taught without labels, under either decision",
+        "best network trained without labels, under either decision",
         f"reached by `{definition.candidate}`",
     )
     return TextTable("The aims", headings, tuple(aims_of(definition, sheet.scores)))

@@ -143,7 +143,7 @@ def _train(
         relaxation=True,
     )
     remaining = state.remaining(stop)
-    for _ in progress(remaining, "learning lesions") if progress else remaining:
+    for _ in progress(remaining, "training") if progress else remaining:
         image, regions = (part.to(device) for part in next(batches))
         state.learn(lambda network: loss(network, image, regions))  # noqa: B023 - used at once
         if state.is_validation_step():

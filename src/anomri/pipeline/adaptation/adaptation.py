@@ -2,7 +2,7 @@
 
 ::
 
-    scans --default--> label-free masks --halves--> a network each, taught on the masks of one half
+    scans --default--> label-free masks --halves--> a network each, trained on the masks of one half
           --the other half's network--> corrected masks, and the table of what changed
           --> run folder with both networks
 """
@@ -68,7 +68,7 @@ class Adaptation:
     Attributes:
         schedule: training schedule of each half's network.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        minutes: longest time for teaching; None for no limit.
+        minutes: longest time for training; None for no limit.
         execution: how to run the batches of scans.
         command: the command line, for ``run.json``.
     """
@@ -81,7 +81,7 @@ class Adaptation:
 
 
 def adapt(found: Found, run: Path, options: Adaptation) -> Outcome:
-    """Teach networks on label-free masks of the scans, and write the adapted model.
+    """Train networks on label-free masks of the scans, and write the adapted model.
 
     An interrupted adaptation is resumed; one that is finished is not changed.
 
@@ -91,7 +91,7 @@ def adapt(found: Found, run: Path, options: Adaptation) -> Outcome:
         options: how to adapt.
 
     Returns:
-        Outcome of the scans; those that failed taught nothing.
+        Outcome of the scans; those that failed were not used for training.
 
     Raises:
         UsageError: the cohort is too small or too alike, or the folder holds another model.
@@ -158,7 +158,7 @@ def _discard_other(work: Path, folds: Sequence[Half], schedule: AdaptationSchedu
 def _trained(
     device: torch.device, work: Path, folds: Sequence[Half], options: Adaptation
 ) -> list[Path]:
-    """Teach a network on each half; return the files of their weights."""
+    """Train a network on each half; return the files of their weights."""
     deadline, files = Deadline.after(options.minutes), []
     for number, (name, half) in enumerate(zip(HALVES, folds, strict=True)):
         folder = work / name
@@ -231,9 +231,9 @@ def _probability(detector: Detector, example: Example) -> Volume:
 
 
 def _card(folds: Sequence[Half], schedule: AdaptationSchedule, threshold: float) -> str:
-    """Return what taught the networks; no name of a subject is in it."""
+    """Return what the networks were trained on; no name of a subject is in it."""
     card = {
-        "taught_by": "label-free masks of unlabelled scans, by the model 'default'",
+        "trained_on": "label-free masks of unlabelled scans, segmented by the model 'default'",
         "scans": [len(half) for half in folds],
         "scans_with_a_finding": [sum(scan.has_finding for scan in half) for half in folds],
         "started_from": "the network 'lesions', CC BY-SA 3.0, which the weights are derived from",

@@ -6,7 +6,7 @@
     ├── recipe.yaml        the maps of `default`, the map `adapted`, and the steps
     ├── brightness/ ...    the maps of `default`
     └── adapted/
-        ├── first/         recipe and weights of the network that the first half taught
+        ├── first/         recipe and weights of the network trained on the first half
         └── second/        likewise; later scans see the mean of both
 """
 
@@ -38,11 +38,11 @@ from anomri.training import Example
 BASE, ADAPTED = "default", "adapted"  # the model that is adapted; the map of its networks
 HALVES = ("first", "second")
 THRESHOLDS = tuple(round(0.3 + 0.05 * n, 2) for n in range(9))  # of the probability, to choose from
-ABOUT = "the model `default`, its mask corrected by networks that were taught on your own scans"
+ABOUT = "the model `default`, its mask corrected by networks that were trained on your own scans"
 
 
 def start_network(device: torch.device) -> FoldedSegmenter:
-    """Return the shipped network `lesions`, from which teaching starts."""
+    """Return the shipped network `lesions`, from which training starts."""
     ((network, _),) = trained_networks(MapSource(Recipe.load("lesions")))
     if not isinstance(network, FoldedSegmenter):
         raise TypeError(f"lesions: expected a FoldedSegmenter, got {type(network).__name__}")
@@ -53,7 +53,7 @@ def adapted_recipe(base: Detector, spacing_mm: float, threshold: float) -> Recip
     """Return the recipe of the networks: that of `lesions`, on scans prepared as for the base."""
     return (
         Recipe.load("lesions")
-        .model_copy(update={"name": ADAPTED, "about": "a network taught on unlabelled scans"})
+        .model_copy(update={"name": ADAPTED, "about": "a network trained on unlabelled scans"})
         .with_changes(
             preparation=dict(base.recipe.preparation),
             score=Step(name="segment_coarsely", options={"spacing_mm": spacing_mm}),

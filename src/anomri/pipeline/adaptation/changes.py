@@ -38,7 +38,7 @@ class ChangeTask:
 
     Attributes:
         detector: the adapted model with the network of the other half alone.
-        half: name of the half that the scan taught.
+        half: name of the half whose network was trained on the scan.
         before: what the model without adaptation found, by label.
     """
 

@@ -19,7 +19,7 @@ def halves(scans: Sequence[LabelFreeScan]) -> tuple[Half, Half]:
     """Divide a cohort into two halves with as many subjects with a finding.
 
     All scans of a subject, and scans of one brain under two names, are in the same half: a network
-    must not look at a brain that taught it.
+    must not be applied to a brain that it was trained on.
 
     Raises:
         UsageError: the cohort is too small or too alike.
@@ -40,7 +40,8 @@ def _refuse_small(scans: int, subjects: int, with_finding: int) -> None:
     if scans > 1 and subjects == 1:
         raise UsageError(
             f"expected scans of several subjects, found {scans} scans of one brain, so that a "
-            "network would be judged on what taught it. Next: add scans of other subjects."
+            "network would be applied to the brain that it was trained on. Next: add scans of "
+            "other subjects."
         )
     if with_finding < MIN_SUBJECTS:
         raise UsageError(

@@ -92,7 +92,7 @@ STEPS = {
     "largest": Described("keeping the largest component"),
     "subtract_native": Described("subtraction of what T1, if there is one, shows already"),
     COMPETE: Described("region competition", ZHU),
-    CORRECT: Described("networks taught on label-free masks of unlabelled scans"),
+    CORRECT: Described("networks trained on label-free masks of unlabelled scans"),
     NAME_REGIONS: Described("the convex hull of the enhancing tumour", WENINGER),
 }
 """By the name of a function in a recipe."""

@@ -1,1 +1,1 @@
-"""Teaching a segmenter on label-free masks: examples, pasted lesions, cross-fitted halves."""
+"""Training of a segmenter on label-free masks: examples, pasted lesions, cross-fitted halves."""

@@ -1,4 +1,4 @@
-"""Teaching of one network on the scans of one half."""
+"""Training of one network on the scans of one half."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AdaptationSchedule(TrainingSchedule):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A time at which teaching ends, on the clock of :func:`time.monotonic`; None for none."""
+    """A time at which training ends, on the clock of :func:`time.monotonic`; None for none."""
 
     at: float | None = None
 
@@ -79,15 +79,15 @@ def train_fold(  # noqa: PLR0913 - a training's parts
     stop: int | None = None,
     progress: Progress | None = None,
 ) -> TrainingState[FoldedSegmenter]:
-    """Teach a network on the label-free masks of one half of the scans.
+    """Train a network on the label-free masks of one half of the scans.
 
     The batch of a step depends on the seed, the half and the step alone: a training that was
     stopped ends as an uninterrupted one.
 
     Args:
-        build: returns the network that teaching starts from, on its device.
+        build: returns the network that training starts from, on its device.
         examples: the scans of the half.
-        state_file: where the state is kept; teaching resumes from it.
+        state_file: where the state is kept; training resumes from it.
         schedule: training schedule.
         half: number of the half.
         deadline: when to stop before the last step; the averaged weights are used as they are.
@@ -96,7 +96,7 @@ def train_fold(  # noqa: PLR0913 - a training's parts
     """
     state = TrainingState.start(build, state_file, schedule)
     remaining = state.remaining(stop)
-    for step in progress(remaining, f"teaching on half {half + 1}") if progress else remaining:
+    for step in progress(remaining, f"training on half {half + 1}") if progress else remaining:
         if deadline.passed and state.step:
             break
         image, regions, weights = draw_batch(
