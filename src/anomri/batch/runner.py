@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -136,7 +137,7 @@ class GuardedTask:
         except Exception as error:
             if isinstance(error, OSError) and error.errno in DISK_FULL:
                 raise DiskFull(_place(error), error.strerror or "") from error
-            log.exception("%s: unexpected", files.subject)
+            log.error("%s: unexpected\n%s", files.subject, _traceback(error))
             return _unexpected(files, error), 3
 
 
@@ -199,6 +200,12 @@ def _unexpected(files: ScanFiles, error: Exception) -> Failure:
         next_step="run `anomri --verbose` with the same command again, and report it with the "
         "last lines",
     )
+
+
+def _traceback(error: Exception) -> str:
+    """Return the traceback of an error, of paths only the last parts."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join(map(_without_folders, lines))
 
 
 def _without_folders(text: str) -> str:

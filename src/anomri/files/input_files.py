@@ -156,6 +156,8 @@ def describe_failure(error: Exception) -> str:
         return "a truncated or damaged file"
     if isinstance(error, MemoryError):
         return "a file that needs more memory than there is"
+    if isinstance(error, OverflowError):
+        return "a header with a number that is out of range"
     return f"a file that cannot be read ({type(error).__name__})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -109,6 +110,17 @@ def test_a_pair_is_found_and_read_by_its_header(
     assert scan.contrasts["flair"].name == "p1_flair.hdr"
     read, _ = read_volume(scan.contrasts["flair"], orientation="RAS")  # Analyze states none
     np.testing.assert_array_equal(read, values)
+
+
+def test_an_analyze_header_with_a_number_out_of_range_is_named(
+    tmp_path: Path, values: np.ndarray
+) -> None:
+    nib.save(nib.AnalyzeImage(values, AFFINE), tmp_path / "flair.img")
+    header = bytearray((tmp_path / "flair.hdr").read_bytes())
+    struct.pack_into("<f", header, 108, -1e30)  # where the voxels begin
+    (tmp_path / "flair.hdr").write_bytes(header)
+    with pytest.raises(UnreadableScan, match=r"flair\.img: .*header with a number that is out of"):
+        read_volume(tmp_path / "flair.img", orientation="RAS")
 
 
 def test_half_a_pair_is_left_out_with_the_reason(tmp_path: Path, values: np.ndarray) -> None:
