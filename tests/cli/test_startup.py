@@ -31,16 +31,29 @@ SLOW = {
     "tifffile",
     "torch",
 }
-# Prints the exit code and the modules that are imported when the command ends.
+COMMANDS = {
+    "--version": 0,
+    "--help": 0,
+    "detect --help": 0,
+    "detect SCANS --dry-run": 0,
+    "prepare SCANS --dry-run": 0,
+    "detect SCANS": 2,
+    "detect SCANS --nonsense": 2,
+    "detect no_such_folder -o out": 2,
+    "detect SCANS --dry-run --model no_such_model": 2,
+}
+# Prints the exit code of each command, and the modules that are imported when it ends.
 MODULES = """
 import sys
 from anomri.cli import main
-try:
-    main()
-    code = 0
-except SystemExit as end:
-    code = end.code
-print("modules", code, *sorted(name for name in sys.modules if "." not in name))
+for command in sys.argv[1:]:
+    sys.argv = ["anomri", *command.split()]
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    print("modules", code, *sorted(name for name in sys.modules if "." not in name))
 """
 
 
@@ -51,27 +64,20 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        ("--version", 0),
-        ("--help", 0),
-        ("detect --help", 0),
-        ("detect SCANS --dry-run", 0),
-        ("prepare SCANS --dry-run", 0),
-        ("detect SCANS", 2),
-        ("detect SCANS --nonsense", 2),
-        ("detect no_such_folder -o out", 2),
-        ("detect SCANS --dry-run --model no_such_model", 2),
-    ],
-)
-def test_only_what_a_command_needs_is_imported(words: str, code: int, scans: Path) -> None:
-    command = words.replace("SCANS", str(scans)).split()
-    done = subprocess.run(
-        [sys.executable, "-c", MODULES, *command], capture_output=True, text=True, check=True
-    )
-    _, exit_code, *modules = done.stdout.splitlines()[-1].split()
-    assert int(exit_code) == code, done.stderr
+@pytest.fixture(scope="module")
+def answers(scans: Path) -> dict[str, list[str]]:
+    """Exit code and imported modules after each command, all in one process."""
+    words = [command.replace("SCANS", str(scans)) for command in COMMANDS]
+    called = [sys.executable, "-c", MODULES, *words]
+    done = subprocess.run(called, capture_output=True, text=True, check=True)
+    lines = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("modules ")]
+    return dict(zip(COMMANDS, lines, strict=True))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_only_what_a_command_needs_is_imported(answers: dict[str, list[str]], command: str) -> None:
+    code, *modules = answers[command]
+    assert int(code) == COMMANDS[command]
     assert SLOW & set(modules) == set()
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from anomri.cli import main
 from anomri.files import read_tsv
 
-DETECT = [sys.executable, "-m", "anomri.cli", "detect", "-m", "intensity", "--device", "cpu"]
+DETECT = ["anomri", "detect", "-m", "intensity", "--device", "cpu"]
 # Says something, opens a file, and then writes to standard error as a library does.
 CLOSED = """
 import os, sys
@@ -49,17 +50,36 @@ def unread() -> Iterator[int]:
     os.close(writer)
 
 
+@contextmanager
+def standard_error(stream: int) -> Iterator[None]:
+    """Let this process write its errors to another file."""
+    kept = os.dup(2)
+    os.dup2(stream, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 @pytest.mark.parametrize("place", [full, unread])
-def test_tables_are_written_where_errors_cannot_be(place: object, tmp_path: Path) -> None:
+def test_tables_are_written_where_errors_cannot_be(
+    place: object,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert callable(place)
     (tmp_path / "scans" / "a").mkdir(parents=True)
     (tmp_path / "scans" / "a" / "flair.nii").touch()
-    with place() as stream:
-        words = [*DETECT, str(tmp_path / "scans"), "-o", str(tmp_path / "out")]
-        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=stream, check=False, text=True)
-    assert done.returncode == 3
-    assert done.stdout.strip().endswith("report.html")
+    words = [*DETECT, str(tmp_path / "scans"), "-o", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", words)
+    monkeypatch.setattr("sys.stderr", sys.__stderr__)
+    with place() as stream, standard_error(stream), pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 3
+    assert capsys.readouterr().out.strip().endswith("report.html")
     assert [row["subject"] for row in read_tsv(tmp_path / "out" / "failures.tsv")] == ["a"]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.processing import resample_from_to
 
 from anomri.preprocessing import mask_to_native, prepare_scan, read_volume
 from anomri.preprocessing.brain.find import WHOLE_HEAD
@@ -38,7 +40,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_the_brain_of_a_stripped_glioma_is_what_is_not_zero(real_data: Path) -> None:
-    for path in some(real_data, "brats2018/*/*/*_flair.nii.gz", 4):
+    for path in some(real_data, "brats2018/*/*/*_flair.nii.gz", 2):
         scan = prepare(path)
         assert WHOLE_HEAD not in scan.notes
         assert dice(mask_to_native(scan.brain, scan), read_volume(path)[0] != 0) > 0.985
@@ -56,25 +58,18 @@ def test_other_stripped_scans_are_recognised(real_data: Path, pattern: str) -> N
     ("images", "contrast", "masks", "least"),
     [
         ("ixi_t1/t1/IXI160-HH-1637_T1*", "t1", "ixi_t1/dlmuse_seg/IXI160*", 0.96),
-        ("nichart/t1/Subj1_T1*", "t1", "nichart/dlmuse_seg/Subj1_*", 0.96),
         ("nichart/fl/Subj1_FL*", "flair", "nichart/dlmuse_seg/Subj1_*", 0.94),
-        (
-            "ms3seg_bids/sub-101627/anat/*FLAIR*",
-            "flair",
-            "ms3seg_bids/d*/*/sub-101627/*/*brain*",
-            0.93,
-        ),
-        ("ms3seg_bids/sub-101627/anat/*T1w*", "t1", "ms3seg_bids/d*/*/sub-101627/*/*brain*", 0.93),
     ],
 )
 def test_deepbet_finds_the_brain_of_a_whole_head(
     real_data: Path, images: str, contrast: str, masks: str, least: float
 ) -> None:
     (path,), (mask,) = real_data.glob(images), real_data.glob(masks)
-    scan, given = prepare(path, contrast), prepare(path, contrast, brain=mask)
+    scan = prepare(path, contrast)
     assert WHOLE_HEAD in scan.notes
-    found, expert = mask_to_native(scan.brain, scan), mask_to_native(given.brain, given)
-    assert dice(found, expert) > least
+    native = (scan.native.shape, scan.native.affine)
+    expert = resample_from_to(nib.Nifti1Image.from_filename(mask), native, order=0)
+    assert dice(mask_to_native(scan.brain, scan), expert.get_fdata() > 0) > least
 
 
 def test_a_given_mask_makes_a_whole_head_usable(real_data: Path) -> None:
@@ -92,7 +87,7 @@ def test_a_given_mask_makes_a_whole_head_usable(real_data: Path) -> None:
 
 
 def test_lesions_of_slices_lie_in_the_found_brain_upright(real_data: Path) -> None:
-    for folder in sorted((real_data / "lgg" / "kaggle_3m").iterdir()):
+    for folder in some(real_data, "lgg/kaggle_3m/*", 2):
         scan = prepare(folder, truth=folder)
         assert scan.truth is not None
         assert WHOLE_HEAD in scan.notes
@@ -112,13 +107,10 @@ def test_two_contrasts_on_two_grids_become_one_scan(real_data: Path) -> None:
     assert (scan.image[1] > 0)[scan.brain].mean() > 0.8
 
 
-def test_masks_that_hold_orbits_and_sinuses_are_replaced(real_data: Path) -> None:
-    replaced = []
-    for flair in some(real_data, "ms3seg_bids/sub-*/anat/*_FLAIR.nii.gz", 2):
-        label = flair.name.split("_")[0]
-        (mask,) = real_data.glob(f"ms3seg_bids/derivatives/manual/{label}/anat/*brain_mask.nii.gz")
-        given = prepare(flair, brain=mask)
-        if any("outside the brain" in note.text for note in given.notes):
-            replaced.append(label)
-            np.testing.assert_array_equal(given.brain, prepare(flair).brain)
-    assert replaced
+def test_a_mask_that_holds_orbits_and_sinuses_is_replaced(real_data: Path) -> None:
+    (flair,) = real_data.glob("ms3seg_bids/sub-101627/anat/*_FLAIR.nii.gz")
+    (mask,) = real_data.glob("ms3seg_bids/derivatives/manual/sub-101627/anat/*brain_mask.nii.gz")
+    scan = prepare(flair, brain=mask)
+    assert any("outside the brain" in note.text for note in scan.notes)
+    given = read_volume(mask)[0] > 0
+    assert 0.85 < dice(mask_to_native(scan.brain, scan), given) < 0.99

@@ -37,9 +37,11 @@ def running(session: int) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("reached", ["environment.json", "metrics.tsv"])
+@pytest.mark.parametrize(
+    ("reached", "number"), [("environment.json", signal.SIGINT), ("metrics.tsv", signal.SIGTERM)]
+)
 def test_a_signal_to_all_processes_is_one_line_and_leaves_nothing(
-    reached: str, prepared: PreparedFolder, tmp_path: Path, recipe: object
+    reached: str, number: int, prepared: PreparedFolder, tmp_path: Path, recipe: object
 ) -> None:
     """While the processes start, and in the middle of an epoch, which starts readers anew."""
     assert callable(recipe)
@@ -62,7 +64,7 @@ def test_a_signal_to_all_processes_is_one_line_and_leaves_nothing(
         time.sleep(0.1)
     time.sleep(2)  # the other processes import what they need, where a signal would be a traceback
     own = running(process.pid)
-    os.killpg(process.pid, signal.SIGTERM)
+    os.killpg(process.pid, number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == "anomri: stopped; run the same command again to go on.\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from anomri.cli import app
@@ -27,6 +28,7 @@ from anomri.experiments.reproduction import (
     trial,
 )
 from anomri.files import THRESHOLDS, read_thresholds, read_tsv, write_tsv
+from anomri.models import build_recipe_network
 from anomri.recipe import Recipe
 from anomri.synthesis import make_phantoms
 
@@ -61,7 +63,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "rows").mkdir()
     (root / "rows" / "tiny.yaml").write_text(ROW)
     (root / "protocol.yaml").write_text(PROTOCOL)
-    cohort = make_phantoms(root / "cohort", healthy=1, gliomas=4, lesions=0, spacing_mm=4.0)
+    cohort = make_phantoms(root / "cohort", healthy=1, gliomas=4, lesions=0, spacing_mm=6.0)
     names = [files.subject for files in find(cohort).scans]
     parts = ["train"] * 3 + ["test"] * 2
     lines = [f"{name}\t{part}" for name, part in zip(names, parts, strict=True)]
@@ -168,7 +170,15 @@ def test_a_scan_that_is_judged_now_is_never_left_among_those_learnt_from(
 
 
 PAPERS = Path(__file__).parents[3] / "recipes"
-ALL = [(path.parts[-3], path.stem) for path in sorted(PAPERS.glob("*/rows/*.yaml"))]
+ROWS = sorted(PAPERS.glob("*/rows/*.yaml"))
+TRIED = {
+    "lambert2021": ("dense_2d", "dense_3d", "spatial_2d", "spatial_3d"),
+    "myronenko2018": ("single_tta",),
+    "paolini": ("ae", "ce_vae1", "vae2", "ce_vqvae"),
+    "weninger2019": ("aae_l1", "biaae_mse", "dvae_ssim_t1ce", "vae1px_ssim", "vae_ce_l1"),
+}
+"""Rows of each paper that have all of its networks, losses and contrasts."""
+PAIRS = [(paper, row) for paper, rows in TRIED.items() for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +187,33 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("trial")
 
 
-@pytest.mark.parametrize(("paper_name", "row"), ALL, ids=[f"{paper}-{row}" for paper, row in ALL])
-def test_every_row_of_every_paper_runs(work: Path, paper_name: str, row: str) -> None:
+def _parts(path: Path) -> set[tuple[str, object]]:
+    """Return what a row is made of."""
+    recipe = Recipe.load(path)
+    options = recipe.family.options
+    return {
+        ("network", (recipe.family.name, recipe.axes)),
+        ("loss", options.get("reconstruction")),
+        ("context encoding", "context_weight" in options),
+        ("contrasts", recipe.contrasts),
+    }
+
+
+def test_the_rows_that_are_tried_have_all_parts_of_their_paper() -> None:
+    for paper in {path.parts[-3] for path in ROWS}:
+        parts = {path.stem: _parts(path) for path in ROWS if path.parts[-3] == paper}
+        tried = set[tuple[str, object]]().union(*(parts[row] for row in TRIED[paper]))
+        assert tried == set[tuple[str, object]]().union(*parts.values())
+
+
+@pytest.mark.parametrize("path", ROWS, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_every_row_of_every_paper_has_a_network(path: Path) -> None:
+    with torch.device("meta"):  # hundreds of megabytes that need not be filled
+        assert list(build_recipe_network(Recipe.load(path)).parameters())
+
+
+@pytest.mark.parametrize(("paper_name", "row"), PAIRS, ids=[f"{one}-{row}" for one, row in PAIRS])
+def test_each_network_and_loss_of_a_paper_runs(work: Path, paper_name: str, row: str) -> None:
     plan = trial(PAPERS / paper_name, work)
     path = reproduce(PAPERS / paper_name, replace(plan, rows=frozenset({row})))
     shutil.rmtree(work / "runs")  # the largest networks have hundreds of megabytes

@@ -150,6 +150,7 @@ class FakeOrthanc(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: FakeOrthanc
+    wbufsize = -1  # an answer in one piece: its second part would wait 40 ms for an acknowledgement
 
     def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)

@@ -39,7 +39,7 @@ FLAGS = (
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Detections in four phantoms, their evaluation and one failure, as a page."""
     folder = tmp_path_factory.mktemp("phantoms")
-    make_phantoms(folder, healthy=1, gliomas=2, lesions=1)
+    make_phantoms(folder, healthy=1, gliomas=2, lesions=1, spacing_mm=3.0)
     found = find(folder, "phantom")
     out = folder / "results"
     detect(found, load("intensity", device="cpu"), out)
