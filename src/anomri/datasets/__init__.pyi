@@ -6,7 +6,7 @@ from .dicom.layout import find_studies
 from .dicom.object_names import DICOM_OBJECTS
 from .dicom.refusal_picture import Refusal, write_refusal_picture
 from .dicom.result_objects import DicomText, write_dicom_objects
-from .dicom.segmentation import write_segmentation
+from .dicom.segmentation import require_highdicom, write_segmentation
 from .dicom.series_rules import SiteRules
 from .given_masks import parse_sources, with_masks
 from .layouts import LAYOUTS, find
@@ -28,6 +28,7 @@ __all__ = [
     "find_studies",
     "parse_date",
     "parse_sources",
+    "require_highdicom",
     "with_masks",
     "write_dataset_description",
     "write_dicom_objects",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from anomri.datasets import SiteRules
 from anomri.detector import load
-from anomri.errors import Evidence, QualityRefused
+from anomri.errors import Evidence, MissingPiece, QualityRefused
 from anomri.pipeline import DetectionResponder
 from anomri.pipeline.detection import DetectTask
 from anomri.pipeline.orthanc_service.journal import Outcome
@@ -32,6 +33,14 @@ def answered(tmp_path: Path, rules: SiteRules | None = None) -> tuple[Answer, li
     answer.mkdir()
     made = responder.detect(StudyFolder(tmp_path), answer)
     return made, sorted(path.name.rpartition("_")[2] for path in answer.iterdir())
+
+
+def test_what_answers_are_written_with_is_asked_for_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    with pytest.raises(MissingPiece, match=r"highdicom\. Next: `pip install"):
+        DetectionResponder(load("intensity"), SiteRules(), ("seg", "sc"))
 
 
 def test_lesions_become_objects(tmp_path: Path, make_series: MakeSeries, head: np.ndarray) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from anomri.errors import DamagedFile, DiskFull, ServerUnreachable, UsageError
 from anomri.pipeline import Orthanc, Schedule, serve
 from anomri.pipeline.orthanc_service import Served
-from anomri.pipeline.orthanc_service.journal import Journal, Outcome
+from anomri.pipeline.orthanc_service.journal import SCHEMA, Journal, Outcome
 
 NAME = "Doe^Jane"  # of a patient
 Fake = Any  # FakeOrthanc of conftest.py
@@ -238,8 +240,11 @@ def test_an_answer_that_makes_no_sense_fails_its_study_alone(
     served = [run(fake, responder, tmp_path) for _ in range(4)]
     codes = [one.exit_code for one in served]
     assert [one.postponed for one in served] == [1, 1, 0, 0]
-    given_up = [line for line in caplog.messages if line.endswith("given up")]
+    given_up = [line for line in caplog.messages if "given up after 3 attempts" in line]
     assert [line.split()[1] for line in given_up] == [f"{bad}:"]
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal:
+        failed = journal.execute("SELECT study, reason FROM studies WHERE outcome = 'failed'")
+        assert [f"study {study}: {reason}" for study, reason in failed] == given_up
     assert codes[2:] == [3, 0]
     assert [study for study, _ in responder.detected] == [good]
     fake.fault = lambda _: None
@@ -370,6 +375,20 @@ def test_a_journal_is_of_one_server(fake: Fake, responder: Responder, tmp_path: 
     run(fake, responder, tmp_path)
     with pytest.raises(UsageError, match="whose studies this journal holds"):
         Journal(tmp_path, "http://127.0.0.1:1")
+
+
+def test_a_journal_of_the_first_version_goes_on(
+    fake: Fake, responder: Responder, tmp_path: Path
+) -> None:
+    study = fake.add("a")
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal:
+        journal.executescript(SCHEMA)
+        journal.execute("INSERT INTO server VALUES (?, 0)", (fake.url,))
+        journal.execute("INSERT INTO studies (study, step) VALUES (?, 'waiting')", (study,))
+        journal.execute("PRAGMA user_version = 1")
+        journal.commit()
+    assert run(fake, responder, tmp_path).outcomes == [Outcome.DONE]
+    assert run(fake, responder, tmp_path).outcomes == []
 
 
 def test_a_damaged_journal_is_named(fake: Fake, responder: Responder, tmp_path: Path) -> None:

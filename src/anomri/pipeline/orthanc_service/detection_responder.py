@@ -10,7 +10,14 @@ from pathlib import Path
 
 from anomri.batch import UNEXPECTED
 from anomri.batch import Outcome as BatchOutcome
-from anomri.datasets import Found, Refusal, SiteRules, find_studies, write_refusal_picture
+from anomri.datasets import (
+    Found,
+    Refusal,
+    SiteRules,
+    find_studies,
+    require_highdicom,
+    write_refusal_picture,
+)
 from anomri.detector import Detector
 from anomri.errors import QualityRefused, ScanError
 from anomri.files import REFUSAL_PICTURE, anat_folder
@@ -35,11 +42,18 @@ class DetectionResponder:
         detector: the model.
         rules: of the site.
         dicom: kinds of objects to send, of :data:`anomri.datasets.DICOM_OBJECTS`.
+
+    Raises:
+        MissingPiece: highdicom is not installed; every answer needs it.
     """
 
     detector: Detector
     rules: SiteRules
     dicom: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check that answers can be written."""
+        require_highdicom()
 
     def wants(self, tags: Mapping[str, str]) -> bool:
         """Whether a series with these tags makes its study one to look at."""

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from anomri.errors import DamagedFile, DiskFull, NotWritable, UsageError
 
 NAME, LOCK = "journal.sqlite", "lock"
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE server (address TEXT NOT NULL, position INTEGER NOT NULL);
 CREATE TABLE studies (
@@ -33,6 +33,8 @@ CREATE TABLE studies (
     errors INTEGER NOT NULL DEFAULT 0
 );
 """
+# Of each version after the first, what it adds to the one before it.
+ADDED = ("ALTER TABLE studies ADD COLUMN reason TEXT NOT NULL DEFAULT ''",)
 PRIMARY = 0xFF  # the part of SQLite's error codes that names the kind
 DENIED = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
 START_AGAIN = (
@@ -179,22 +181,33 @@ class Journal:
         self._set(study, Step.SENDING, fingerprint, outcome, exit_code)
 
     def finish(
-        self, study: str, fingerprint: str, outcome: Outcome | str, exit_code: int = 0
+        self,
+        study: str,
+        fingerprint: str,
+        outcome: Outcome | str,
+        exit_code: int = 0,
+        reason: str = "",
     ) -> None:
-        """Note that nothing is left to do for these images of a study."""
-        self._set(study, Step.FINISHED, fingerprint, outcome, exit_code)
+        """Note that nothing is left to do for these images of a study, and why it has no result."""
+        self._set(study, Step.FINISHED, fingerprint, outcome, exit_code, reason)
 
     def forget(self, study: str) -> None:
         """Remove a study that Orthanc no longer has."""
         self._change("DELETE FROM studies WHERE study = ?", study)
 
     def _set(
-        self, study: str, step: Step, fingerprint: str, outcome: Outcome | str, exit_code: int
+        self,
+        study: str,
+        step: Step,
+        fingerprint: str,
+        outcome: Outcome | str,
+        exit_code: int,
+        reason: str = "",
     ) -> None:
         self._change(
-            "UPDATE studies SET step = ?, fingerprint = ?, outcome = ?, exit_code = ?, errors = 0 "
-            "WHERE study = ?",
-            *(str(step), fingerprint, str(outcome), exit_code, study),
+            "UPDATE studies SET step = ?, fingerprint = ?, outcome = ?, exit_code = ?, "
+            "reason = ?, errors = 0 WHERE study = ?",
+            *(str(step), fingerprint, str(outcome), exit_code, reason, study),
         )
 
     def _open(self, address: str) -> None:
@@ -204,9 +217,11 @@ class Journal:
                 for statement in filter(str.strip, SCHEMA.split(";")):
                     database.execute(statement)
                 database.execute("INSERT INTO server VALUES (?, -1)", (address,))
-                database.execute(f"PRAGMA user_version = {VERSION}")
-            elif version != VERSION:
+            elif version > VERSION:
                 raise self._damaged(f"version {version}")
+            for statement in ADDED[max(version - 1, 0) :]:
+                database.execute(statement)
+            database.execute(f"PRAGMA user_version = {VERSION}")
         known = self._row("SELECT address FROM server")[0]
         if known != address:
             raise UsageError(

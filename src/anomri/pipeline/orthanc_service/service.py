@@ -204,12 +204,13 @@ class Service:
     def _note_error(self, entry: Entry, words: str) -> None:
         """Note that a study could not be processed; give it up after several times."""
         self.journal.error(entry.study)
-        last = entry.errors + 1 >= MAX_ERRORS
-        log.warning("study %s: %s%s", entry.study, words, "; given up" if last else "")
-        if last:
-            self._finish(entry.study, "", Answer(Outcome.FAILED, ScanError.exit_code, "failed"))
-        else:
+        if entry.errors + 1 < MAX_ERRORS:
+            log.warning("study %s: %s; to be tried again", entry.study, words)
             self.served.postponed += 1
+            return
+        reason = f"given up after {MAX_ERRORS} attempts, without an answer: {words}"
+        log.warning("study %s: %s", entry.study, reason)
+        self._finish(entry.study, "", Answer(Outcome.FAILED, ScanError.exit_code, reason))
 
     def _process(self, entry: Entry) -> None:
         """Do what is to be done for a study, as far as its images are complete."""
@@ -329,9 +330,12 @@ class Service:
 
     def _finish(self, study: str, fingerprint: str, answer: Answer) -> None:
         """Note that a study is finished, remove its files and say so."""
-        self.journal.finish(study, fingerprint, answer.outcome, answer.exit_code)
+        failed = answer.outcome is Outcome.FAILED
+        reason = answer.summary if failed else ""
+        self.journal.finish(study, fingerprint, answer.outcome, answer.exit_code, reason)
         StudyFolder.of(self.work, study).remove()
         self.served.outcomes.append(answer.outcome)
         if answer.exit_code:
             self.served.exit_codes.add(answer.exit_code)
-        self.schedule.announce(f"study {study}: {answer.summary}")
+        if not failed:  # the log has a warning already
+            self.schedule.announce(f"study {study}: {answer.summary}")
