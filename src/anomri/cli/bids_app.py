@@ -13,7 +13,6 @@ import typer
 
 from anomri import batch, datasets, pipeline
 from anomri.cli.bids_app_arguments import LEVELS, show_notes
-from anomri.cli.json_output import print_json, scans_found
 from anomri.cli.messages import information
 from anomri.cli.options import (
     AsJson,
@@ -28,7 +27,7 @@ from anomri.cli.options import (
 from anomri.cli.scan_commands import command_line
 from anomri.cli.settings import BRAIN, THREADS, WORKERS
 from anomri.cli.signals import load_exports
-from anomri.cli.terminal import finish, progress, show_scans
+from anomri.cli.terminal import finish, list_scans, progress, show_scans
 from anomri.errors import UsageError
 from anomri.files import make_folder
 from anomri.recipe import ModelLayout, Overrides
@@ -89,10 +88,7 @@ class Participants:
     def show(self, bids_dir: Path, layout: ModelLayout | Detector) -> None:
         """List the scans, and those that the model would refuse."""
         found = self.find(bids_dir)
-        if self.as_json:
-            print_json(scans_found(found, layout.contrasts, layout.optional))
-        else:
-            show_scans(found, contrasts=layout.contrasts, optional=layout.optional)
+        list_scans(found, layout.contrasts, layout.optional, as_json=self.as_json)
 
     def find(self, bids_dir: Path) -> Found:
         """Find the scans of the participants; of all where none is named.

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from anomri import experiments, pipeline
-from anomri.cli.json_output import print_json, scans_found
 from anomri.cli.options import (
     AdaptationOptions,
     Contrasts,
@@ -28,10 +27,9 @@ from anomri.cli.options import (
     writable_folder,
 )
 from anomri.cli.signals import load_exports
-from anomri.cli.terminal import finish, progress, show_scans, show_thresholds
-from anomri.datasets import Found
+from anomri.cli.terminal import finish, list_scans, progress, show_thresholds
 from anomri.errors import UsageError
-from anomri.recipe import ModelLayout, Recipe, layout_of, recipe_to_prepare
+from anomri.recipe import Recipe, layout_of, recipe_to_prepare
 
 
 def prepare(
@@ -59,7 +57,7 @@ def prepare(
     found = scans.find(source)
     chosen = with_contrasts(recipe_to_prepare(recipe), contrasts)
     shown = batch.shard.found(found)
-    _list_scans(shown, chosen, output)
+    list_scans(shown, chosen.contrasts, chosen.optional, as_json=output.lists_json)
     if output.dry_run:
         return
     out = output.folder(source)
@@ -158,7 +156,7 @@ def adapt(
     """
     batch = execution.execution()
     found, wanted = scans.find(source), layout_of("default")
-    _list_scans(found, wanted, output)
+    list_scans(found, wanted.contrasts, wanted.optional, as_json=output.lists_json)
     if output.dry_run:
         return
     out = output.folder(source)
@@ -230,11 +228,3 @@ def calibrate(
         progress=progress,
     )
     show_thresholds(thresholds.values())
-
-
-def _list_scans(found: Found, wanted: Recipe | ModelLayout, output: OutputOptions) -> None:
-    """List the scans and what each lacks, in a dry run as JSON if asked."""
-    if output.dry_run and output.as_json:
-        print_json(scans_found(found, wanted.contrasts, wanted.optional))
-    else:
-        show_scans(found, contrasts=wanted.contrasts, optional=wanted.optional)

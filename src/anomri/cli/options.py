@@ -462,6 +462,11 @@ class OutputOptions:
     dry_run: DryRun = False
     as_json: AsJson = False
 
+    @property
+    def lists_json(self) -> bool:
+        """Whether the scans are listed as JSON, which otherwise is for the outcome."""
+        return self.dry_run and self.as_json
+
     def folder(self, source: Path) -> Path:
         """Return the folder to write to.
 

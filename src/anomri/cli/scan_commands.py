@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from anomri import batch, experiments, pipeline
-from anomri.cli.json_output import evaluation, print_json, scans_found
+from anomri.cli.json_output import evaluation, print_json
 from anomri.cli.options import (
     DetectionOutput,
     DetectionOverrides,
@@ -29,6 +29,7 @@ from anomri.cli.options import (
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import (
     finish,
+    list_scans,
     progress,
     show_expected_volume,
     show_recall,
@@ -56,15 +57,12 @@ def detect(
     """Detect anomalies: maps, masks, tables and a report."""
     run, dicom = execution.execution(), output.dicom_objects()
     found = scans.find(source)
+    shown = run.shard.found(found)
     if output.dry_run:
         layout = model.layout(overrides.overrides())
-        shown = run.shard.found(found)
-        if output.as_json:
-            print_json(scans_found(shown, layout.contrasts, layout.optional))
-        else:
-            show_scans(shown, contrasts=layout.contrasts, optional=layout.optional)
+        list_scans(shown, layout.contrasts, layout.optional, as_json=output.as_json)
         return
-    show_scans(run.shard.found(found))
+    show_scans(shown)
     out = output.folder(source)
     load_exports(pipeline)
     found = scans.with_brain_mask(found)

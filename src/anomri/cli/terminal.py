@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.table import Column, Table
 
 from anomri import batch, pipeline
-from anomri.cli.json_output import batch_summary, print_json
+from anomri.cli.json_output import batch_summary, print_json, scans_found
 from anomri.cli.messages import console, failure, information, is_quiet, warning
 from anomri.datasets import Found
 from anomri.errors import Failure, ScanError
@@ -58,6 +58,16 @@ def show_scans(
     for subject in found.left_out:
         warning(f"  {subject.label}: left out; {subject.reason}")
     _show_series(found)
+
+
+def list_scans(
+    found: Found, contrasts: Sequence[str], optional: Collection[str], *, as_json: bool
+) -> None:
+    """List the scans and what each lacks of a model's contrasts, for people or for programs."""
+    if as_json:
+        print_json(scans_found(found, contrasts, optional))
+    else:
+        show_scans(found, contrasts=contrasts, optional=optional)
 
 
 def _show_series(found: Found) -> None:

@@ -5,7 +5,7 @@ Scans are found by file names, or by headers for DICOM; nothing is computed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from anomri.datasets import (
@@ -23,7 +23,7 @@ from anomri.datasets.cases import Layout
 from anomri.datasets.dicom import layout_by_rules, layout_with_choices
 from anomri.datasets.dicom.series_rules import SiteRules
 from anomri.datasets.file_tree import Tree
-from anomri.datasets.search_results import Found
+from anomri.datasets.search_results import Found, Skipped
 from anomri.errors import UsageError
 from anomri.files import unpack
 from anomri.recipe import LAYOUT_GROUP, ExtensibleTable
@@ -118,31 +118,45 @@ def _unused(found: Found) -> str:
 
 
 def _choose(tree: Tree, name: str) -> Layout:
-    if name != AUTO and name in LAYOUTS:
-        return LAYOUTS[name]
-    if name != AUTO:
+    """Return the layout of a name, or the first one that fits.
+
+    Raises:
+        UsageError: there is no such layout, or none fits.
+    """
+    if name == AUTO:
+        fitting = (layout for layout in LAYOUTS.values() if layout.fits(tree))
+        if (layout := next(fitting, None)) is None:
+            raise _nothing_fits(tree)
+        return layout
+    if name not in LAYOUTS:
         raise UsageError(
             f"layout {name!r}: expected {AUTO} or one of {', '.join(LAYOUTS)}. "
             "Next: check the spelling."
         )
-    for layout in LAYOUTS.values():
-        if layout.fits(tree):
-            return layout
-    if unread := [] if tree.images() else folder_layout.unread_formats(tree):
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in unread[:REASONS_SHOWN])
-        name = tree.files[0].name if tree.single else tree.root.name
-        raise UsageError(
-            f"{name}: expected scans, found none that can be read ({reasons}). "
+    return LAYOUTS[name]
+
+
+def _nothing_fits(tree: Tree) -> UsageError:
+    """Return the error that names what was found instead of a layout."""
+    name = tree.root.name
+    unread = [] if tree.images() else folder_layout.unread_formats(tree)
+    if unread:
+        name = tree.files[0].name if tree.single else name
+        return UsageError(
+            f"{name}: expected scans, found none that can be read ({_reasons(unread)}). "
             "Next: convert or unpack them."
         )
-    looked_for = "; ".join(f"{item.name}: {item.looks_for}" for item in LAYOUTS.values())
     if tree.skipped and not tree.images():
-        reasons = "; ".join(f"{item.name}: {item.reason}" for item in tree.skipped[:REASONS_SHOWN])
-        raise UsageError(
-            f"{tree.root.name}: expected scans, found {len(tree.skipped)} entries that cannot be "
-            f"used ({reasons}). Next: fix them."
+        return UsageError(
+            f"{name}: expected scans, found {len(tree.skipped)} entries that cannot be "
+            f"used ({_reasons(tree.skipped)}). Next: fix them."
         )
-    raise UsageError(
-        f"{tree.root.name}: no layout fits its {len(tree.files)} files. Looked for {looked_for}. "
+    looked_for = "; ".join(f"{layout.name}: {layout.looks_for}" for layout in LAYOUTS.values())
+    return UsageError(
+        f"{name}: no layout fits its {len(tree.files)} files. Looked for {looked_for}. "
         "Next: check the path."
     )
+
+
+def _reasons(skipped: Sequence[Skipped]) -> str:
+    return "; ".join(f"{item.name}: {item.reason}" for item in skipped[:REASONS_SHOWN])

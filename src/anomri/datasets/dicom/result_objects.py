@@ -155,19 +155,9 @@ def _report(text: DicomText, sources: list[Dataset], segmentation: Any) -> Any:
     """Return a structured report after TID 1500, with a measurement group for each lesion."""
     import highdicom
     from pydicom.sr.codedict import codes
-    from pydicom.uid import generate_uid
 
-    observer = highdicom.sr.ObserverContext(
-        observer_type=codes.DCM.Device,
-        observer_identifying_attributes=highdicom.sr.DeviceObserverIdentifyingAttributes(
-            uid=generate_uid(entropy_srcs=["anomri", version("anomri")]),
-            name="anomri",
-            manufacturer_name="anomri",
-            model_name=version("anomri"),
-        ),
-    )
     report = highdicom.sr.MeasurementReport(
-        observation_context=highdicom.sr.ObservationContext(observer_device_context=observer),
+        observation_context=highdicom.sr.ObservationContext(observer_device_context=_observer()),
         procedure_reported=highdicom.sr.CodedConcept("816077007", "SCT", "MRI of brain"),
         imaging_measurements=list(_measurement_groups(text, segmentation)) or [_no_lesion(text)],
         title=codes.DCM.ImagingMeasurementReport,
@@ -180,6 +170,23 @@ def _report(text: DicomText, sources: list[Dataset], segmentation: Any) -> Any:
         series_description="Lesions, research only",
         is_complete=True,
         **identification(sources, SR, text.identity),
+    )
+
+
+def _observer() -> Any:
+    """Return what made the report."""
+    import highdicom
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    return highdicom.sr.ObserverContext(
+        observer_type=codes.DCM.Device,
+        observer_identifying_attributes=highdicom.sr.DeviceObserverIdentifyingAttributes(
+            uid=generate_uid(entropy_srcs=["anomri", version("anomri")]),
+            name="anomri",
+            manufacturer_name="anomri",
+            model_name=version("anomri"),
+        ),
     )
 
 
@@ -317,27 +324,18 @@ def with_notice(picture: bytes, notice: str) -> NDArray[np.uint8]:
 
 
 def _parametric_map(text: DicomText, sources: list[Dataset], pixels: Any) -> Any:
+    """Return the anomaly map with its values as they are."""
     import highdicom
-    from pydicom.sr.codedict import codes
 
     values = pixels if isinstance(pixels, np.ndarray) else pixels.array
     low, high = float(values.min()), float(values.max())
-    mapping = highdicom.pm.RealWorldValueMapping(
-        lut_label="ANOMALY",
-        lut_explanation=f"abnormality, {text.units}"[:64],
-        unit=codes.UCUM.NoUnits,
-        value_range=(low, high),
-        slope=1.0,
-        intercept=0.0,
-        quantity_definition=_own_code("Abnormality"),
-    )
     made = highdicom.pm.ParametricMap(
         source_images=sources,
         pixel_array=pixels,
         series_number=SERIES_NUMBERS[PM],
         series_description="Anomaly map, research only",
         contains_recognizable_visual_features=False,
-        real_world_value_mappings=[mapping],
+        real_world_value_mappings=[_value_mapping(text.units, low, high)],
         voi_lut_transformations=[
             highdicom.VOILUTTransformation((low + high) / 2, max(high - low, 1e-3))
         ],
@@ -346,3 +344,19 @@ def _parametric_map(text: DicomText, sources: list[Dataset], pixels: Any) -> Any
         **equipment(),
     )
     return with_own_spacing(made, pixels)
+
+
+def _value_mapping(units: str, low: float, high: float) -> Any:
+    """Return what the values of a map from ``low`` to ``high`` mean."""
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    return highdicom.pm.RealWorldValueMapping(
+        lut_label="ANOMALY",
+        lut_explanation=f"abnormality, {units}"[:64],
+        unit=codes.UCUM.NoUnits,
+        value_range=(low, high),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=_own_code("Abnormality"),
+    )

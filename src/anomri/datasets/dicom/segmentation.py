@@ -472,25 +472,37 @@ def segments_of(
         regions: BraTS numbers.
         seeds: of the lesions' tracking identifiers.
     """
+    segment = 0
+    for segment, (mask, about) in enumerate(_lesion_segments(lesions, seeds), start=1):
+        yield mask, _description(segment, **about)
+    if regions is not None:
+        for number, (mask, about) in enumerate(_region_segments(regions), start=segment + 1):
+            yield mask, _description(number, **about)
+
+
+Segment = tuple[NDArray[np.uint8], dict[str, Any]]
+
+
+def _lesion_segments(lesions: nib.Nifti1Image, seeds: Sequence[str]) -> Iterator[Segment]:
     from pydicom.sr.codedict import codes
     from pydicom.uid import generate_uid
 
     values = np.asarray(lesions.dataobj)
     found = [int(number) for number in np.unique(values) if number] or [1]
-    segment = 0
-    for segment, number in enumerate(found, start=1):
-        label = f"Lesion {number}" if len(found) > 1 else "Lesion"
-        about = _description(
-            segment,
-            label,
-            codes.SCT.Lesion,
-            LESION_RGB,
-            tracking_uid=generate_uid(entropy_srcs=["lesion", *seeds, str(number)]),
-            tracking_id=f"anomri lesion {number}",
-        )
+    for number in found:
+        about = {
+            "label": f"Lesion {number}" if len(found) > 1 else "Lesion",
+            "code": codes.SCT.Lesion,
+            "colour": LESION_RGB,
+            "tracking_uid": generate_uid(entropy_srcs=["lesion", *seeds, str(number)]),
+            "tracking_id": f"anomri lesion {number}",
+        }
         yield (values == number).astype(np.uint8), about
-    if regions is None:
-        return
+
+
+def _region_segments(regions: nib.Nifti1Image) -> Iterator[Segment]:
+    from pydicom.sr.codedict import codes
+
     values = np.asarray(regions.dataobj)
     kinds = {
         1: ("Necrotic and non-enhancing core", codes.SCT.Necrosis, (213, 94, 0)),
@@ -499,8 +511,8 @@ def segments_of(
     }
     for number, (label, code, colour) in kinds.items():
         if (values == number).any():
-            segment += 1
-            yield (values == number).astype(np.uint8), _description(segment, label, code, colour)
+            about = {"label": label, "code": code, "colour": colour}
+            yield (values == number).astype(np.uint8), about
 
 
 def algorithm() -> Any:

@@ -124,21 +124,33 @@ def export(results: Path, out: Path, program: str, *, found: Found | None = None
     make_folder(out)
     remove_stale_drafts(out)
     files = {} if found is None else {scan.label: scan for scan in found.scans}
-    outcome = Outcome()
-    outcome.failures = [
+    outcome = _export_all(results, records, files, out, program)
+    outcome.failures += [
         Failure.of(error, subject=name, label=name) for name, error in damaged.items()
     ]
+    outcome.exit_codes |= {ScanError.exit_code} if outcome.failures else set()
+    if program == "nnunet" and records:
+        _write_nnunet_description(out, records[0].contrasts[0], len(outcome.done))
+    if has_failure_table(program):
+        write_failures(out, outcome.failures)
+    return outcome
+
+
+def _export_all(
+    results: Path,
+    records: Sequence[Record],
+    files: Mapping[str, ScanFiles],
+    out: Path,
+    program: str,
+) -> Outcome:
+    """Write each result; one that cannot be written does not stop the others."""
+    outcome = Outcome()
     for record in records:
         try:
             _export_one(results, record, files.get(record.label), out, program)
             outcome.done.append(record.label)
         except ScanError as error:
             outcome.failures.append(Failure.of(error, subject=record.subject, label=record.label))
-    outcome.exit_codes |= {ScanError.exit_code} if outcome.failures else set()
-    if program == "nnunet" and records:
-        _write_nnunet_description(out, records[0].contrasts[0], len(outcome.done))
-    if has_failure_table(program):
-        write_failures(out, outcome.failures)
     return outcome
 
 
