@@ -49,7 +49,18 @@ from anomri.preprocessing.template.template_registration import (
     register_to_template,
 )
 from anomri.recipe import Preparation
-from anomri.scan import Grid, Labels, Mask, Note, NoteKind, Scan, ScanFiles, Volume, bids_label
+from anomri.scan import (
+    Affine,
+    Grid,
+    Labels,
+    Mask,
+    Note,
+    NoteKind,
+    Scan,
+    ScanFiles,
+    Volume,
+    bids_label,
+)
 
 FOUND = frozenset({NoteKind.DEEPBET, NoteKind.HDBET})  # brains that a method found in a whole head
 NOT_LOCATED = Note(NoteKind.LOCATION, "no zones of lesions: the scan does not fit the template")
@@ -116,56 +127,98 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
         ScanError: an image cannot be used; the subclass says why.
         RecipeError: unknown intensity scaling or option.
     """
-    reference = subject.reference
-    volume = volume_to_ras(reference.values, reference.grid)
-    brain, notes = _find_brain(subject, volume, preparation)
-    known = reference.spacing_known
-    if not known:
-        subject, size_notes = _with_estimated_size(subject, brain)
-        reference, notes = subject.reference, [*notes, *size_notes]
-    oriented = grid_to_ras(reference.grid)
-    notes += check_brain_volume(brain, oriented, name=subject.name, spacing_known=known)
+    volume = volume_to_ras(subject.reference.values, subject.reference.grid)
+    known = subject.reference.spacing_known
+    subject, brain, notes = _with_brain(subject, volume, preparation)
+    oriented = grid_to_ras(subject.reference.grid)
     volumes, volume_notes = _volumes(subject, brain, preparation)
-    volume_notes += [note for image in list(subject.images.values())[1:] for note in image.notes]
     registration = _register(volumes[0], brain, oriented, preparation, subject)
     grid = _working_grid(brain, oriented, preparation, registration)
     resampler = BrainResampler.between(oriented, grid, brain)
-    working_brain = resampler.mask(brain)
-    notes += [*subject.notes, *volume_notes]
-    notes += [*_outside_notes(brain, oriented, grid), *_thick_slice_notes(oriented, grid)]
-    image = np.stack([resampler.image(volume, brain) for volume in volumes])
-    notes += [*check_units(volume, brain), *check_saturation(volume, brain)]
-    to_template = None if registration is None else registration.to_template
-    if known:
-        comparison = compare_with_template(image, working_brain, grid, tuple(subject.images))
-        notes += comparison.notes
-        to_template = comparison.to_template if registration is None else to_template
-    if to_template is None:
-        notes.append(NOT_LOCATED if known else NO_SIZE_TO_LOCATE)
     truth = _truth(subject, preparation.mask_grid)
-    notes += _turned_truth_notes(truth, volume, brain, subject)
-    names = [raw.name for raw in subject.images.values()]
-    scale_in_brain(image, working_brain, preparation.intensity, names)
-    return Scan(
+    scan = Scan(
         subject=subject.name,
         label=subject.label,
-        image=image,
+        image=np.stack([resampler.image(volume, brain) for volume in volumes]),
         contrasts=tuple(subject.images),
-        brain=working_brain,
+        brain=resampler.mask(brain),
         grid=grid,
-        native=reference.grid,
+        native=subject.reference.grid,
         truth=None if truth is None else resampler.labels(truth),
         healthy=subject.healthy,
-        notes=tuple(dict.fromkeys(notes)),
-        to_template=to_template,
         entities=subject.entities,
     )
+    notes += [*subject.notes, *volume_notes]
+    notes += [*_outside_notes(brain, oriented, grid), *_thick_slice_notes(oriented, grid)]
+    notes += [*check_units(volume, brain), *check_saturation(volume, brain)]
+    to_template, place_notes = _place(scan, registration, spacing_known=known)
+    notes += [*place_notes, *_turned_truth_notes(truth, volume, brain, subject)]
+    names = [raw.name for raw in subject.images.values()]
+    scale_in_brain(scan.image, scan.brain, preparation.intensity, names)
+    return replace(scan, notes=tuple(dict.fromkeys(notes)), to_template=to_template)
+
+
+def _with_brain(
+    subject: Subject, volume: Volume, preparation: Preparation
+) -> tuple[Subject, Mask, list[Note]]:
+    """Find the brain and check its volume; estimate an unknown voxel size from it.
+
+    Args:
+        subject: as read.
+        volume: the reference image on the oriented native grid.
+        preparation: the recipe's preparation section.
+
+    Returns:
+        The subject with a voxel size, the brain on the oriented native grid, and notes.
+    """
+    known = subject.reference.spacing_known
+    brain, notes = _find_brain(subject, volume, preparation)
+    if not known:
+        subject, size_notes = _with_estimated_size(subject, brain)
+        notes += size_notes
+    oriented = grid_to_ras(subject.reference.grid)
+    notes += check_brain_volume(brain, oriented, name=subject.name, spacing_known=known)
+    return subject, brain, notes
+
+
+def _place(
+    scan: Scan, registration: TemplateRegistration | None, *, spacing_known: bool
+) -> tuple[Affine | None, list[Note]]:
+    """Return the scan's world mm to template mm, and notes on how it compares with the template.
+
+    Args:
+        scan: before intensities are scaled.
+        registration: the one that the recipe asks for; without it a rough one is used.
+        spacing_known: only a known voxel size can be compared.
+    """
+    matrix = None if registration is None else registration.to_template
+    if not spacing_known:
+        return matrix, [NO_SIZE_TO_LOCATE] if matrix is None else []
+    comparison = compare_with_template(scan.image, scan.brain, scan.grid, scan.contrasts)
+    matrix = comparison.to_template if registration is None else matrix
+    return matrix, [*comparison.notes, *([NOT_LOCATED] if matrix is None else [])]
 
 
 def _volumes(
     subject: Subject, brain: Mask, preparation: Preparation
 ) -> tuple[list[Volume], list[Note]]:
     """Return each contrast on the oriented native grid, aligned and bias-corrected, and notes."""
+    volumes, notes = _aligned(subject, brain, preparation)
+    if step := preparation.bias_field:
+        spacing = grid_to_ras(subject.reference.grid).spacing
+        for channel, image in enumerate(subject.images.values()):
+            volumes[channel], new_notes = correct_bias_field(
+                volumes[channel], brain, spacing, step, image.name
+            )
+            notes += new_notes
+    others = list(subject.images.values())[1:]
+    return volumes, [*notes, *(note for image in others for note in image.notes)]
+
+
+def _aligned(
+    subject: Subject, brain: Mask, preparation: Preparation
+) -> tuple[list[Volume], list[Note]]:
+    """Return each contrast on the oriented native grid, aligned to the first one, and notes."""
     native = subject.reference.grid
     volumes: list[Volume] = []
     notes: list[Note] = []
@@ -178,14 +231,6 @@ def _volumes(
         if resampled.undefined is not None:
             refuse_non_finite_in_brain(image, volume_to_ras(resampled.undefined, native), brain)
         volumes.append(volume_to_ras(resampled.values, native))
-    if preparation.bias_field is None:
-        return volumes, notes
-    spacing, step = grid_to_ras(native).spacing, preparation.bias_field
-    for channel, image in enumerate(subject.images.values()):
-        volumes[channel], new_notes = correct_bias_field(
-            volumes[channel], brain, spacing, step, image.name
-        )
-        notes += new_notes
     return volumes, notes
 
 

@@ -135,13 +135,7 @@ def _train(
     drawing = torch.device("cpu") if workers or device.type in CANNOT_DRAW else device
     drawn_from = Anatomies.of(list(training.values()), drawing)
     batches = _batches(drawn_from, schedule, state.step, workers)
-    validation = PatientBatches(
-        Anatomies.of(list(held_out.values()), drawing),
-        seed=schedule.seed,
-        first=HELD_OUT,
-        count=schedule.validation_patients,
-        relaxation=True,
-    )
+    validation = _validation_patients(held_out, schedule, drawing)
     remaining = state.remaining(stop)
     for _ in progress(remaining, "training") if progress else remaining:
         image, regions = (part.to(device) for part in next(batches))
@@ -154,6 +148,18 @@ def _train(
     write_card(out / WEIGHTS, state.step, training, schedule.start)
     write_text(out / RECIPE, _recipe(schedule).to_yaml())
     return out
+
+
+def _validation_patients(
+    held_out: Mapping[str, Anatomy], schedule: LesionTrainingSchedule, device: torch.device
+) -> PatientBatches:
+    return PatientBatches(
+        Anatomies.of(list(held_out.values()), device),
+        seed=schedule.seed,
+        first=HELD_OUT,
+        count=schedule.validation_patients,
+        relaxation=True,
+    )
 
 
 def loss(network: FoldedSegmenter, image: Tensor, regions: Tensor) -> Tensor:
