@@ -40,7 +40,7 @@ def test_a_name_of_dots_is_no_folder_above(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [["a", "a/b"], ["a/b", "a"], ["a" * 300]])
 def test_names_that_cannot_be_are_refused(tmp_path: Path, names: list[str]) -> None:
-    with pytest.raises(UnreadableScan, match="names that can stand side by side"):
+    with pytest.raises(UnreadableScan, match="names that differ on every file system"):
         unpack([archive(tmp_path, *names)], "study")
 
 

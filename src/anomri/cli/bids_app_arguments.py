@@ -46,7 +46,7 @@ VALUES = {
     "--dsname": "results hold no name of the data set",
 }
 LISTS = {
-    "--output-spaces": "results lie on the scan's own grid",
+    "--output-spaces": "results are on the scan's own grid",
     "--modalities": "contrasts are those of the model",
     "--ignore": "only anatomical images are read",
     "--task-id": "only anatomical images are read",

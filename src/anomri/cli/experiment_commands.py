@@ -145,7 +145,7 @@ def _shared(
 
 
 def _failure(row: str, data: str, subject: str, reason: str) -> Failure:
-    step = "mend the file and run the same command again"
+    step = "correct the file and run the same command again"
     return Failure(
         subject=f"{data}, {subject}, {row}", label=subject, reason=reason, next_step=step
     )

@@ -67,7 +67,7 @@ class LogFileHandler(logging.FileHandler):
         logging.getLogger("anomri").removeHandler(self)
         with suppress(OSError):  # what is still in the buffer
             self.close()
-        warning(f"{Path(self.baseFilename).name}: cannot be written; no further messages go there")
+        warning(f"{Path(self.baseFilename).name}: cannot be written; it gets no further messages")
 
 
 _handler = TerminalHandler()

@@ -533,7 +533,7 @@ class AdaptationOptions:
         float | None,
         typer.Option(
             metavar="MINUTES",
-            help="Longest time for training, both halves together; the networks are used as they "
+            help="Maximum time for training, both halves together; the networks are used as they "
             "are by then.",
             min=0,
         ),

@@ -38,13 +38,13 @@ class ServiceOptions:
 
     once: Annotated[bool, typer.Option("--once", help="Process what is there, and end.")] = False
     poll: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Time between two looks.", min=0.1)
+        float, typer.Option(metavar="SECONDS", help="Time between two polls.", min=0.1)
     ] = 10.0
     skip_existing: Annotated[
         bool,
         typer.Option(
             "--skip-existing",
-            help="Leave alone the studies that Orthanc holds when this is first started.",
+            help="Ignore the studies that Orthanc holds at the first start.",
         ),
     ] = False
     work_dir: Annotated[
@@ -86,7 +86,7 @@ def serve(
         typer.Option(
             metavar="URL",
             help=f"REST interface of the Orthanc, such as http://127.0.0.1:8042. {USER} and "
-            f"{PASSWORD} in the environment let the service in.",
+            f"{PASSWORD} in the environment are its credentials.",
         ),
     ],
     service: ServiceOptions,

@@ -1,7 +1,7 @@
 """Settings of a machine, which stay the same for all commands: device, workers, threads, brain.
 
-An option counts before an environment variable, this before ``anomri.toml``, and this before the
-default. The file is that of ``ANOMRI_CONFIG``, else the one in the working directory, else the one
+Options take precedence over environment variables, these over ``anomri.toml``, and the file over
+defaults. The file is that of ``ANOMRI_CONFIG``, else the one in the working directory, else the one
 in the user's folder of settings.
 """
 
@@ -27,9 +27,10 @@ OF_SCANS = (
 )
 """Commands that process scans; the device is that of all commands."""
 PRECEDENCE = (
-    f"Device, workers, threads and brain method may also stand in {FILE} (in the working directory "
-    f'or the user\'s folder of settings, or at {FILE_VARIABLE}), as in `device = "cpu"`. An option '
-    "counts before an environment variable, this before the file, and this before the default."
+    f"Device, workers, threads and brain method can also be set in {FILE} (in the working "
+    f"directory or the user's folder of settings, or at {FILE_VARIABLE}), as in "
+    '`device = "cpu"`. Options take precedence over environment variables, these over the file, '
+    "and the file over defaults."
 )
 
 

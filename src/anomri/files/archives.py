@@ -92,7 +92,7 @@ def _unpack(archive: Path, folder: Path, limit: int) -> int:
         if error.errno not in IMPOSSIBLE_NAME:
             raise
         got = f"others ({error.strerror})"
-        raise _refusal(archive, "names that can stand side by side", got) from error
+        raise _refusal(archive, "names that differ on every file system", got) from error
     return written
 
 

@@ -48,7 +48,7 @@ LEVELS: dict[str, dict[str, str]] = {
     },
     "severity": {
         "wrong": "results with it cannot be trusted",
-        "remark": "to be known before use",
+        "remark": "worth knowing before use",
     },
     "check": {
         "same_image": "one image under two subjects",

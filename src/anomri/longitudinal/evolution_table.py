@@ -21,7 +21,7 @@ CLASSES = {
     ChangeClass.SHRUNKEN: "smaller by more than the error of both volumes, and less bright there",
     ChangeClass.RESOLVED: "not there any more at the later time point",
     ChangeClass.MERGED: "several lesions became one, or fewer, and changed beyond their error",
-    ChangeClass.SPLIT: "a lesion fell into several and changed beyond its error",
+    ChangeClass.SPLIT: "a lesion split into several and changed beyond its error",
 }
 
 

@@ -209,7 +209,7 @@ def _refuse_one_time_point(courses: Sequence[Course], outcome: Outcome) -> None:
 
 def _one_time_point(found: str) -> UsageError:
     return UsageError(
-        f"follow: expected two time points of a subject at least, got one of {found}. "
+        f"follow: expected at least two time points of a subject, got one of {found}. "
         "Next: name both scans, or one folder with several sessions."
     )
 
@@ -220,7 +220,7 @@ def _check_course(course: Course) -> None:
     if len(course.examinations) < 2:
         raise ScanError(
             course.label,
-            expected="two time points at least",
+            expected="at least two time points",
             got="one",
             next_step="add the other scan, or see failures.tsv for why it has no result",
         )

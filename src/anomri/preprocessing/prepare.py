@@ -323,7 +323,7 @@ def _turned_truth_notes(
         return []
     axes = flipped_axes(truth > 0, volume, brain)
     text = (
-        f"the expert's mask lies on brighter voxels when it is flipped {axes}: check its header "
+        f"the expert's mask covers brighter voxels when it is flipped {axes}: check its header "
         "before the scan is evaluated"
     )
     return [Note(NoteKind.TURNED_TRUTH, text)] if axes else []

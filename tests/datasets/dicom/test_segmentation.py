@@ -142,7 +142,7 @@ def test_an_object_that_cannot_be_read_back_is_not_kept(
     paths = make_series(tmp_path / "in", volume())
     mask = nib.Nifti1Image(np.ones(volume().shape, np.uint8), np.diag([-4.0, -2, 2, 1]))
     monkeypatch.setattr("highdicom.seg.segread", lambda _: 1 / 0)
-    with pytest.raises(UnreadableScan, match="nobody can read"):
+    with pytest.raises(UnreadableScan, match="no readable object"):
         write_segmentation(mask, paths, tmp_path / "seg.dcm", identity="key")
     assert not (tmp_path / "seg.dcm").exists()
 

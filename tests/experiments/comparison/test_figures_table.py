@@ -125,7 +125,7 @@ def test_the_sentences_say_who_is_above_and_what_the_decision_does(folder: Path)
     assert "0 of 1 networks trained without labels rank voxels better than `base`" in ranked
     assert "0 above it and 1 below it" in ranked
     assert "under 10 ml: `base` finds 5 of 10 and marks 3 ml per scan" in small
-    assert "`labels`, which is supervised, is not to be told from `base` (" in labels
+    assert "`labels`, which is supervised, cannot be distinguished from `base` (" in labels
 
 
 def test_lesions_found_are_compared_on_the_same_scans_alone(folder: Path) -> None:

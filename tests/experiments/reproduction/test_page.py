@@ -112,11 +112,11 @@ def test_a_figure_that_is_none_is_not_shown(paper: Path) -> None:
 
 def test_the_order_is_compared_by_pairs_and_less_error_is_better(paper: Path) -> None:
     dice, error = order_of(Protocol.load(paper), Figures.of(paper))
-    assert "the order does not come out: 0 of 1 pairs" in dice
+    assert "the order is not reproduced: 0 of 1 pairs" in dice
     assert "apart in 1" in dice
     assert "Best in the paper of these 2: `a`; here: `b`" in dice
     assert "1 of 2 models is better than `intensity`, which has no network (0.550)" in dice
-    assert "the order comes out: 1 of 1 pairs" in error
+    assert "the order is reproduced: 1 of 1 pairs" in error
     assert "apart in 0" in error
     assert "`a`; here: `a`" in error
 

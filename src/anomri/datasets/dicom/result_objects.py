@@ -122,7 +122,7 @@ def write_dicom_objects(
                 _write(kind, (images, picture, text), slices, path, segmentation)
         except ScanError as error:
             log.warning("%s: no DICOM %s: %s", path.name, kind.upper(), error.reason)
-            words = f"no DICOM {kind.upper()}: {error.reason}; the NIfTI mask lies right"
+            words = f"no DICOM {kind.upper()}: {error.reason}; the NIfTI mask is placed correctly"
             notes.append(Note(NoteKind.NO_DICOM, words))
     return tuple(notes)
 

@@ -119,7 +119,7 @@ def readable_headers() -> Iterator[None]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # Not the message: it may hold what a tag says.
         raise _unreadable(
-            f"headers that lack what must be said ({type(error).__name__})"
+            f"headers without required information ({type(error).__name__})"
         ) from error
 
 
@@ -215,7 +215,7 @@ def _check(path: Path, voxels: int, written: Any) -> None:
     except Exception as error:  # whatever a reader raises, another reader would raise too
         path.unlink()
         raise _unreadable(
-            f"headers that make an object nobody can read ({type(error).__name__})"
+            f"headers from which no readable object can be made ({type(error).__name__})"
         ) from error
     if kept != voxels or read.number_of_segments != written.number_of_segments:
         path.unlink()
@@ -367,7 +367,7 @@ def _of_frame(source: Dataset, own: Dataset, shared: Dataset) -> Dataset:
 def _unreadable(got: str) -> UnreadableScan:
     return UnreadableScan(
         "DICOM series",
-        expected="one file with all images or one file for each, that say where they lie",
+        expected="one file with all images or one file for each, with their positions",
         got=got,
         next_step="convert the series to NIfTI, and give that",
     )
@@ -422,7 +422,7 @@ def frame_of(
             "DICOM series",
             expected="slices whose pixels lie on the voxels of the result",
             got="another grid",
-            next_step="take the NIfTI mask; it lies right in the patient's space",
+            next_step="use the NIfTI mask, which is placed correctly",
         )
     values: Any = np.asarray(mask.dataobj)
     frame: NDArray[Any] = values[tuple(index)].reshape(

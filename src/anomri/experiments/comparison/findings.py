@@ -165,7 +165,7 @@ def _verdict(comparison: Paired, baseline: str) -> str:
     mean = comparison.difference
     if mean.lower == mean.upper == 0:
         return f"has the same Dice as `{baseline}` on every scan"
-    relation = {1: "is above", -1: "is below", 0: "is not to be told from"}[comparison.sign]
+    relation = {1: "is above", -1: "is below", 0: "cannot be distinguished from"}[comparison.sign]
     return f"{relation} `{baseline}` ({change(comparison).strip('*')})"
 
 

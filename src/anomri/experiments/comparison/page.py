@@ -46,7 +46,7 @@ def section(folder: Path, definition: Definition) -> str:
 def _parts(sheet: Sheet) -> Iterator[str]:
     definition = sheet.definition
     yield _command(sheet)
-    yield "## What came out"
+    yield "## Results"
     yield _bullets(findings_of(definition, sheet.scores)) or "Nothing is measured yet."
     yield _missing(sheet)
     yield aims_table(sheet).markdown().removeprefix("#")

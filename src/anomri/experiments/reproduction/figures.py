@@ -138,8 +138,8 @@ def _baseline(column: Column, ours: Mapping[str, Line], figures: Figures) -> str
 
 def _verdict(same: int, pairs: int) -> str:
     if same == pairs:
-        return "the order comes out"
-    return "the order does not come out" if 2 * same <= pairs else "the order comes out in part"
+        return "the order is reproduced"
+    return "the order is not reproduced" if 2 * same <= pairs else "the order is reproduced in part"
 
 
 def _is_error(column: Column) -> bool:

@@ -72,7 +72,7 @@ def section(folder: Path, protocol: Protocol) -> str:
         "## Published and measured",
         _command(folder, protocol, figures),
         *(table.markdown() for table in tables_of(folder, protocol)),
-        "### Does the paper's order of models come out?",
+        "### Is the paper's order of models reproduced?",
         "\n".join(f"- {sentence}" for sentence in order_of(protocol, figures)) or "Not measured.",
         "### Sizes",
         "\n".join(f"- `{name}`: {size.about}" for name, size in protocol.sizes.items()),

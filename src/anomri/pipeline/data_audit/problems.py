@@ -48,7 +48,11 @@ _NOTES: dict[NoteKind, tuple[str, Severity, str]] = {
     NoteKind.VOXEL_SIZE: ("geometry", Severity.REMARK, "convert the DICOM files again"),
     NoteKind.GEOMETRY: ("geometry", Severity.REMARK, "convert the DICOM files again"),
     NoteKind.REALIGNED: ("geometry", Severity.REMARK, "register the contrasts beforehand"),
-    NoteKind.FIELD_OF_VIEW: ("geometry", Severity.REMARK, "know that a part is not analysed"),
+    NoteKind.FIELD_OF_VIEW: (
+        "geometry",
+        Severity.REMARK,
+        "note that a part is not analysed",
+    ),
     NoteKind.INTENSITIES: ("intensities", Severity.REMARK, "look at the image"),
     NoteKind.MISSING_FILE: ("files", Severity.REMARK, "choose between the files that are named"),
 }

@@ -173,7 +173,7 @@ class Orthanc:
             return TypeAdapter(kind).validate_python(json.loads(content))
         except (ValueError, RecursionError) as error:  # ValidationError is a ValueError
             got = "another one" if isinstance(error, ValidationError) else "no JSON"
-            raise _unusable(place, "an answer as Orthanc's documentation has it", got) from None
+            raise _unusable(place, "an answer as in Orthanc's documentation", got) from None
 
     @contextmanager
     def _answer(
@@ -216,8 +216,7 @@ class Orthanc:
         """Return the error that an HTTP status amounts to."""
         if code in DENIED:
             return UsageError(
-                f"{self.address}: expected to be let in, got HTTP status {code}. "
-                f"Next: {CREDENTIALS}."
+                f"{self.address}: expected access, got HTTP status {code}. Next: {CREDENTIALS}."
             )
         if 300 <= code < 400:
             return UsageError(

@@ -294,7 +294,7 @@ class Service:
         if entry.kills >= MAX_KILLS:
             return (
                 f"expected a study that can be processed, got one whose processing ended without "
-                f"notice {entry.kills} times, perhaps for want of memory",
+                f"notice {entry.kills} times, possibly out of memory",
                 "run `anomri detect` on its images on a machine with more memory",
             )
         return None

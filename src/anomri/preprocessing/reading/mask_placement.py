@@ -39,7 +39,7 @@ def place_mask(mask: RawImage, grid: Grid, mask_grid: str = "auto") -> RawImage:
     if mask_grid == "auto" and same_shape and not _same_field(mask.grid, grid):
         raise GridMismatch(
             mask.name,
-            expected="a mask that lies where its scan lies",
+            expected="a mask at the position of its scan",
             got="one of the scan's shape with another affine, as if its header had been lost",
             next_step="use --mask-grid scan if its voxels are those of the scan, --mask-grid "
             "header if its header is right, or copy the scan's header to it",
