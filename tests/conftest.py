@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomri.scan import Grid, Scan
+from anomri.scan import AnomalyMap, Detection, Grid, Scan, Threshold
 
 SECRETS = {
     "PatientName": "Zyxwvut^Quentin",
@@ -31,15 +31,39 @@ def real_data() -> Path:
     return Path(folder)
 
 
+Shape = tuple[int, int, int]
+Detect = Callable[[Scan], Detection]
+
+
 @pytest.fixture
 def ball_scan() -> Scan:
     """A round brain of 20 voxels' radius at 2 mm with a bright ball lesion in it."""
-    index = np.indices((48, 52, 44)).astype(np.float32)
-    brain = np.linalg.norm(index - np.array([24, 26, 22])[:, None, None, None], axis=0) < 20
-    lesion = np.linalg.norm(index - np.array([30, 26, 22])[:, None, None, None], axis=0) < 5
+    return _ball_scan((48, 52, 44), spacing=2.0, radius=20, lesion=(30, 26, 22), lesion_radius=5)
+
+
+@pytest.fixture(scope="session")
+def small_ball_scan() -> Scan:
+    """The same in few voxels: a brain of 10 voxels' radius at 4 mm."""
+    return _ball_scan((26, 26, 26), spacing=4.0, radius=10, lesion=(16, 13, 13), lesion_radius=3)
+
+
+def _ball_scan(
+    shape: Shape, *, spacing: float, radius: float, lesion: Shape, lesion_radius: float
+) -> Scan:
+    """Return a round brain in the middle with a bright ball in it; sizes in voxels."""
+    index = np.indices(shape).astype(np.float32)
+
+    def away(centre: Shape) -> NDArray[np.float32]:
+        distance: NDArray[np.float32] = np.linalg.norm(
+            index - np.array(centre)[:, None, None, None], axis=0
+        )
+        return distance
+
+    middle = (shape[0] // 2, shape[1] // 2, shape[2] // 2)
+    brain, bright = away(middle) < radius, away(lesion) < lesion_radius
     rng = np.random.default_rng(0)
-    image = np.where(brain, rng.normal(0, 0.2, brain.shape) + 3 * lesion, 0).astype(np.float32)
-    grid = Grid(shape=(48, 52, 44), affine=np.diag([2.0, 2.0, 2.0, 1.0]))
+    image = np.where(brain, rng.normal(0, 0.2, brain.shape) + 3 * bright, 0).astype(np.float32)
+    grid = Grid(shape=shape, affine=np.diag([spacing] * 3 + [1.0]))
     return Scan(
         subject="ball_01",
         label="sub-ball01",
@@ -48,8 +72,28 @@ def ball_scan() -> Scan:
         brain=brain,
         grid=grid,
         native=grid,
-        truth=np.where(lesion & brain, 2, 0).astype(np.uint8),
+        truth=np.where(bright & brain, 2, 0).astype(np.uint8),
     )
+
+
+@pytest.fixture(scope="session")
+def detect_bright() -> Detect:
+    """Return a function that marks what is above 2 in the first contrast of a scan."""
+
+    def detect(scan: Scan) -> Detection:
+        values = scan.image.clip(0)
+        return Detection(
+            anomaly=AnomalyMap(
+                scan=scan, values=values, reconstruction=0 * values, score="residual"
+            ),
+            mask=values[0] > 2,
+            threshold=Threshold(value=2.0, rule="fixed"),
+            slice_scores=np.ones(scan.grid.shape[2]),
+            scan_score=1.0,
+            findings=(),
+        )
+
+    return detect
 
 
 @pytest.fixture

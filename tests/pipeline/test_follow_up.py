@@ -16,16 +16,16 @@ from anomri.errors import UsageError
 from anomri.files import read_tsv
 from anomri.pipeline import Selection, follow_up
 from anomri.reporting import write_detection
-from anomri.scan import AnomalyMap, Detection, Finding, Grid, Scan, ScanFiles, Threshold
+from anomri.scan import AnomalyMap, Detection, Finding, Scan, ScanFiles, Threshold
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(tmp_path_factory: pytest.TempPathFactory, small_ball_scan: Scan) -> Path:
     """Two sessions of one subject with the same scan, and one of another."""
     folder = tmp_path_factory.mktemp("written")
     write_dataset_description(folder)
     for label in ("sub-ball01_ses-1", "sub-ball01_ses-2", "sub-other"):
-        write_detection(detection_in(replace(small_scan(), label=label)), folder)
+        write_detection(detection_in(replace(small_ball_scan, label=label)), folder)
     return folder
 
 
@@ -33,26 +33,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(written: Path, tmp_path: Path) -> Path:
     """Return a copy of the results that a test may change."""
     return Path(shutil.copytree(written, tmp_path / "results"))
-
-
-def small_scan() -> Scan:
-    """Return a round brain of 40 mm with a bright ball in it."""
-    index = np.indices((26, 26, 26)).astype(np.float32)
-    brain = np.linalg.norm(index - 13, axis=0) < 10
-    lesion = np.linalg.norm(index - np.array([16, 13, 13])[:, None, None, None], axis=0) < 3
-    rng = np.random.default_rng(0)
-    image = np.where(brain, rng.normal(0, 0.2, brain.shape) + 3 * lesion, 0).astype(np.float32)
-    grid = Grid(shape=(26, 26, 26), affine=np.diag([4.0, 4.0, 4.0, 1.0]))
-    return Scan(
-        subject="ball_01",
-        label="sub-ball01",
-        image=image[None],
-        contrasts=("flair",),
-        brain=brain,
-        grid=grid,
-        native=grid,
-        truth=(lesion & brain).astype(np.uint8),
-    )
 
 
 def detection_in(scan: Scan) -> Detection:

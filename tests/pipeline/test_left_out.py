@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from anomri import batch, pipeline
@@ -13,7 +13,9 @@ from anomri.datasets import Found, LeftOut, find
 from anomri.detector import load
 from anomri.files import read_tsv
 from anomri.reporting import write_detection, write_tables
-from anomri.scan import AnomalyMap, Detection, Scan, Threshold
+from anomri.scan import Detection, Scan
+
+Detect = Callable[[Scan], Detection]
 
 
 @pytest.fixture
@@ -25,20 +27,6 @@ def data_set(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     return root
-
-
-def _looked_at(scan: Scan, out: Path) -> None:
-    values = scan.image.clip(0)
-    anomaly = AnomalyMap(scan=scan, values=values, reconstruction=0 * values, score="residual")
-    found = Detection(
-        anomaly=anomaly,
-        mask=values[0] > 2,
-        threshold=Threshold(value=2.0, rule="fixed"),
-        slice_scores=np.ones(scan.grid.shape[2]),
-        scan_score=1.0,
-        findings=(),
-    )
-    write_detection(found, out)
 
 
 def test_nobody_vanishes(data_set: Path, tmp_path: Path) -> None:
@@ -66,8 +54,10 @@ def test_the_parts_of_a_job_array_share_who_is_left_out() -> None:
     assert [[one.subject for one in share] for share in shares] == [["a", "c"], ["b"]]
 
 
-def test_a_group_is_finished_from_its_results_alone(tmp_path: Path, ball_scan: Scan) -> None:
-    _looked_at(ball_scan, tmp_path)
+def test_a_group_is_finished_from_its_results_alone(
+    tmp_path: Path, ball_scan: Scan, detect_bright: Detect
+) -> None:
+    write_detection(detect_bright(ball_scan), tmp_path)
     missing = LeftOut("ball_01", "sub-ball01", "the link leads nowhere")
     for found in (None, Found((), (), "bids", left_out=(missing,))):
         outcome = pipeline.gather(found, tmp_path)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -19,11 +19,9 @@ from anomri.preprocessing import PreparedFolder, note_ambiguous_files
 from anomri.recipe import Recipe
 from anomri.reporting import write_detection
 from anomri.scan import (
-    AnomalyMap,
     Detection,
     Scan,
     ScanFiles,
-    Threshold,
 )
 
 TABLE = "participants.tsv"
@@ -74,18 +72,10 @@ def test_optional_contrasts_and_masks_that_several_files_claim_are_noted() -> No
     ]
 
 
-def test_the_masks_of_two_raters_are_not_chosen_between(tmp_path: Path, ball_scan: Scan) -> None:
-    values = ball_scan.image.clip(0)
-    anomaly = AnomalyMap(scan=ball_scan, values=values, reconstruction=0 * values, score="residual")
-    found = Detection(
-        anomaly=anomaly,
-        mask=values[0] > 2,
-        threshold=Threshold(value=2.0, rule="fixed"),
-        slice_scores=np.ones(ball_scan.grid.shape[2]),
-        scan_score=1.0,
-        findings=(),
-    )
-    write_detection(found, tmp_path)
+def test_the_masks_of_two_raters_are_not_chosen_between(
+    tmp_path: Path, ball_scan: Scan, detect_bright: Callable[[Scan], Detection]
+) -> None:
+    write_detection(detect_bright(ball_scan), tmp_path)
     files = ScanFiles(subject=ball_scan.label.removeprefix("sub-"), contrasts={}, layout="x")
     raters = replace(files, unclear={"truth": "more than one file: one and two"}, healthy=True)
     with pytest.raises(ScanError, match="one and two"):

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from anomri.files import REFUSAL_PICTURE
 from anomri.pipeline.run_record import write_run
 from anomri.reporting import write_detection, write_tables
-from anomri.scan import AnomalyMap, Detection, Scan, Threshold
+from anomri.scan import Detection, Scan
 
 
 def validator() -> str:
@@ -27,20 +28,6 @@ def validator() -> str:
     return found
 
 
-def detection(scan: Scan) -> Detection:
-    values = scan.image.clip(0)
-    anomaly = AnomalyMap(scan=scan, values=values, reconstruction=values, score="residual")
-    return Detection(
-        anomaly=anomaly,
-        mask=values[0] > 2,
-        threshold=Threshold(value=2.0, rule="fixed"),
-        slice_scores=np.ones(scan.grid.shape[2]),
-        scan_score=1.0,
-        findings=(),
-        regions=(values[0] > 2).astype(np.uint8),
-    )
-
-
 def issues(folder: Path) -> list[tuple[str, str]]:
     done = subprocess.run(
         [validator(), str(folder), "--json"], capture_output=True, text=True, check=False
@@ -49,10 +36,13 @@ def issues(folder: Path) -> list[tuple[str, str]]:
     return [(i["code"], i["location"]) for i in found if i["severity"] == "error"]
 
 
-def test_the_validator_accepts_what_is_written(tmp_path: Path, ball_scan: Scan) -> None:
+def test_the_validator_accepts_what_is_written(
+    tmp_path: Path, ball_scan: Scan, detect_bright: Callable[[Scan], Detection]
+) -> None:
     for label, entities in (("sub-01", ""), ("sub-02_ses-a", "acq-3D_run-1")):
         scan = replace(ball_scan, label=label, entities=entities)
-        write_detection(detection(scan), tmp_path)
+        found = detect_bright(scan)
+        write_detection(replace(found, regions=found.mask.astype(np.uint8)), tmp_path)
     write_tables(tmp_path, [])
     write_run(tmp_path, ["anomri"])
     (tmp_path / "report.html").write_text("page")
