@@ -19,8 +19,11 @@ from anomri.postprocessing.finding_probability import (
 )
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.location import (
+    CAUTION,
     GEOMETRIC,
     Places,
+    RegionCounts,
+    count_by_region,
     in_words,
     located_findings,
     sum_by_place,
@@ -51,6 +54,7 @@ from anomri.postprocessing.threshold_rule import ThresholdRule
 from anomri.postprocessing.thresholds import ThresholdFits
 
 __all__ = [
+    "CAUTION",
     "COMBINATION_STEPS",
     "CONTRAST_STEPS",
     "FALSE_POSITIVE_RULE",
@@ -68,6 +72,7 @@ __all__ = [
     "ListedFinding",
     "MixtureFit",
     "Places",
+    "RegionCounts",
     "Regions",
     "Segmentation",
     "SegmentationState",
@@ -78,6 +83,7 @@ __all__ = [
     "check_rule",
     "clean",
     "coefficients_of",
+    "count_by_region",
     "findings",
     "fit_mixture",
     "fit_threshold",
