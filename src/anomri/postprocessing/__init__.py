@@ -1,5 +1,6 @@
 """Postprocessing of anomaly maps: cleaning, thresholds, segmentation and mask refinement."""
 
+from anomri.postprocessing.brightness import brightness
 from anomri.postprocessing.combination import (
     COMBINATION_STEPS,
     Segmentation,
@@ -18,6 +19,7 @@ from anomri.postprocessing.finding_probability import (
     with_probabilities,
 )
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
+from anomri.postprocessing.linear_field import without_linear_field
 from anomri.postprocessing.location import (
     CAUTION,
     GEOMETRIC,
@@ -79,6 +81,7 @@ __all__ = [
     "StepMap",
     "ThresholdFits",
     "ThresholdRule",
+    "brightness",
     "check_method",
     "check_rule",
     "clean",
@@ -99,4 +102,5 @@ __all__ = [
     "unconditional",
     "with_locations",
     "with_probabilities",
+    "without_linear_field",
 ]

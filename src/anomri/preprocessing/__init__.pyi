@@ -3,7 +3,6 @@ from .contrast_space import labels_on_contrast
 from .grids import grid_to_ras, volume_to_ras
 from .image_files import image_on, write_image
 from .intensities import INTENSITY_SCALINGS, robust_zscore
-from .linear_field import without_linear_field
 from .native_space import (
     labels_to_native,
     lesion_numbers_to_native,
@@ -74,6 +73,5 @@ __all__ = [
     "to_simpleitk",
     "volume_to_native",
     "volume_to_ras",
-    "without_linear_field",
     "write_image",
 ]

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from anomri.models import Segmenter
-from anomri.preprocessing import without_linear_field
+from anomri.postprocessing import brightness, without_linear_field
 from anomri.recipe import Share, Size
 from anomri.scan import Scan
-from anomri.scoring.coarse_segmentation import brightness, segment_coarsely
+from anomri.scoring.coarse_segmentation import segment_coarsely
 
 
 def confirmed_brightness(

@@ -214,7 +214,8 @@ class Record(_Entry):
     def mcdonald_regions(self) -> dict[str, int] | None:
         """The same for the sidecar."""
         counts = self.region_counts
-        return counts and {to_pascal(name): number for name, number in asdict(counts).items()}
+        facts = {} if counts is None else asdict(counts)
+        return {to_pascal(name): number for name, number in facts.items()} or None
 
     def has_note(self, kind: NoteKind) -> bool:
         """Return whether one of the notes is of a kind."""
