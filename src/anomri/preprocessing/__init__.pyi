@@ -24,7 +24,7 @@ from .template.itk_transform import itk_transform
 from .template.mni152 import TEMPLATE_SPACE, template_grid
 from .template.registration import RegistrationResult, centre_of_mass_transform, register
 from .template.registration_image import RegistrationImage, make_registration_image
-from .template.template_anatomy import anatomy_on
+from .template.template_anatomy import anatomy_on, tissues_on
 from .template.tissues import template_tissue_at
 
 __all__ = [
@@ -70,6 +70,7 @@ __all__ = [
     "slice_scores_to_native",
     "template_grid",
     "template_tissue_at",
+    "tissues_on",
     "to_simpleitk",
     "volume_to_native",
     "volume_to_ras",
