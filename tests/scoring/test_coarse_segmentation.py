@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from anomri.models import Batch, Losses, Segmenter
+from anomri.postprocessing import brightness
 from anomri.preprocessing import resample_to_grid, resample_to_isotropic
 from anomri.scan import Grid, Scan
 from anomri.scoring import network_input
-from anomri.scoring.coarse_segmentation import brightness, segment_coarsely
+from anomri.scoring.coarse_segmentation import segment_coarsely
 from anomri.scoring.confirmed_brightness import confirmed_brightness
 
 CPU = torch.device("cpu")

@@ -65,6 +65,7 @@ LEVELS: dict[str, dict[str, str]] = {
     "judgement": {"real": "a lesion", "not_real": "no lesion"},
     "found": {"true": "at least one voxel is marked", "false": "no voxel is marked"},
     "healthy": {"true": "according to the data set", "false": "according to the data set"},
+    "dissemination_in_space": {"true": "two or three regions", "false": "one region or none"},
 }
 COLUMNS = {
     # findings.tsv
@@ -76,6 +77,7 @@ COLUMNS = {
     "volume_most_ml": "Largest volume of the lesion, at thresholds a fifth lower and higher",
     "threshold_stability": "Smallest over largest volume of that range; 1 is stable, 0 vanishes",
     "probability_real": "Probability that the lesion is real, from 0 to 1; n/a for other models",
+    "long_axis_mm": "Largest distance between two of its voxels, in the slice if slices are thick",
     "centre_x_mm": "Centre of mass in the scan's world coordinates, to the right",
     "centre_y_mm": "Centre of mass in the scan's world coordinates, to the front",
     "centre_z_mm": "Centre of mass in the scan's world coordinates, upwards",
@@ -105,6 +107,10 @@ COLUMNS = {
     "lesion_volume_least_ml": "Smallest such volume, at thresholds a fifth lower and higher",
     "lesion_volume_most_ml": "Largest such volume, at thresholds a fifth lower and higher",
     "lesion_count": "Number of lesions",
+    "periventricular_count": "Lesions of at least 3 mm beside the ventricles; n/a with a mass",
+    "juxtacortical_count": "Lesions of at least 3 mm in or beside the cortex; n/a with a mass",
+    "infratentorial_count": "Lesions of at least 3 mm in brain stem or cerebellum; n/a with a mass",
+    "dissemination_in_space": "Whether two of these regions hold one; a count, not a diagnosis",
     "scan_score": "One number for the scan: the abnormal volume in ml",
     "highest_slice_score": "Mean of the anomaly map in the brain of the most abnormal axial slice",
     "threshold": "Threshold of the anomaly map, in the Units of the sidecar",

@@ -1,5 +1,6 @@
 """Postprocessing of anomaly maps: cleaning, thresholds, segmentation and mask refinement."""
 
+from anomri.postprocessing.brightness import brightness
 from anomri.postprocessing.combination import (
     COMBINATION_STEPS,
     Segmentation,
@@ -18,9 +19,13 @@ from anomri.postprocessing.finding_probability import (
     with_probabilities,
 )
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
+from anomri.postprocessing.linear_field import without_linear_field
 from anomri.postprocessing.location import (
+    CAUTION,
     GEOMETRIC,
     Places,
+    RegionCounts,
+    count_by_region,
     in_words,
     located_findings,
     sum_by_place,
@@ -51,6 +56,7 @@ from anomri.postprocessing.threshold_rule import ThresholdRule
 from anomri.postprocessing.thresholds import ThresholdFits
 
 __all__ = [
+    "CAUTION",
     "COMBINATION_STEPS",
     "CONTRAST_STEPS",
     "FALSE_POSITIVE_RULE",
@@ -68,16 +74,19 @@ __all__ = [
     "ListedFinding",
     "MixtureFit",
     "Places",
+    "RegionCounts",
     "Regions",
     "Segmentation",
     "SegmentationState",
     "StepMap",
     "ThresholdFits",
     "ThresholdRule",
+    "brightness",
     "check_method",
     "check_rule",
     "clean",
     "coefficients_of",
+    "count_by_region",
     "findings",
     "fit_mixture",
     "fit_threshold",
@@ -93,4 +102,5 @@ __all__ = [
     "unconditional",
     "with_locations",
     "with_probabilities",
+    "without_linear_field",
 ]

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import ndimage
 
+from anomri.postprocessing.brightness import share_bright_without_field
 from anomri.postprocessing.components import Components
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.region_competition import RegionCompetition
@@ -34,6 +35,7 @@ from anomri.scan import (
     Mask,
     Note,
     NoteKind,
+    Scan,
     Threshold,
 )
 
@@ -66,8 +68,13 @@ class StepMap:
     @property
     def to_template(self) -> Affine | None:
         """(4, 4) voxel index of the scan to template mm; None if it was not registered."""
-        scan = self.maps[next(iter(self.maps))].scan  # the first map exists by now
-        return None if scan.to_template is None else scan.to_template @ scan.grid.affine
+        to_template = self.scan.to_template
+        return None if to_template is None else to_template @ self.scan.grid.affine
+
+    @property
+    def scan(self) -> Scan:
+        """The scan, with the contrasts of the first map, which exists by now."""
+        return self.maps[next(iter(self.maps))].scan
 
     @property
     def threshold(self) -> Threshold:
@@ -104,6 +111,8 @@ def add_if_no_mass(
     min_mass_radius_mm: Size,
     replace_first: bool = False,
     symmetric_from: float = inf,
+    min_bright_fraction: Share = 0.0,
+    bright_above: float = 3.0,
 ) -> Segmentation:
     """Add the second map's lesions where no mass was segmented in the first.
 
@@ -114,12 +123,26 @@ def add_if_no_mass(
         replace_first: keep the second map's lesions alone.
         symmetric_from: nor is a segmentation whose mirror image is this bright, relative to itself;
             see :func:`~anomri.postprocessing.symmetry.mirrored_brightness`.
+        min_bright_fraction: nor is one of whose largest lesion less than this fraction stays bright
+            without the linear bias field: a coil was close,
+        bright_above: standard deviations above the brain's median.
     """
     radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
-    if radius >= min_mass_radius_mm and not _symmetric(first, second, symmetric_from):
+    if (
+        radius >= min_mass_radius_mm
+        and _stays_bright(first, second, min_bright_fraction, bright_above)
+        and not _symmetric(first, second, symmetric_from)
+    ):
         return Segmentation(first.lesion)
     lesions = second.state.lesion
     return Segmentation(lesions if replace_first else first.lesion | lesions, notes=(NO_MASS,))
+
+
+def _stays_bright(first: SegmentationState, second: StepMap, least: float, above: float) -> bool:
+    """Tell whether the largest lesion is bright without the bias field too."""
+    if least == 0 or not first.lesion.any():
+        return True
+    return share_bright_without_field(second.scan, first.lesion, above) >= least
 
 
 def _symmetric(first: SegmentationState, second: StepMap, least: float) -> bool:

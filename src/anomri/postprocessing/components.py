@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from anomri.postprocessing.long_axis import long_axis_mm
 from anomri.postprocessing.morphology import crop_around
 from anomri.postprocessing.state import SegmentationState
 from anomri.recipe import Count, Share, Size
-from anomri.scan import AnomalyMap, Finding, Mask, Volume
+from anomri.scan import AnomalyMap, Finding, Grid, Mask, Volume
 
 TOUCHING = np.ones((3, 3, 3), dtype=bool)
 # The same within each axial slice; neighbouring slices are not connected.
@@ -140,6 +141,7 @@ def findings(mask: Mask, anomaly: AnomalyMap, nearby: Sequence[Mask] = ()) -> tu
     ranges = _ranges_ml(components, nearby, anomaly.scan.grid.voxel_ml)
     peaks = components.peaks(anomaly)
     corner = [side.start for side in components.box]
+    axes = _long_axes_mm(components, anomaly.scan.grid)
     centres = ndimage.center_of_mass(components.labels > 0, components.labels, numbers)
     world = anomaly.scan.grid.to_world(np.asarray(centres, dtype=np.float64) + corner)
     return tuple(
@@ -149,6 +151,7 @@ def findings(mask: Mask, anomaly: AnomalyMap, nearby: Sequence[Mask] = ()) -> tu
             centre_mm=(float(world[index, 0]), float(world[index, 1]), float(world[index, 2])),
             peak=float(peaks[index]),
             range_ml=ranges[index] if ranges else None,
+            long_axis_mm=axes[index],
         )
         for number, index in enumerate(components.order(peaks), start=1)
     )
@@ -172,6 +175,13 @@ def number_lesions(mask: Mask, anomaly: AnomalyMap) -> NDArray[np.int32]:
     numbers = np.zeros(mask.shape, dtype=np.int32)
     numbers[components.box] = number_of[components.labels]
     return numbers
+
+
+def _long_axes_mm(components: Components, grid: Grid) -> list[float]:
+    """Return the long axis of each component."""
+    boxes = enumerate(ndimage.find_objects(components.labels), start=1)
+    parts = (np.argwhere(components.labels[box] == number) for number, box in boxes)
+    return [long_axis_mm(part, grid) for part in parts]
 
 
 def _ranges_ml(

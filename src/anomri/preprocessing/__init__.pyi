@@ -3,7 +3,6 @@ from .contrast_space import labels_on_contrast
 from .grids import grid_to_ras, volume_to_ras
 from .image_files import image_on, write_image
 from .intensities import INTENSITY_SCALINGS, robust_zscore
-from .linear_field import without_linear_field
 from .native_space import (
     labels_to_native,
     lesion_numbers_to_native,
@@ -25,7 +24,7 @@ from .template.itk_transform import itk_transform
 from .template.mni152 import TEMPLATE_SPACE, template_grid
 from .template.registration import RegistrationResult, centre_of_mass_transform, register
 from .template.registration_image import RegistrationImage, make_registration_image
-from .template.template_anatomy import anatomy_on
+from .template.template_anatomy import anatomy_on, tissues_on
 from .template.tissues import template_tissue_at
 
 __all__ = [
@@ -71,9 +70,9 @@ __all__ = [
     "slice_scores_to_native",
     "template_grid",
     "template_tissue_at",
+    "tissues_on",
     "to_simpleitk",
     "volume_to_native",
     "volume_to_ras",
-    "without_linear_field",
     "write_image",
 ]

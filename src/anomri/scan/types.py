@@ -375,6 +375,8 @@ class Finding:
             threshold is a fifth lower or higher; None for a segmentation without a threshold.
         location: its side and zone; None where they were not determined.
         probability_real: that it is real, from 0 to 1; None where the model does not say.
+        long_axis_mm: its longest diameter, in the slice where slices are thick; None where it was
+            not measured.
     """
 
     number: int
@@ -384,6 +386,7 @@ class Finding:
     range_ml: tuple[float, float] | None = None
     location: Location | None = None
     probability_real: float | None = None
+    long_axis_mm: float | None = None
 
     @property
     def threshold_stability(self) -> float | None:

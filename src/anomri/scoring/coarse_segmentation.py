@@ -9,11 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from anomri.models import Segmenter
+from anomri.postprocessing import brightness
 from anomri.preprocessing import resample_to_grid, resample_to_isotropic, robust_zscore
 from anomri.recipe import Size
-from anomri.scan import Image, Mask, Scan, Volume
-
-UPPER_DECILE = 1.2816  # of the standard normal distribution
+from anomri.scan import Image, Mask, Scan
 
 
 def segment_coarsely(
@@ -34,8 +33,8 @@ def segment_coarsely(
         scan: scan with the contrasts of the segmenters, in their order; missing ones are 0.
         device: device of the networks.
         spacing_mm: side of the isotropic voxels.
-        brighter_than: smallest :func:`brightness` of a lesion in the first contrast, on the scan's
-            own grid; None for no limit.
+        brighter_than: smallest :func:`~anomri.postprocessing.brightness` of a lesion in the first
+            contrast, on the scan's own grid; None for no limit.
     """
     coarse = resample_to_isotropic(scan, spacing_mm)
     image = network_input(coarse.image, coarse.brain)
@@ -54,24 +53,6 @@ def network_input(image: Image, brain: Mask) -> Image:
     for source, target in zip(image, result, strict=True):
         if source.any():
             target[brain] = robust_zscore(source[brain])
-    return result
-
-
-def brightness(volume: Volume, brain: Mask) -> Volume:
-    """Return (v - median) / s in the brain and 0 outside, with s = (P90 - median) / 1.2816.
-
-    For a normal distribution s is the standard deviation. It is estimated from the brighter half,
-    because the amount of dark fluid in a mask depends on the brain extraction.
-
-    Args:
-        volume: (I, J, K).
-        brain: (I, J, K).
-    """
-    result = np.zeros_like(volume)
-    if brain.any():
-        median, upper = np.percentile(volume[brain], [50, 90])
-        spread = max((upper - median) / UPPER_DECILE, float(np.finfo(np.float32).tiny))
-        result[brain] = (volume[brain] - median) / spread
     return result
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from anomri.preprocessing import anatomy_on, index_map, sample
+from anomri.preprocessing import anatomy_on, index_map, sample, tissues_on
 from anomri.preprocessing.template.template_anatomy import FARTHEST_MM, template_anatomy
 from anomri.scan import Affine, Grid
 
@@ -45,3 +45,18 @@ def test_a_grid_elsewhere_is_far_from_the_ventricles() -> None:
         assert (anatomy.ventricle_mm == FARTHEST_MM).all()
         assert not anatomy.infratentorial.any()
         assert anatomy.make_cortex_mm().min() > FARTHEST_MM
+
+
+def test_tissues_are_where_the_template_has_them() -> None:
+    template, shift = template_anatomy(), (-80, -110, -60)
+    affine = np.linalg.inv(turned(shift)) @ np.diag([2, 2, 2, 1.0])
+    grid = Grid(shape=SHAPE, affine=affine.astype(np.float64))
+    tissues = tissues_on(grid, turned(shift))
+    assert tissues is not None
+    origin = np.rint(np.linalg.solve(template.grid.affine, [0, 0, 0, 1.0])).astype(int)[:3]
+    box = tuple(slice(start, start + n) for start, n in zip(origin, SHAPE, strict=True))
+    for found, whole in zip(tissues, (template.grey, template.white), strict=True):
+        expected = whole[box]
+        inside = tuple(slice(n) for n in expected.shape)
+        np.testing.assert_allclose(found[inside], expected, atol=1e-4)
+    assert tissues_on(grid, None) is None

@@ -11,7 +11,7 @@ import pytest
 from anomri.errors import BadIntensities, Failure, UsageError
 from anomri.files import read_tsv, write_tsv
 from anomri.reporting import read_sound_records, write_detection, write_page, write_tables
-from anomri.scan import Detection, Location, Side, Zone
+from anomri.scan import Detection, Location, Note, NoteKind, Side, Zone
 
 Detect = Callable[..., Detection]
 
@@ -160,6 +160,42 @@ def test_a_probability_is_in_the_table_the_sidecar_and_the_page(
     text = write_page(tmp_path).read_text(encoding="utf-8")
     assert '<td class="n">0.81</td>' in text
     assert text.count('<th scope="col" class="n">Probability real</th>') == 1
+
+
+def test_lesions_are_counted_by_region_where_there_is_no_mass(
+    detect: Detect, tmp_path: Path
+) -> None:
+    note = Note(NoteKind.NO_MASS, "no mass")
+    zones = ((Zone.PERIVENTRICULAR, 6.5), (Zone.INFRATENTORIAL, 3.0), (Zone.JUXTACORTICAL, 2.0))
+    for subject, notes in (("small", (note,)), ("mass", ())):
+        found = detect(subject=subject, notes=notes)
+        lesions = tuple(
+            replace(
+                found.findings[0], number=n, location=Location(Side.LEFT, zone), long_axis_mm=mm
+            )
+            for n, (zone, mm) in enumerate(zones, start=1)
+        )
+        write_detection(replace(found, findings=lesions), tmp_path)
+    write_tables(tmp_path, [])
+    assert [row["long_axis_mm"] for row in read_tsv(tmp_path / "findings.tsv")] == 2 * [
+        *("6.5", "3", "2")
+    ]
+    mass, small = read_tsv(tmp_path / "summary.tsv")
+    columns = ("periventricular_count", "juxtacortical_count", "infratentorial_count")
+    assert [small[name] for name in (*columns, "dissemination_in_space")] == ["1", "0", "1", "true"]
+    assert [mass[name] for name in (*columns, "dissemination_in_space")] == ["n/a"] * 4
+    (sidecar,) = tmp_path.glob("sub-small/anat/*_label-lesion_mask.json")
+    written = json.loads(sidecar.read_text("utf-8"))
+    assert written["McdonaldRegions"] == {
+        "PeriventricularCount": 1,
+        "JuxtacorticalCount": 0,
+        "InfratentorialCount": 1,
+        "DisseminationInSpace": True,
+    }
+    assert written["Findings"][0]["LongAxisMm"] == 6.5
+    text = write_page(tmp_path).read_text(encoding="utf-8")
+    assert text.count("This meets the imaging count") == 1
+    assert '<td class="n">6.5</td>' in text
 
 
 def test_the_former_name_of_the_threshold_stability_is_read(detect: Detect, tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ class _TemplateAnatomy:
     depth_mm: Volume
     cortex: Mask
     infratentorial: Volume
+    grey: Volume
+    white: Volume
 
 
 def anatomy_on(grid: Grid, to_template: Affine | None) -> Anatomy | None:
@@ -103,6 +105,26 @@ def anatomy_on(grid: Grid, to_template: Affine | None) -> Anatomy | None:
     )
 
 
+def tissues_on(grid: Grid, to_template: Affine | None) -> tuple[Volume, Volume] | None:
+    """Return the template's probabilities of grey and white matter, (I, J, K) on a scan's grid.
+
+    Args:
+        grid: of the scan.
+        to_template: as for :func:`anatomy_on`.
+
+    Raises:
+        MissingPiece: the installed nilearn does not include the template.
+    """
+    if to_template is None:
+        return None
+    template = template_anatomy()
+    matrix = index_map(template.grid, Grid(shape=grid.shape, affine=to_template @ grid.affine))
+    grey, white = (
+        _sample_filled(tissue, matrix, grid.shape) for tissue in (template.grey, template.white)
+    )
+    return grey, white
+
+
 def _sample_filled(volume: Volume, matrix: Affine, shape: Shape) -> Volume:
     """Resample linearly, only where the result is not 0: most of it is."""
     filled = np.array([(side.start - 1, side.stop) for side in brain_box(volume != 0)])
@@ -132,7 +154,8 @@ def template_anatomy() -> _TemplateAnatomy:
     nuclei = _inside(DEEP_NUCLEI, grid) & (depth_mm > DEEP_NUCLEI_DEPTH_MM)
     cortex = (grey > 0.5) & ~below & ~nuclei
     ventricle_mm = np.minimum(_distance_mm(ventricles), FARTHEST_MM)
-    return _TemplateAnatomy(grid, ventricle_mm, depth_mm, cortex, below.astype(np.float32))
+    below_share = below.astype(np.float32)
+    return _TemplateAnatomy(grid, ventricle_mm, depth_mm, cortex, below_share, grey, white)
 
 
 def _infratentorial(tissue: Volume, brain: Mask, grid: Grid) -> Mask:

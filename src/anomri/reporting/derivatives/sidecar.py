@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, computed_field
 from pydantic.alias_generators import to_pascal
 
 from anomri.errors import DamagedFile
 from anomri.files import RECORD, StoredNote, derivative, read_json
-from anomri.postprocessing import Places
+from anomri.postprocessing import Places, RegionCounts, count_by_region
 from anomri.preprocessing import slice_scores_to_native, template_tissue_at
 from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.scan import PROBABILITY, RESEARCH_USE, Detection, Finding, NoteKind, Provenance, Scan
@@ -56,6 +56,7 @@ class FindingEntry(_Entry):
 
     ``volume_range_ml`` and ``threshold_stability`` say how its volume depends on the threshold.
     ``probability_real`` is None for models that it was not calibrated for.
+    ``long_axis_mm`` is its longest diameter, in the slice where slices are thick.
     ``side`` and ``zone`` are its :class:`anomri.scan.Location`, empty where that is not known.
     ``template_mm`` is its centre in the MNI152 template, if the scan was registered to it, and
     ``template_tissue`` the tissue of the template there.
@@ -69,6 +70,7 @@ class FindingEntry(_Entry):
         validation_alias=AliasChoices("ThresholdStability", "Firmness"),  # until 0.1
     )
     probability_real: Annotated[float, Field(ge=0, le=1)] | None = None
+    long_axis_mm: Millimetres | None = None
     centre_mm: tuple[Number, Number, Number]
     peak: Number
     position: str = ""
@@ -202,6 +204,19 @@ class Record(_Entry):
         """Whether the scan does not look like the contrast that it was given as."""
         return self.has_note(NoteKind.IMPLAUSIBLE)
 
+    @property
+    def region_counts(self) -> RegionCounts | None:
+        """Lesions by region of the McDonald criteria; None with a mass, or without zones."""
+        return count_by_region(self.findings) if self.has_note(NoteKind.NO_MASS) else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def mcdonald_regions(self) -> dict[str, int] | None:
+        """The same for the sidecar."""
+        counts = self.region_counts
+        facts = {} if counts is None else asdict(counts)
+        return {to_pascal(name): number for name, number in facts.items()} or None
+
     def has_note(self, kind: NoteKind) -> bool:
         """Return whether one of the notes is of a kind."""
         return any(note.kind is kind for note in self.notes)
@@ -330,6 +345,7 @@ def _finding_entry(finding: Finding, places: Places, scan: Scan) -> FindingEntry
         volume_range_ml=finding.range_ml,
         threshold_stability=finding.threshold_stability,
         probability_real=finding.probability_real,
+        long_axis_mm=finding.long_axis_mm,
         centre_mm=finding.centre_mm,
         peak=finding.peak,
         position=places.name(finding.centre_mm),

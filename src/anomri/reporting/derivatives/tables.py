@@ -78,6 +78,10 @@ SUMMARY_COLUMNS: dict[str, Callable[[Record], Cell]] = {
     "lesion_count": lambda record: len(record.findings),
     "scan_score": lambda record: record.scan_score,
     "highest_slice_score": lambda record: record.highest_slice_score,
+    "periventricular_count": lambda record: _count(record, "periventricular_count"),
+    "juxtacortical_count": lambda record: _count(record, "juxtacortical_count"),
+    "infratentorial_count": lambda record: _count(record, "infratentorial_count"),
+    "dissemination_in_space": lambda record: _count(record, "dissemination_in_space"),
     "threshold": lambda record: record.threshold.value,
     "threshold_rule": lambda record: record.threshold.rule,
     "brain_volume_ml": lambda record: record.brain_volume_ml,
@@ -96,6 +100,7 @@ FINDING_COLUMNS = (
     "volume_most_ml",
     "threshold_stability",
     "probability_real",
+    "long_axis_mm",
     "centre_x_mm",
     "centre_y_mm",
     "centre_z_mm",
@@ -123,6 +128,11 @@ def _summary_row(record: Record) -> list[Cell]:
     return [cell(record) for cell in SUMMARY_COLUMNS.values()]
 
 
+def _count(record: Record, name: str) -> Cell:
+    number = getattr(record.region_counts, name, None)
+    return str(number).lower() if isinstance(number, bool) else number
+
+
 def _unused_row(failure: Failure) -> list[Cell]:
     """Return the row of a subject without a result: name, status and reason."""
     known = {
@@ -140,7 +150,7 @@ def _finding_rows(record: Record) -> list[tuple[Cell, ...]]:
         (
             *(*whose, item.number, item.volume_ml),
             *(item.volume_range_ml or (None, None)),
-            *(item.threshold_stability, item.probability_real),
+            *(item.threshold_stability, item.probability_real, item.long_axis_mm),
             *(*item.centre_mm, item.peak, item.position),
             *(item.side or None, item.zone or None),
             *(item.template_mm or (None, None, None)),

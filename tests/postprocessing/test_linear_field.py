@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anomri.preprocessing import without_linear_field
+from anomri.postprocessing import without_linear_field
 from anomri.scan import Mask, Volume
 
 SPACING = (2.0, 2.0, 4.0)
