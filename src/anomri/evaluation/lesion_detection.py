@@ -86,8 +86,7 @@ def found_by_volume(
         mask: (I, J, K).
         truth: (I, J, K).
         voxel_ml: volume of a voxel.
-        edges_ml: ascending limits between the classes; a lesion on a limit belongs to the class
-            above.
+        edges_ml: ascending limits between the classes, see :func:`volume_classes`.
 
     Returns:
         For each class, from small to large, the number of lesions of the truth and of those
@@ -95,9 +94,21 @@ def found_by_volume(
     """
     sizes, covered = component_sizes(truth, mask)
     volumes = sizes * voxel_ml
-    classes = pairwise((0.0, *edges_ml, np.inf))
-    members = [(low <= volumes) & (volumes < high) for low, high in classes]
+    members = [(low <= volumes) & (volumes < high) for low, high in volume_classes(edges_ml)]
     return [(int(member.sum()), int((member & (covered > 0)).sum())) for member in members]
+
+
+def volume_classes(edges_ml: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the limits of each class of lesion volume, from small to large.
+
+    >>> volume_classes([0.1, 1])
+    [(0.0, 0.1), (0.1, 1), (1, inf)]
+
+    Args:
+        edges_ml: ascending limits between the classes; a lesion on a limit belongs to the class
+            above.
+    """
+    return list(pairwise((0.0, *edges_ml, float("inf"))))
 
 
 def _matched(

@@ -7,14 +7,13 @@ Lesions and detections are those of :mod:`anomri.evaluation.lesion_detection`: c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anomri.evaluation.intervals import pooled_share
-from anomri.evaluation.lesion_detection import component_sizes
+from anomri.evaluation.lesion_detection import component_sizes, volume_classes
 from anomri.scan import Mask
 
 EDGES_ML = (0.1, 1.0, 10.0)
@@ -52,8 +51,8 @@ def recall_by_size(
 
     Args:
         rows: of :func:`reference_lesions`, with ``subject``.
-        edges_ml: ascending limits between the classes; a lesion on a limit belongs to the class
-            above.
+        edges_ml: ascending limits between the classes, see
+            :func:`~anomri.evaluation.lesion_detection.volume_classes`.
         seed: seed of the bootstrap.
 
     Returns:
@@ -61,7 +60,7 @@ def recall_by_size(
         ``lesion_sensitivity``, their ratio over all lesions together, its 95 % bootstrap interval
         ``lower`` and ``upper`` over subjects, and ``n``, the subjects with such lesions.
     """
-    bounds = list(pairwise((0.0, *edges_ml, float("inf"))))
+    bounds = volume_classes(edges_ml)
     members = [[r for r in rows if low <= r["truth_volume_ml"] < high] for low, high in bounds]
     return [
         {"size_class": _name(low, high), **_recall(_counts(lesions), seed)}
