@@ -110,7 +110,7 @@ def test_small_lesions_are_described_where_they_were_added(record: Record) -> No
     text = methods_text([with_mass, without])
     assert "In 1 scan no ball of 7 mm radius fitted into the mask" in text
     assert "recipe 'lesions_bright' (network folded_segmenter; weights SHA-256" in text
-    assert "penalty 1, penalty above 2), above 3, followed by removal of components along" in text
+    assert "penalty above 2, grey matter sd 4, level 3), above 3, followed by removal of" in text
     assert "(rim 4 mm, within 8 mm), then removal of small components" in text
 
 

@@ -69,7 +69,7 @@ STEPS = {
     ),
     CONFIRMED_BRIGHTNESS: Described(
         "brightness relative to the brain without its linear bias field, lowered where the network "
-        "sees no lesion"
+        "sees no lesion and in grey matter"
     ),
     "erode_brain": Described("erosion of the brain mask"),
     "median": Described("a median filter"),
