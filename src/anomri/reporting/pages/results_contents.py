@@ -95,6 +95,7 @@ def contents(
         "trust": trust(records, evaluation, summary),
         "tiles": list(_tiles(records, failures, evaluation)),
         "facts": _facts(run, records),
+        "oracle": any(record.threshold.rule == "oracle" for record in records),
         "cases": _cases(records, evaluation),
         "failures": failures,
         "evaluation": [_chosen(row) for row in evaluation],
@@ -102,22 +103,14 @@ def contents(
         "evaluation_rest": rest,
         "sizes": [row for row in sizes if row.get("n") != "0"],
         "not_evaluated": [row for row in not_evaluated if row not in listed],
+        "scan_score_apart": any(r.scan_score != r.lesion_volume_ml for r in records),
+        "with_expert": any(record.truth_volume_ml is not None for record in records),
         "charts": cohort_charts(records),
         "curves": curve_charts(curves),
         "geometric": GEOMETRIC,
+        "registered": any(item.template_mm for record in records for item in record.findings),
         "methods": methods_text(records),
         "citations": citations(records),
-        **_shown(records),
-    }
-
-
-def _shown(records: Sequence[Record]) -> dict[str, bool]:
-    """Tell which parts of the page any of the scans needs."""
-    return {
-        "oracle": any(record.threshold.rule == "oracle" for record in records),
-        "scan_score_apart": any(r.scan_score != r.lesion_volume_ml for r in records),
-        "with_expert": any(record.truth_volume_ml is not None for record in records),
-        "registered": any(item.template_mm for record in records for item in record.findings),
     }
 
 
