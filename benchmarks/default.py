@@ -30,6 +30,8 @@ from anomri.scan import AnomalyMap, Mask, Scan
 WHOLE, CORE, ENHANCING = (1, 2, 4), (1, 4), (4,)
 FIFTH = (0.8, 1.2)
 DEFAULT = load("default")
+AGAINST_FIELDS = ("subtract_field", "divide_by_local_mean")
+NEVER = -1e6  # standard deviations
 T1CE_ALONE = Step(name="subtract_native", options={"above": 1000, "raise_by": 0})
 
 
@@ -112,58 +114,80 @@ def cases(folder: Path, chosen: Selection) -> Iterator[Case]:
 
 def variants() -> Iterator[Variant]:
     """Yield the default taken apart, then with each constant a fifth smaller and larger."""
-    segment, enclose, sampled, small, regions = DEFAULT.steps
-    compete = changed(sampled, core_map="")
+    segment, enclose, compete, small, regions = DEFAULT.steps
+    bright = changed(compete, dark_below=NEVER)
+    early = changed(bright, core_map="")
     name_regions = changed(regions, half_maximum_mm=0.0, closing_mm=0.0)
-    above = {"brightness": {"decide": Step(name="above")}}
-    yield Variant("above the threshold", (segment,), above)
-    yield Variant("grown: `intensity`", (segment,))
-    without_t1 = {"enhancement": {"clean": [*_clean("enhancement")[:-1], T1CE_ALONE]}}
+    at_once = with_fields("brightness")["brightness"] | {"decide": Step(name="above")}
+    yield Variant("above the threshold", (segment,), {"brightness": at_once})
+    fields = with_fields("brightness", "enhancement")
+    yield Variant("grown: `intensity`", (segment,), fields)
+    t1ce_alone = [*fields["enhancement"]["clean"][:-1], T1CE_ALONE]
+    without_t1 = {**fields, "enhancement": {"clean": t1ce_alone}}
     plain = name_regions.model_copy(update={"step": Step(name="name_regions")})
     yield Variant("+ T1CE: `intensity_regions`", (segment, plain), without_t1)
     hulls = changed(name_regions, min_enhancing_fraction=0.0)
     yield Variant("+ hulls of slices", (segment, hulls), without_t1)
     yield Variant("+ what rims enclose", (segment, enclose, hulls), without_t1)
     yield Variant("+ a dark core", (segment, enclose, name_regions), without_t1)
-    yield Variant("+ T1 subtracted from T1CE", (segment, enclose, name_regions))
-    yield Variant("+ region competition", (segment, enclose, compete, name_regions))
-    yield Variant("+ small lesions", (segment, enclose, compete, small, name_regions))
+    yield Variant("+ T1 subtracted from T1CE", (segment, enclose, name_regions), fields)
+    yield Variant("+ region competition", (segment, enclose, early, name_regions), fields)
+    yield Variant("+ small lesions", (segment, enclose, early, small, name_regions), fields)
     rims = changed(regions, closing_mm=0.0)
-    yield Variant("+ enhancement to half maximum", (segment, enclose, compete, small, rims))
-    yield Variant("+ a closed core", (segment, enclose, compete, small, regions))
-    yield Variant("+ edema around a core: `default`")
+    yield Variant("+ enhancement to half maximum", (segment, enclose, early, small, rims), fields)
+    yield Variant("+ a closed core", (segment, enclose, early, small, regions), fields)
+    yield Variant("+ edema around a core", (segment, enclose, bright, small, regions), fields)
+    steps = (segment, enclose, bright, small, regions)
+    yield Variant("+ less bias field in FLAIR", steps, with_fields("enhancement"))
+    yield Variant("+ what is dark in T1CE grows", detection=with_fields("enhancement"))
+    yield Variant("+ local means of T1CE: `default`")
     for number, step in enumerate(DEFAULT.steps):
         for option, value in step.step.options.items():
             if isinstance(value, float | int) and option != "dims":
                 for moved_value in fifths(option, value):
-                    steps = list(DEFAULT.steps)
-                    steps[number] = changed(step, **{option: moved_value})
+                    moved_steps = list(DEFAULT.steps)
+                    moved_steps[number] = changed(step, **{option: moved_value})
                     line = f"{step.step.name}: {option} {moved_value:g}"
-                    yield Variant(line, tuple(steps))
+                    yield Variant(line, tuple(moved_steps))
     for name, model in DEFAULT.map_models.items():
         section = model.recipe.detection
         for entry in ("score", "threshold", "decide"):
             yield from moved(name, entry, getattr(section, entry))
-        if name in ("enhancement", "contrasts"):
-            yield from last_cleaning_step_moved(name)
+        if name != "network":
+            yield from cleaning_steps_moved(name)
 
 
 def _clean(name: str) -> tuple[Step, ...]:
     return DEFAULT.map_models[name].recipe.detection.clean
 
 
-def last_cleaning_step_moved(name: str) -> Iterator[Variant]:
-    """Yield variants in which one number of the last cleaning step of a map is moved."""
-    *before, last = _clean(name)
-    for option, value in last.options.items():
-        for moved_value in fifths(option, float(str(value))):
-            step = Step(name=last.name, options={**last.options, option: moved_value})
-            change = {name: {"clean": [*before, step]}}
-            yield Variant(f"{name}: {option} {moved_value:g}", detection=change)
+def with_fields(*names: str) -> dict[str, dict[str, Any]]:
+    """Return the entries of these maps with which bias fields stay in them."""
+    return {
+        name: {"clean": [step for step in _clean(name) if step.name not in AGAINST_FIELDS]}
+        for name in names
+    }
+
+
+def cleaning_steps_moved(name: str) -> Iterator[Variant]:
+    """Yield variants in which one number of the cleaning steps of a map is moved."""
+    steps = _clean(name)
+    for number, step in enumerate(steps):
+        for option, value in step.options.items():
+            for moved_value in fifths(option, float(str(value))):
+                other = Step(name=step.name, options={**step.options, option: moved_value})
+                clean = [*steps[:number], other, *steps[number + 1 :]]
+                line = f"{name}: {step.name}: {option} {moved_value:g}"
+                yield Variant(line, detection={name: {"clean": clean}})
 
 
 def fifths(option: str, value: float) -> list[float]:
-    """Return a number a fifth smaller and larger; a count stays whole, a percentile below 100."""
+    """Return a number a fifth smaller and larger; a count stays whole, a percentile below 100.
+
+    A degree is moved by 1.
+    """
+    if option == "degree":
+        return [round(value) - 1, round(value) + 1]
     numbers = [value * times for times in FIFTH]
     if option == "iterations":
         return [round(number) for number in numbers]

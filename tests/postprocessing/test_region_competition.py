@@ -213,3 +213,32 @@ def test_the_rest_of_the_brain_does_not_matter() -> None:
     near = distance_mm(FINE) < 30
     one, two = (grown(start, image) & near for image in (values, other))
     assert dice(one, two) > 0.98
+
+
+def grey_core() -> tuple[Mask, Mask, Mask, Image]:
+    """Bright edema beside a core that only T1CE shows, and fluid beyond: start to values."""
+    away = distance_mm(FINE)
+    right = np.indices(away.shape)[0] * FINE[0] > CENTRE_MM[0]
+    mass = away < 20
+    core, fluid = mass & right, (away < 26) & ~mass & right
+    flair = np.where(mass & ~right, 3.0, np.where(core, 0.3, np.where(fluid, -6.0, 0.0)))
+    t1ce = np.where(mass, -3.0, np.where(fluid, -4.0, 0.0))
+    values = np.stack([flair + noise(away.shape, 0), t1ce + noise(away.shape, 1)])
+    return mass & ~right, core, fluid, values.astype(np.float32)
+
+
+def test_a_core_that_is_dark_in_t1ce_alone_joins_but_fluid_does_not() -> None:
+    start, core, fluid, values = grey_core()
+    without = grown(start, values)
+    found = grown(start, values, dark_below=-1, fluid_below=-2)
+    assert (without & core).sum() < 0.2 * core.sum()
+    assert (found & core).sum() > 0.8 * core.sum()
+    assert (found & fluid).sum() < 0.05 * fluid.sum()
+
+
+def test_without_t1ce_nothing_dark_joins() -> None:
+    start, _, _, values = grey_core()
+    flair = values[:1]
+    np.testing.assert_array_equal(
+        grown(start, flair), grown(start, flair, dark_below=-1, fluid_below=-2)
+    )

@@ -295,6 +295,28 @@ def test_a_tumour_that_enhances_has_no_dark_core() -> None:
     assert with_it.note == without.note
 
 
+def with_vessel(min_enhancing_fraction: float) -> tuple[Labels, Mask, Mask]:
+    """A tumour of 1,000 voxels with a nodule of 8, and a vessel with 4 of its 14 voxels in it."""
+    whole, nodule, vessel = (np.zeros((24, 14, 14), dtype=bool) for _ in range(3))
+    whole[2:12, 2:12, 2:12] = True
+    nodule[4:6, 4:6, 4:6] = True
+    vessel[8:22, 9, 9] = True
+    options = {"smallest_ml": 0, "min_enhancing_fraction": min_enhancing_fraction}
+    found = of_masks(whole, nodule | vessel, **options)
+    return found.labels, nodule, vessel & whole
+
+
+def test_where_little_enhances_what_continues_outside_is_a_vessel() -> None:
+    labels, nodule, _ = with_vessel(0.013)
+    np.testing.assert_array_equal(labels == 4, nodule)
+
+
+@pytest.mark.parametrize("fraction", [0, 0.012])
+def test_where_more_enhances_vessels_are_not_told_apart(fraction: float) -> None:
+    labels, nodule, vessel = with_vessel(fraction)
+    np.testing.assert_array_equal(labels == 4, nodule | vessel)
+
+
 def unused(_name: str) -> Threshold:
     raise AssertionError("regions are named from the mask of their map")
 

@@ -26,6 +26,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "median": {"size_mm": 3},
     "smooth": {"sigma_mm": 1.5},
     "standardise": {},
+    "subtract_field": {"degree": 1},
+    "divide_by_local_mean": {"sigma_mm": 5},
     "open": {"mm": 1},
     "close": {"mm": 2},
     "dilate": {"mm": 1},

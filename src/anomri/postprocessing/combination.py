@@ -39,6 +39,7 @@ from anomri.scan import (
     Threshold,
 )
 
+T1CE = "t1ce"
 NO_MASS = Note(
     NoteKind.NO_MASS, "no mass: small lesions are looked for, with the help of a network"
 )
@@ -186,6 +187,8 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
     ring_to_mm: Size = 20.0,
     penalty_per_mm: Size = 0.25,
     core_map: str = "",
+    dark_below: float = -inf,
+    fluid_below: float = -inf,
 ) -> Segmentation:
     """Grow a mass by region competition; see :mod:`anomri.postprocessing.region_competition`.
 
@@ -204,20 +207,33 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
         core_map: name of the map of enhancing tumour. If the mask holds hardly more than the core
             that this shows, the tissue around the core is taken for edema and stands for the mask.
             A scan without this map does without.
+        dark_below: voxels whose T1CE is below this are added too: a tumour's core may be as grey in
+            FLAIR as brain, but has a long T1,
+        fluid_below: unless their first contrast is below this, as that of fluid.
     """
     radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
     if radius < min_mass_radius_mm or _largest_fraction(first.lesion) < min_mass_fraction:
         return Segmentation(first.lesion)
-    anomaly, level = second.anomaly, second.threshold.value
+    anomaly = second.anomaly
     growth = RegionCompetition(
         iterations=iterations,
         step_mm=step_mm,
         ring_mm=(ring_from_mm, ring_to_mm),
         penalty_per_mm=penalty_per_mm,
     )
-    allowed = anomaly.brain & (anomaly.values[0] > level)
+    allowed = anomaly.brain & (anomaly.values[0] > second.threshold.value)
+    allowed |= _dark_tissue(anomaly, dark_below, fluid_below)
     core = enclosed_core(first, second.state_of(core_map)) if core_map in second.maps else None
     return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed, core))
+
+
+def _dark_tissue(anomaly: AnomalyMap, dark_below: float, fluid_below: float) -> Mask:
+    """Return the brain that is dark in T1CE, but no fluid; nothing where T1CE is missing."""
+    if T1CE not in anomaly.scan.contrasts:
+        return np.zeros_like(anomaly.brain)
+    t1ce = anomaly.values[anomaly.scan.contrasts.index(T1CE)]
+    dark: Mask = anomaly.brain & (t1ce < dark_below) & (anomaly.values[0] > fluid_below)
+    return dark
 
 
 def correct(

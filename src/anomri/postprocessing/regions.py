@@ -95,9 +95,11 @@ def hull(  # noqa: PLR0913 - the options of a recipe's step, each with a default
         rim_distance_mm: enhancement within this distance of the whole tumour counts as well, and
             the tumour is extended by its hull: a necrosis that is dark in FLAIR is found by its
             rim.
-        min_enhancing_fraction: if a smaller fraction of all tumours enhances, dark parts in the
-            second map are labelled core: low-grade tumours have a core that hardly enhances. 0
-            switches this off.
+        min_enhancing_fraction: if a smaller fraction of all tumours enhances, only enhancement
+            counts whose connected component lies mostly in a tumour, as vessels, dura and choroid
+            plexus continue outside (larger rims are often connected to vessels, and count); and
+            dark parts in the second map are labelled core: low-grade tumours have a core that
+            hardly enhances. 0 switches this off.
         necrosis_sd: how dark these parts are, in robust standard deviations below the median of
             the brain.
         min_mass_radius_mm: only tumours with an inscribed ball of this radius can have such a
@@ -106,6 +108,8 @@ def hull(  # noqa: PLR0913 - the options of a recipe's step, each with a default
     if rim_distance_mm:
         whole = with_enclosed(whole, enhancing, rim_distance_mm, dims, smallest_ml)
     pieces = remove_small(enhancing.with_mask(enhancing.lesion & whole.lesion), ml=smallest_ml)
+    if np.count_nonzero(pieces.lesion) < min_enhancing_fraction * np.count_nonzero(whole.lesion):
+        pieces = _without_vessels(pieces, enhancing.lesion, whole.lesion)
     if half_maximum_mm:
         pieces = grow_to_half_maximum(pieces, whole.lesion, mm=half_maximum_mm)
     min_mean = _min_mean_enhancement(enhancing, least_contrast)
@@ -126,6 +130,13 @@ def hull(  # noqa: PLR0913 - the options of a recipe's step, each with a default
             labels[dark & (labels == EDEMA)] = NECROSIS
             return Regions(labels, DARK_CORE)
     return Regions(labels, _note(without_core, len(tumour_masks)))
+
+
+def _without_vessels(pieces: SegmentationState, enhancing: Mask, whole: Mask) -> SegmentationState:
+    """Remove the pieces of enhancing components that lie mostly outside the tumours."""
+    components = Components(enhancing)
+    inside, outside = components.sums(whole), components.sums(~whole)
+    return pieces.with_mask(pieces.lesion & components.select(inside >= outside))
 
 
 def _enclosed(pieces: SegmentationState, box: Box, bright: Mask, mm: float) -> Mask:

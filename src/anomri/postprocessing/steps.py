@@ -26,9 +26,11 @@ from anomri.postprocessing.components import keep_large, largest, remove_small
 from anomri.postprocessing.false_positive_calibration import FALSE_POSITIVE_RULE
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.lesion_borders import half_maximum
+from anomri.postprocessing.local_mean import divide_by_local_mean
 from anomri.postprocessing.morphology import closing, dilate, erode_brain, fill_holes, opening
 from anomri.postprocessing.native_subtraction import CONTRAST_STEPS
 from anomri.postprocessing.segmentation_methods import above, grow, hysteresis, mixture
+from anomri.postprocessing.smooth_field import subtract_field
 from anomri.postprocessing.state import SegmentationState
 from anomri.postprocessing.superficial import remove_superficial
 from anomri.postprocessing.thresholds import (
@@ -48,6 +50,8 @@ MAP_STEPS: Mapping[str, Callable[..., SegmentationState]] = {
     "median": median,
     "smooth": smooth,
     "standardise": standardise,
+    "subtract_field": subtract_field,
+    "divide_by_local_mean": divide_by_local_mean,
 }
 MASK_STEPS: Mapping[str, Callable[..., SegmentationState]] = {
     "open": opening,

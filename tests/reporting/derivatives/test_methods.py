@@ -31,8 +31,8 @@ CITED = {
     "paolini": {"Paolini"},
     "weninger2019": {"Weninger"},
 }
-# Its network of small lesions was missing; region competition came later.
-ADDED = {"default": {"Myronenko", "Zhu"}}
+# Its network of small lesions was missing; region competition and local means came later.
+ADDED = {"default": {"Myronenko", "Zhu", "Brinkmann"}}
 
 
 @pytest.fixture

@@ -30,6 +30,10 @@ ZHU = (
     "Zhu SC, Yuille A. Region competition: unifying snakes, region growing, and Bayes/MDL for "
     "multiband image segmentation. IEEE Trans Pattern Anal Mach Intell 1996;18:884-900."
 )
+BRINKMANN = (
+    "Brinkmann BH, Manduca A, Robb RA. Optimized homomorphic unsharp masking for MR grayscale "
+    "inhomogeneity correction. IEEE Trans Med Imaging 1998;17:161-171."
+)
 TUSTISON = (
     "Tustison NJ, Avants BB, Cook PA, et al. N4ITK: improved N3 bias correction. IEEE "
     "Transactions on Medical Imaging 2010;29:1310-1320."
@@ -76,6 +80,8 @@ STEPS = {
     "standardise": Described(
         "standardisation by the scan's own median and median absolute deviation"
     ),
+    "subtract_field": Described("subtraction of a smooth bias field"),
+    "divide_by_local_mean": Described("division by the local mean of tissue", BRINKMANN),
     "smooth": Described("a Gaussian filter"),
     "above": Described("thresholding"),
     "hysteresis": Described("hysteresis thresholding"),
