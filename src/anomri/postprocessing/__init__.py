@@ -21,8 +21,8 @@ from anomri.postprocessing.finding_probability import (
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
 from anomri.postprocessing.linear_field import without_linear_field
 from anomri.postprocessing.location import (
-    CAUTION,
     GEOMETRIC,
+    REGION_COUNTS,
     Places,
     RegionCounts,
     count_by_region,
@@ -56,7 +56,6 @@ from anomri.postprocessing.threshold_rule import ThresholdRule
 from anomri.postprocessing.thresholds import ThresholdFits
 
 __all__ = [
-    "CAUTION",
     "COMBINATION_STEPS",
     "CONTRAST_STEPS",
     "FALSE_POSITIVE_RULE",
@@ -64,6 +63,7 @@ __all__ = [
     "GEOMETRIC",
     "MAP_STEPS",
     "MASK_STEPS",
+    "REGION_COUNTS",
     "RULES",
     "SCAN_RULES",
     "SEGMENTATION_METHODS",

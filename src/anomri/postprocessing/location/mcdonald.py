@@ -9,7 +9,7 @@ counts if its long axis is at least 3 mm (Filippi et al., Brain 2019;142:1858-18
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 from anomri.scan import Zone
@@ -69,6 +69,10 @@ class RegionCounts:
     @property
     def _counts(self) -> tuple[int, int, int]:
         return self.periventricular_count, self.juxtacortical_count, self.infratentorial_count
+
+
+REGION_COUNTS = tuple(part.name for part in fields(RegionCounts))
+"""Names of the counts, as in tables."""
 
 
 def count_by_region(lesions: Sequence[MeasuredLesion]) -> RegionCounts | None:

@@ -213,8 +213,7 @@ class Record(_Entry):
     @property
     def mcdonald_regions(self) -> dict[str, int] | None:
         """The same for the sidecar."""
-        counts = self.region_counts
-        facts = {} if counts is None else asdict(counts)
+        facts = asdict(self.region_counts) if self.region_counts else {}
         return {to_pascal(name): number for name, number in facts.items()} or None
 
     def has_note(self, kind: NoteKind) -> bool:

@@ -6,6 +6,7 @@ See :mod:`anomri.files.tsv` for how they are written.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from anomri.files import (
     Cell,
     write_tsv,
 )
-from anomri.postprocessing import sum_by_place
+from anomri.postprocessing import REGION_COUNTS, sum_by_place
 from anomri.reporting.derivatives.sidecar import Record, read_sound_records
 from anomri.scan import Detection
 
@@ -68,6 +69,11 @@ def write_failures(folder: Path, failures: Sequence[Failure], *, name: str = FAI
     write_tsv(folder / name, FAILURE_COLUMNS, rows)
 
 
+def _count(record: Record, name: str) -> Cell:
+    number = getattr(record.region_counts, name, None)
+    return str(number).lower() if isinstance(number, bool) else number
+
+
 SUMMARY_COLUMNS: dict[str, Callable[[Record], Cell]] = {
     "subject": lambda record: record.subject,
     "label": lambda record: record.label,
@@ -78,10 +84,7 @@ SUMMARY_COLUMNS: dict[str, Callable[[Record], Cell]] = {
     "lesion_count": lambda record: len(record.findings),
     "scan_score": lambda record: record.scan_score,
     "highest_slice_score": lambda record: record.highest_slice_score,
-    "periventricular_count": lambda record: _count(record, "periventricular_count"),
-    "juxtacortical_count": lambda record: _count(record, "juxtacortical_count"),
-    "infratentorial_count": lambda record: _count(record, "infratentorial_count"),
-    "dissemination_in_space": lambda record: _count(record, "dissemination_in_space"),
+    **{name: partial(_count, name=name) for name in REGION_COUNTS},
     "threshold": lambda record: record.threshold.value,
     "threshold_rule": lambda record: record.threshold.rule,
     "brain_volume_ml": lambda record: record.brain_volume_ml,
@@ -126,11 +129,6 @@ def findings_frame(detection: Detection) -> pandas.DataFrame:
 
 def _summary_row(record: Record) -> list[Cell]:
     return [cell(record) for cell in SUMMARY_COLUMNS.values()]
-
-
-def _count(record: Record, name: str) -> Cell:
-    number = getattr(record.region_counts, name, None)
-    return str(number).lower() if isinstance(number, bool) else number
 
 
 def _unused_row(failure: Failure) -> list[Cell]:
