@@ -9,7 +9,7 @@ from scipy import ndimage
 from anomri.errors import GridMismatch
 from anomri.preprocessing import sample
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.resampling import masked_sample, resample_image, same_grid
+from anomri.preprocessing.resampling import masked_sample, resample_image, same_grid, sample_mask
 from anomri.scan import Grid
 
 SHAPE = (11, 13, 9)
@@ -32,6 +32,20 @@ def test_the_separable_way_agrees_with_scipy(
     )
     found = sample(VOLUME, matrix, (8, 7, 9), linear=True)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.3])
+def test_masks_and_layouts_are_those_of_plain_sampling(turn: float) -> None:
+    matrix = np.diag([0.7, 1.0, 1.4, 1.0])
+    matrix[:2, 3], matrix[0, 1] = (0.4, -2), turn
+    mask = VOLUME > 0.3
+    plain = sample(mask.astype(np.float32), matrix, (15, 14, 9), linear=True)
+    columns = sample(mask.astype(np.float32), matrix, (15, 14, 9), linear=True, layout="F")
+    np.testing.assert_array_equal(columns, plain)
+    assert columns.flags.f_contiguous
+    found = sample_mask(mask, matrix, (15, 14, 9), layout="F")
+    np.testing.assert_array_equal(found, plain >= 0.5)
+    assert found.flags.f_contiguous
 
 
 def test_nearest_keeps_type_and_values() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anomri.preprocessing.grids import brain_box, working_grid
-from anomri.preprocessing.resampling import index_map, masked_sample, sample
+from anomri.preprocessing.resampling import index_map, masked_sample, sample, sample_mask
 from anomri.recipe import Preparation
 from anomri.scan import Affine, Grid, Labels, Mask, Scan, Volume
 
@@ -48,9 +48,7 @@ class BrainResampler:
 
     def mask(self, mask: Mask) -> Mask:
         """Return a mask on the target grid: linear interpolation, thresholded at 0.5."""
-        part = mask[self.box].astype(np.float32)
-        resampled: Mask = sample(part, self.matrix, self.shape, linear=True) >= 0.5
-        return resampled
+        return sample_mask(mask[self.box], self.matrix, self.shape)
 
     def labels(self, labels: Labels) -> Labels:
         """Return label numbers on the target grid by nearest-neighbour interpolation."""

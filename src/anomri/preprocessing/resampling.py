@@ -8,7 +8,7 @@ and never cost an interpolation.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,14 @@ def index_map(source: Grid, target: Grid) -> Affine:
     return np.where(np.abs(matrix - nearest) < SNAP, nearest, matrix)
 
 
-def sample(volume: NDArray[Any], matrix: Affine, shape: Shape, *, linear: bool) -> NDArray[Any]:
+def sample(
+    volume: NDArray[Any],
+    matrix: Affine,
+    shape: Shape,
+    *,
+    linear: bool,
+    layout: Literal["C", "F"] = "C",
+) -> NDArray[Any]:
     """Resample ``volume`` with an affine map of voxel indices.
 
     Args:
@@ -40,9 +47,34 @@ def sample(volume: NDArray[Any], matrix: Affine, shape: Shape, *, linear: bool) 
         matrix: (4, 4) index of the result to index of ``volume``.
         shape: shape of the result.
         linear: linear interpolation; otherwise nearest neighbour, which keeps the data type.
+        layout: of the result in memory; files are written from ``F``.
     """
     if (order := _axis_order(matrix)) is None:
-        return _sample_obliquely(volume, matrix, shape, linear=linear)
+        oblique = _sample_obliquely(volume, matrix, shape, linear=linear)
+        return np.asarray(oblique, order=layout)
+    part, reached = _sample_by_axes(volume, matrix, shape, order, linear=linear)
+    result = np.zeros(shape, part.dtype, layout)
+    result[reached] = part
+    return result
+
+
+def sample_mask(
+    mask: Mask, matrix: Affine, shape: Shape, *, layout: Literal["C", "F"] = "C"
+) -> Mask:
+    """Resample a mask: linear interpolation, thresholded at 0.5; see :func:`sample`."""
+    if (order := _axis_order(matrix)) is None:
+        oblique = _sample_obliquely(mask, matrix, shape, linear=True)
+        return np.asarray(oblique >= 0.5, order=layout)
+    part, reached = _sample_by_axes(mask, matrix, shape, order, linear=True)
+    result = np.zeros(shape, np.bool_, layout)
+    result[reached] = part >= 0.5
+    return result
+
+
+def _sample_by_axes(
+    volume: NDArray[Any], matrix: Affine, shape: Shape, order: Shape, *, linear: bool
+) -> tuple[NDArray[Any], tuple[slice, ...]]:
+    """Return what is not zero of the result, and where it lies there."""
     part, reached = np.transpose(volume, order), list[slice]()
     for axis, source_axis in enumerate(order):
         step, start = matrix[source_axis, axis], matrix[source_axis, 3]
@@ -50,9 +82,7 @@ def sample(volume: NDArray[Any], matrix: Affine, shape: Shape, *, linear: bool) 
         # Most of a native grid lies around the brain, where there is nothing to interpolate.
         reached.append(_reached(part, positions, axis))
         part = (_linear if linear else _nearest)(part, positions[reached[-1]], axis)
-    result = np.zeros(shape, part.dtype)
-    result[tuple(reached)] = part
-    return result
+    return part, tuple(reached)
 
 
 def resample_to_grid(values: Image, source: Grid, target: Grid) -> Image:
