@@ -9,7 +9,7 @@ from scipy import ndimage
 from anomri.errors import GridMismatch
 from anomri.preprocessing import sample
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.resampling import masked_sample, resample_image, same_grid, sample_mask
+from anomri.preprocessing.resampling import masked_samples, resample_image, same_grid, sample_mask
 from anomri.scan import Grid
 
 SHAPE = (11, 13, 9)
@@ -62,7 +62,7 @@ def test_a_flat_brain_stays_flat_to_its_rim(step: float) -> None:
     index = np.indices((40, 40, 40)) - 20.0
     brain = np.linalg.norm(index, axis=0) < 15
     volume = np.where(brain, 100, 9999).astype(np.float32)
-    found = masked_sample(volume, brain, np.diag([step, step, step, 1.0]), (12, 12, 12))
+    found = masked_samples([volume], brain, np.diag([step, step, step, 1.0]), (12, 12, 12))[0]
     np.testing.assert_allclose(found[found > 0], 100, rtol=1e-4)
 
 
@@ -70,7 +70,7 @@ def test_coarse_steps_smooth_noise_first() -> None:
     noise = np.random.default_rng(3).normal(size=(48, 48, 48)).astype(np.float32)
     everywhere = np.ones(noise.shape, bool)
     step = np.diag([4.0, 4.0, 4.0, 1.0])
-    assert masked_sample(noise, everywhere, step, (12, 12, 12)).std() < 0.2
+    assert masked_samples([noise], everywhere, step, (12, 12, 12)).std() < 0.2
     assert sample(noise, step, (12, 12, 12), linear=True).std() > 0.8
 
 

@@ -7,7 +7,9 @@ and never cost an interpolation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -123,8 +125,8 @@ def same_grid(a: Grid, b: Grid) -> bool:
     return bool(distance <= SAME_GRID * min(*a.spacing, *b.spacing))
 
 
-def masked_sample(volume: Volume, brain: Mask, matrix: Affine, shape: Shape) -> Volume:
-    r"""Resample a volume from brain voxels only, with linear interpolation.
+def masked_samples(volumes: Sequence[Volume], brain: Mask, matrix: Affine, shape: Shape) -> Image:
+    r"""Resample volumes from brain voxels only, with linear interpolation.
 
     With the smoothing and interpolation weights w of a result voxel, its value is
     :math:`\sum w\,b\,v / \sum w\,b` over the brain mask b, so that neither the background nor the
@@ -132,24 +134,33 @@ def masked_sample(volume: Volume, brain: Mask, matrix: Affine, shape: Shape) -> 
     :math:`\sqrt{s^2-1}/2.355` voxels.
 
     Args:
-        volume: (I, J, K).
+        volumes: C volumes (I, J, K).
         brain: (I, J, K) bool.
-        matrix: (4, 4) index of the result to index of ``volume``.
+        matrix: (4, 4) index of the result to index of a volume.
         shape: shape of the result.
+
+    Returns:
+        (C, I, J, K), float32.
     """
     weight = np.ascontiguousarray(brain, dtype=np.float32)
-    inside = np.ascontiguousarray(volume) * weight
+    smoothed = partial(_anti_aliased, matrix=matrix)
+    total_weight = sample(smoothed(weight), matrix, shape, linear=True)
+    result = np.zeros((len(volumes), *shape), np.float32)
+    for own, volume in zip(result, volumes, strict=True):
+        inside = smoothed(np.ascontiguousarray(volume) * weight)
+        total = sample(inside, matrix, shape, linear=True)
+        np.divide(total, total_weight, out=own, where=total_weight > 0)
+    return result
+
+
+def _anti_aliased(volume: Volume, matrix: Affine) -> Volume:
+    """Smooth a volume along the axes that the map takes long steps along."""
     steps = np.linalg.norm(matrix[:3, :3], axis=1)
     sigma = [anti_alias_sigma(step) if step > ANTI_ALIAS else 0.0 for step in steps]
-    if any(sigma):
-        weight = ndimage.gaussian_filter(weight, sigma, mode="constant", truncate=3)
-        inside = ndimage.gaussian_filter(inside, sigma, mode="constant", truncate=3)
-    total_weight = sample(weight, matrix, shape, linear=True)
-    total = sample(inside, matrix, shape, linear=True)
-    result: Volume = np.divide(
-        total, total_weight, out=np.zeros_like(total), where=total_weight > 0
-    )
-    return result
+    if not any(sigma):
+        return volume
+    smooth: Volume = ndimage.gaussian_filter(volume, sigma, mode="constant", truncate=3)
+    return smooth
 
 
 def anti_alias_sigma(step: float) -> float:
