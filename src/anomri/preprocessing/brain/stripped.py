@@ -121,6 +121,12 @@ def replace_padding(volume: Volume) -> Volume:
 def _box_without_constant_layers(volume: Volume) -> tuple[Box, set[float]]:
     """Return the box that remains without outer layers of one value each, and these values."""
     starts, stops, values = [0, 0, 0], list(volume.shape), set[float]()
+    corner = volume[0, 0, 0]
+    if (other := volume != corner).any():  # most layers at once, those of the corner's value
+        filled = brain_box(other)
+        starts, stops = [side.start for side in filled], [side.stop for side in filled]
+        if any(starts) or stops != list(volume.shape):
+            values.add(float(corner))
 
     def box() -> Box:
         i, j, k = (slice(start, stop) for start, stop in zip(starts, stops, strict=True))
