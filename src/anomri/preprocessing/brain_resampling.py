@@ -41,7 +41,7 @@ class BrainResampler:
         matrix[:3, 3] -= [part.start for part in box]
         return cls(box, matrix, target.shape)
 
-    def images(self, volumes: Sequence[Volume], brain: Mask) -> Image:
+    def images(self, volumes: Sequence[Volume] | Image, brain: Mask) -> Image:
         """Return (C, I, J, K) brain voxels on the target grid, 0 outside the brain."""
         parts = [volume[self.box] for volume in volumes]
         return masked_samples(parts, brain[self.box], self.matrix, self.shape)
