@@ -31,6 +31,7 @@ from benchmarks.detection import brain, detector
 from anomri import pipeline
 from anomri.datasets import Found
 from anomri.detector import Detector, load
+from anomri.files import keep_freed_memory
 from anomri.models import build_recipe_network
 from anomri.preprocessing import prepare_scan
 from anomri.preprocessing.template.mni152 import load_template
@@ -458,5 +459,9 @@ GROUPS: Mapping[str, Callable[[Setting], Iterator[Row]]] = {
 
 
 def one_thread() -> None:
-    """Limit PyTorch to one thread, as OMP_NUM_THREADS limits the other libraries."""
+    """Limit PyTorch to one thread, as OMP_NUM_THREADS limits the others, and keep freed memory.
+
+    Every command and worker process keeps it, see :func:`~anomri.files.keep_freed_memory`.
+    """
+    keep_freed_memory()
     torch.set_num_threads(1)

@@ -48,6 +48,14 @@ def test_smoothing_does_not_darken_the_rim(state_of: Any) -> None:
     np.testing.assert_allclose(smooth(even, sigma_mm=2).values[BRAIN], 3, rtol=1e-5)
 
 
+def test_smoothing_by_another_brain_is_not_that_of_the_one_before(state_of: Any) -> None:
+    smaller = ndimage.binary_erosion(BRAIN)
+    for brain in (BRAIN, smaller, BRAIN):
+        even = smooth(state_of(np.where(brain, 3.0, 0), brain=brain), sigma_mm=2)
+        np.testing.assert_allclose(even.values[brain], 3, rtol=1e-5)
+        assert not even.values[~brain].any()
+
+
 def test_smoothing_spreads_a_point_by_millimetres(state_of: Any) -> None:
     point = np.zeros((21, 21, 21))
     point[10, 10, 10] = 1

@@ -9,7 +9,7 @@ from scipy import ndimage
 from anomri.errors import GridMismatch
 from anomri.preprocessing import sample
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.resampling import masked_sample, resample_image, same_grid
+from anomri.preprocessing.resampling import masked_samples, resample_image, same_grid, sample_mask
 from anomri.scan import Grid
 
 SHAPE = (11, 13, 9)
@@ -34,6 +34,20 @@ def test_the_separable_way_agrees_with_scipy(
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("turn", [0.0, 0.3])
+def test_masks_and_layouts_are_those_of_plain_sampling(turn: float) -> None:
+    matrix = np.diag([0.7, 1.0, 1.4, 1.0])
+    matrix[:2, 3], matrix[0, 1] = (0.4, -2), turn
+    mask = VOLUME > 0.3
+    plain = sample(mask.astype(np.float32), matrix, (15, 14, 9), linear=True)
+    columns = sample(mask.astype(np.float32), matrix, (15, 14, 9), linear=True, layout="F")
+    np.testing.assert_array_equal(columns, plain)
+    assert columns.flags.f_contiguous
+    found = sample_mask(mask, matrix, (15, 14, 9), layout="F")
+    np.testing.assert_array_equal(found, plain >= 0.5)
+    assert found.flags.f_contiguous
+
+
 def test_nearest_keeps_type_and_values() -> None:
     labels = np.random.default_rng(2).integers(0, 5, SHAPE).astype(np.uint8)
     matrix = np.diag([0.5, 0.5, 0.5, 1.0])
@@ -48,7 +62,7 @@ def test_a_flat_brain_stays_flat_to_its_rim(step: float) -> None:
     index = np.indices((40, 40, 40)) - 20.0
     brain = np.linalg.norm(index, axis=0) < 15
     volume = np.where(brain, 100, 9999).astype(np.float32)
-    found = masked_sample(volume, brain, np.diag([step, step, step, 1.0]), (12, 12, 12))
+    found = masked_samples([volume], brain, np.diag([step, step, step, 1.0]), (12, 12, 12))[0]
     np.testing.assert_allclose(found[found > 0], 100, rtol=1e-4)
 
 
@@ -56,7 +70,7 @@ def test_coarse_steps_smooth_noise_first() -> None:
     noise = np.random.default_rng(3).normal(size=(48, 48, 48)).astype(np.float32)
     everywhere = np.ones(noise.shape, bool)
     step = np.diag([4.0, 4.0, 4.0, 1.0])
-    assert masked_sample(noise, everywhere, step, (12, 12, 12)).std() < 0.2
+    assert masked_samples([noise], everywhere, step, (12, 12, 12)).std() < 0.2
     assert sample(noise, step, (12, 12, 12), linear=True).std() > 0.8
 
 

@@ -30,6 +30,7 @@ from anomri.files.documents import (
     read_thresholds_by_part,
     undamaged,
 )
+from anomri.files.gzip_data import DAMAGED, compress, compressed_file, inflater
 from anomri.files.image_pairs import files_of, half_of_pair, partner_of
 from anomri.files.input_files import (
     COPY_AGAIN,
@@ -150,6 +151,7 @@ __all__ = [
     "COMPARISON_ROWS",
     "COMPARISON_SCANS",
     "COPY_AGAIN",
+    "DAMAGED",
     "DATASET_DESCRIPTION",
     "DEFAULT_LIMIT_GB",
     "DESCRIBED",
@@ -220,6 +222,8 @@ __all__ = [
     "RunEntry",
     "StoredNote",
     "anat_folder",
+    "compress",
+    "compressed_file",
     "content_digest",
     "derivative",
     "dictionary_of",
@@ -228,6 +232,7 @@ __all__ = [
     "guarded",
     "half_of_pair",
     "inflated_size",
+    "inflater",
     "is_archive",
     "keep_freed_memory",
     "kill_with_children",

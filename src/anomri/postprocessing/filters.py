@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
 from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.postprocessing.morphology import HEADER_NOISE_MM, crop_around
@@ -49,14 +52,25 @@ def smooth(state: SegmentationState, *, sigma_mm: Size) -> SegmentationState:
         state: the map.
         sigma_mm: standard deviation of the Gaussian.
     """
-    sigma = [sigma_mm / step for step in state.spacing]
+    sigma = tuple(sigma_mm / step for step in state.spacing)
     box = crop_around(state.brain)
-    brain = state.brain[box].astype(np.float32)
+    brain = np.ascontiguousarray(state.brain[box])
     total = ndimage.gaussian_filter(state.values[box] * brain, sigma, mode="constant")
-    weight = ndimage.gaussian_filter(brain, sigma, mode="constant")
+    weight = _smoothed_brain(np.packbits(brain).tobytes(), brain.shape, sigma)
     smoothed = np.zeros_like(state.values)
-    smoothed[box] = np.divide(total, weight, out=total, where=brain > 0)
+    smoothed[box] = np.divide(total, weight, out=total, where=brain)
     return state.with_values(smoothed)
+
+
+@lru_cache(maxsize=1)  # all contrasts of a scan have the same brain
+def _smoothed_brain(
+    packed: bytes, shape: tuple[int, ...], sigma: tuple[float, ...]
+) -> NDArray[np.float32]:
+    """Return a smoothed brain mask, which is given in bits so that it can be remembered."""
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=prod(shape))
+    brain = bits.reshape(shape).astype(np.float32)
+    smooth: NDArray[np.float32] = ndimage.gaussian_filter(brain, sigma, mode="constant")
+    return smooth
 
 
 def standardise(state: SegmentationState) -> SegmentationState:

@@ -47,7 +47,7 @@ class SegmentationState:
             anomaly: the map.
             mask: (I, J, K).
         """
-        return cls.of(anomaly).with_brain(anomaly.scan.brain).with_mask(mask)
+        return cls.of(anomaly).with_wider_brain(anomaly.scan.brain).with_mask(mask)
 
     @property
     def lesion(self) -> Mask:
@@ -70,6 +70,10 @@ class SegmentationState:
     def with_brain(self, brain: Mask) -> Self:
         """Return a copy with a new brain mask; values outside it are set to 0."""
         return replace(self, brain=brain).with_values(self.values)
+
+    def with_wider_brain(self, brain: Mask) -> Self:
+        """Return a copy with a brain that holds the present one, at whose rim the values are 0."""
+        return replace(self, brain=brain)
 
     def with_mask(self, mask: Mask) -> Self:
         """Return a copy with a new mask, restricted to the brain."""

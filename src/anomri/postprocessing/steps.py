@@ -146,7 +146,7 @@ def segment(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> 
     state = call(
         SEGMENTATION_METHODS, detection.decide, SegmentationState.of(anomaly), threshold.value
     )
-    state = state.with_brain(anomaly.scan.brain)
+    state = state.with_wider_brain(anomaly.scan.brain)
     for step in detection.refine:
         state = call(MASK_STEPS, step, state)
     return state.lesion

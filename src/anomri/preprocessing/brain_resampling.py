@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from anomri.preprocessing.grids import brain_box, working_grid
-from anomri.preprocessing.resampling import index_map, masked_sample, sample
+from anomri.preprocessing.resampling import index_map, masked_samples, sample, sample_mask
 from anomri.recipe import Preparation
-from anomri.scan import Affine, Grid, Labels, Mask, Scan, Volume
+from anomri.scan import Affine, Grid, Image, Labels, Mask, Scan, Volume
 
 BOX_MARGIN = 6  # voxels around the brain that smoothing and interpolation may read
 
@@ -42,15 +41,14 @@ class BrainResampler:
         matrix[:3, 3] -= [part.start for part in box]
         return cls(box, matrix, target.shape)
 
-    def image(self, volume: Volume, brain: Mask) -> Volume:
-        """Return the volume's brain voxels on the target grid, 0 outside the brain."""
-        return masked_sample(volume[self.box], brain[self.box], self.matrix, self.shape)
+    def images(self, volumes: Sequence[Volume] | Image, brain: Mask) -> Image:
+        """Return (C, I, J, K) brain voxels on the target grid, 0 outside the brain."""
+        parts = [volume[self.box] for volume in volumes]
+        return masked_samples(parts, brain[self.box], self.matrix, self.shape)
 
     def mask(self, mask: Mask) -> Mask:
         """Return a mask on the target grid: linear interpolation, thresholded at 0.5."""
-        part = mask[self.box].astype(np.float32)
-        resampled: Mask = sample(part, self.matrix, self.shape, linear=True) >= 0.5
-        return resampled
+        return sample_mask(mask[self.box], self.matrix, self.shape)
 
     def labels(self, labels: Labels) -> Labels:
         """Return label numbers on the target grid by nearest-neighbour interpolation."""
@@ -68,5 +66,5 @@ def resample_to_isotropic(scan: Scan, spacing_mm: float) -> Scan:
     grid = working_grid(scan.grid, brain_box(scan.brain), isotropic)
     resampler = BrainResampler.between(scan.grid, grid, scan.brain)
     brain = resampler.mask(scan.brain)
-    image = np.stack([resampler.image(volume, scan.brain) for volume in scan.image])
+    image = resampler.images(scan.image, scan.brain)
     return replace(scan, image=image * brain, brain=brain, grid=grid, truth=None)

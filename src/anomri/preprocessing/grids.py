@@ -57,13 +57,17 @@ def rescale_grid(grid: Grid, scale: tuple[float, float, float]) -> Grid:
 
 def brain_box(brain: Mask, margin: int = 0) -> tuple[slice, slice, slice]:
     """Return the bounding box of the brain, ``margin`` voxels wider, clipped to the grid."""
-    box = []
-    for axis in range(3):
+    box = [slice(0, side) for side in brain.shape]
+    # Slices that are contiguous in memory first; then only what lies between them is read.
+    for axis in sorted(range(3), key=lambda axis: -abs(brain.strides[axis])):
         other_axes = tuple(a for a in range(3) if a != axis)
-        occupied = np.flatnonzero(brain.any(axis=other_axes))
-        low, high = int(occupied[0]), int(occupied[-1])
-        box.append(slice(max(low - margin, 0), min(high + margin, brain.shape[axis] - 1) + 1))
-    return box[0], box[1], box[2]
+        occupied = np.flatnonzero(brain[tuple(box)].any(axis=other_axes))
+        box[axis] = slice(int(occupied[0]), int(occupied[-1]) + 1)
+    i, j, k = (
+        slice(max(side.start - margin, 0), min(side.stop + margin, count))
+        for side, count in zip(box, brain.shape, strict=True)
+    )
+    return i, j, k
 
 
 def working_grid(oriented: Grid, box: tuple[slice, ...], preparation: Preparation) -> Grid:

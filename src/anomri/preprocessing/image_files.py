@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,8 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from anomri.files import compressed_file
 from anomri.scan import Grid
-
-# Noise in float32 maps hardly compresses: level 1 is four times faster than the default and
-# its files are a few per cent larger.
-COMPRESSION = 1
 
 
 def image_on(array: NDArray[Any], grid: Grid) -> nib.Nifti1Image:
@@ -40,4 +36,5 @@ def image_on(array: NDArray[Any], grid: Grid) -> nib.Nifti1Image:
 
 def write_image(image: nib.Nifti1Image, path: Path) -> None:
     """Write ``.nii.gz`` quickly and reproducibly: no time stamp and no file name in the stream."""
-    path.write_bytes(gzip.compress(image.to_bytes(), COMPRESSION, mtime=0))
+    with compressed_file(path) as stream:
+        image.to_stream(stream)

@@ -9,34 +9,34 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from anomri.preprocessing.grids import brain_box
-from anomri.preprocessing.resampling import index_map, sample
+from anomri.preprocessing.resampling import index_map, sample, sample_mask
 from anomri.scan import Mask, Scan, Volume
 
-Number = TypeVar("Number", np.uint8, np.int32)
+Number = TypeVar("Number", np.uint8, np.uint16, np.int32)
 
 
 def volume_to_native(volume: Volume, scan: Scan) -> Volume:
     """Return (I, J, K) values on ``scan.native`` by linear interpolation; 0 outside the grid."""
     matrix = index_map(scan.grid, scan.native)
-    values: Volume = sample(volume, matrix, scan.native.shape, linear=True)
+    values: Volume = sample(volume, matrix, scan.native.shape, linear=True, layout="F")
     return values.astype(np.float32, copy=False)
 
 
 def mask_to_native(mask: Mask, scan: Scan) -> Mask:
     """Return a mask on ``scan.native``: linear interpolation, thresholded at 0.5."""
-    return volume_to_native(mask.astype(np.float32), scan) >= 0.5
+    matrix = index_map(scan.grid, scan.native)
+    return sample_mask(mask, matrix, scan.native.shape, layout="F")
 
 
 def labels_to_native(labels: NDArray[Number], scan: Scan) -> NDArray[Number]:
     """Return label numbers on ``scan.native`` by nearest-neighbour interpolation."""
     matrix = index_map(scan.grid, scan.native)
-    native: NDArray[Number] = sample(labels, matrix, scan.native.shape, linear=False)
+    shape = scan.native.shape
+    native: NDArray[Number] = sample(labels, matrix, shape, linear=False, layout="F")
     return native
 
 
-def lesion_numbers_to_native(
-    numbers: NDArray[np.int32], mask: Mask, scan: Scan
-) -> NDArray[np.int32]:
+def lesion_numbers_to_native(numbers: NDArray[Number], mask: Mask, scan: Scan) -> NDArray[Number]:
     """Return the numbers of lesions on ``scan.native``.
 
     Args:
@@ -45,7 +45,8 @@ def lesion_numbers_to_native(
             gets the number at its position, or the nearest number where that is 0.
         scan: the scan of both grids.
     """
-    native = labels_to_native(numbers, scan) * mask
+    native = labels_to_native(numbers, scan)
+    native *= mask
     if not mask.any():
         return native
     box = brain_box(mask)

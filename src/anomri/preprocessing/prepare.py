@@ -139,7 +139,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     scan = Scan(
         subject=subject.name,
         label=subject.label,
-        image=np.stack([resampler.image(volume, brain) for volume in volumes]),
+        image=resampler.images(volumes, brain),
         contrasts=tuple(subject.images),
         brain=resampler.mask(brain),
         grid=grid,

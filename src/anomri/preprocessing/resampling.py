@@ -7,8 +7,10 @@ and never cost an interpolation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +34,14 @@ def index_map(source: Grid, target: Grid) -> Affine:
     return np.where(np.abs(matrix - nearest) < SNAP, nearest, matrix)
 
 
-def sample(volume: NDArray[Any], matrix: Affine, shape: Shape, *, linear: bool) -> NDArray[Any]:
+def sample(
+    volume: NDArray[Any],
+    matrix: Affine,
+    shape: Shape,
+    *,
+    linear: bool,
+    layout: Literal["C", "F"] = "C",
+) -> NDArray[Any]:
     """Resample ``volume`` with an affine map of voxel indices.
 
     Args:
@@ -40,9 +49,34 @@ def sample(volume: NDArray[Any], matrix: Affine, shape: Shape, *, linear: bool) 
         matrix: (4, 4) index of the result to index of ``volume``.
         shape: shape of the result.
         linear: linear interpolation; otherwise nearest neighbour, which keeps the data type.
+        layout: of the result in memory; files are written from ``F``.
     """
     if (order := _axis_order(matrix)) is None:
-        return _sample_obliquely(volume, matrix, shape, linear=linear)
+        oblique = _sample_obliquely(volume, matrix, shape, linear=linear)
+        return np.asarray(oblique, order=layout)
+    part, reached = _sample_by_axes(volume, matrix, shape, order, linear=linear)
+    result = np.zeros(shape, part.dtype, layout)
+    result[reached] = part
+    return result
+
+
+def sample_mask(
+    mask: Mask, matrix: Affine, shape: Shape, *, layout: Literal["C", "F"] = "C"
+) -> Mask:
+    """Resample a mask: linear interpolation, thresholded at 0.5; see :func:`sample`."""
+    if (order := _axis_order(matrix)) is None:
+        oblique = _sample_obliquely(mask, matrix, shape, linear=True)
+        return np.asarray(oblique >= 0.5, order=layout)
+    part, reached = _sample_by_axes(mask, matrix, shape, order, linear=True)
+    result = np.zeros(shape, np.bool_, layout)
+    result[reached] = part >= 0.5
+    return result
+
+
+def _sample_by_axes(
+    volume: NDArray[Any], matrix: Affine, shape: Shape, order: Shape, *, linear: bool
+) -> tuple[NDArray[Any], tuple[slice, ...]]:
+    """Return what is not zero of the result, and where it lies there."""
     part, reached = np.transpose(volume, order), list[slice]()
     for axis, source_axis in enumerate(order):
         step, start = matrix[source_axis, axis], matrix[source_axis, 3]
@@ -50,9 +84,7 @@ def sample(volume: NDArray[Any], matrix: Affine, shape: Shape, *, linear: bool) 
         # Most of a native grid lies around the brain, where there is nothing to interpolate.
         reached.append(_reached(part, positions, axis))
         part = (_linear if linear else _nearest)(part, positions[reached[-1]], axis)
-    result = np.zeros(shape, part.dtype)
-    result[tuple(reached)] = part
-    return result
+    return part, tuple(reached)
 
 
 def resample_to_grid(values: Image, source: Grid, target: Grid) -> Image:
@@ -93,8 +125,8 @@ def same_grid(a: Grid, b: Grid) -> bool:
     return bool(distance <= SAME_GRID * min(*a.spacing, *b.spacing))
 
 
-def masked_sample(volume: Volume, brain: Mask, matrix: Affine, shape: Shape) -> Volume:
-    r"""Resample a volume from brain voxels only, with linear interpolation.
+def masked_samples(volumes: Sequence[Volume], brain: Mask, matrix: Affine, shape: Shape) -> Image:
+    r"""Resample volumes from brain voxels only, with linear interpolation.
 
     With the smoothing and interpolation weights w of a result voxel, its value is
     :math:`\sum w\,b\,v / \sum w\,b` over the brain mask b, so that neither the background nor the
@@ -102,24 +134,33 @@ def masked_sample(volume: Volume, brain: Mask, matrix: Affine, shape: Shape) -> 
     :math:`\sqrt{s^2-1}/2.355` voxels.
 
     Args:
-        volume: (I, J, K).
+        volumes: C volumes (I, J, K).
         brain: (I, J, K) bool.
-        matrix: (4, 4) index of the result to index of ``volume``.
+        matrix: (4, 4) index of the result to index of a volume.
         shape: shape of the result.
+
+    Returns:
+        (C, I, J, K), float32.
     """
     weight = np.ascontiguousarray(brain, dtype=np.float32)
-    inside = np.ascontiguousarray(volume) * weight
+    smoothed = partial(_anti_aliased, matrix=matrix)
+    total_weight = sample(smoothed(weight), matrix, shape, linear=True)
+    result = np.zeros((len(volumes), *shape), np.float32)
+    for own, volume in zip(result, volumes, strict=True):
+        inside = smoothed(np.ascontiguousarray(volume) * weight)
+        total = sample(inside, matrix, shape, linear=True)
+        np.divide(total, total_weight, out=own, where=total_weight > 0)
+    return result
+
+
+def _anti_aliased(volume: Volume, matrix: Affine) -> Volume:
+    """Smooth a volume along the axes that the map takes long steps along."""
     steps = np.linalg.norm(matrix[:3, :3], axis=1)
     sigma = [anti_alias_sigma(step) if step > ANTI_ALIAS else 0.0 for step in steps]
-    if any(sigma):
-        weight = ndimage.gaussian_filter(weight, sigma, mode="constant", truncate=3)
-        inside = ndimage.gaussian_filter(inside, sigma, mode="constant", truncate=3)
-    total_weight = sample(weight, matrix, shape, linear=True)
-    total = sample(inside, matrix, shape, linear=True)
-    result: Volume = np.divide(
-        total, total_weight, out=np.zeros_like(total), where=total_weight > 0
-    )
-    return result
+    if not any(sigma):
+        return volume
+    smooth: Volume = ndimage.gaussian_filter(volume, sigma, mode="constant", truncate=3)
+    return smooth
 
 
 def anti_alias_sigma(step: float) -> float:

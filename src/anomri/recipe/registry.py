@@ -89,24 +89,35 @@ def _warn_renamed(step: str, old: str, new: str) -> None:
 
 def _checked(function: Callable[..., object], step: Step) -> dict[str, Any]:
     """Return the step's options, validated and converted."""
-    known = {
-        name: parameter
-        for name, parameter in signature(function).parameters.items()
-        if parameter.kind is Parameter.KEYWORD_ONLY
-    }
-    required = {name for name, parameter in known.items() if parameter.default is Parameter.empty}
-    unknown = sorted(step.options.keys() - known)
+    known, required = _options_of(function)
+    unknown = sorted(step.options.keys() - known.keys())
     missing = sorted(required - step.options.keys())
     if unknown or missing:
         fault = f"unknown option {unknown}" if unknown else f"missing option {missing}"
         raise RecipeError(f"{step.name}: {fault}; its options are: {', '.join(known) or 'none'}.")
+    return {
+        name: _valid(step.name, name, known[name], value) for name, value in step.options.items()
+    }
+
+
+@cache  # a scan's steps are bound several times
+def _options_of(
+    function: Callable[..., object],
+) -> tuple[Mapping[str, TypeAdapter[Any]], frozenset[str]]:
+    """Return what validates each option of a function, and the options without a default."""
+    parameters = [
+        parameter
+        for parameter in signature(function).parameters.values()
+        if parameter.kind is Parameter.KEYWORD_ONLY
+    ]
     hints = get_type_hints(function, include_extras=True)
-    return {name: _valid(step.name, name, hints[name], step.options[name]) for name in step.options}
+    known = {one.name: TypeAdapter(hints[one.name]) for one in parameters}
+    return known, frozenset(one.name for one in parameters if one.default is Parameter.empty)
 
 
-def _valid(step: str, option: str, hint: Any, value: object) -> Any:
+def _valid(step: str, option: str, known: TypeAdapter[Any], value: object) -> Any:
     try:
-        return TypeAdapter(hint).validate_python(value)
+        return known.validate_python(value)
     except ValidationError as error:
         problems = "; ".join(item["msg"] for item in error.errors())
         raise RecipeError(f"{step}: option '{option}': {problems} (got {value!r}).") from error

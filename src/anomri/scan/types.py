@@ -292,7 +292,10 @@ class AnomalyMap:
         Only contrasts that show the same region as the first one count.
         """
         shows = self.shows or (self.shown,) * len(self.values)
-        counted = [region == self.shown for region in shows]
+        counted = [number for number, region in enumerate(shows) if region == self.shown]
+        if len(counted) == 1:
+            only: Volume = self.values[counted[0]]
+            return only
         highest: Volume = self.values[counted].max(axis=0)
         return highest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
@@ -13,7 +14,7 @@ from anomri.errors import QualityRefused
 from anomri.preprocessing import prepare_images
 from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.preprocessing.reading.scan_images import read_image
-from anomri.preprocessing.reading.slice_defects import repair_defective_slices
+from anomri.preprocessing.reading.slice_defects import _Head, repair_defective_slices
 from anomri.recipe import Preparation
 from anomri.scan import Mask, Note, Volume
 
@@ -91,6 +92,20 @@ def test_repeated_slices_are_named_and_kept(head: Volume) -> None:
     assert not repair_defective_slices(
         native(twice)
     ).notes  # enlarged without interpolation: no defect
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_sums_of_all_slices_clear_none_that_does_not_fit(
+    head: Volume, order: Literal["C", "F"]
+) -> None:
+    doubtful = head.copy(order=order)
+    doubtful[:, :, 20:40] *= np.random.default_rng(4).uniform(0.4, 2.2, 20).astype(np.float32)
+    cut_out = _Head.of(doubtful)
+    for axis in range(3):
+        stack = cut_out.slices(axis)
+        cleared = np.flatnonzero(stack._clearly_fit())
+        assert [stack.score(int(k)) for k in cleared] == [0.0] * len(cleared)
+        assert len(cleared) > (10 if axis == 2 else 40)
 
 
 @pytest.mark.parametrize("places", [list(range(10, 50, 2)), list(range(20, 32))])

@@ -27,6 +27,7 @@ from itertools import product
 import numpy as np
 
 from anomri.preprocessing.connected_components import largest_filled_component
+from anomri.preprocessing.grids import brain_box
 from anomri.scan import ML_PER_MM3, Mask, Volume
 
 MAX_STRIPPED_ML = 1800.0
@@ -68,7 +69,12 @@ class Background:
     def foreground(self, volume: Volume) -> Mask:
         """Return (I, J, K) bool: values that noise and ringing of the background do not reach."""
         threshold = max(NOISE_SIGMAS * self.noise, RINGING * self.scale)
-        foreground: Mask = np.abs(volume - np.float32(self.level)) > threshold
+        foreground = np.zeros(volume.shape, np.bool_)
+        other = volume != np.float32(self.level)
+        if not other.any():
+            return foreground
+        box = brain_box(other)  # of a stripped head; else all of the volume
+        foreground[box] = np.abs(volume[box] - np.float32(self.level)) > threshold
         return foreground
 
 
@@ -90,9 +96,9 @@ def replace_padding(volume: Volume) -> Volume:
     mostly have another single value; a noisy background has no such value.
 
     Args:
-        volume: (I, J, K); returned itself where it has no padding.
+        volume: (I, J, K); returned itself where it has no padding, or padding of that value.
     """
-    box = _box_without_constant_layers(volume)
+    box, padding = _box_without_constant_layers(volume)
     inner = volume[box]
     faces = [
         np.moveaxis(inner, axis, 0)[end].ravel()
@@ -104,14 +110,23 @@ def replace_padding(volume: Volume) -> Volume:
     values, counts = np.unique(np.concatenate(faces), return_counts=True)
     if counts.max() < MIN_CONSTANT_FRACTION * counts.sum():
         return volume
-    result = np.full_like(volume, values[counts.argmax()])
+    background = values[counts.argmax()]
+    if padding == {float(background)}:
+        return volume
+    result = np.full_like(volume, background)
     result[box] = inner
     return result
 
 
-def _box_without_constant_layers(volume: Volume) -> Box:
-    """Return the box that remains after removing outer layers of one value each."""
-    starts, stops = [0, 0, 0], list(volume.shape)
+def _box_without_constant_layers(volume: Volume) -> tuple[Box, set[float]]:
+    """Return the box that remains without outer layers of one value each, and these values."""
+    starts, stops, values = [0, 0, 0], list(volume.shape), set[float]()
+    corner = volume[0, 0, 0]
+    if (other := volume != corner).any():  # most layers at once, those of the corner's value
+        filled = brain_box(other)
+        starts, stops = [side.start for side in filled], [side.stop for side in filled]
+        if any(starts) or stops != list(volume.shape):
+            values.add(float(corner))
 
     def box() -> Box:
         i, j, k = (slice(start, stop) for start, stop in zip(starts, stops, strict=True))
@@ -124,9 +139,10 @@ def _box_without_constant_layers(volume: Volume) -> Box:
             layer = np.moveaxis(volume[box()], axis, 0)[end]
             if stops[axis] - starts[axis] > 1 and layer.min() == layer.max():
                 removed = True
+                values.add(float(layer.min()))
                 starts[axis] += end == 0
                 stops[axis] -= end == -1
-    return box()
+    return box(), values
 
 
 def is_stripped(

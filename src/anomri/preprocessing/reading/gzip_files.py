@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
+
+from anomri.files import DAMAGED, inflater
 
 GZIP_ENDINGS = (".gz", ".mgz")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -24,9 +27,16 @@ def decompress(path: Path, limit: int, *, start: int = 0) -> bytes:
         EOFError: the file is truncated.
         zlib.error: the data are damaged.
     """
-    packed, at, parts = memoryview(path.read_bytes()), start, []
+    try:
+        return b"".join(_pieces(memoryview(path.read_bytes()), start, limit))
+    except DAMAGED as error:
+        raise zlib.error(str(error)) from error
+
+
+def _pieces(packed: memoryview, at: int, limit: int) -> Iterator[bytes]:
+    """Yield the data of all members from byte ``at`` on, together at most ``limit`` bytes."""
     while bytes(packed[at : at + 2]) == GZIP_MAGIC and limit > 0:
-        member = zlib.decompressobj(wbits=31)
+        member = inflater()
         end = at
         # In pieces: each member copies the rest of its piece, and there may be many members.
         while not member.eof and limit > 0:
@@ -35,8 +45,8 @@ def decompress(path: Path, limit: int, *, start: int = 0) -> bytes:
             piece: bytes | memoryview = packed[end : end + PIECE]
             end += len(piece)
             while piece and not member.eof and limit > 0:
-                parts.append(member.decompress(piece, limit))
-                limit -= len(parts[-1])
+                part = member.decompress(piece, limit)
+                yield part
+                limit -= len(part)
                 piece = member.unconsumed_tail
         at = end - len(member.unused_data)
-    return b"".join(parts)

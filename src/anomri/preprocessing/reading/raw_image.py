@@ -80,7 +80,8 @@ class RawImage:
     def _whole_numbers(self, highest: int) -> NDArray[np.float32]:
         rounded: NDArray[np.float32] = np.rint(self.values)
         low, high = float(rounded.min()), float(rounded.max())
-        whole = bool((np.abs(self.values - rounded) < 0.01).all())
+        whole = bool((self.values == rounded).all())
+        whole = whole or bool((np.abs(self.values - rounded) < 0.01).all())
         if not whole or low < 0 or high > highest:
             raise BadIntensities(
                 self.name,

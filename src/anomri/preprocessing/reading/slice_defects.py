@@ -24,7 +24,6 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +42,9 @@ MAX_FRACTION = 0.1  # of the slices; more are not single defects
 MAX_GAP_MM = 20.0  # between good neighbours; interpolation across more would be guesswork
 SAMPLES = 80  # voxels along the shorter side of a slice that suffice to compare it
 
-Slices = NDArray[np.float32]  # (K, N), K slices of N voxels
+MARGIN = 0.95  # of the limits, within which sums over all slices at once clear a slice
+PROBED = 8  # every eighth row and column tells most slices from the one before
+BLOCK_BYTES = 1 << 18  # of the values in each step of these sums, so that they stay in the cache
 
 
 @dataclass(slots=True)
@@ -52,9 +53,10 @@ class _SliceStack:
 
     Attributes:
         whole: (K, N, M), slices to their edges, as read.
-        values: (K, N), in the head's box, above the background or the lowest value of the head, in
-            units of the scan's range of intensities: sums of values of 1e36 would overflow.
-        head: (K, N) bool, voxels of the head.
+        start: of the values' first slice in ``whole``.
+        values: (L, N, M), in the head's box, above the background or the lowest value of the head,
+            in units of the scan's range of intensities: sums of values of 1e36 would overflow.
+        head: (L, N, M) bool, voxels of the head.
         limits: the lowest and the highest value that count; others are clipped to them.
         bad: defective slices.
         min_overlap: voxels of the head that two neighbours must share.
@@ -63,18 +65,21 @@ class _SliceStack:
     """
 
     whole: Volume
-    values: Slices
+    start: int
+    values: Volume
     head: Mask
     limits: tuple[float, float]
     bad: set[int] = field(default_factory=set)
     min_overlap: float = field(init=False)
     good: list[int] = field(init=False)
     slices_of_head: int = field(init=False)
+    area: NDArray[np.intp] = field(init=False)
 
     def __post_init__(self) -> None:
-        area = self.head.sum(axis=1)
-        self.min_overlap = MIN_OVERLAP * int(area.max())
-        self.good = np.flatnonzero(area >= 0.01 * area.max()).tolist()
+        self.area = np.zeros(len(self.whole), np.intp)
+        self.area[self.start :][: len(self.head)] = np.count_nonzero(self.head, axis=(1, 2))
+        self.min_overlap = MIN_OVERLAP * int(self.area.max())
+        self.good = np.flatnonzero(self.area >= 0.01 * self.area.max()).tolist()
         self.slices_of_head = len(self.good)
 
     def neighbours(self, k: int) -> tuple[int, int] | None:
@@ -89,10 +94,11 @@ class _SliceStack:
         pair = self.neighbours(k)
         if pair is None:
             return 0.0
-        both = self.head[pair[0]] & self.head[pair[1]]
+        first, own, second = (n - self.start for n in (pair[0], k, pair[1]))
+        both = self.head[first] & self.head[second]
         if np.count_nonzero(both) < self.min_overlap:
             return 0.0
-        a, v, b = (self.values[n][both] for n in (pair[0], k, pair[1]))
+        a, v, b = (self.values[n][both] for n in (first, own, second))
         mean = (a + b) / 2
         distance = float(np.abs(v - mean).mean())
         if distance > 2 * MIN_DISTANCE and v.std(dtype=np.float64) < CONSTANT_SD:
@@ -105,8 +111,8 @@ class _SliceStack:
 
     def find_defects(self, limit: int) -> list[int]:
         """Find defective slices, at most ``limit`` + 1, the worst first; return them sorted."""
-        count = len(self.values)
-        scores = [self.score(k) for k in range(count)]
+        fits = self._clearly_fit()
+        scores = [0.0 if fits[k] else self.score(k) for k in range(len(self.whole))]
         while max(scores) > 0 and len(self.bad) <= limit:
             worst = int(np.argmax(scores))
             self.bad.add(worst)
@@ -118,14 +124,60 @@ class _SliceStack:
 
     def repeated(self) -> list[int]:
         """Return slices of the head that equal the previous slice."""
-        area = self.head.sum(axis=1)
+        few = self.whole[:, ::PROBED, ::PROBED].clip(*self.limits)
         return [
             k
-            for k in range(1, len(self.values))
-            if area[k] >= max(self.min_overlap, 1)
-            and np.array_equal(self.values[k], self.values[k - 1])
+            for k in range(1, len(self.whole))
+            if self.area[k] >= max(self.min_overlap, 1)
+            and np.array_equal(few[k], few[k - 1])
             and np.array_equal(*self.whole[[k - 1, k]].clip(*self.limits))
         ]
+
+    def _clearly_fit(self) -> NDArray[np.bool_]:
+        """Return which slices fit by a margin, so that :meth:`score` would be 0."""
+        fits = np.zeros(len(self.whole), np.bool_)
+        if len(self.values) < 3:
+            return fits
+        with np.errstate(all="ignore"):
+            count, between, distance, own, mean = _sums_between(self.values, self.head)
+            relative = distance / np.maximum(between, MIN_DISTANCE * count)
+            brightness = own / np.maximum(mean, 1e-6 * count)
+        low, high = BRIGHTNESS
+        near = (relative < MARGIN * MAX_RELATIVE_DISTANCE) & (brightness > low / MARGIN)
+        near &= (brightness < MARGIN * high) & (distance < MARGIN * 2 * MIN_DISTANCE * count)
+        good = np.isin(np.arange(len(self.values)), np.array(self.good, int) - self.start)
+        near &= good[:-2] & good[1:-1] & good[2:]
+        fits[self.start + 1 :][: len(near)] = near
+        return fits
+
+
+def _sums_between(values: Volume, head: Mask) -> NDArray[np.float64]:
+    """Return what :meth:`_SliceStack.score` averages, for all slices but the first and the last.
+
+    The volume is read once, in the order of its memory: single slices of the fastest axis would
+    be gathered from all over it.
+
+    Args:
+        values: (L, N, M).
+        head: (L, N, M) bool.
+
+    Returns:
+        (5, L - 2) sums over the voxels of the head in both neighbours: their number, the distance
+        between the neighbours, that from their mean, the slice's values and the means.
+    """
+    slowest = 1 + int(np.argmax(np.abs(values.strides[1:])))
+    values, head = np.moveaxis(values, slowest, 1), np.moveaxis(head, slowest, 1)
+    planes = max(1, BLOCK_BYTES * values.shape[1] // max(values.nbytes, 1))
+    total = np.zeros((5, len(values) - 2))
+    for first in range(0, values.shape[1], planes):
+        block = values[:, first : first + planes]
+        shown = head[:, first : first + planes].astype(np.float32)
+        both, a, own, b = shown[:-2] * shown[2:], block[:-2], block[1:-1], block[2:]
+        mean = (a + b) * np.float32(0.5)
+        terms = (np.abs(a - b), np.abs(own - mean), own, mean)
+        total[0] += both.sum(axis=(1, 2))
+        total[1:] += [np.einsum("lnm,lnm->l", term, both) for term in terms]
+    return total
 
 
 def repair_defective_slices(image: RawImage) -> RawImage:
@@ -195,18 +247,12 @@ class _Head:
         plane = [side for n, side in enumerate(self.image.shape) if n != axis]
         step = max(1, min(plane) // SAMPLES)
         whole = np.moveaxis(self.image, axis, 0)[:, ::step, ::step]
-        values, head = (self._sampled(part, axis, step) for part in (self.values, self.mask))
-        return _SliceStack(whole, values, head, self.limits)
-
-    def _sampled(self, inside: NDArray[Any], axis: int, step: int) -> NDArray[Any]:
-        """Return (K, N) samples of an array of the box, for all K slices of the image."""
         rows, columns = (
             slice(-side.start % step, None, step) for n, side in enumerate(self.box) if n != axis
         )
-        part = np.moveaxis(inside, axis, 0)[:, rows, columns]
-        samples = np.zeros((self.image.shape[axis], part[0].size), inside.dtype)
-        samples[self.box[axis]] = part.reshape(len(part), -1)
-        return samples
+        values = np.moveaxis(self.values, axis, 0)[:, rows, columns]
+        head = np.moveaxis(self.mask, axis, 0)[:, rows, columns]
+        return _SliceStack(whole, self.box[axis].start, values, head, self.limits)
 
 
 def _box_of(marked: Mask) -> tuple[slice, ...]:

@@ -5,13 +5,13 @@ They are written into a hidden folder, which is then renamed: a result is always
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+from pydantic import TypeAdapter
 
 from anomri.datasets import DicomText, write_dicom_objects
 from anomri.files import (
@@ -33,6 +33,8 @@ from anomri.reporting.figures.region_colours import REGION_NAMES
 from anomri.reporting.figures.scan_figure import picture
 from anomri.reporting.pages.viewer_volumes import preview_of
 from anomri.scan import RESEARCH_USE, Detection
+
+SIDECAR = TypeAdapter(dict[str, Any])
 
 
 def write_detection(
@@ -130,10 +132,10 @@ def _sidecar(name: str, record: Record) -> str:
         **({"Contrast": contrast} if contrast else {}),
         "SpatialReference": record.spatial_reference,
         "Sources": record.sources,
-        "Provenance": record.provenance.model_dump(mode="json"),
+        "Provenance": record.provenance,
         "ResearchUse": RESEARCH_USE,
     }
-    return json.dumps(sidecar, indent=2) + "\n"
+    return SIDECAR.dump_json(sidecar, indent=2).decode() + "\n"
 
 
 def _tables(images: Mapping[str, nib.Nifti1Image]) -> dict[str, str]:

@@ -36,13 +36,12 @@ def native_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
     scan = detection.anomaly.scan
     mask = mask_to_native(detection.mask, scan)
     arrays: dict[str, NDArray[Any]] = {
-        "mask": mask.astype(np.uint8),
-        "brain": mask_to_native(scan.brain, scan).astype(np.uint8),
+        "mask": mask.view(np.uint8),
+        "brain": mask_to_native(scan.brain, scan).view(np.uint8),
     }
-    numbers = lesion_numbers_to_native(
-        number_lesions(detection.mask, detection.anomaly), mask, scan
-    )
-    arrays["lesions"] = numbers.astype(np.min_scalar_type(numbers.max(initial=0)))
+    numbers = number_lesions(detection.mask, detection.anomaly)
+    kind = np.uint8 if numbers.max(initial=0) < 256 else np.uint16
+    arrays["lesions"] = lesion_numbers_to_native(numbers.astype(kind), mask, scan)
     for channel, contrast in enumerate(scan.contrasts):
         arrays[f"anomaly_{contrast}"] = volume_to_native(detection.anomaly.values[channel], scan)
         if reconstructs(detection, channel):

@@ -6,7 +6,6 @@ that skipped finished scans or was interrupted.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -222,7 +221,7 @@ class Record(_Entry):
 
     def to_json(self) -> str:
         """Return the record as JSON, the content of the sidecar."""
-        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=2) + "\n"
+        return self.model_dump_json(by_alias=True, indent=2) + "\n"
 
 
 def read_record(folder: Path, label: str) -> Record | None:

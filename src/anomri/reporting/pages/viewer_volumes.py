@@ -7,7 +7,6 @@ an anomaly map is a whole level: the voxels above level ``cut`` are those above 
 from __future__ import annotations
 
 import base64
-import gzip
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
-from scipy import ndimage
 
-from anomri.files import PREVIEW, derivative, read_json
+from anomri.files import PREVIEW, compress, derivative, read_json
+from anomri.preprocessing import sample
 from anomri.reporting.derivatives.sidecar import DETECT_AGAIN
 from anomri.reporting.figures.panels import image_rows, scale_of
 from anomri.reporting.figures.slice_choice import Box, box_around
@@ -106,10 +105,10 @@ class Copy:
 
     def values(self, volume: NDArray[Any]) -> Volume:
         """Return the copy of an (I, J, K) volume, linearly interpolated."""
+        matrix = np.diag([*(1 / self.zoom), 1.0])  # to the index in the box
+        matrix[:3, 3] = (1 / self.zoom - 1) / 2
         inside = volume[self.box].astype(np.float32)
-        if (self.zoom == 1).all():
-            return inside
-        small: Volume = ndimage.zoom(inside, self.zoom, order=1, mode="nearest", grid_mode=True)
+        small: Volume = sample(inside, matrix, self.grid.shape, linear=True)
         return small
 
     def labels(self, volume: NDArray[Any]) -> NDArray[np.uint8]:
@@ -215,8 +214,7 @@ def anomaly_levels(volume: Volume, high: float) -> NDArray[np.uint8]:
 
 def pack(voxels: NDArray[np.uint8]) -> str:
     """Compress labels or levels (I, J, K) for a page; I runs fastest, as in NIfTI."""
-    data = gzip.compress(voxels.tobytes(order="F"), 6, mtime=0)  # level 9 saves 1 %
-    return base64.b64encode(data).decode("ascii")
+    return base64.b64encode(compress(voxels.tobytes(order="F"))).decode("ascii")
 
 
 def _maps(detection: Detection, copy: Copy) -> Iterator[Layer]:
