@@ -100,6 +100,14 @@ def train_lesions(
             help="Training steps, of two patients each; those of the shipped network if omitted.",
         ),
     ] = None,
+    flair_heads: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Scans whose FLAIR, its lesions filled in, is that of three in ten patients.",
+            exists=True,
+        ),
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -124,7 +132,7 @@ def train_lesions(
     If training was interrupted, the same command resumes it.
     """
     load_exports(experiments.pretraining)
-    schedule = replace(experiments.LesionTrainingSchedule(), start=start)
+    schedule = replace(experiments.LesionTrainingSchedule(), start=start, flair_heads=flair_heads)
     if steps is not None:
         schedule = replace(schedule, steps=steps)
     typer.echo(

@@ -6,7 +6,7 @@ two nearest tissues. The cortical folds thus keep detail that labels of 2 mm hav
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
@@ -32,7 +32,7 @@ MAX_DISTANCE_MM = 40.0  # to the ventricles
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
-    """A healthy brain, centred in its grid.
+    """A healthy brain.
 
     Attributes:
         brain: (I, J, K) float32, 1 inside.
@@ -41,6 +41,7 @@ class Anatomy:
         ventricle_mm: (I, J, K) distance to the lateral ventricles, at most 40.
         labels: (I, J, K) MUSE label numbers.
         spacing: voxel size in mm.
+        flair: (I, J, K) a measured FLAIR without lesions, white matter near 1, or None.
     """
 
     brain: Volume
@@ -49,6 +50,7 @@ class Anatomy:
     ventricle_mm: Volume
     labels: Labels
     spacing: float
+    flair: Volume | None = None
 
     @classmethod
     def of(
@@ -71,14 +73,27 @@ class Anatomy:
         distance = ndimage.distance_transform_edt(~lateral, sampling=spacing).clip(
             max=MAX_DISTANCE_MM
         )
-        middle = _middle(brain)
-        return cls(
-            brain=_around(brain.astype(np.float32), middle, shape),
-            fluid=_around((fluid * brain).astype(np.float32), middle, shape),
-            white=_around((white * brain).astype(np.float32), middle, shape),
-            ventricle_mm=_around(distance.astype(np.float32), middle, shape),
-            labels=_around(labels, middle, shape),
+        whole = cls(
+            brain=brain.astype(np.float32),
+            fluid=(fluid * brain).astype(np.float32),
+            white=(white * brain).astype(np.float32),
+            ventricle_mm=distance.astype(np.float32),
+            labels=labels,
             spacing=spacing,
+        )
+        return whole.centred(shape)
+
+    def centred(self, shape: tuple[int, int, int]) -> Anatomy:
+        """Return the anatomy in a block of ``shape`` around the brain, 0 beyond its own grid."""
+        middle = _middle(self.brain > 0)
+        volumes = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "spacing"}
+        return replace(
+            self,
+            **{
+                name: _around(volume, middle, shape)
+                for name, volume in volumes.items()
+                if volume is not None
+            },
         )
 
     def mask_of(self, numbers: tuple[int, ...]) -> Mask:

@@ -1,4 +1,4 @@
-"""FLAIR, T1 and T2 of healthy brains, with random but realistic intensities.
+"""FLAIR and contrast-enhanced T1 of healthy brains, with random but realistic intensities.
 
 Intensities are relative to white matter, which is 1. Bright rims, choroid plexus, vessels and
 flowing fluid are painted too, so that a network cannot learn to take them for lesions.
@@ -8,29 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
+from anomri.synthesis.anatomy import HINDBRAIN
 from anomri.synthesis.random_fields import blur, smooth_noise
 from anomri.synthesis.random_streams import RandomStreams
-from anomri.synthesis.tissue import Tissue
+from anomri.synthesis.tissue import Tissue, is_one_of
 
-SEQUENCES = ("flair", "t1ce", "t1", "t2")
+SEQUENCES = ("flair", "t1ce")
 
 # Lowest and highest intensity of grey matter and fluid
 LEVELS: Mapping[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "flair": ((0.9, 1.4), (0.0, 0.5)),
-    "t1": ((0.55, 0.9), (0.1, 0.5)),
-    "t2": ((1.05, 1.6), (1.5, 3.0)),
+    "t1ce": ((0.52, 0.95), (0.07, 0.55)),
 }
 RESIDUE: Mapping[str, tuple[float, float]] = {
     "flair": (0.8, 3.0),
     "t1ce": (0.5, 2.5),
-    "t1": (0.4, 1.5),
-    "t2": (0.8, 2.5),
 }
 LABELS = 256
+# Accumbens, amygdala, hippocampus, thalamus, ventral diencephalon and basal forebrain; insula,
+# cingulate, entorhinal and parahippocampal cortex
+LIMBIC = (
+    *(23, 30, 31, 32, 47, 48, 59, 60, 61, 62, 75, 76),
+    *(100, 101, 102, 103, 116, 117, 138, 139, 166, 167, 170, 171, 172, 173),
+)
+
+NOTHING_MEASURED: Mapping[int, Tensor] = MappingProxyType({})
 
 Values = dict[str, Tensor]
 Level = tuple[Tensor, Tensor]  # grey matter and fluid, (N, 1, 1, 1)
@@ -68,31 +75,49 @@ class Images:
         return chosen == list(range(len(self.grey["flair"])))
 
 
-def draw_healthy(tissue: Tissue, random: RandomStreams) -> Images:
-    """Return FLAIR, contrast-enhanced T1, T1 and T2 of healthy brains."""
+def draw_healthy(
+    tissue: Tissue, random: RandomStreams, measured_flair: Mapping[int, Tensor] = NOTHING_MEASURED
+) -> Images:
+    """Return FLAIR and contrast-enhanced T1 of healthy brains.
+
+    Args:
+        tissue: the brains.
+        random: streams of random numbers, one per patient.
+        measured_flair: (I, J, K) by the number of the patient, in place of a drawn FLAIR.
+    """
     levels: dict[str, Level] = {
         name: (random.uniform(*g), random.uniform(*f)) for name, (g, f) in LEVELS.items()
     }
-    grey, fluid = levels["t1"]
-    levels["t1ce"] = (
-        (grey + random.uniform(-0.06, 0.1)).clamp(0.5, 0.98),
-        (fluid + random.uniform(-0.06, 0.1)).clamp(0.05, 0.6),
-    )
     common = random.normal(LABELS)
     values = {name: _paint(tissue, levels[name], common, random) for name in SEQUENCES}
     images = Images(values, {name: levels[name][0] for name in SEQUENCES})
+    _use_measured_flair(images, tissue, measured_flair, random)
     for probability, change in (
+        (0.75, _brighten_hindbrain),
+        (0.7, _brighten_limbic_tissue),
         (0.5, _let_fluid_flow),
         (0.45, _brighten_surface),
         (0.5, _brighten_ventricle_walls),
         (0.7, _enhance_plexus),
         (1.0, _enhance_vessels),
         (0.6, _enhance_dura),
-        (0.5, _let_fluid_flow_at_the_base),
-        (0.6, _add_residue),
+        (0.75, _let_fluid_flow_at_the_base),
+        (0.7, _add_residue),
     ):
         _change_some(images, tissue, random, probability, change)
     return images
+
+
+def _use_measured_flair(
+    images: Images, tissue: Tissue, measured: Mapping[int, Tensor], random: RandomStreams
+) -> None:
+    """Replace drawn by measured intensities of random gamma, in place."""
+    gamma = random.uniform(-0.25, 0.25).exp()
+    for n, flair in measured.items():
+        values = flair.clamp(min=0) ** gamma[n]
+        cortex = (tissue.grey[n] > 0.7) & tissue.brain[n]
+        images.values["flair"][n] = values
+        images.grey["flair"][n] = values[cortex].median() if cortex.any() else 1.0
 
 
 Change = Callable[[Values, Tissue, RandomStreams], None]
@@ -125,6 +150,19 @@ def _noise(tissue: Tissue, random: RandomStreams, low_mm: float, high_mm: float)
     return smooth_noise(tissue.shape, widths, random)
 
 
+def _brighten_hindbrain(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    """Change brain stem and cerebellum as a whole; in many FLAIR scans they are brighter."""
+    hindbrain = blur(is_one_of(tissue.labels, HINDBRAIN), 1.5)
+    field = 1 + 0.4 * _noise(tissue, random, 12, 50)
+    values["flair"] *= 1 + random.uniform(-0.1, 0.5) * hindbrain * field
+
+
+def _brighten_limbic_tissue(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    limbic = blur(is_one_of(tissue.labels, LIMBIC), 0.7)
+    patches = (0.6 + 0.5 * _noise(tissue, random, 15, 40)).clamp(0, 1.5)
+    values["flair"] *= 1 + random.uniform(0, 0.4) * limbic * patches
+
+
 def _let_fluid_flow(values: Values, tissue: Tissue, random: RandomStreams) -> None:
     flow = _noise(tissue, random, 12, 30) - random.uniform(0.6, 1.6)
     values["flair"] += tissue.fluid * flow.clamp(0, 2) * random.uniform(0.1, 0.6)
@@ -138,7 +176,7 @@ def _brighten_surface(values: Values, tissue: Tissue, random: RandomStreams) -> 
 
 def _brighten_ventricle_walls(values: Values, tissue: Tissue, random: RandomStreams) -> None:
     near = torch.exp(-(tissue.ventricle_mm - 1).clamp(min=0) / random.uniform(0.8, 2.2))
-    values["flair"] *= 1 + random.uniform(0.03, 0.3) * near * ~tissue.lateral
+    values["flair"] *= 1 + random.uniform(0.03, 0.45) * near * ~tissue.lateral
 
 
 def _enhance_plexus(values: Values, tissue: Tissue, random: RandomStreams) -> None:
@@ -162,8 +200,9 @@ def _enhance_dura(values: Values, tissue: Tissue, random: RandomStreams) -> None
 
 
 def _let_fluid_flow_at_the_base(values: Values, tissue: Tissue, random: RandomStreams) -> None:
-    flow = (_noise(tissue, random, 8, 24) + random.uniform(-0.8, 0.8)).clamp(0, 1.5)
-    values["flair"] += _base(tissue, random) * tissue.fluid * flow * random.uniform(0.4, 2)
+    flow = (0.6 * _noise(tissue, random, 8, 24) + random.uniform(-0.8, 0.9)).clamp(0, 1.5)
+    near_fluid = torch.maximum(tissue.fluid, blur(tissue.fluid, 1.0))
+    values["flair"] += _base(tissue, random) * near_fluid * flow * random.uniform(0.4, 3)
 
 
 def _add_residue(values: Values, tissue: Tissue, random: RandomStreams) -> None:

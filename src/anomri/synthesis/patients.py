@@ -8,7 +8,7 @@ batches of tensors, on any device.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from anomri.synthesis.tissue import (
     Anatomies,
     Tissue,
     draw_positions,
+    flair_at,
     indices,
     is_one_of,
     tissue_at,
@@ -45,11 +46,14 @@ class Patients:
         images: contrasts without acquisition effects.
         tissue: the underlying healthy brains.
         regions: (N, 3, I, J, K) bool: lesion, tumour core and enhancing tumour, nested.
+        measured: numbers of the patients whose FLAIR is a measured one with drawn lesions; their
+            other contrasts are drawn and do not match it.
     """
 
     images: Images
     tissue: Tissue
     regions: Tensor
+    measured: list[int] = field(default_factory=list)
 
 
 def draw_patients(anatomies: Anatomies, seeds: Sequence[Sequence[int]]) -> Patients:
@@ -71,7 +75,8 @@ def draw_from(anatomies: Anatomies, random: RandomStreams) -> Patients:
     for chosen, seed in seeds:
         _push(positions, chosen, seed, random)
     tissue = tissue_at(heads, positions, random)
-    images = draw_healthy(tissue, random)
+    flair = flair_at(heads, positions)
+    images = draw_healthy(tissue, random, {n: flair[n] for n in heads.measured})
     regions = torch.zeros(len(kinds), 3, *tissue.shape, dtype=torch.bool, device=random.device)
     for chosen, seed in seeds:
         part, theirs, streams = images.of(chosen), tissue.of(chosen), random.of(chosen)
@@ -80,7 +85,7 @@ def draw_from(anatomies: Anatomies, random: RandomStreams) -> Patients:
         images.replace(chosen, part)
         regions[chosen] |= tumour.regions
     _add_white_matter_lesions(images, tissue, regions, kinds, random)
-    return Patients(images, tissue, regions & tissue.brain[:, None])
+    return Patients(images, tissue, regions & tissue.brain[:, None], heads.measured)
 
 
 def _add_white_matter_lesions(

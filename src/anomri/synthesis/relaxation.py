@@ -42,12 +42,9 @@ class Timing:
     inversion: tuple[float, float] | None = None
 
 
-T1_WEIGHTED = Timing((450, 700), (8, 16))
 TIMINGS: Mapping[str, Timing] = {
     "flair": Timing((8000, 10000), (90, 140), (2350, 2600)),
-    "t1": T1_WEIGHTED,
-    "t1ce": T1_WEIGHTED,
-    "t2": Timing((4000, 6000), (80, 110)),
+    "t1ce": Timing((450, 700), (8, 16)),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
@@ -28,11 +29,13 @@ class Anatomies:
         volumes: (N, 4, I, J, K) brain, fluid, white matter and mm to the ventricles.
         labels: (N, I, J, K) MUSE label numbers, uint8.
         spacing: voxel size in mm.
+        flair: (N, I, J, K) measured FLAIR images, 0 throughout where an anatomy has none.
     """
 
     volumes: Tensor
     labels: Tensor
     spacing: float
+    flair: Tensor
 
     @classmethod
     def of(cls, anatomies: Sequence[Anatomy], device: torch.device) -> Anatomies:
@@ -42,10 +45,15 @@ class Anatomies:
             for a in anatomies
         ]
         labels = [torch.from_numpy(a.labels.astype("uint8")) for a in anatomies]
+        flair = [
+            torch.from_numpy(np.zeros_like(a.brain) if a.flair is None else a.flair)
+            for a in anatomies
+        ]
         return cls(
             volumes=torch.stack(volumes).to(device),
             labels=torch.stack(labels).to(device),
             spacing=anatomies[0].spacing,
+            flair=torch.stack(flair).to(device),
         )
 
     @property
@@ -57,7 +65,17 @@ class Anatomies:
     def of_patients(self, heads: Sequence[int]) -> Anatomies:
         """Return an anatomy per patient."""
         chosen = list(heads)
-        return replace(self, volumes=self.volumes[chosen], labels=self.labels[chosen])
+        return replace(
+            self,
+            volumes=self.volumes[chosen],
+            labels=self.labels[chosen],
+            flair=self.flair[chosen],
+        )
+
+    @property
+    def measured(self) -> list[int]:
+        """Numbers of the anatomies with a measured FLAIR."""
+        return [n for n, volume in enumerate(self.flair) if volume.any()]
 
     def labels_at(self, positions: Tensor) -> Tensor:
         """Return the label numbers at (N, ..., 3) positions relative to the centre, 0 outside."""
@@ -130,9 +148,7 @@ def draw_positions(anatomies: Anatomies, random: RandomStreams) -> Tensor:
 
 def tissue_at(anatomies: Anatomies, positions: Tensor, random: RandomStreams) -> Tissue:
     """Resample the healthy brains into the images, and vary their amount of fluid."""
-    ends = (torch.tensor(anatomies.shape, device=positions.device) - 1) / 2
-    grid = (positions / ends).flip(-1)
-    sampled = grid_sample(anatomies.volumes, grid, mode="bilinear", align_corners=True)
+    sampled = _sampled(anatomies.volumes, positions)
     volume, fluid, white, ventricle_mm = sampled.unbind(1)
     labels, inside = anatomies.labels_at(positions), volume > 0.5
     varied = fluid.clamp(0, 1) ** random.uniform(-0.4, 0.4).exp()
@@ -147,6 +163,17 @@ def tissue_at(anatomies: Anatomies, positions: Tensor, random: RandomStreams) ->
         labels=labels,
         spacing=anatomies.spacing,
     )
+
+
+def flair_at(anatomies: Anatomies, positions: Tensor) -> Tensor:
+    """Resample the measured FLAIR images into the images, (N, I, J, K)."""
+    return _sampled(anatomies.flair[:, None], positions)[:, 0]
+
+
+def _sampled(volumes: Tensor, positions: Tensor) -> Tensor:
+    ends = (torch.tensor(volumes.shape[2:], device=positions.device) - 1) / 2
+    grid = (positions / ends).flip(-1)
+    return grid_sample(volumes, grid, mode="bilinear", align_corners=True)
 
 
 def is_one_of(labels: Tensor, numbers: Sequence[int]) -> Tensor:

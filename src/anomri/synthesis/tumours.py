@@ -17,6 +17,7 @@ from anomri.synthesis.tissue import Tissue, indices
 
 MIN_CORE_VOXELS = 6
 BORDER_BLUR = 0.55  # voxels
+TEXTURE_BLUR = 2.0  # voxels; finer texture of healthy tissue shows through half of the edemas
 REACH_MM = 34.0  # of edema
 WIDEST_SPREAD = 1.9  # edema reaches so many times as far where white matter conducts best
 THICKEST_RIM_MM = 30.0
@@ -128,13 +129,16 @@ def paint_tumour(images: Images, tissue: Tissue, tumour: Tumour, random: RandomS
     edema, enhancing, rest = (fraction / total for fraction in fractions)
     fade = torch.exp(-tumour.depth_mm / tumour.reach_mm.clamp(min=1) * random.uniform(0, 0.6))
     healthy, shading = 1 - edema - enhancing - rest, edema * (1 - 0.35 * tissue.fluid)
+    kept = 0.8 * _some(random, 0.5) * edema * (1 - tissue.fluid)
     for name, levels in _draw_intensities(images, tumour, fade, random).items():
         edema_level, enhancing_level, rest_level = levels
         first, second = (
             1 + random.uniform(0, most) * _noise(tissue, random, 5, 20) for most in (0.14, 0.25)
         )
         value = images.values[name]
+        texture = kept * (value - blur(value, TEXTURE_BLUR))
         value *= healthy
+        value += texture
         value += (shading * edema_level + enhancing * enhancing_level) * first
         value += rest * rest_level * second
 
@@ -148,8 +152,7 @@ def _draw_intensities(
     """Draw the intensities of edema, enhancing tumour and the rest of the core per contrast."""
     top = random.uniform(0.05, 0.75).exp() * images.grey["flair"].clamp(min=1)
     necrotic = _some(random, 0.33) & ~tumour.diffuse
-    t2, dark = images.grey["t2"], random.uniform(0.1, 0.45) * fade
-    t1 = (1 - dark, random.uniform(0.55, 1.0), random.uniform(0.25, 0.85))
+    dark = random.uniform(0.1, 0.45) * fade
     solid, fluid = top * random.uniform(0.75, 1.15), random.uniform(0.2, 1.0)
     return {
         "flair": (
@@ -157,16 +160,10 @@ def _draw_intensities(
             top * random.uniform(0.55, 1.2),
             torch.where(necrotic, fluid, solid),
         ),
-        "t2": (
-            1 + (random.uniform(1.3, 2.1) * t2 - 1) * fade,
-            t2 * random.uniform(0.9, 1.6),
-            t2 * random.uniform(1.1, 2.3),
-        ),
-        "t1": t1,
         "t1ce": (
-            t1[0] + random.uniform(-0.05, 0.05),
+            1 - dark + random.uniform(-0.05, 0.05),
             random.uniform(1.1, 2.4),
-            t1[2] + random.uniform(-0.05, 0.15),
+            random.uniform(0.25, 0.85) + random.uniform(-0.05, 0.15),
         ),
     }
 

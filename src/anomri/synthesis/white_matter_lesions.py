@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from anomri.synthesis.healthy_contrasts import Images
-from anomri.synthesis.random_fields import smooth_noise, soft_step
+from anomri.synthesis.random_fields import blur, smooth_noise, soft_step
 from anomri.synthesis.random_streams import RandomStreams
 from anomri.synthesis.tissue import Tissue
 
@@ -28,23 +28,25 @@ def draw_white_matter_lesions(images: Images, tissue: Tissue, random: RandomStre
     fraction *= tissue.brain * (1 - tissue.fluid) * (0.25 + 1.3 * tissue.white).clamp(0, 1)
     flair = images.values["flair"]
     flair += fraction * (random.uniform(1.2, 2.2) * flair.clamp(min=0.9) - flair)
-    images.values["t2"] += fraction * random.uniform(0.2, 1.2)
-    for name in ("t1", "t1ce"):
-        images.values[name] *= 1 - fraction * random.uniform(0, 0.4)
+    images.values["t1ce"] *= 1 - fraction * random.uniform(0, 0.4)
     return fraction > 0.45
 
 
 def _caps(tissue: Tissue, fine: Tensor, random: RandomStreams) -> Tensor:
-    """Return lesion fractions around the ventricles, with varying thickness."""
+    """Return lesion fractions of varying thickness around the ventricles, in the lobes.
+
+    Midbrain, hypothalamus and hippocampus are as near to the temporal horns, but have no caps.
+    """
     thickness = random.uniform(1, 7) * (1 + 0.7 * fine)
-    return soft_step((thickness - tissue.ventricle_mm) / 1.2) * (tissue.edge_mm > 6)
+    in_lobes = (2 * blur(tissue.lobar, 1.0)).clamp(max=1) * (tissue.edge_mm > 6)
+    return soft_step((thickness - tissue.ventricle_mm) / 1.2) * in_lobes
 
 
 def _spots(tissue: Tissue, fine: Tensor, random: RandomStreams) -> Tensor:
     """Return lesion fractions of 1 to 45 spots, mostly in lobar white matter."""
     near = tissue.ventricle_mm < random.uniform(10, 40)
     allowed = tissue.brain & (tissue.fluid < 0.3)
-    lobar = random.chosen(0.8)
+    lobar = random.chosen(0.9)
     allowed[lobar] = (tissue.lobar & near)[lobar]
     fractions = torch.zeros_like(fine)
     counts = [int(count) for count in random.log_numbers(1, MAX_SPOTS)]

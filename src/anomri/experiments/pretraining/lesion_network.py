@@ -8,7 +8,7 @@ other contrasts.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from anomri.experiments.pretraining.labelled_heads import (
     split,
     write_card,
 )
+from anomri.experiments.pretraining.measured_heads import read_measured_heads
 from anomri.experiments.pretraining.patient_batches import PatientBatches
 from anomri.files import (
     PRETRAINING_STATE,
@@ -41,6 +42,7 @@ MAX_SHIFT = 8  # voxels
 SCALES = (0.9, 1.1)  # of the intensities of each contrast
 # Weights of lesion, core and enhancing tumour; the latter two are hardly visible without T1CE.
 WITHOUT_T1CE, WITH_T1CE = (1.0, 0.2, 0.0), (1.0, 0.7, 0.8)
+MEASURED_SHARE = 0.3  # of the patients, where there are heads with a measured FLAIR
 HELD_OUT = 1_000_000  # number of the first patient of the held-out heads
 CANNOT_DRAW = ("mps",)  # devices on which PyTorch does not sample volumes
 
@@ -59,6 +61,8 @@ class LesionTrainingSchedule(TrainingSchedule):
         validation_patients: synthetic patients of held-out heads for validation, whose intensities
             follow from relaxation times, a model that training does not use.
         start: weights from which a new training starts, in place of random ones.
+        flair_heads: scans whose measured FLAIR, without its lesions, is that of three in ten
+            patients, see :func:`.measured_heads.read_measured_heads`.
     """
 
     steps: int = 2750
@@ -74,6 +78,7 @@ class LesionTrainingSchedule(TrainingSchedule):
     filters: int = 16
     validation_patients: int = 8
     start: Path | None = None
+    flair_heads: Path | None = None
 
 
 def train_lesions(
@@ -127,13 +132,15 @@ def _train(
     progress: Progress | None,
 ) -> Path:
     training, held_out = split(anatomies)
+    measured = _measured(schedule, device)
     make_folder(out)
     remove_stale_drafts(out)
     state = TrainingState.start(
         lambda: _network(schedule).to(device), out / PRETRAINING_STATE, schedule, schedule.start
     )
     drawing = torch.device("cpu") if workers or device.type in CANNOT_DRAW else device
-    drawn_from = Anatomies.of(list(training.values()), drawing)
+    heads = [*training.values(), *_repeated(list(measured.values()), len(training))]
+    drawn_from = Anatomies.of(heads, drawing)
     batches = _batches(drawn_from, schedule, state.step, workers)
     validation = _validation_patients(held_out, schedule, drawing)
     remaining = state.remaining(stop)
@@ -145,7 +152,7 @@ def _train(
             log.info("step %d: loss %.3f, held-out Dice %.3f", state.step, state.loss, dice)
             state.save(out / PRETRAINING_STATE)
     state.write(out / WEIGHTS)
-    write_card(out / WEIGHTS, state.step, training, schedule.start)
+    write_card(out / WEIGHTS, state.step, [*training, *measured], schedule.start)
     write_text(out / RECIPE, _recipe(schedule).to_yaml())
     return out
 
@@ -224,6 +231,19 @@ def augmented(image: Tensor, regions: Tensor, rng: np.random.Generator) -> tuple
     scale = rng.uniform(*SCALES, (len(image), channels, 1, 1, 1)).astype(np.float32)
     scales = torch.from_numpy(scale).to(image.device)
     return both[:, :channels] * scales, both[:, channels:]
+
+
+def _measured(schedule: LesionTrainingSchedule, device: torch.device) -> dict[str, Anatomy]:
+    if schedule.flair_heads is None:
+        return {}
+    shape = schedule.shape
+    return dict(read_measured_heads(schedule.flair_heads, schedule.spacing, shape, str(device)))
+
+
+def _repeated(measured: Sequence[Anatomy], drawn: int) -> list[Anatomy]:
+    """Repeat heads until they are their share, since all heads are equally likely."""
+    wanted = drawn * MEASURED_SHARE / (1 - MEASURED_SHARE)
+    return list(measured) * max(round(wanted / max(len(measured), 1)), 1)
 
 
 def _anatomy(head: LabelledHead, schedule: LesionTrainingSchedule) -> Anatomy:

@@ -19,13 +19,13 @@ from anomri.synthesis import (
 )
 
 SCANNER = Scanner(thick=0.4, slice_mm=(2.5, 7.5), bias=0.18, noise=0.07, blur_mm=1.3)
-PRESENT = {"flair": 1.0, "t1ce": 0.7, "t1": 0.35, "t2": 0.35}  # share of patients with a contrast
+PRESENT = {"flair": 1.0, "t1ce": 0.8}  # share of patients with a contrast
 MASK_ERRORS = 0.3  # share of patients whose brain mask is a voxel too tight or too wide
 NORMAL_DECILES, LIMITS = 2.563, (-4.0, 8.0)  # of the standardised intensities
 
 
 class PatientBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Batches of synthetic patients: images (N, 4, I, J, K) and nested regions (N, 3, I, J, K).
+    """Batches of synthetic patients: images (N, 2, I, J, K) and nested regions (N, 3, I, J, K).
 
     Both are float32, on the device of the anatomies, where they are drawn.
 
@@ -68,7 +68,10 @@ class PatientBatches(Dataset[tuple[Tensor, Tensor]]):
         brain = _with_mask_errors(patients.tissue.brain, random)
         image = torch.zeros(len(brain), len(SEQUENCES), *brain.shape[1:], device=random.device)
         for channel, name in enumerate(SEQUENCES):
-            if chosen := random.chosen(PRESENT[name]):
+            chosen = random.chosen(PRESENT[name])
+            if name != "flair":
+                chosen = [n for n in chosen if n not in patients.measured]
+            if chosen:
                 clean = values[name][chosen].clamp(min=0)
                 acquired = acquire(clean, patients.tissue.spacing, SCANNER, random.of(chosen))
                 image[chosen, channel] = acquired * brain[chosen]
