@@ -244,6 +244,7 @@ def correct(
     min_kept: Share = 0.75,
     reach_mm: Size = 10.0,
     min_value: float = 2.0,
+    min_mass_radius_mm: Size = 0.0,
 ) -> Segmentation:
     """Correct the segmentation by the probabilities of a network.
 
@@ -257,7 +258,11 @@ def correct(
             nothing is given up.
         reach_mm: how far from the segmentation voxels may be added.
         min_value: of the first map, above which voxels may be added.
+        min_mass_radius_mm: a segmentation into which no ball of this radius fits is left alone, and
+            the network does not run.
     """
+    if largest_inscribed_radius_mm(first.lesion, first.spacing) < min_mass_radius_mm:
+        return Segmentation(first.lesion)
     probability, level = second.anomaly.values[0], second.threshold.value
     kept = first.lesion & (probability > level * min_share)
     if np.count_nonzero(kept) < min_kept * np.count_nonzero(first.lesion):
@@ -283,7 +288,8 @@ def name_regions(first: SegmentationState, second: StepMap, **options: Any) -> S
 
 
 NO_MASS_FITS = {"min_mass_radius_mm": 1e6}  # option of `add_if_no_mass`
-ANY_MASS = {"min_mass_radius_mm": 0, "min_mass_fraction": 0}  # options of `compete`
+ANY_SIZE = {"min_mass_radius_mm": 0}  # option of `compete` and `correct`
+ANY_MASS = {**ANY_SIZE, "min_mass_fraction": 0}
 COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
     ADD_IF_NO_MASS: add_if_no_mass,
     "enclose": enclose,
@@ -299,4 +305,6 @@ def unconditional(step: Step) -> Step:
         return Step(name=ADD_IF_NO_MASS, options={**step.options, **NO_MASS_FITS})
     if step.name == COMPETE:
         return Step(name=COMPETE, options={**step.options, **ANY_MASS})
+    if step.name == CORRECT:
+        return Step(name=CORRECT, options={**step.options, **ANY_SIZE})
     return step
