@@ -88,8 +88,7 @@ def draw_healthy(
     levels: dict[str, Level] = {
         name: (random.uniform(*g), random.uniform(*f)) for name, (g, f) in LEVELS.items()
     }
-    common = random.normal(LABELS)
-    values = {name: _paint(tissue, levels[name], common, random) for name in SEQUENCES}
+    values = {name: _paint(tissue, levels[name], random) for name in SEQUENCES}
     images = Images(values, {name: levels[name][0] for name in SEQUENCES})
     _use_measured_flair(images, tissue, measured_flair, random)
     for probability, change in (
@@ -134,10 +133,9 @@ def _change_some(
         images.replace(chosen, part)
 
 
-def _paint(tissue: Tissue, levels: Level, common: Tensor, random: RandomStreams) -> Tensor:
-    """Mix the tissues; each label deviates by up to 22 %, partly alike in all contrasts."""
-    deviation = 0.5 * common + 0.8 * random.normal(LABELS)
-    gain = 1 + (random.uniforms(0.02, 0.1, 1) * deviation).clamp(-0.22, 0.22)
+def _paint(tissue: Tissue, levels: Level, random: RandomStreams) -> Tensor:
+    """Mix the tissues; each label deviates by up to 30 %."""
+    gain = 1 + (random.uniforms(0.02, 0.13, 1) * random.normal(LABELS)).clamp(-0.3, 0.3)
     grey, fluid = levels
     by_label = gain.gather(1, tissue.labels.flatten(1).long()).reshape(tissue.labels.shape)
     tissues = tissue.white + tissue.grey * grey
@@ -151,16 +149,21 @@ def _noise(tissue: Tissue, random: RandomStreams, low_mm: float, high_mm: float)
 
 
 def _brighten_hindbrain(values: Values, tissue: Tissue, random: RandomStreams) -> None:
-    """Change brain stem and cerebellum as a whole; in many FLAIR scans they are brighter."""
+    """Change brain stem and cerebellum as a whole.
+
+    Many scans show them brighter in FLAIR and darker in T1CE than white matter elsewhere, as edema.
+    """
     hindbrain = blur(is_one_of(tissue.labels, HINDBRAIN), 1.5)
     field = 1 + 0.4 * _noise(tissue, random, 12, 50)
     values["flair"] *= 1 + random.uniform(-0.1, 0.5) * hindbrain * field
+    values["t1ce"] *= 1 - random.uniform(-0.1, 0.35) * hindbrain * field
 
 
 def _brighten_limbic_tissue(values: Values, tissue: Tissue, random: RandomStreams) -> None:
     limbic = blur(is_one_of(tissue.labels, LIMBIC), 0.7)
     patches = (0.6 + 0.5 * _noise(tissue, random, 15, 40)).clamp(0, 1.5)
     values["flair"] *= 1 + random.uniform(0, 0.4) * limbic * patches
+    values["t1ce"] *= 1 - random.uniform(-0.05, 0.25) * limbic * patches
 
 
 def _let_fluid_flow(values: Values, tissue: Tissue, random: RandomStreams) -> None:
