@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from math import inf
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 from scipy import ndimage
 
 from anomri.postprocessing.brightness import share_bright_without_field
 from anomri.postprocessing.components import Components
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
+from anomri.postprocessing.log_odds import combined_with_probability
 from anomri.postprocessing.region_competition import RegionCompetition
 from anomri.postprocessing.regions import enclosed_core, hull, with_enclosed
 from anomri.postprocessing.state import SegmentationState
@@ -26,6 +28,7 @@ from anomri.postprocessing.symmetry import mirrored_brightness
 from anomri.recipe import Count, Share, Size, Step
 from anomri.scan import (
     ADD_IF_NO_MASS,
+    COMBINE_LOG_ODDS,
     COMPETE,
     CORRECT,
     NAME_REGIONS,
@@ -244,7 +247,6 @@ def correct(
     min_kept: Share = 0.75,
     reach_mm: Size = 10.0,
     min_value: float = 2.0,
-    min_mass_radius_mm: Size = 0.0,
 ) -> Segmentation:
     """Correct the segmentation by the probabilities of a network.
 
@@ -258,11 +260,7 @@ def correct(
             nothing is given up.
         reach_mm: how far from the segmentation voxels may be added.
         min_value: of the first map, above which voxels may be added.
-        min_mass_radius_mm: a segmentation into which no ball of this radius fits is left alone, and
-            the network does not run.
     """
-    if largest_inscribed_radius_mm(first.lesion, first.spacing) < min_mass_radius_mm:
-        return Segmentation(first.lesion)
     probability, level = second.anomaly.values[0], second.threshold.value
     kept = first.lesion & (probability > level * min_share)
     if np.count_nonzero(kept) < min_kept * np.count_nonzero(first.lesion):
@@ -272,6 +270,30 @@ def correct(
     away = ndimage.distance_transform_edt(~first.lesion, sampling=first.spacing)
     allowed = (away <= reach_mm) & (first.values > min_value)
     return Segmentation(kept | (allowed & (probability > level)))
+
+
+def combine_log_odds(
+    first: SegmentationState,
+    second: StepMap,
+    *,
+    per_mm: Annotated[float, Field(gt=0)],
+    min_mass_radius_mm: Size = 0.0,
+) -> Segmentation:
+    """Let a network decide near the border of a mass; see :mod:`anomri.postprocessing.log_odds`.
+
+    Args:
+        first: the segmentation so far.
+        second: probabilities of the network.
+        per_mm: log odds of the segmentation for each mm inside its border.
+        min_mass_radius_mm: a segmentation into which no ball of this radius fits is left alone, and
+            the network does not run.
+    """
+    radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
+    if radius < min_mass_radius_mm:
+        return Segmentation(first.lesion)
+    anomaly, level = second.anomaly, second.threshold.value
+    mask = combined_with_probability(first.lesion, anomaly.values[0], level, per_mm, first.spacing)
+    return Segmentation(mask & anomaly.brain)
 
 
 def _largest_fraction(mask: Mask) -> float:
@@ -288,10 +310,11 @@ def name_regions(first: SegmentationState, second: StepMap, **options: Any) -> S
 
 
 NO_MASS_FITS = {"min_mass_radius_mm": 1e6}  # option of `add_if_no_mass`
-ANY_SIZE = {"min_mass_radius_mm": 0}  # option of `compete` and `correct`
+ANY_SIZE = {"min_mass_radius_mm": 0}  # option of `combine_log_odds`
 ANY_MASS = {**ANY_SIZE, "min_mass_fraction": 0}
 COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
     ADD_IF_NO_MASS: add_if_no_mass,
+    COMBINE_LOG_ODDS: combine_log_odds,
     "enclose": enclose,
     COMPETE: compete,
     CORRECT: correct,
@@ -305,6 +328,6 @@ def unconditional(step: Step) -> Step:
         return Step(name=ADD_IF_NO_MASS, options={**step.options, **NO_MASS_FITS})
     if step.name == COMPETE:
         return Step(name=COMPETE, options={**step.options, **ANY_MASS})
-    if step.name == CORRECT:
-        return Step(name=CORRECT, options={**step.options, **ANY_SIZE})
+    if step.name == COMBINE_LOG_ODDS:
+        return Step(name=COMBINE_LOG_ODDS, options={**step.options, **ANY_SIZE})
     return step
