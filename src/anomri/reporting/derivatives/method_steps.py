@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from anomri.scan import COMPETE, CONFIRMED_BRIGHTNESS, CORRECT, NAME_REGIONS, NoteKind
+from anomri.scan import (
+    COMBINE_LOG_ODDS,
+    COMPETE,
+    CONFIRMED_BRIGHTNESS,
+    CORRECT,
+    NAME_REGIONS,
+    NoteKind,
+)
 
 WENINGER = (
     "Weninger L, Krauhausen I, Merhof D. Semantic segmentation of brain tumors in MRI data "
@@ -33,6 +40,10 @@ ZHU = (
 BRINKMANN = (
     "Brinkmann BH, Manduca A, Robb RA. Optimized homomorphic unsharp masking for MR grayscale "
     "inhomogeneity correction. IEEE Trans Med Imaging 1998;17:161-171."
+)
+POHL = (
+    "Pohl KM, et al. Using the logarithm of odds to define a vector space on probabilistic "
+    "atlases. Med Image Anal 2007;11:465-477."
 )
 TUSTISON = (
     "Tustison NJ, Avants BB, Cook PA, et al. N4ITK: improved N3 bias correction. IEEE "
@@ -98,6 +109,7 @@ STEPS = {
     "largest": Described("keeping the largest component"),
     "subtract_native": Described("subtraction of what T1, if there is one, shows already"),
     COMPETE: Described("region competition", ZHU),
+    COMBINE_LOG_ODDS: Described("the sum of log odds", POHL),
     CORRECT: Described("networks trained on label-free masks of unlabelled scans"),
     NAME_REGIONS: Described("the convex hull of the enhancing tumour", WENINGER),
 }

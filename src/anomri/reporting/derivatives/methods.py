@@ -19,6 +19,7 @@ from anomri.reporting.formatting import counted
 from anomri.scan import (
     ADD_IF_NO_MASS,
     COMPETE,
+    COMBINE_LOG_ODDS,
     CORRECT,
     NAME_REGIONS,
     MapProvenance,
@@ -47,6 +48,7 @@ def methods_text(records: Sequence[Record]) -> str:
         enhancing=_maps_used(records, NAME_REGIONS),
         grown=_maps_used(records, COMPETE),
         corrected=_maps_used(records, CORRECT),
+        combined=_maps_used(records, COMBINE_LOG_ODDS),
     )
     return " ".join(text.split())
 
