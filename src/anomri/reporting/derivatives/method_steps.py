@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from anomri.scan import (
-    COMBINE_LOG_ODDS,
-    COMPETE,
-    CONFIRMED_BRIGHTNESS,
-    CORRECT,
-    NAME_REGIONS,
-    NoteKind,
-)
+from anomri.scan import COMPETE, CONFIRMED_BRIGHTNESS, CORRECT, NAME_REGIONS, NoteKind
 
 WENINGER = (
     "Weninger L, Krauhausen I, Merhof D. Semantic segmentation of brain tumors in MRI data "
@@ -109,7 +102,7 @@ STEPS = {
     "largest": Described("keeping the largest component"),
     "subtract_native": Described("subtraction of what T1, if there is one, shows already"),
     COMPETE: Described("region competition", ZHU),
-    COMBINE_LOG_ODDS: Described("the sum of log odds", POHL),
+    "combine_log_odds": Described("the sum of log odds", POHL),
     CORRECT: Described("networks trained on label-free masks of unlabelled scans"),
     NAME_REGIONS: Described("the convex hull of the enhancing tumour", WENINGER),
 }

@@ -18,8 +18,8 @@ from anomri.reporting.derivatives.sidecar import Record
 from anomri.reporting.formatting import counted
 from anomri.scan import (
     ADD_IF_NO_MASS,
-    COMPETE,
     COMBINE_LOG_ODDS,
+    COMPETE,
     CORRECT,
     NAME_REGIONS,
     MapProvenance,
