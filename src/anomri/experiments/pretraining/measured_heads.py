@@ -23,8 +23,7 @@ from anomri.preprocessing import (
     tissues_on,
 )
 from anomri.scan import Mask, Scan, ScanFiles, Volume
-from anomri.synthesis import Anatomy
-from anomri.synthesis.anatomy import FIRST_CORTEX, HINDBRAIN, LATERAL, LOBAR_WHITE
+from anomri.synthesis import FIRST_CORTEX, HINDBRAIN, LATERAL, LOBAR_WHITE, Anatomy
 
 LESION = 0.2  # fraction of a voxel from which it is filled in
 DEEP_WHITE, WHITE, SOME_WHITE, GREY = 0.85, 0.5, 0.3, 0.7  # probabilities of the template's tissues
