@@ -64,7 +64,5 @@ def inflater() -> Inflater:
     return member
 
 
-DAMAGED: tuple[type[Exception], ...] = (
-    (zlib.error,) if isal_zlib is None else (zlib.error, isal_zlib.error)
-)
+DAMAGED: tuple[type[Exception], ...] = (zlib.error, getattr(isal_zlib, "error", zlib.error))
 """What decompression of damaged data raises."""

@@ -7,7 +7,7 @@ two nearest tissues. The cortical folds thus keep detail that labels of 2 mm hav
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,14 +87,12 @@ class Anatomy:
         """Return the anatomy in a block of ``shape`` around the brain, 0 beyond its own grid."""
         middle = _middle(self.brain > 0)
         volumes = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "spacing"}
-        return replace(
-            self,
-            **{
-                name: _around(volume, middle, shape)
-                for name, volume in volumes.items()
-                if volume is not None
-            },
-        )
+        blocks: dict[str, Any] = {
+            name: _around(volume, middle, shape)
+            for name, volume in volumes.items()
+            if volume is not None
+        }
+        return replace(self, **blocks)
 
     def mask_of(self, numbers: tuple[int, ...]) -> Mask:
         """Return the mask of the given labels."""
