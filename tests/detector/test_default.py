@@ -65,19 +65,20 @@ def test_without_flair_it_says_so(patient: dict[str, Path]) -> None:
         load("default", device="cpu").detect({"t1ce": patient["t1ce"]})
 
 
-def test_a_mass_is_not_left_to_the_network(patient: dict[str, Path]) -> None:
+def test_a_network_decides_near_the_border_of_a_mass_only(patient: dict[str, Path]) -> None:
     model, plain = load("default", device="cpu"), load("intensity", device="cpu")
     assert "network" in model.map_models
     grown, start = (
         np.asarray(one.detect({"flair": patient["flair"]}).mask.dataobj) > 0
         for one in (model, plain)
     )
-    assert not (start & ~grown).any()  # a mass only grows, here within its blurred border
-    assert grown.sum() < 1.3 * start.sum()
+    inner = ndimage.binary_erosion(start, iterations=2)
+    assert not (inner & ~grown).any()
+    assert start.sum() < grown.sum() < 1.3 * start.sum()
 
 
 def test_a_map_that_no_step_asks_for_is_not_made(patient: dict[str, Path]) -> None:
-    """A network costs seconds; where brightness shows a mass it does not run."""
+    """Small lesions are not looked for where brightness shows a mass."""
     image = nib.nifti1.load(patient["flair"])
     away = np.linalg.norm(np.indices(SHAPE) - np.array(CENTRE)[:, None, None, None], axis=0)
     values = np.asarray(image.dataobj)
@@ -85,9 +86,9 @@ def test_a_map_that_no_step_asks_for_is_not_made(patient: dict[str, Path]) -> No
     model = load("default", device="cpu")
     scan = prepare_images({"flair": solid}, model.recipe.preparation, ("flair",))
     maps = model.maps(scan)
-    assert set(maps) == {"brightness", "contrasts", "network"}  # no T1CE
+    assert set(maps) == {"brightness", "contrasts", "probability", "network"}  # no T1CE
     model.segment(maps)
-    assert set(maps.made) == {"brightness", "contrasts"}
+    assert set(maps.made) == {"brightness", "contrasts", "probability"}
 
 
 def test_without_a_mass_small_lesions_replace_what_brightness_found(

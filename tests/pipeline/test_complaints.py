@@ -37,15 +37,15 @@ def test_a_cohort_loads_its_network_once_and_needs_no_internet(
 
     monkeypatch.setattr("anomri.models.trained.load_weights", counted)
     monkeypatch.setattr(socket.socket, "connect", refused)
-    for name in ("a", "b"):
+    for name in ("a", "b", "c"):
         values = np.where(ball_scan.brain, 100 + 10 * ball_scan.image[0], 0).astype(np.float32)
         (tmp_path / "scans").mkdir(exist_ok=True)
         path = tmp_path / "scans" / f"{name}_flair.nii"
         nib.save(nib.Nifti1Image(values, ball_scan.grid.affine), path)
     out = tmp_path / "out"
     outcome = pipeline.detect(find(tmp_path / "scans"), load("default", device="cpu"), out)
-    assert len(outcome.done) == 2
-    assert [path.name for path in loaded] == ["lesions.safetensors"]
+    assert len(outcome.done) == 3
+    assert [path.name for path in loaded] == ["lesions.safetensors"] * 2  # once for each map
 
 
 def test_a_detection_starts_no_process(ball_scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -278,6 +278,7 @@ def combine_log_odds(
     *,
     per_mm: Annotated[float, Field(gt=0)],
     min_mass_radius_mm: Size = 0.0,
+    min_kept: Share = 0.0,
 ) -> Segmentation:
     """Let a network decide near the border of a mass; see :mod:`anomri.postprocessing.log_odds`.
 
@@ -287,12 +288,16 @@ def combine_log_odds(
         per_mm: log odds of the segmentation for each mm inside its border.
         min_mass_radius_mm: a segmentation into which no ball of this radius fits is left alone, and
             the network does not run.
+        min_kept: a network that would keep a smaller share of the segmentation contradicts it: then
+            the segmentation stays as it is.
     """
     radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
     if radius < min_mass_radius_mm:
         return Segmentation(first.lesion)
     anomaly, level = second.anomaly, second.threshold.value
     mask = combined_with_probability(first.lesion, anomaly.values[0], level, per_mm, first.spacing)
+    if np.count_nonzero(mask & first.lesion) < min_kept * np.count_nonzero(first.lesion):
+        return Segmentation(first.lesion)
     return Segmentation(mask & anomaly.brain)
 
 

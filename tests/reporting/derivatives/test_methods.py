@@ -32,7 +32,7 @@ CITED = {
     "weninger2019": {"Weninger"},
 }
 # Its network of small lesions was missing; region competition and local means came later.
-ADDED = {"default": {"Myronenko", "Zhu", "Brinkmann"}}
+ADDED = {"default": {"Myronenko", "Zhu", "Brinkmann", "Pohl"}}
 
 
 @pytest.fixture
@@ -94,9 +94,9 @@ def test_a_network_that_segments_gives_a_probability(record: Record) -> None:
     lesions = as_made_by(record, source, units="tumour probability", regions=True)
     text = methods_text([lesions])
     assert "network folded_segmenter; weights SHA-256" in text
-    assert "T1CE, T1, T2 where available" in text
+    assert "T1CE where available" in text
     assert "probability of a lesion" in text
-    assert "Voxels kept their original size" in text
+    assert "resampled to 1.5 × 1.5 × original mm" in text
     assert "outputs of the same network" in text
     assert "intensity" not in text
 
