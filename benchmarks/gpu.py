@@ -43,7 +43,7 @@ from anomri.models import (
     build_network,
 )
 from anomri.recipe import Step
-from anomri.synthesis import Anatomies, Anatomy
+from anomri.synthesis import SEQUENCES, Anatomies, Anatomy
 
 CASES = 285  # of BraTS 2018
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -188,7 +188,8 @@ def lesions(sizes: Sizes, device: torch.device) -> Iterator[dict[str, Any]]:
     anatomies = Anatomies.of([round_head(sizes.patient)], device)
     for precision, kind in PRECISIONS.items():
         step = Step(name="folded_segmenter", options={"filters": SCHEDULE.filters})
-        network = cast(FoldedSegmenter, build_network(step, channels=4, size=sizes.patient))
+        built = build_network(step, channels=len(SEQUENCES), size=sizes.patient)
+        network = cast(FoldedSegmenter, built)
         optimiser = torch.optim.AdamW(network.to(device).train().parameters())
         for count in sizes.patients:
             batches = PatientBatches(anatomies, seed=0, count=1_000_000, size=count)

@@ -161,7 +161,7 @@ def models() -> Iterator[tuple[str, Detector, int]]:
     """Yield what detects, and how many contrasts it reads; untrained networks take as long."""
     yield "default, four contrasts", load("default", device="cpu"), 4
     yield "intensity", load("intensity", device="cpu"), 1
-    yield "lesions, four contrasts", load("lesions", device="cpu"), 4
+    yield "lesions, two contrasts", load("lesions", device="cpu"), 2
     yield "VAE of slices (vae)", detector("vae"), 1
     small = Preparation(spacing_mm=(2, 2, 2), shape=(80, 96, 80))
     recipe = Recipe(name="3-D", axes=3, family=Step(name="spatial_vae"), preparation=small)

@@ -19,7 +19,7 @@ from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Overrides, Recipe, Step
 from anomri.scan import FalsePositiveVolume, Scan
 
-NAMES = {"brightness", "enhancement", "contrasts", "network"}
+NAMES = {"brightness", "enhancement", "contrasts", "probability", "network"}
 NOBODY = np.array([], dtype=np.intp)
 SPOTS = (2.5, 4.0, 6.5)  # radii in voxels of 2 mm
 
@@ -31,11 +31,12 @@ def cut_at(model: MapModel, value: float) -> MapModel:
 
 @pytest.fixture(scope="module")
 def model() -> Detector:
-    """The default; a plain cut stands in for its network, so that it is quick."""
+    """The default; plain cuts stand in for its networks, so that it is quick."""
     default = load("default", device="cpu")
     recipe = default.first.recipe.with_changes(decide=Step(name="above"))
     plain = cut_at(default.first.with_recipe(recipe), 3.0)
-    return Detector({**default.map_models, "network": plain}, default.steps, name="default")
+    maps = {**default.map_models, "probability": cut_at(plain, 0.5), "network": plain}
+    return Detector(maps, default.steps, name="default")
 
 
 def brain(ball_scan: Scan, radius: float, *, t1ce: bool = False) -> Scan:
@@ -63,7 +64,8 @@ def scans(ball_scan: Scan) -> list[Scan]:
 
 def moved(model: Detector, factor: float) -> Detector:
     """The same model with every threshold times a factor, made by hand."""
-    values = {"brightness": 4.0, "enhancement": 1.5, "contrasts": 0.8, "network": 3.0}
+    values = {"brightness": 4.0, "enhancement": 1.5, "contrasts": 0.8}
+    values |= {"probability": 0.5, "network": 3.0}
     maps = {name: cut_at(model.map_models[name], v * factor) for name, v in values.items()}
     optional = maps["enhancement"]
     optional.optional = True
@@ -142,6 +144,7 @@ def test_the_folder_of_a_calibrated_default_is_the_default(
             "brightness": 4 * factor,
             "enhancement": 1.5 * factor,
             "contrasts": 0.8 * factor,
+            "probability": 0.5 * factor,
             "network": 3 * factor,
         }
     )

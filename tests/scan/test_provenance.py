@@ -8,7 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from anomri.detector import load
-from anomri.scan import ADD_IF_NO_MASS, COMPETE, NAME_REGIONS, MapProvenance, Provenance, Threshold
+from anomri.scan import (
+    ADD_IF_NO_MASS,
+    COMBINE_LOG_ODDS,
+    COMPETE,
+    NAME_REGIONS,
+    MapProvenance,
+    Provenance,
+    Threshold,
+)
 
 OLD: dict[str, Any] = {
     "anomri_version": "0.1.0",
@@ -27,10 +35,10 @@ OLD: dict[str, Any] = {
 def test_a_model_is_read_back_as_it_was_written() -> None:
     source = load("default", device="cpu").provenance()
     assert [item.name for item in source.maps] == [
-        *("brightness", "enhancement", "contrasts", "network")
+        *("brightness", "enhancement", "contrasts", "probability", "network")
     ]
     assert [step.name for step in source.segmentation[1:]] == [
-        *("enclose", COMPETE, ADD_IF_NO_MASS, NAME_REGIONS)
+        *("enclose", COMPETE, COMBINE_LOG_ODDS, ADD_IF_NO_MASS, NAME_REGIONS)
     ]
     assert Provenance.model_validate_json(source.model_dump_json()) == source
     assert source.first.detection.clean[1].options == {"size_mm": 6}
