@@ -12,8 +12,9 @@ They come from the tissue maps that nilearn ships with the template, without an 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import product
 
 import numpy as np
@@ -87,10 +88,7 @@ def anatomy_on(grid: Grid, to_template: Affine | None) -> Anatomy | None:
     if to_template is None:
         return None
     template = template_anatomy()
-    matrix = index_map(template.grid, Grid(shape=grid.shape, affine=to_template @ grid.affine))
-
-    def on_scan(volume: Volume) -> Volume:
-        return _sample_filled(volume, matrix, grid.shape)
+    on_scan = _sampler(template, grid, to_template)
 
     def cortex_mm() -> Volume:
         values = _distance_mm(template.cortex)
@@ -118,11 +116,16 @@ def tissues_on(grid: Grid, to_template: Affine | None) -> tuple[Volume, Volume] 
     if to_template is None:
         return None
     template = template_anatomy()
+    on_scan = _sampler(template, grid, to_template)
+    return on_scan(template.grey), on_scan(template.white)
+
+
+def _sampler(
+    template: _TemplateAnatomy, grid: Grid, to_template: Affine
+) -> Callable[[Volume], Volume]:
+    """Return what resamples a volume of the template to the grid of a scan."""
     matrix = index_map(template.grid, Grid(shape=grid.shape, affine=to_template @ grid.affine))
-    grey, white = (
-        _sample_filled(tissue, matrix, grid.shape) for tissue in (template.grey, template.white)
-    )
-    return grey, white
+    return partial(_sample_filled, matrix=matrix, shape=grid.shape)
 
 
 def _sample_filled(volume: Volume, matrix: Affine, shape: Shape) -> Volume:
