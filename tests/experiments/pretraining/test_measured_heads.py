@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
+from anomri.experiments.pretraining.labelled_heads import write_card
 from anomri.experiments.pretraining.measured_heads import TemplateTissue, fill, measured_anatomy
 from anomri.experiments.pretraining.patient_batches import PatientBatches
 from anomri.scan import Grid, Mask, Scan, Volume
@@ -106,3 +109,11 @@ def test_a_patient_with_a_measured_flair_has_no_other_contrast(
     measured, others = (image.flatten(2).any(2).any(0).tolist() for image in images)
     assert measured == [True, False]
     assert others == [True, True]
+
+
+def test_the_card_names_scans_whose_flair_was_used(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"w")
+    write_card(weights, 5, ["head"], measured=["b", "a"])
+    card = json.loads((tmp_path / "weights.json").read_text("utf-8"))
+    assert (card["heads"], card["measured_flair"]) == (["head"], ["a", "b"])

@@ -108,10 +108,17 @@ def split(heads: Mapping[str, Head]) -> tuple[dict[str, Head], dict[str, Head]]:
     return training, {name: heads[name] for name in sorted(held_out)} or dict(heads)
 
 
-def write_card(weights: Path, steps: int, heads: Iterable[str], start: Path | None = None) -> None:
+def write_card(
+    weights: Path,
+    steps: int,
+    heads: Iterable[str],
+    start: Path | None = None,
+    measured: Iterable[str] = (),
+) -> None:
     """Write the model card of the weights: hash, training data and licence.
 
-    ``start`` are the weights that the training began with; their licence applies too.
+    ``start`` are the weights that the training began with, ``measured`` the scans whose FLAIR it
+    used; their licences apply too.
     """
     card = {
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
@@ -120,6 +127,8 @@ def write_card(weights: Path, steps: int, heads: Iterable[str], start: Path | No
         "data": "IXI data set (brain-development.org), T1 and automatic anatomy labels",
         "licence": "CC BY-SA 3.0",
     }
+    if flair := sorted(measured):
+        card["measured_flair"] = flair
     if start is not None:
         card["started_from"] = hashlib.sha256(start.read_bytes()).hexdigest()
     write_text(weights.with_suffix(".json"), json.dumps(card, indent=2) + "\n")

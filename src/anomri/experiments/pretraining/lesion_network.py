@@ -152,7 +152,7 @@ def _train(
             log.info("step %d: loss %.3f, held-out Dice %.3f", state.step, state.loss, dice)
             state.save(out / PRETRAINING_STATE)
     state.write(out / WEIGHTS)
-    write_card(out / WEIGHTS, state.step, [*training, *measured], schedule.start)
+    write_card(out / WEIGHTS, state.step, training, schedule.start, measured)
     write_text(out / RECIPE, _recipe(schedule).to_yaml())
     return out
 
