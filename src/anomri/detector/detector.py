@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from itertools import chain
 from typing import Any, Literal
@@ -183,6 +183,7 @@ class Detector:
         def segmentation_of(name: str) -> Segmentation:
             return self.map_models[name].segment(maps[name], threshold_of(name))
 
+        @cache  # several steps ask for the same map
         def state_of(name: str) -> SegmentationState:
             return SegmentationState.segmented(maps[name], segmentation_of(name).mask)
 
@@ -256,9 +257,8 @@ class Detector:
             maps: of a scan; None says nothing of one.
             thresholds: by map that its segmentation was made of.
         """
-        used = thresholds or {}
         facts = tuple(
-            model.recipe.provenance(name, model.weights_hash, used.get(name))
+            model.recipe.provenance(name, model.weights_hash, (thresholds or {}).get(name))
             for name, model in self.map_models.items()
         )
         first = maps[self.first_name] if maps else None

@@ -214,8 +214,10 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
             FLAIR as brain, but has a long T1,
         fluid_below: unless their first contrast is below this, as that of fluid.
     """
-    radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
-    if radius < min_mass_radius_mm or _largest_fraction(first.lesion) < min_mass_fraction:
+    if (
+        not _holds_ball(first, min_mass_radius_mm)
+        or _largest_fraction(first.lesion) < min_mass_fraction
+    ):
         return Segmentation(first.lesion)
     anomaly = second.anomaly
     growth = RegionCompetition(
@@ -291,14 +293,18 @@ def combine_log_odds(
         min_kept: a network that would keep a smaller share of the segmentation contradicts it: then
             the segmentation stays as it is.
     """
-    radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
-    if radius < min_mass_radius_mm:
+    if not _holds_ball(first, min_mass_radius_mm):
         return Segmentation(first.lesion)
     anomaly, level = second.anomaly, second.threshold.value
     mask = combined_with_probability(first.lesion, anomaly.values[0], level, per_mm, first.spacing)
     if np.count_nonzero(mask & first.lesion) < min_kept * np.count_nonzero(first.lesion):
         return Segmentation(first.lesion)
     return Segmentation(mask & anomaly.brain)
+
+
+def _holds_ball(state: SegmentationState, radius_mm: float) -> bool:
+    """Tell whether a ball of a radius fits into the mask; one of radius 0 needs no look at it."""
+    return not radius_mm or largest_inscribed_radius_mm(state.lesion, state.spacing) >= radius_mm
 
 
 def _largest_fraction(mask: Mask) -> float:

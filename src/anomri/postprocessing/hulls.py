@@ -50,8 +50,10 @@ def _filled(mask: Marks) -> Marks:
     normal = _common_normal(points)
     if normal is not None:
         return _filled_in_plane(mask.shape, points, normal)
-    # Qhull splits facets with more than three corners into triangles of the same plane.
-    return _between_facets(mask.shape, np.unique(ConvexHull(points).equations, axis=0))
+    facets = ConvexHull(points).equations
+    if mask.ndim == 3:  # Qhull splits facets with more than three corners into coplanar triangles
+        facets = np.unique(facets, axis=0)
+    return _between_facets(mask.shape, facets)
 
 
 def _line_ends(mask: Marks) -> Points:
@@ -70,7 +72,7 @@ def _common_normal(points: Points) -> Points | None:
     """Return the normal (D,) of the plane that holds all points; None where there is none."""
     dims = points.shape[1]
     # Rows of zeros give D singular values even where there are fewer points than dimensions.
-    centred = np.pad(points - points.mean(axis=0), ((0, dims), (0, 0)))
+    centred = np.concatenate([points - points.mean(axis=0), np.zeros((dims, dims))])
     _, spread, directions = np.linalg.svd(centred, full_matrices=False)
     if spread[-1] > ON_FACET:
         return None

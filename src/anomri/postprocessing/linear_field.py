@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from anomri.postprocessing.morphology import deeper_than
 from anomri.scan import Mask, Volume
 
 Spacing = tuple[float, float, float]
@@ -51,9 +51,7 @@ def _tissue(volume: Volume, brain: Mask, spacing: Spacing) -> Mask:
     if not brain.any():
         return brain
     low, high = (share * float(np.median(volume[brain])) for share in TISSUE)
-    framed = np.pad(brain, 1)
-    depth_mm = ndimage.distance_transform_edt(framed, sampling=spacing)[1:-1, 1:-1, 1:-1]
-    tissue: Mask = (depth_mm > RIM_MM) & (volume > low) & (volume < high)
+    tissue: Mask = deeper_than(brain, RIM_MM, spacing) & (volume > low) & (volume < high)
     return tissue
 
 

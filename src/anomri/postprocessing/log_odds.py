@@ -52,7 +52,7 @@ def _log_odds(probability: Volume | np.float32) -> Volume:
 
 def _signed_distance_mm(mask: Mask, spacing: tuple[float, float, float]) -> Volume:
     """Return the distance from the border, negative inside, measured between voxel centres."""
-    outside = ndimage.distance_transform_edt(~mask, sampling=spacing)
-    within = ndimage.distance_transform_edt(mask, sampling=spacing)
-    distance: Volume = (outside - within).astype(np.float32)
-    return distance
+    distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
+    inner = crop_around(mask, (1, 1, 1))  # the nearest voxel outside is at most one beyond its box
+    distance[inner] -= ndimage.distance_transform_edt(mask[inner], sampling=spacing)
+    return np.asarray(distance, dtype=np.float32)

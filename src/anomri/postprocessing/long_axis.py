@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist, squareform
+from scipy.spatial.distance import cdist
 
 from anomri.scan import Grid
 
@@ -42,7 +42,8 @@ def _length_mm(voxels: NDArray[np.intp], grid: Grid, axes: list[int]) -> float:
         return min(grid.spacing[axis] for axis in axes)
     if len(voxels) > FEW:  # the farthest two are corners of the hull; QJ: flat lesions have one too
         voxels = voxels[ConvexHull(voxels[:, axes], qhull_options="QJ").vertices]
-    apart = squareform(pdist(grid.to_world(voxels.astype(np.float64))))
+    world = grid.to_world(voxels.astype(np.float64))
+    apart = cdist(world, world)
     first, second = np.unravel_index(np.argmax(apart), apart.shape)
     steps = int(np.abs(voxels[first] - voxels[second]).max())
     return float(apart[first, second] * (1 + 1 / steps))  # half a voxel at either end

@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.postprocessing.components import Components
@@ -81,7 +80,7 @@ class RegionCompetition:
         element, mask = _neighbourhood(self.step_mm, start.spacing), start.lesion.copy()
         box = crop_around(mask, self._reach(element, start.spacing))
         within, inside = _Field(features[:, *box], brain[box], start.spacing), mask[box]  # a view
-        penalty = self.penalty_per_mm * _distance_mm(inside, start.spacing)
+        away = _Distances(inside.copy(), start.spacing, ahead=element.shape)
         edema = None if core is None else _Edema.around(core, start, allowed)
         for _ in range(self.iterations):
             sample = mask if edema is None else edema.sample(mask)
@@ -90,7 +89,7 @@ class RegionCompetition:
                 break
             near = dilation(inside, element) & allowed[box]
             before = np.count_nonzero(inside)
-            inside |= within.resembling(discriminant, near, penalty)
+            inside |= within.resembling(discriminant, near, away, self.penalty_per_mm)
             after = np.count_nonzero(inside)
             if after - before <= SMALLEST_GROWTH * after:
                 break
@@ -130,6 +129,39 @@ class _Edema:
         return sample
 
 
+class _Distances:
+    """Distances from a mask, measured only as far out as growth has come: it often ends early.
+
+    Args:
+        mask: (I, J, K) of the start.
+        spacing: mm along I, J, K.
+        ahead: voxels that are measured beyond each box that is asked for.
+    """
+
+    def __init__(
+        self, mask: Mask, spacing: tuple[float, float, float], ahead: tuple[int, ...]
+    ) -> None:
+        self._mask, self._spacing, self._ahead = mask, spacing, ahead
+        self._box: tuple[slice, ...] = (slice(0, 0),) * mask.ndim
+        self._mm: Volume = np.zeros((0,) * mask.ndim, np.float32)
+
+    def within(self, box: tuple[slice, ...]) -> Volume:
+        """Return the distance in mm of each voxel of a box."""
+        if any(b.start < s.start or b.stop > s.stop for b, s in zip(box, self._box, strict=True)):
+            self._measure(box)
+        starts = [side.start for side in self._box]
+        inner = (slice(b.start - n, b.stop - n) for b, n in zip(box, starts, strict=True))
+        return self._mm[tuple(inner)]
+
+    def _measure(self, box: tuple[slice, ...]) -> None:
+        """Measure a wider box, which holds the whole mask: any voxel of it may be the nearest."""
+        wanted = np.zeros_like(self._mask)
+        wanted[box] = True
+        self._box = crop_around(wanted | self._mask, self._ahead)
+        away = ndimage.distance_transform_edt(~self._mask[self._box], sampling=self._spacing)
+        self._mm = away.astype(np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class _Field:
     """Intensities of all contrasts.
@@ -163,13 +195,15 @@ class _Field:
         inside, ring = (features[:, part].T.astype(np.float64) for part in parts)
         return LinearDiscriminant.between(inside, ring)
 
-    def resembling(self, discriminant: LinearDiscriminant, near: Mask, penalty: Volume) -> Mask:
+    def resembling(
+        self, discriminant: LinearDiscriminant, near: Mask, away: _Distances, penalty_per_mm: float
+    ) -> Mask:
         """Return the voxels of ``near`` whose smoothed log odds are above 0."""
         taken = np.zeros_like(near)
         box = crop_around(near, _margin(self.spacing))
         odds = discriminant.log_odds(self.features[:, *box])
         np.clip(odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS, out=odds)
-        odds -= penalty[box]
+        odds -= penalty_per_mm * away.within(box)
         odds *= self.brain[box]  # voxels outside it say nothing
         sigma = [SMOOTHING_MM / side for side in self.spacing]
         taken[box] = near[box] & (ndimage.gaussian_filter(odds, sigma, truncate=3) > 0)
@@ -203,8 +237,3 @@ def _tidied(start: SegmentationState, mask: Mask) -> Mask:
     connected = opened.select(opened.sums(start.lesion) > 0)
     grown = start.with_mask(connected | start.lesion)
     return fill_holes(closing(grown, mm=CLOSING_MM)).lesion
-
-
-def _distance_mm(mask: Mask, spacing: tuple[float, float, float]) -> NDArray[np.float32]:
-    """Return the distance of each voxel from the mask."""
-    return ndimage.distance_transform_edt(~mask, sampling=spacing).astype(np.float32)

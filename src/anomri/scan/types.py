@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ class ScanFiles:
         return self.label if self.session else self.subject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, which cached properties rule out
 class Grid:
     """Position of the voxels of an array in world coordinates.
 
@@ -133,13 +134,13 @@ class Grid:
     qform_code: int = 0
     qform: Affine | None = None
 
-    @property
+    @cached_property
     def spacing(self) -> tuple[float, float, float]:
         """Voxel size in mm along I, J and K."""
         i, j, k = (float(np.linalg.norm(self.affine[:3, axis])) for axis in range(3))
         return i, j, k
 
-    @property
+    @cached_property
     def voxel_ml(self) -> float:
         """Volume of one voxel in ml; from the determinant, so that sheared grids are right too."""
         return float(abs(np.linalg.det(self.affine[:3, :3]))) * ML_PER_MM3

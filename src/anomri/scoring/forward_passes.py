@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anomri.models import Reconstructor
 from anomri.scan import Image, Scan
-from anomri.scoring.windows import Window, as_stack
+from anomri.scoring.windows import Window, as_slice, as_stack
 
 Score = Callable[[Reconstructor, Tensor, Tensor], Tensor]
 
@@ -40,7 +40,9 @@ def score_and_reconstruct(
     results = [as_stack(result, len(size)) for result in (values, reconstruction)]
     with in_evaluation(network):
         for indices in batches(brain, batch_size):
-            inputs = torch.from_numpy(window.take(image, indices)).to(device)
+            # Whole slices need no frame, nor the copy that would put their voxels in another order.
+            part = window.take(image, indices) if network.size else image[as_slice(indices)]
+            inputs = torch.from_numpy(part).to(device)
             for result, outputs in zip(results, _pass(network, inputs, score), strict=True):
                 window.put(result, indices, outputs.cpu().numpy())
     for result in (values, reconstruction):

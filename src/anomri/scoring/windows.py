@@ -69,7 +69,7 @@ class Window:
         return (slice(None), slice(None), *self.of_input)
 
     def _scan_box(self, indices: NDArray[np.intp]) -> Any:
-        return (_as_slice(indices), slice(None), *self.of_scan)
+        return (as_slice(indices), slice(None), *self.of_scan)
 
 
 def _overlap(scan_length: int, input_length: int) -> tuple[slice, slice]:
@@ -82,7 +82,7 @@ def _centred(length: int, part: int) -> slice:
     return slice(start, start + part)
 
 
-def _as_slice(indices: NDArray[np.intp]) -> slice | NDArray[np.intp]:
+def as_slice(indices: NDArray[np.intp]) -> Any:
     """Convert consecutive indices to a slice, which NumPy copies many times faster."""
     first, last = int(indices[0]), int(indices[-1])
     return slice(first, last + 1) if last - first + 1 == indices.size else indices

@@ -42,8 +42,9 @@ class Places:
     def of(cls, brain: Mask, grid: Grid) -> Places:
         """Measure the brain (I, J, K); the whole grid where it is empty."""
         voxels = np.argwhere(brain if brain.any() else np.ones_like(brain))
-        world = grid.to_world(voxels.astype(np.float64))
-        return cls(float(np.median(world[:, 0])), world.min(axis=0), world.max(axis=0))
+        # One row per coordinate: NumPy reduces long rows many times faster than short ones.
+        world = np.ascontiguousarray(grid.to_world(voxels.astype(np.float64)).T)
+        return cls(float(np.median(world[0])), world.min(axis=1), world.max(axis=1))
 
     def name(self, centre_mm: Sequence[float]) -> str:
         """Return the position of a point in world mm (RAS+), such as ``left, anterior, upper``."""

@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from anomri.preprocessing.grids import brain_box
 from anomri.scan import Mask, Volume
 
 BRIGHT_LESIONS = ("flair",)  # contrasts that can be checked
@@ -30,11 +31,14 @@ def flipped_axes(mask: Mask, volume: Volume, brain: Mask) -> str:
         volume: (I, J, K) FLAIR, RAS+.
         brain: (I, J, K) bool.
     """
-    voxels = np.argwhere(mask)
+    if not mask.any():
+        return ""
+    box = brain_box(mask)
+    voxels = np.argwhere(mask[box]) + [side.start for side in box]
     values = volume[brain]
     median = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - median)))
-    if not len(voxels) or spread <= 0:
+    if spread <= 0:
         return ""
 
     def brightness(axes: tuple[int, ...]) -> float:

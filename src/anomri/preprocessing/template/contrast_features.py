@@ -81,18 +81,20 @@ class ScannedTissues:
 
     Attributes:
         brain: (I, J, K) bool, on the scan's grid.
-        index: (4, 4) index of the template's coarse grid to index of the scan.
-        white_matter: bool, on the template's coarse grid, as all that follow.
-        parenchyma: grey and white matter.
-        ventricles: of the brain.
-        t1_residuals: (N,), the template's intensities in the parenchyma without their trend.
+        points: (3, N) voxel index of the tissues on the template's coarse grid.
+        white_matter: (N,) bool, which of the points it holds.
+        parenchyma: (N,) bool, grey and white matter.
+        ventricles: (N,) bool, of the brain.
+        trend: (P, 10), the terms of a quadratic polynomial in the parenchyma.
+        t1_residuals: (P,), the template's intensities in the parenchyma without their trend.
     """
 
     brain: Mask
-    index: Affine
-    white_matter: Mask
-    parenchyma: Mask
-    ventricles: Mask
+    points: NDArray[np.float64]
+    white_matter: NDArray[np.bool_]
+    parenchyma: NDArray[np.bool_]
+    ventricles: NDArray[np.bool_]
+    trend: NDArray[np.float32]
     t1_residuals: NDArray[np.floating]
 
     @classmethod
@@ -113,8 +115,12 @@ class ScannedTissues:
         white, parenchyma, ventricles = (mask & scanned for mask in masks)
         if min(map(np.count_nonzero, (white, parenchyma, ventricles))) < MIN_VOXELS:
             return None
-        residuals, _ = _detrend(tissues.t1[parenchyma], tissues.trend[parenchyma])
-        return cls(brain, index, white, parenchyma, ventricles, residuals)
+        trend = tissues.trend[parenchyma]
+        residuals, _ = _detrend(tissues.t1[parenchyma], trend)
+        used = white | parenchyma | ventricles
+        points = index[:3, :3] @ np.argwhere(used).T + index[:3, 3:]
+        kept = white[used], parenchyma[used], ventricles[used]
+        return cls(brain, points, *kept, trend, residuals)
 
 
 def contrast_features(volume: Volume, tissues: ScannedTissues) -> ContrastFeatures:
@@ -124,13 +130,14 @@ def contrast_features(volume: Volume, tissues: ScannedTissues) -> ContrastFeatur
         volume: (I, J, K), in any unit.
         tissues: of the scan.
     """
-    inside, shape = volume[tissues.brain], tissues.parenchyma.shape
-    values = sample(np.where(tissues.brain, volume, 0), tissues.index, shape, linear=True)
+    inside = volume[tissues.brain]
+    stripped = np.where(tissues.brain, volume, 0)
+    values = ndimage.map_coordinates(stripped, tissues.points, order=1, mode="grid-constant")
     white_level = float(np.median(values[tissues.white_matter]))
     above_ventricles = white_level - float(np.median(values[tissues.ventricles]))
     levels = np.percentile(inside, (*HISTOGRAM_RANGE, 25, DARKEST))
     return ContrastFeatures(
-        t1_correlation=_t1_correlation(values, tissues),
+        t1_correlation=_t1_correlation(values[tissues.parenchyma], tissues),
         peak_width=_peak_width(inside, levels),
         ventricle_darkness=above_ventricles / max(white_level - float(levels[3]), 1e-9),
     )
@@ -205,10 +212,9 @@ def _quadratic_terms(shape: tuple[int, int, int]) -> NDArray[np.float32]:
     return np.stack(terms, axis=-1).astype(np.float32)
 
 
-def _t1_correlation(values: Volume, tissues: ScannedTissues) -> float:
+def _t1_correlation(values: NDArray[np.float32], tissues: ScannedTissues) -> float:
     """Correlate with the T1 template after detrending, without the outliers of ``values``."""
-    trend = template_tissues().trend[tissues.parenchyma]
-    residuals, inliers = _detrend(values[tissues.parenchyma], trend)
+    residuals, inliers = _detrend(values, tissues.trend)
     return float(np.corrcoef(residuals[inliers], tissues.t1_residuals[inliers])[0, 1])
 
 

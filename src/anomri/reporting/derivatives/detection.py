@@ -140,8 +140,8 @@ def _sidecar(name: str, record: Record) -> str:
 
 def _tables(images: Mapping[str, nib.Nifti1Image]) -> dict[str, str]:
     """Return the tables that explain the numbers in label images, by file name."""
-    numbers = np.unique(np.asarray(images["lesions"].dataobj))
-    lesions = [(number, f"lesion {number}") for number in numbers[numbers > 0]]
+    numbers = np.asarray(images["lesions"].dataobj).ravel("K")
+    lesions = [(number, f"lesion {number}") for number in np.unique(numbers[numbers > 0])]
     tables: dict[str, list[tuple[Any, ...]]] = {LESION_LABELS: [("index", "name"), *lesions]}
     if "regions" in images:
         tables[REGION_LABELS] = [("index", "name", "abbreviation", "color"), *REGION_NAMES]

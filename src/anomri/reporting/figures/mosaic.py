@@ -1,6 +1,6 @@
 """Layout and drawing of a scan's picture.
 
-Matplotlib writes and draws outlines over the panels, on one axes in pixels from the upper left
+Matplotlib writes and draws outlines over the panels without axes, in pixels from the upper left
 corner. All panels share one scale in pixels per mm: thick slices keep their true proportions.
 """
 
@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 from PIL import Image as Picture
 from skimage.measure import find_contours
@@ -26,7 +27,7 @@ from anomri.reporting.figures.region_colours import REGION_NAMES, paint
 from anomri.reporting.figures.slice_choice import EDGES, Slice, box_around, choose
 from anomri.scan import Detection
 
-Extent = tuple[int, int, int, int]
+Extent, Span = tuple[int, int, int, int], tuple[float, float]
 Pixels = NDArray[np.uint8]  # (down, across, RGB)
 
 FOUND = "#ffa62b"  # orange and sky blue: told apart with every kind of colour vision
@@ -45,7 +46,7 @@ WRAP = 24  # letters of a unit beside its colour bar, per line
 
 
 class _Pixels(Artist):
-    """Pixels of the whole figure, behind its axes; Matplotlib's own image would resample them."""
+    """Pixels of the whole figure, behind all else; Matplotlib's own image would resample them."""
 
     def __init__(self, pixels: Pixels) -> None:
         super().__init__()
@@ -74,6 +75,7 @@ class Mosaic:
         room = WIDTH - LEFT - RIGHT - GAP * (len(sizes) - 1)
         self.scale = room / sum(width for width, _ in sizes)  # pixels per mm
         self.row_height = round(max(height for _, height in sizes) * self.scale)
+        self.place = Affine2D().scale(1, -1).translate(0, self.height)  # Matplotlib counts upwards
 
     @property
     def height(self) -> int:
@@ -95,15 +97,12 @@ class Mosaic:
     def draw(self) -> Figure:
         """Draw everything."""
         figure = Figure(figsize=(WIDTH / DPI, self.height / DPI), dpi=DPI, facecolor=PAPER)
-        axes = figure.add_axes((0, 0, 1, 1), frameon=False)
-        axes.set_axis_off()
-        axes.set(xlim=(0, WIDTH), ylim=(self.height, 0), aspect="auto", autoscale_on=False)
         figure.add_artist(_Pixels(self._panels()))
         for number, row in enumerate(self.rows):
-            self._draw_row(axes, number, row)
-        self._draw_outlines(axes)
-        self._draw_headings(axes)
-        self._draw_legend(axes)
+            self._draw_row(figure, number, row)
+        self._draw_outlines(figure)
+        self._draw_headings(figure)
+        self._draw_legend(figure)
         return figure
 
     def _panels(self) -> Pixels:
@@ -135,13 +134,13 @@ class Mosaic:
         top, left = self.top(number) + 14, WIDTH - RIGHT + 12
         return left, left + 12, top + self.row_height - 28, top
 
-    def _draw_row(self, axes: Axes, number: int, row: Row) -> None:
+    def _draw_row(self, figure: Figure, number: int, row: Row) -> None:
         if row.kind == "anomaly":
-            self._draw_colour_bar(axes, number, row)
+            self._draw_colour_bar(figure, number, row)
         middle = self.top(number) + self.row_height / 2
-        write(axes, LEFT / 2, middle, row.title, rotation=90, size=13, ma="center")
+        self._write(figure, LEFT / 2, middle, row.title, rotation=90, size=13, ma="center")
 
-    def _draw_outlines(self, axes: Axes) -> None:
+    def _draw_outlines(self, figure: Figure) -> None:
         rows = [number for number, row in enumerate(self.rows) if row.kind == "outlines"]
         for mask, colour in ((self.truth, TRUTH), (self.detection.mask, FOUND)):
             if mask is None:
@@ -153,34 +152,34 @@ class Mosaic:
                 for line in contours(cut.cut(mask, self.box), self.extent(number, column))
             ]
             for edge, width, alpha in ((PAPER, 2.4, 0.6), (colour, 1.25, None)):
-                outlines = LineCollection(lines, colors=edge, linewidths=width, alpha=alpha)
-                axes.add_collection(outlines, False)
+                style = {"colors": edge, "linewidths": width, "alpha": alpha}
+                figure.add_artist(LineCollection(lines, transform=self.place, **style))
 
-    def _draw_headings(self, axes: Axes) -> None:
-        write(axes, LEFT, 20, self.scan.label, ha="left", size=15, weight="bold")
-        write(axes, WIDTH - 12, 20, "Research use only", ha="right", size=12, color=QUIET)
+    def _draw_headings(self, figure: Figure) -> None:
+        self._write(figure, LEFT, 20, self.scan.label, ha="left", size=15, weight="bold")
+        self._write(figure, WIDTH - 12, 20, "Research use only", ha="right", size=12, color=QUIET)
         for column, cut in enumerate(self.slices):
             left, right, _, top = self.extent(0, column)
-            write(axes, (left + right) / 2, HEAD - 14, cut.title, size=11.5, color=QUIET)
+            self._write(figure, (left + right) / 2, HEAD - 14, cut.title, size=11.5, color=QUIET)
             for x, letter in zip((left + 8, right - 8), EDGES[cut.axis], strict=True):
-                write(axes, x, top + 12, letter, size=12, weight="bold")
+                self._write(figure, x, top + 12, letter, size=12, weight="bold")
 
-    def _draw_colour_bar(self, axes: Axes, number: int, row: Row) -> None:
+    def _draw_colour_bar(self, figure: Figure, number: int, row: Row) -> None:
         left, right, bottom, top = self._bar(number)
         for value in sorted({row.low, row.cut, row.high}):
             share = (value - row.low) / (row.high - row.low)
             if not 0 <= share <= 1:
                 continue
             y = bottom - share * (bottom - top)
-            axes.plot((right, right + 5), (y, y), color=INK, linewidth=0.8)
+            self._line(figure, (right, right + 5), (y, y), color=INK, linewidth=0.8)
             text, off = f"{value:.3g}", 0
             if value == row.cut:  # its name goes where no other mark stands
                 text, off = (f"{text}\nthreshold", 8) if share > LOW else (f"threshold\n{text}", -8)
-            write(axes, left + 21, y + off, text, ha="left", size=10.5)
+            self._write(figure, left + 21, y + off, text, ha="left", size=10.5)
         unit = fill(self.detection.units, WRAP)
-        write(axes, WIDTH - 16, (top + bottom) / 2, unit, rotation=90, size=10, color=QUIET)
+        self._write(figure, WIDTH - 16, (top + bottom) / 2, unit, rotation=90, size=10, color=QUIET)
 
-    def _draw_legend(self, axes: Axes) -> None:
+    def _draw_legend(self, figure: Figure) -> None:
         y = self.height - FOOT / 2
         masks = [(FOUND, "found", self.detection.mask)]
         if self.truth is not None:
@@ -190,10 +189,18 @@ class Mosaic:
         for number, (colour, name, mask) in enumerate(masks):
             x = LEFT + number * 195
             volume_ml = np.count_nonzero(mask) * self.scan.grid.voxel_ml
-            axes.plot((x, x + 22), (y, y), color=colour, linewidth=2)
-            write(axes, x + 30, y, f"{name}: {volume_ml:.1f} ml", ha="left", size=12)
+            self._line(figure, (x, x + 22), (y, y), color=colour, linewidth=2)
+            self._write(figure, x + 30, y, f"{name}: {volume_ml:.1f} ml", ha="left", size=12)
         convention = "Radiological convention: R is the patient's right"
-        write(axes, WIDTH - 12, y, convention, ha="right", size=11.5, color=QUIET)
+        self._write(figure, WIDTH - 12, y, convention, ha="right", size=11.5, color=QUIET)
+
+    def _write(self, figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
+        """Write plain text at a pixel; names are never read as formulas."""
+        style = {"ha": "center", "va": "center", "color": INK, **style}
+        figure.text(x, y, text, parse_math=False, transform=self.place, **style)
+
+    def _line(self, figure: Figure, x: Span, y: Span, **style: Any) -> None:
+        figure.add_artist(Line2D(x, y, transform=self.place, **style))
 
 
 def contours(plane: NDArray[np.bool_], extent: Extent) -> list[NDArray[np.float64]]:
@@ -203,9 +210,3 @@ def contours(plane: NDArray[np.bool_], extent: Extent) -> list[NDArray[np.float6
     # One ring of nothing closes the outlines at the edge; a voxel's centre lies half a step in.
     lines = find_contours(np.pad(plane, 1).astype(np.float32), 0.5)
     return [((line - 0.5) * step + (top, left))[:, ::-1] for line in lines]
-
-
-def write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
-    """Write plain text at a pixel; names are never read as formulas."""
-    style = {"ha": "center", "va": "center", "color": INK, **style}
-    axes.text(x, y, text, parse_math=False, **style)

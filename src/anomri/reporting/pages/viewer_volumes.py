@@ -113,7 +113,7 @@ class Copy:
 
     def labels(self, volume: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the copy of (I, J, K) labels: each voxel takes the one that covers it most."""
-        numbers = [int(number) for number in np.unique(volume) if number]
+        numbers = [int(number) for number in np.unique(volume[volume > 0])]
         if not numbers:
             return np.zeros(self.grid.shape, np.uint8)
         shares = np.stack([self.values(volume == number) for number in numbers])
