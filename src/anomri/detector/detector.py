@@ -29,6 +29,7 @@ from anomri.postprocessing import (
     Segmentation,
     SegmentationState,
     StepMap,
+    changes_mask,
     coefficients_of,
     located_findings,
     run_in_parallel,
@@ -226,11 +227,10 @@ class Detector:
         taken = tuple(
             step.model_copy(update={"step": unconditional(step.step)})
             for step in self.steps
-            if step.map in used
+            if step.map in used and changes_mask(step.step)
         )
         again = partial(self.segment, maps, thresholds=used, steps=taken)
-        lower, higher = (partial(again, scale=scale) for scale in NEARBY)
-        return tuple(found.mask for found in run_in_parallel(lower, higher))
+        return tuple(m.mask for m in run_in_parallel(*(partial(again, scale=n) for n in NEARBY)))
 
     def _names(self, maps: Mapping[str, AnomalyMap]) -> list[str]:
         """Return the maps that a result shows: the first, and the one that names regions."""

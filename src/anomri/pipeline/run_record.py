@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
 from platform import python_version
@@ -54,6 +55,7 @@ def _without_folders(word: str) -> str:
     return f"{option}{equals}{PurePath(value.replace(chr(92), '/')).name or value}"
 
 
+@cache
 def _version(name: str) -> str:
     try:
         return version(name)

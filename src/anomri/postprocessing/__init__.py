@@ -5,6 +5,7 @@ from anomri.postprocessing.combination import (
     COMBINATION_STEPS,
     Segmentation,
     StepMap,
+    changes_mask,
     unconditional,
 )
 from anomri.postprocessing.components import findings, number_lesions
@@ -82,6 +83,7 @@ __all__ = [
     "ThresholdFits",
     "ThresholdRule",
     "brightness",
+    "changes_mask",
     "check_method",
     "check_rule",
     "clean",

@@ -342,3 +342,10 @@ def unconditional(step: Step) -> Step:
     if step.name == COMBINE_LOG_ODDS:
         return Step(name=COMBINE_LOG_ODDS, options={**step.options, **ANY_SIZE})
     return step
+
+
+def changes_mask(step: Step) -> bool:
+    """Tell whether a step may change the mask; most ways to name regions only divide it."""
+    if step.name != NAME_REGIONS:
+        return True
+    return bool(step.options.get("rim_distance_mm")) or step.options.get("tumours") == "largest"

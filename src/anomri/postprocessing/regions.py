@@ -26,7 +26,7 @@ from anomri.postprocessing.morphology import (
     fill_holes_in_all_planes,
     opening,
 )
-from anomri.postprocessing.state import SegmentationState
+from anomri.postprocessing.state import SegmentationState, median_of
 from anomri.recipe import Share, Size
 from anomri.scan import Labels, Mask, Note, NoteKind
 
@@ -172,7 +172,7 @@ def _min_mean_enhancement(enhancing: SegmentationState, contrast: float) -> floa
         centre, spread = enhancing.centre_and_spread()
         return centre + contrast * spread
     inside = enhancing.values[enhancing.brain]
-    return float(np.median(inside)) if inside.size else 0.0
+    return median_of(inside) if inside.size else 0.0
 
 
 def with_enclosed(

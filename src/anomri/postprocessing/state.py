@@ -7,12 +7,25 @@ from math import ceil
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomri.errors import RecipeError
 from anomri.scan import AnomalyMap, Mask, Volume
 
 # Standard deviation of a normal distribution divided by its median absolute deviation.
 MAD_TO_SIGMA = 1.4826
+
+
+def median_of(values: NDArray[np.floating]) -> float:
+    """Return the median of (N,) values without NaN, of which there is at least one.
+
+    The same as NumPy's, which takes half as long again because it looks for NaN.
+    """
+    half = values.size // 2
+    ordered = np.partition(values, half)
+    if values.size % 2:
+        return float(ordered[half])
+    return float((ordered[:half].max() + ordered[half]) / values.dtype.type(2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,6 @@ class SegmentationState:
         inside = self.values[self.brain]
         if not inside.size:
             return 0.0, 0.0
-        centre = float(np.median(inside))
-        spread = MAD_TO_SIGMA * float(np.median(np.abs(inside - centre)))
+        centre = median_of(inside)
+        spread = MAD_TO_SIGMA * median_of(np.abs(inside - centre))
         return centre, spread or float(inside.std(dtype=np.float64))

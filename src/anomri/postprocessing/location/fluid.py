@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from anomri.postprocessing.state import MAD_TO_SIGMA, median_of
 from anomri.scan import Anatomy, Mask, Volume
 
 NEAR_MM = 10.0  # of the template's ventricles: where the level of fluid is read
@@ -90,8 +91,9 @@ def _fluid(values: Volume, healthy: Mask, anatomy: Anatomy) -> Mask | None:
     deep = healthy & (anatomy.ventricle_mm <= NEAR_MM) & (anatomy.depth_mm > DEPTH_MM)
     if np.count_nonzero(deep) < MIN_VENTRICLE_VOXELS:
         return None
-    tissue = float(np.median(values[healthy]))
-    spread = 1.4826 * float(np.median(np.abs(values[healthy] - tissue)))
+    inside = values[healthy]
+    tissue = median_of(inside)
+    spread = MAD_TO_SIGMA * median_of(np.abs(inside - tissue))
     level = float(np.percentile(values[deep], LOWEST))
     if tissue - level <= MIN_CONTRAST_SD * spread:
         return None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from anomri.postprocessing.state import median_of
 from anomri.scan import Grid, Mask
 
 MIDLINE_MM = 4.0
@@ -44,7 +45,7 @@ class Places:
         voxels = np.argwhere(brain if brain.any() else np.ones_like(brain))
         # One row per coordinate: NumPy reduces long rows many times faster than short ones.
         world = np.ascontiguousarray(grid.to_world(voxels.astype(np.float64)).T)
-        return cls(float(np.median(world[0])), world.min(axis=1), world.max(axis=1))
+        return cls(median_of(world[0]), world.min(axis=1), world.max(axis=1))
 
     def name(self, centre_mm: Sequence[float]) -> str:
         """Return the position of a point in world mm (RAS+), such as ``left, anterior, upper``."""
