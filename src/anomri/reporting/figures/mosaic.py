@@ -27,7 +27,7 @@ from anomri.reporting.figures.region_colours import REGION_NAMES, paint
 from anomri.reporting.figures.slice_choice import EDGES, Slice, box_around, choose
 from anomri.scan import Detection
 
-Extent, Span = tuple[int, int, int, int], tuple[float, float]
+Extent = tuple[int, int, int, int]
 Pixels = NDArray[np.uint8]  # (down, across, RGB)
 
 FOUND = "#ffa62b"  # orange and sky blue: told apart with every kind of colour vision
@@ -152,7 +152,7 @@ class Mosaic:
                 for line in contours(cut.cut(mask, self.box), self.extent(number, column))
             ]
             for edge, width, alpha in ((PAPER, 2.4, 0.6), (colour, 1.25, None)):
-                style = {"colors": edge, "linewidths": width, "alpha": alpha}
+                style: dict[str, Any] = {"colors": edge, "linewidths": width, "alpha": alpha}
                 figure.add_artist(LineCollection(lines, transform=self.place, **style))
 
     def _draw_headings(self, figure: Figure) -> None:
@@ -171,7 +171,7 @@ class Mosaic:
             if not 0 <= share <= 1:
                 continue
             y = bottom - share * (bottom - top)
-            self._line(figure, (right, right + 5), (y, y), color=INK, linewidth=0.8)
+            self._line(figure, right, right + 5, y, color=INK, linewidth=0.8)
             text, off = f"{value:.3g}", 0
             if value == row.cut:  # its name goes where no other mark stands
                 text, off = (f"{text}\nthreshold", 8) if share > LOW else (f"threshold\n{text}", -8)
@@ -189,7 +189,7 @@ class Mosaic:
         for number, (colour, name, mask) in enumerate(masks):
             x = LEFT + number * 195
             volume_ml = np.count_nonzero(mask) * self.scan.grid.voxel_ml
-            self._line(figure, (x, x + 22), (y, y), color=colour, linewidth=2)
+            self._line(figure, x, x + 22, y, color=colour, linewidth=2)
             self._write(figure, x + 30, y, f"{name}: {volume_ml:.1f} ml", ha="left", size=12)
         convention = "Radiological convention: R is the patient's right"
         self._write(figure, WIDTH - 12, y, convention, ha="right", size=11.5, color=QUIET)
@@ -199,8 +199,8 @@ class Mosaic:
         style = {"ha": "center", "va": "center", "color": INK, **style}
         figure.text(x, y, text, parse_math=False, transform=self.place, **style)
 
-    def _line(self, figure: Figure, x: Span, y: Span, **style: Any) -> None:
-        figure.add_artist(Line2D(x, y, transform=self.place, **style))
+    def _line(self, figure: Figure, left: float, right: float, y: float, **style: Any) -> None:
+        figure.add_artist(Line2D((left, right), (y, y), transform=self.place, **style))
 
 
 def contours(plane: NDArray[np.bool_], extent: Extent) -> list[NDArray[np.float64]]:
