@@ -17,6 +17,7 @@ from anomri.postprocessing.morphology import (
     ball,
     closing,
     crop_around,
+    deeper_than,
     dilate,
     dilation,
     erode_brain,
@@ -162,3 +163,11 @@ def test_the_box_is_scipys(share: float) -> None:
     mask = np.random.default_rng(1).random((12, 9, 14)) < share
     found = ndimage.find_objects(mask.astype(np.uint8))
     assert crop_around(mask) == (found[0] if found else (slice(0, 0),) * 3)
+
+
+@settings(deadline=None, max_examples=80)
+@given(mask=masks, spacing=spacings, mm=radii)
+def test_deeper_than_is_a_comparison_of_the_distance(mask: Bool, spacing: Any, mm: float) -> None:
+    framed = np.pad(mask, 1)
+    depth = ndimage.distance_transform_edt(framed, sampling=spacing)[1:-1, 1:-1, 1:-1]
+    np.testing.assert_array_equal(deeper_than(mask, mm, spacing), depth > mm)

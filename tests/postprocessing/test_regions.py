@@ -15,6 +15,7 @@ from anomri.postprocessing import (
     Regions,
     SegmentationState,
     StepMap,
+    changes_mask,
     nested_labels,
 )
 from anomri.postprocessing.regions import hull
@@ -354,3 +355,19 @@ def test_only_a_mass_has_a_dark_core() -> None:
 
 def test_without_being_asked_no_core_is_invented() -> None:
     assert not (regions_of(0, min_enhancing_fraction=0).labels == 1).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "may_change"),
+    [({}, False), ({"dims": 2, "closing_mm": 2}, False), ({"tumours": "largest"}, True)],
+)
+def test_a_step_that_names_regions_says_whether_it_changes_the_mask(
+    options: dict[str, Any], may_change: bool
+) -> None:
+    assert changes_mask(Step(name="name_regions", options=options)) is may_change
+    assert np.array_equal(step(TUMOURS, **options).labels > 0, TUMOURS > 0) is not may_change
+
+
+def test_a_rim_by_its_old_name_may_change_the_mask_too() -> None:
+    assert changes_mask(Step(name="name_regions", options={"reach_mm": 2}))
+    assert changes_mask(Step(name="enclose"))

@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import stats
 
 from anomri.errors import RecipeError, UsageError
 from anomri.postprocessing import ThresholdFits, fit_threshold, threshold_of_scan
+from anomri.postprocessing.state import median_of
 from anomri.postprocessing.thresholds import CUTS
 from anomri.recipe import Step
 from anomri.scan import AnomalyMap, Grid, Scan
@@ -242,3 +246,8 @@ def test_alone_nobody_can_be_left_out() -> None:
     fits = ThresholdFits()
     fits.add(anomaly(1))
     assert fits.thresholds_without("subject 1") == {}
+
+
+@given(arrays(np.float32, st.integers(1, 30), elements=st.floats(-9, 9, width=32)))
+def test_the_median_is_that_of_numpy(values: NDArray[np.float32]) -> None:
+    assert median_of(values) == np.median(values)

@@ -322,6 +322,7 @@ def name_regions(first: SegmentationState, second: StepMap, **options: Any) -> S
 
 NO_MASS_FITS = {"min_mass_radius_mm": 1e6}  # option of `add_if_no_mass`
 ANY_SIZE = {"min_mass_radius_mm": 0}  # option of `combine_log_odds`
+CHANGE_MASK = {"rim_distance_mm", "reach_mm", "tumours"}  # options of `name_regions`, one renamed
 ANY_MASS = {**ANY_SIZE, "min_mass_fraction": 0}
 COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
     ADD_IF_NO_MASS: add_if_no_mass,
@@ -346,6 +347,4 @@ def unconditional(step: Step) -> Step:
 
 def changes_mask(step: Step) -> bool:
     """Tell whether a step may change the mask; most ways to name regions only divide it."""
-    if step.name != NAME_REGIONS:
-        return True
-    return bool(step.options.get("rim_distance_mm")) or step.options.get("tumours") == "largest"
+    return step.name != NAME_REGIONS or not CHANGE_MASK.isdisjoint(step.options)
