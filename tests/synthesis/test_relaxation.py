@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from anomri.synthesis import Anatomies, Patients, RandomStreams, draw_from, paint_by_relaxation
 
@@ -25,9 +26,19 @@ def test_tissues_and_lesions_have_the_order_of_each_sequence(anatomies: Anatomie
         "enhancing": regions[:, 2],
     }
     flair, t1ce = (
-        {place: float(values[name][where].median()) for place, where in places.items()}
+        {
+            place: _median_level(values[name], where, places["white"])
+            for place, where in places.items()
+        }
         for name in ("flair", "t1ce")
     )
     assert flair["white"] < flair["grey"] < flair["edema"]
     assert t1ce["grey"] < t1ce["white"] < t1ce["enhancing"]
     assert t1ce["edema"] < t1ce["white"]
+
+
+def _median_level(images: Tensor, where: Tensor, white: Tensor) -> float:
+    """Return the median over the heads, each relative to its own white matter."""
+    heads = zip(images, where, white, strict=True)
+    levels = [image[there].median() / image[matter].median() for image, there, matter in heads]
+    return float(torch.stack(levels).median())

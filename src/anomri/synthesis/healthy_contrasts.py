@@ -37,6 +37,8 @@ LIMBIC = (
     *(100, 101, 102, 103, 116, 117, 138, 139, 166, 167, 170, 171, 172, 173),
 )
 
+NARROW_VENTRICLES = (4, 11, 49, 50)  # third, fourth, temporal horns
+
 NOTHING_MEASURED: Mapping[int, Tensor] = MappingProxyType({})
 
 Values = dict[str, Tensor]
@@ -94,6 +96,8 @@ def draw_healthy(
     for probability, change in (
         (0.75, _brighten_hindbrain),
         (0.7, _brighten_limbic_tissue),
+        (0.5, _brighten_cortex),
+        (0.7, _brighten_deep_midline),
         (0.5, _let_fluid_flow),
         (0.45, _brighten_surface),
         (0.5, _brighten_ventricle_walls),
@@ -166,6 +170,22 @@ def _brighten_limbic_tissue(values: Values, tissue: Tissue, random: RandomStream
     values["t1ce"] *= 1 - random.uniform(-0.05, 0.25) * limbic * patches
 
 
+def _brighten_cortex(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    """Brighten parts of the grey matter in FLAIR, as coils do, most often in the temporal lobe."""
+    patches = (_noise(tissue, random, 12, 40) + random.uniform(-1, 0.5)).clamp(0, 1.5)
+    values["flair"] *= 1 + random.uniform(0.05, 0.4) * tissue.grey * patches
+    values["t1ce"] *= 1 - random.uniform(-0.05, 0.2) * tissue.grey * patches
+
+
+def _brighten_deep_midline(values: Values, tissue: Tissue, random: RandomStreams) -> None:
+    """Brighten midbrain, hypothalamus and the fluid that flows through the narrow ventricles."""
+    ventricles = is_one_of(tissue.labels, NARROW_VENTRICLES)
+    near = (6 * blur(ventricles, 2.0)).clamp(max=1)
+    patches = (0.5 + 0.6 * _noise(tissue, random, 8, 30)).clamp(0, 1.5) * near
+    values["flair"] += patches * random.uniform(0.05, 0.8)
+    values["t1ce"] *= 1 - random.uniform(-0.05, 0.25) * patches
+
+
 def _let_fluid_flow(values: Values, tissue: Tissue, random: RandomStreams) -> None:
     flow = _noise(tissue, random, 12, 30) - random.uniform(0.6, 1.6)
     values["flair"] += tissue.fluid * flow.clamp(0, 2) * random.uniform(0.1, 0.6)
@@ -186,7 +206,7 @@ def _enhance_plexus(values: Values, tissue: Tissue, random: RandomStreams) -> No
     where = tissue.lateral & (_noise(tissue, random, 6, 6) > random.uniform(0.6, 1.6))
     plexus = blur(where, 0.5)
     values["t1ce"] += plexus * random.uniform(0.3, 1.6)
-    values["flair"] += plexus * random.uniform(0, 0.6)
+    values["flair"] += plexus * random.uniform(0, 1.4)
 
 
 def _enhance_vessels(values: Values, tissue: Tissue, random: RandomStreams) -> None:

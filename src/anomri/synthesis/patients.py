@@ -109,7 +109,7 @@ def _seeds(
     several, more = set(random.chosen(0.15)), random.integers(2, MOST_TUMOURS + 1)
     counts = [more[n] if n in several else 1 for n in range(len(have_tumour))]
     hindbrain = torch.ones(len(counts), dtype=torch.bool, device=positions.device)
-    hindbrain[random.chosen(0.93)] = False
+    hindbrain[random.chosen(0.88)] = False
     result = []
     for number in range(MOST_TUMOURS):
         centres, found = _places(anatomies, positions, hindbrain, random)
