@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.performance --markdown      # at most 12 minutes
     OMP_NUM_THREADS=1 python -m benchmarks.performance --only start,detect --quick
-    OMP_NUM_THREADS=1 python -m benchmarks.performance --only cohorts --scans 1000
+    OMP_NUM_THREADS=1 python -m benchmarks.performance --scans 1000 --minutes 20
 
 Groups of rows: start, detect, head, memory, cohorts, workers, training, prepare, mixture, follow;
 see :mod:`benchmarks.performance_rows`. Networks of volumes are measured at 2 mm, and the segmenter

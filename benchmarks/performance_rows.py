@@ -59,6 +59,7 @@ SIZES: Mapping[str, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
     "480 x 480 x 310 of 0.5 mm": ((480, 480, 310), (0.5, 0.5, 0.5)),
     "512 x 512 x 20 of 0.47 x 0.47 x 8 mm": ((512, 512, 20), (0.47, 0.47, 8)),
 }
+REPORTED = 100  # scans of a report; more take as long per scan
 SHARED = 4  # scans that workers, parts and a cluster divide
 FAMILIES = ("vae", "dvae", "aae")
 
@@ -283,7 +284,7 @@ def training(setting: Setting) -> Iterator[Row]:
     with quiet():
         prepared = training_benchmark.random_cohort(folder)
         for name in setting.families:
-            size = training_benchmark.LARGE.get(name, 16)
+            size = training_benchmark.LARGE.get(name, Training().batch_size)
             options = training_benchmark.Options(
                 "cpu", 2 * setting.rounds, 2, size, training_benchmark.cpu_time
             )
@@ -358,11 +359,9 @@ def head(shape: Sequence[int], spacing: Sequence[float]) -> Any:
 def cohorts(setting: Setting) -> Iterator[Row]:
     """Small phantoms by the size of the cohort, a second run over them, and their report."""
     before, sizes = (0, 0.0, 0.0), [n for n in (1, 10, 100, 1000) if n <= setting.scans]
-    for size in sizes:
-        data, out = setting.root / f"of{size}", str(setting.root / f"out{size}")
-        small_cohort(data, size)
-        words = ("detect", str(data), "-m", "intensity", "-o", out, "--device", "cpu")
-        found = anomri(*words, "--no-report")
+    commands = {size: small_cohort_command(setting.root, size) for size in sizes}
+    for size, words in commands.items():
+        found = anomri(*words)
         count, seconds, wall = before
         added = size - count
         yield row(
@@ -372,8 +371,17 @@ def cohorts(setting: Setting) -> Iterator[Row]:
             mib=found["mib"],
         )
         before = size, found["seconds"], found["wall"]
-    yield command_row(f"a second run over {sizes[-1]} of them", anomri(*words, "--no-report"))
-    yield command_row(f"report of {sizes[-1]}, per scan", anomri("report", out), sizes[-1])
+    yield command_row(f"a second run over {sizes[-1]} of them", anomri(*commands[sizes[-1]]))
+    reported = min(sizes[-1], REPORTED)
+    out = str(setting.root / f"out{reported}")
+    yield command_row(f"report of {reported}, per scan", anomri("report", out), reported)
+
+
+def small_cohort_command(root: Path, scans: int) -> tuple[str, ...]:
+    """Write a cohort, and return the command that detects in it."""
+    small_cohort(root / f"of{scans}", scans)
+    words = ("detect", str(root / f"of{scans}"), "-o", str(root / f"out{scans}"))
+    return (*words, "-m", "intensity", "--device", "cpu", "--no-report")
 
 
 def small_cohort(data: Path, scans: int) -> None:

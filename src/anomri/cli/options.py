@@ -504,7 +504,16 @@ class TrainingOptions:
 
     device: Device = "auto"
     processes: Annotated[
-        int, typer.Option(metavar="N", help="Training processes, each on its own device.")
+        int,
+        typer.Option(
+            *("--processes", "--devices"),
+            metavar="N",
+            help="Training processes of a machine, each on its own device.",
+            min=1,
+        ),
+    ] = 1
+    nodes: Annotated[
+        int, typer.Option(metavar="N", help="Machines that train together.", min=1)
     ] = 1
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that load images.")] = 0
     precision: Annotated[

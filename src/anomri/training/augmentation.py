@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -149,13 +150,15 @@ def _sampling_grid(geometry: Tensor, space: torch.Size) -> Tensor:
     half = [length / 2 for length in space]
     grid = torch.empty(len(geometry), *space, axes, device=device)
     for output_axis in range(axes):
-        coordinate = grid[..., axes - 1 - output_axis].zero_()
+        coordinate = grid[..., axes - 1 - output_axis]
         for axis, length in enumerate(space):
             voxels = torch.arange(length, device=device) + 0.5 - half[axis]
             shape = [len(geometry)] + [length if n == axis else 1 for n in range(axes)]
-            coordinate += (matrix[:, output_axis, axis, None] * voxels / half[output_axis]).reshape(
-                shape
-            )
+            term = matrix[:, output_axis, axis, None] * voxels / half[output_axis]
+            if axis == 0:
+                coordinate.copy_(term.reshape(shape))
+            else:
+                coordinate += term.reshape(shape)
     return grid
 
 
@@ -185,15 +188,15 @@ def _with_square(squares: Tensor) -> Tensor:
 
 def _inside(squares: Tensor, images: Tensor) -> Tensor:
     """Mark the voxels of each image's square, (N, 1, *space)."""
-    marked = torch.ones_like(images[:, :1], dtype=torch.bool)
+    marked = []
     for axis, length in enumerate(images.shape[2:]):
         voxels = torch.arange(length, device=images.device)
         first, end = squares[:, axis, :1], squares[:, axis, 1:]
         along = (voxels >= first) & (voxels < end)
         shape = [1] * images.ndim
         shape[0], shape[axis + 2] = along.shape
-        marked &= along.reshape(shape)
-    return marked
+        marked.append(along.reshape(shape))
+    return reduce(torch.logical_and, marked)
 
 
 def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:

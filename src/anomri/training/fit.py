@@ -33,6 +33,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
     *,
     device: str = "auto",
     processes: int = 1,
+    nodes: int = 1,
     workers: int = 0,
     precision: str = "auto",
     resume: bool = True,
@@ -54,6 +55,8 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
         processes: number of distributed processes, each with a device of its own (on the CPU they
             share it) and batches of ``batch_size``. They import the calling script anew, which
             must therefore start its work under ``if __name__ == "__main__"``.
+        nodes: number of machines that train together, each with so many processes; this function
+            is called on each, with the same run folder. See :func:`.trainer.check_nodes`.
         workers: processes that read images; 0 reads them in the main process.
         precision: ``float32``, ``bfloat16``, or ``auto``; see :class:`.trainer.Machine`.
         resume: resume an unfinished run; False starts it anew.
@@ -66,7 +69,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
 
     Raises:
         UsageError: the network has no parameters, there are no usable images, the run folder
-            holds another recipe, or the device is missing.
+            holds another recipe, the device is missing, or the machines do not find each other.
         AnomriError: the validation loss is NaN or infinite.
     """
     if _is_finished(recipe, run):
@@ -91,14 +94,16 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
             workers=workers,
             dataset=RegionDataset if supervised else ImageDataset,
         )
-        machine = Machine(device, processes, len(network.phases()), precision)
-        limits = step_limits(max_steps, batches=len(loaders[0]) // processes, phases=machine.phases)
+        machine = Machine(device, processes, nodes, len(network.phases()), precision)
+        batches = len(loaders[0]) // machine.all_processes
+        limits = step_limits(max_steps, batches=batches, phases=machine.phases)
         trainer = make_trainer(recipe.training, run, machine, progress=progress, **limits)
         _write_description(run, recipe, split, machine, trainer)
         if not resume:
             remove_state(run)
         fit(trainer, NetworkTraining(network, recipe.training), loaders, run / RESUME_STATE)
-    finish(run)
+    if machine.is_first_node:
+        finish(run)
     return run
 
 
@@ -156,7 +161,7 @@ def _write_description(
         "platform": platform.platform(),
         "device": trainer.strategy.root_device.type,
         "precision": str(trainer.precision),
-        "processes": machine.processes,
+        "processes": machine.all_processes,
         "seed": recipe.training.seed,
         "subjects": split.subjects,
         "slices" if recipe.axes == 2 else "volumes": {

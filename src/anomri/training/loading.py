@@ -80,7 +80,7 @@ class ImageIndex(NamedTuple):
 class VolumeFile:
     """Position of a volume's data in its file.
 
-    The data are mapped for each access: neither memory nor open files grow with the number of
+    The file is opened for each access: neither memory nor open files grow with the number of
     scans, and this takes a tenth of the time of opening the image by its header.
     """
 
@@ -104,8 +104,14 @@ class VolumeFile:
 
     def read(self, index: int | None) -> NDArray[Any]:
         """Return the (I, J) pixels of an axial slice, or all (I, J, K) voxels for None."""
-        volume = np.memmap(self.filename, self.dtype, "r", self.offset, self.shape, self.order)
-        return np.array(volume if index is None else volume[:, :, index])
+        if index is None or self.order == "C":
+            volume = np.memmap(self.filename, self.dtype, "r", self.offset, self.shape, self.order)
+            return np.array(volume if index is None else volume[:, :, index])
+        rows, columns, _ = self.shape  # the slice's pixels follow one another: no need to map
+        pixels = rows * columns
+        start = self.offset + index * pixels * self.dtype.itemsize
+        values = np.fromfile(self.filename, self.dtype, pixels, offset=start)
+        return values.reshape(rows, columns, order="F")
 
 
 class ImageDataset(Dataset[Sample]):

@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch import distributed
 from torch.utils.data import DataLoader
 
-from anomri.errors import UsageError
+from anomri.errors import AnomriError, UsageError
 from anomri.files import LOGS, exit_with_parent
 from anomri.models import choose_device
 from anomri.recipe import Training
@@ -32,6 +34,8 @@ from anomri.training.loading import Sample
 from anomri.training.module import NetworkTraining
 from anomri.training.resume import SafetensorsIO
 from anomri.training.run_record import RunRecord
+
+NODE_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +85,9 @@ class Machine:
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        processes: number of distributed processes, each with its own device and share of an epoch.
+        processes: distributed processes of each machine, each with its own device and share of an
+            epoch.
+        nodes: number of machines; see :func:`check_nodes`.
         phases: phases of a training step; with several, each leaves parameters without gradient.
         precision: ``float32``, ``bfloat16`` (mixed precision), or ``auto``: bfloat16 on CUDA
             devices that support it.
@@ -89,6 +95,7 @@ class Machine:
 
     device: str = "auto"
     processes: int = 1
+    nodes: int = 1
     phases: int = 1
     precision: str = "auto"
 
@@ -103,13 +110,23 @@ class Machine:
         _, _, index = self.device.partition(":")
         return [int(index)] if index else self.processes
 
+    @property
+    def all_processes(self) -> int:
+        """Number of processes of all machines."""
+        return self.processes * self.nodes
+
+    @property
+    def is_first_node(self) -> bool:
+        """Whether this machine is the only one, or the one that writes the run folder."""
+        return self.nodes == 1 or int(os.environ["NODE_RANK"]) == 0
+
     def strategy(self) -> Strategy | str:
         """Return the strategy of distributed training, with spawned processes.
 
         Gradients are averaged. The running means of batch norm are those of rank 0; on CUDA the
         batch statistics of all processes are combined.
         """
-        if self.processes == 1:
+        if self.all_processes == 1:
             return "auto"
         return QuietDDP(start_method="spawn", find_unused_parameters=self.phases > 1)
 
@@ -135,17 +152,19 @@ def make_trainer(
     """Return the configured trainer.
 
     Raises:
-        UsageError: the device is missing.
+        UsageError: the device is missing, or this machine does not know its place among several.
     """
     kind = machine.kind
     choose_device(machine.device)
+    check_nodes(machine.nodes)
     try:
         return Trainer(
             accelerator=kind,
             devices=machine.devices,
+            num_nodes=machine.nodes,
             strategy=machine.strategy(),
             use_distributed_sampler=False,  # `EpochShuffle` can be resumed exactly
-            sync_batchnorm=machine.processes > 1 and on_cuda(kind),
+            sync_batchnorm=machine.all_processes > 1 and on_cuda(kind),
             precision=machine.computes_in(),
             max_epochs=training.max_epochs,
             default_root_dir=run,
@@ -154,7 +173,8 @@ def make_trainer(
                 RunRecord(run, patience=training.patience),
                 *([RunProgress()] if progress else []),
             ],
-            plugins=[SafetensorsIO()],
+            # Not the scheduler's environment: each machine starts its processes itself.
+            plugins=[SafetensorsIO(), LightningEnvironment()],
             num_sanity_val_steps=0,
             log_every_n_steps=0,  # epochs are logged, steps are not
             enable_progress_bar=progress,
@@ -166,6 +186,27 @@ def make_trainer(
             f"device '{machine.device}': expected one that this machine has; {_first_line(error)}. "
             "Next: use `auto`."
         ) from error
+
+
+def check_nodes(nodes: int) -> None:
+    """Check that this machine knows its place among those that train together.
+
+    They find each other by PyTorch's variables, which job schedulers can set.
+
+    Raises:
+        UsageError: there are several machines, and a variable is missing or no number.
+    """
+    if nodes == 1:
+        return
+    missing = [name for name in NODE_VARIABLES if not os.environ.get(name)]
+    rank, port = (os.environ.get(name, "") for name in ("NODE_RANK", "MASTER_PORT"))
+    if missing or not (rank.isdigit() and int(rank) < nodes and port.isdigit()):
+        raise UsageError(
+            f"nodes {nodes}: expected the address of the first machine in MASTER_ADDR, a free port "
+            f"of it in MASTER_PORT, and this machine's number, 0 to {nodes - 1}, in NODE_RANK; "
+            f"got {', '.join(f'no {name}' for name in missing) or f'{rank} and port {port}'}. "
+            "Next: set them as in docs/training.md, or train on one machine."
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -205,10 +246,21 @@ class QuietDDP(DDPStrategy):
         self._launcher = QuietLauncher(self, start_method="spawn")
 
     def setup_environment(self) -> None:
-        """Silence Lightning, then set up the process group."""
+        """Silence Lightning, then set up the process group.
+
+        Raises:
+            AnomriError: a process cannot be reached.
+        """
         silence_lightning()
         exit_with_parent(os.getppid())
-        super().setup_environment()
+        try:
+            super().setup_environment()
+        except distributed.DistError as error:
+            raise AnomriError(
+                f"the processes of this training do not reach each other: {_first_line(error)}. "
+                "Next: check MASTER_ADDR and MASTER_PORT, and that each of the machines runs this "
+                "command."
+            ) from error
 
 
 def silence_lightning() -> None:
