@@ -13,8 +13,8 @@ and T1CE alone; the default without one part; each constant a fifth smaller and 
 the preparation are not varied, as another grid has another reference.
 
 Of a scan everything is kept that a line has in common with others: a map, and the outcome of a step
-by what it was made of. ``--cache`` keeps the figures of finished scans, by line and weights, so
-that an interrupted run is resumed. They are not made again after a change of code: choose another
+by what it was made of. ``--cache`` keeps figures by scan, line and weights, so that an
+interrupted run is resumed. They are not made again after a change of code: choose another
 folder then.
 """
 
@@ -404,7 +404,7 @@ class Measurement:
     Attributes:
         variants: to be measured.
         contrasts: to be used; all where empty.
-        cache: folder of the figures of finished scans.
+        cache: folder of the figures, a file for each scan.
     """
 
     variants: tuple[Variant, ...]
@@ -415,23 +415,27 @@ class Measurement:
         """Return the figures by fingerprint; nothing if the scan cannot be used."""
         detectors = {one.fingerprint: one for one in (v.detector() for v in self.variants)}
         done = self._cached(files)
-        if missing := {key: one for key, one in detectors.items() if key not in done}:
-            done |= self._measured(files, missing)
-            if self.cache:
-                text = json.dumps({key: asdict(one) for key, one in done.items()}, indent=0)
-                write_text(self._file(self.cache, files), text)
+        missing = {key: one for key, one in detectors.items() if key not in done}
+        if missing and (case := self._case(files)):
+            for key, detector in missing.items():
+                done[key] = case.outcome(detector)
+                self._keep(files, done)
         return {key: done[key] for key in detectors if key in done}
 
-    def _measured(self, files: ScanFiles, detectors: Mapping[str, Detector]) -> Figures:
+    def _case(self, files: ScanFiles) -> Case | None:
         try:
             scan = DEFAULT.prepare(files)
         except ScanError as error:
             print(error, flush=True)
-            return {}
+            return None
         if scan.truth is None:
-            return {}
-        case = Case(scan.select(self.contrasts) if self.contrasts else scan)
-        return {key: case.outcome(detector) for key, detector in detectors.items()}
+            return None
+        return Case(scan.select(self.contrasts) if self.contrasts else scan)
+
+    def _keep(self, files: ScanFiles, figures: Figures) -> None:
+        if self.cache:
+            text = json.dumps({key: asdict(one) for key, one in figures.items()}, indent=0)
+            write_text(self._file(self.cache, files), text)
 
     def _cached(self, files: ScanFiles) -> Figures:
         if self.cache is None or not self._file(self.cache, files).exists():
@@ -450,7 +454,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--split-file", type=Path)
     parser.add_argument("--only", default="", help="regular expression of lines")
-    parser.add_argument("--cache", type=Path, help="folder for the figures of finished scans")
+    parser.add_argument("--cache", type=Path, help="folder in which figures are kept")
     parser.add_argument("--workers", type=int, default=1)
     words = parser.parse_args()
     chosen = Selection.of_split(words.split_file or words.data / "splits.tsv", "train")
@@ -489,11 +493,11 @@ def print_table(
 ) -> None:
     """Print a line for each variant, with what differs from the default."""
     before = column(UNCHANGED, tumours), column(UNCHANGED, elderly)
-    print(f"\n{title}\n{'':46}{'whole':>7}{'lowest':>8}{'core':>7}{'enh.':>7}{'WML':>7}", end="")
+    print(f"\n{title}\n{'':52}{'whole':>7}{'lowest':>8}{'core':>7}{'enh.':>7}{'WML':>7}", end="")
     print(f"{'ml out':>8}   {'whole':>6}{'core':>6}{'enh.':>6}{'WML':>6}  (higher/lower)")
     for line in lines:
         found = column(line, tumours), column(line, elderly)
-        print(f"{line.name:46}{means(*found)}   {differences(found, before)}", flush=True)
+        print(f"{line.name:52}{means(*found)}   {differences(found, before)}", flush=True)
 
 
 def column(variant: Variant, scans: list[Figures]) -> list[Outcome]:
