@@ -61,9 +61,9 @@ class Source:
 
     def _changed(self) -> UsageError:
         return UsageError(
-            f"{Path(self.model).name}: the model was changed or removed while it was in use; what "
-            "was finished is kept. Next: put it back, or name another model, and run the command "
-            "again."
+            f"{Path(self.model).name}: the model was changed or removed while it was in use; "
+            "finished results are kept. Next: put it back, or name another model, and run the "
+            "command again."
         )
 
 

@@ -302,7 +302,9 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _the_first_contrast_is_not_optional(self) -> Recipe:
         if self.contrasts[0] in self.optional:
-            raise ValueError(f"optional: '{self.contrasts[0]}' is the native grid, got as optional")
+            raise ValueError(
+                f"optional: '{self.contrasts[0]}' has the native grid, so it cannot be optional"
+            )
         return self
 
     @model_validator(mode="after")

@@ -172,7 +172,7 @@ class Scan:
         native: grid of the input file, on which results are returned.
         truth: (I, J, K) expert labels on this grid, if any.
         healthy: whether the subject is healthy; None if the data set does not say.
-        notes: what a reader must know, such as "the file holds no voxel size".
+        notes: what a reader must know, such as "the file has no voxel size".
         to_template: (4, 4) native world mm to mm of the MNI152 template; None if the scan was not
             registered to it.
         entities: BIDS entities of the first contrast's file that results keep in their names.

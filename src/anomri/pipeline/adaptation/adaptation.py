@@ -136,7 +136,7 @@ def _finished_before(run: Path, found: Found) -> Outcome:
     labels = [files.label for files in found.scans]
     if new := sum(label not in known for label in labels):
         log.warning(
-            "%s: this adaptation is finished; %d of %d scans have no part in it. "
+            "%s: this adaptation is finished; %d of %d scans were not included. "
             "Next: to include them, choose another folder with -o",
             *(run.name, new, len(labels)),
         )

@@ -13,7 +13,7 @@ from anomri.pipeline.data_audit.problems import Problem, Severity
 from anomri.pipeline.data_audit.scan_audit import AuditedScan
 from anomri.preprocessing import SAME_BRAIN, SAME_IMAGE, brain_similarity
 
-LEAVE_OUT = "find out whose image it is, and leave the other out"
+LEAVE_OUT = "find out whose image it is, and exclude the other"
 ONE_SPLIT = "put both into one split"
 
 

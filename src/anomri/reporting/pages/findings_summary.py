@@ -111,7 +111,7 @@ def _gates(records: Sequence[Record]) -> str:
         first = f"{doubted[0]}{' and others' if len(doubted) > 1 else ''}"
         return (
             f"Check {len(doubted)} of {len(records)} scans ({first}) before using their results: "
-            "their images do not look like what they were given as; see the remarks."
+            "their images do not look like the contrasts that they were given as; see the remarks."
         )
     noted = sum(bool(record.notes) for record in records)
     verb = "has" if noted == 1 else "have"
