@@ -121,3 +121,9 @@ def test_a_chosen_method_is_the_users() -> None:
     overrides = Overrides(decide="above")
     maps = load("default", device="cpu", overrides=overrides).map_models
     assert list(maps) == ["brightness", "enhancement"]
+
+
+def test_maps_with_the_same_weights_share_a_network() -> None:
+    models = load("default", device="cpu").map_models
+    assert models["probability"].networks[0] is models["network"].networks[0]
+    assert models["probability"].networks[0] is not models["contrasts"].networks[0]
