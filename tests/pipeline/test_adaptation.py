@@ -161,7 +161,7 @@ def test_one_image_under_two_names_is_refused(twin: str) -> None:
     scans = [replace(SIX[0], signature=ranks), *SIX[1:], copy]
     if twin == "signature":
         scans[-1] = replace(copy, signature=ranks)
-    with pytest.raises(UsageError, match="one image twice: s0 and copy"):
+    with pytest.raises(UsageError, match="one image twice: copy and s0"):
         halves(scans)
 
 
