@@ -1,4 +1,4 @@
-"""anomri: finds what does not look healthy in a brain MRI. Research use only.
+"""anomri: unsupervised detection of lesions in brain MRI. Research use only.
 
 >>> import anomri
 >>> model = anomri.load("intensity")

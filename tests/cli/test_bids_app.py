@@ -117,7 +117,7 @@ def test_sessions_and_filters_choose_scans(run: Run) -> None:
 
 def test_an_option_without_meaning_is_noted(run: Run) -> None:
     output = run("data out participant --no-sub --mem 8 --skip_bids_validation")["output"]
-    assert "--no-sub has no effect: nothing is ever sent anywhere" in output
+    assert "--no-sub has no effect: nothing is ever submitted" in output
     assert "--mem has no effect" in output
     assert "the validator is never run" in output
 

@@ -1,4 +1,4 @@
-"""An interrupted command says how to go on."""
+"""An interrupted command says how to continue."""
 
 from __future__ import annotations
 

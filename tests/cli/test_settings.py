@@ -63,7 +63,7 @@ def test_the_help_shows_the_value_of_the_file(workers: list[int]) -> None:
     [
         ("workers = 0\n", "workers"),
         ("workers = true\n", "workers"),
-        ("worker = 2\n", "entries are device, workers, threads, brain"),
+        ("worker = 2\n", "known entries: device, workers, threads, brain"),
         ("workers 2\n", "expected TOML"),
     ],
 )

@@ -159,7 +159,7 @@ def test_a_rater_is_chosen_among_masks(lay: Lay) -> None:
         ({"flir": {}}, "query 'flir': expected one of flair, t1w"),
         ({"flair": {"aquisition": "3D"}}, "entity 'aquisition'"),
         ({"flair": ["3D"]}, "expected entities with their values"),
-        ({"flair": {"run": {"from": 1}}}, "expected a text, a whole number"),
+        ({"flair": {"run": {"from": 1}}}, "expected a string, a whole number"),
         ({"flair": {"run": "(", "regex_search": True}}, "expected a regular expression"),
     ],
 )

@@ -97,6 +97,6 @@ def test_names_without_latin_letters_and_long_ones_make_labels() -> None:
 
 
 def test_entries_skipped_in_the_tree_are_kept() -> None:
-    skipped = Skipped("link", "leads nowhere")
+    skipped = Skipped("link", "a broken link")
     cases = Cases(Tree(ROOT, (), (skipped,)))
     assert cases.found("here").skipped == (skipped,)

@@ -60,7 +60,7 @@ def test_an_unreadable_folder_is_skipped(lay: Lay, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "scandir", refuse)
     tree = Tree.of(root)
     assert [tree.name(path) for path in tree.files] == ["a.nii"]
-    assert tree.skipped == (Skipped("locked", "may not be read: Permission denied"),)
+    assert tree.skipped == (Skipped("locked", "cannot be read: Permission denied"),)
 
 
 def test_one_file_is_a_source(lay: Lay) -> None:

@@ -75,7 +75,9 @@ def test_the_error_without_a_layout_lists_what_was_looked_for(lay: Lay) -> None:
 
 
 def test_the_error_without_scans_lists_what_was_skipped(lay: Lay) -> None:
-    with pytest.raises(UsageError, match=r"p\.nii: no BraTS ending.*BraTS\*_flair"):
+    with pytest.raises(
+        UsageError, match=r"p\.nii: its name ends in no BraTS suffix.*BraTS\*_flair"
+    ):
         find(lay("p.nii"), "brats")
 
 

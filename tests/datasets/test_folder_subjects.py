@@ -47,9 +47,9 @@ def test_a_subject_whose_only_link_leads_nowhere_is_left_out_by_name(lay: Lay) -
     assert [scan.subject for scan in found.scans] == ["p1"]
     (left_out,) = found.left_out
     assert left_out.subject == "p2"
-    assert "link leads nowhere" in left_out.reason
+    assert "broken link" in left_out.reason
     (root / "p1" / "t1ce.nii").symlink_to("nowhere")
-    assert "link leads nowhere" in find(root).scans[0].unclear["t1ce"]
+    assert "broken link" in find(root).scans[0].unclear["t1ce"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_dicom_files_beside_images_are_left_out_by_name(
     assert len(found.scans) == 1
     (left_out,) = found.left_out
     assert left_out.subject == subject.replace("root", root.name)
-    assert "perhaps of another scan" in left_out.reason
+    assert "possibly of another scan" in left_out.reason
 
 
 @pytest.mark.parametrize("folder", ["DICOM", "dicom/p1", "p1/Dicom/series", "sourcedata/p1"])

@@ -13,9 +13,10 @@ from anomri import load
 from anomri.cli.options import ModelOptions
 from anomri.detector import Detector
 from anomri.errors import ScanError
+from anomri.postprocessing.regions import CORE_MM, SMALLEST_RIM_ML
 from anomri.preprocessing import prepare_images
-from anomri.recipe import Overrides, Recipe, Step
-from anomri.scan import ADD_IF_NO_MASS, NoteKind
+from anomri.recipe import CombinedRecipe, Overrides, Recipe, Step, load_recipe
+from anomri.scan import ADD_IF_NO_MASS, NAME_REGIONS, NoteKind
 
 SHAPE, SPACING = (80, 96, 60), (2.0, 2.0, 2.0)
 CENTRE, EDEMA, RIM, TWIN = (22, 48, 30), (30, 48, 30), (27, 48, 30), (57, 48, 30)
@@ -121,3 +122,18 @@ def test_a_chosen_method_is_the_users() -> None:
     overrides = Overrides(decide="above")
     maps = load("default", device="cpu", overrides=overrides).map_models
     assert list(maps) == ["brightness", "enhancement"]
+
+
+def test_maps_with_the_same_weights_share_a_network() -> None:
+    models = load("default", device="cpu").map_models
+    assert models["probability"].networks[0] is models["network"].networks[0]
+    assert models["probability"].networks[0] is not models["contrasts"].networks[0]
+
+
+def test_growth_sees_the_core_that_is_named() -> None:
+    """The constants of `enclosed_core` are those of the recipe's last step."""
+    recipe = load_recipe("default")
+    assert isinstance(recipe, CombinedRecipe)
+    (names,) = (one.step.options for one in recipe.segmentation if one.step.name == NAME_REGIONS)
+    assert names["smallest_ml"] == SMALLEST_RIM_ML
+    assert names["half_maximum_mm"] == names["closing_mm"] == CORE_MM

@@ -226,9 +226,9 @@ def test_calibration_keeps_slice_thresholds_and_codes(pair: Path, two_contrasts:
     kept = json.loads((pair / "b_flair" / "thresholds.json").read_text())
     assert kept["mahalanobis"]["fitted_on"] == ["ball_01"]
     assert "healthy slices" in kept["mahalanobis"]["rule"]
-    assert model.first.fitted.codes is not None
+    assert model.first.fitted.latents is not None
     detection = model.detect_scan(two_contrasts)
-    assert detection.code_distances is not None
+    assert detection.latent_distances is not None
 
 
 def test_a_killed_calibration_leaves_thresholds_with_their_own_codes(
@@ -253,9 +253,9 @@ def test_a_killed_calibration_leaves_thresholds_with_their_own_codes(
     assert moved == ["codes.safetensors"]
     found = load(run, device="cpu").first.fitted
     assert found.thresholds == fits[1].thresholds != fits[0].thresholds
-    assert found.codes is not None
-    assert fits[1].codes is not None
-    np.testing.assert_array_equal(found.codes.mean, fits[1].codes.mean)
+    assert found.latents is not None
+    assert fits[1].latents is not None
+    np.testing.assert_array_equal(found.latents.mean, fits[1].latents.mean)
     again = calibrated(run, other).first.fitted
     assert again.thresholds == fits[1].thresholds
     assert not (run / "pending").exists()
@@ -269,7 +269,7 @@ def test_slices_below_the_threshold_are_emptied(
     before = model.detect_scan(two_contrasts)
     blanking = load(pair / "b_flair", device="cpu", overrides=Overrides(blank_slices=score))
     after = blanking.detect_scan(two_contrasts)
-    scores = before.slice_scores if score == "mean_residual" else before.code_distances
+    scores = before.slice_scores if score == "mean_residual" else before.latent_distances
     assert scores is not None
     kept = np.nan_to_num(scores, nan=-np.inf) > model.first.thresholds[score].value
     np.testing.assert_array_equal(after.mask, before.mask & kept)

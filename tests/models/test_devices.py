@@ -68,7 +68,7 @@ def test_detect_and_train_end_with_exit_code_2(tmp_path: Path) -> None:
     [
         ("auto", ["cpu"], "cpu, because PyTorch finds no GPU"),
         ("auto", ["cpu", "cuda:0"], "cpu, the fastest of cpu, cuda:0"),
-        ("cpu", ["cpu", "cuda:0"], "cpu, as asked for"),
+        ("cpu", ["cpu", "cuda:0"], "cpu, as requested"),
     ],
 )
 def test_the_reason_for_a_device_is_told(

@@ -161,7 +161,7 @@ def test_one_image_under_two_names_is_refused(twin: str) -> None:
     scans = [replace(SIX[0], signature=ranks), *SIX[1:], copy]
     if twin == "signature":
         scans[-1] = replace(copy, signature=ranks)
-    with pytest.raises(UsageError, match="one image twice: s0 and copy"):
+    with pytest.raises(UsageError, match="one image twice: copy and s0"):
         halves(scans)
 
 
@@ -193,4 +193,4 @@ def test_scans_that_had_no_part_in_a_finished_adaptation_are_counted(
     (tmp_path / "unfinished").mkdir()
     assert adapt(found, tmp_path, TINY).unchanged == [found.scans[0].label]
     assert not (tmp_path / "unfinished").exists()
-    assert "1 of 2 scans have no part in it" in caplog.text
+    assert "1 of 2 scans were not included" in caplog.text

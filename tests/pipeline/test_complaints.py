@@ -45,7 +45,7 @@ def test_a_cohort_loads_its_network_once_and_needs_no_internet(
     out = tmp_path / "out"
     outcome = pipeline.detect(find(tmp_path / "scans"), load("default", device="cpu"), out)
     assert len(outcome.done) == 3
-    assert [path.name for path in loaded] == ["lesions.safetensors"] * 2  # once for each map
+    assert [path.name for path in loaded] == ["lesions.safetensors"]
 
 
 def test_a_detection_starts_no_process(ball_scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:

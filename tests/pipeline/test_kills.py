@@ -69,7 +69,7 @@ def test_a_signal_while_modules_load_is_one_line(number: signal.Signals) -> None
         finally:
             process.kill()
     assert process.returncode == 130
-    assert said == "anomri: stopped; run the same command again to go on.\n"
+    assert said == "anomri: stopped; run the same command again to continue.\n"
 
 
 def test_the_command_line_answers_before_it_imports_what_takes_time() -> None:

@@ -58,7 +58,7 @@ def test_a_group_is_finished_from_its_results_alone(
     tmp_path: Path, ball_scan: Scan, detect_bright: Detect
 ) -> None:
     write_detection(detect_bright(ball_scan), tmp_path)
-    missing = LeftOut("ball_01", "sub-ball01", "the link leads nowhere")
+    missing = LeftOut("ball_01", "sub-ball01", "a broken link")
     for found in (None, Found((), (), "bids", left_out=(missing,))):
         outcome = pipeline.gather(found, tmp_path)
         assert (outcome.exit_code, outcome.unchanged) == (0, ["sub-ball01"])

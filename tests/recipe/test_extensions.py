@@ -106,7 +106,7 @@ def test_they_are_listed_with_their_package(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(experiments.catalogue, "families", list)  # builds every network
     shown = CliRunner().invoke(app, ["models"], catch_exceptions=False).stdout
     for line in ("anomri.scores: squared", "anomri.layouts: scanner7"):
-        assert f"{line}, of the package outside 1.5" in shown
+        assert f"{line} (package outside 1.5)" in shown
     assert "squared" in SCORES
     assert "scanner7" in LAYOUTS
 

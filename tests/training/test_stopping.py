@@ -67,7 +67,7 @@ def test_a_signal_to_all_processes_is_one_line_and_leaves_nothing(
     os.killpg(process.pid, number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said == "anomri: stopped; run the same command again to go on.\n"
+    assert said == "anomri: stopped; run the same command again to continue.\n"
     end = time.monotonic() + 10
     while running(process.pid) and time.monotonic() < end:
         time.sleep(0.1)

@@ -57,7 +57,7 @@ class Executor:
             raise UsageError(f"engine '{self.engine}': expected one of {', '.join(ENGINES)}")
         if (self.engine == DASK) != bool(self.scheduler):
             raise UsageError(
-                "expected the engine dask together with the address of a scheduler. "
+                "expected the address of a scheduler with the engine dask, and only with it. "
                 "Next: add --scheduler, or use the engine processes."
             )
 

@@ -197,8 +197,8 @@ def _unexpected(files: ScanFiles, error: Exception) -> Failure:
         subject=files.subject,
         label=files.label,
         reason=f"{UNEXPECTED} {type(error).__name__}: {_without_folders(str(error))}",
-        next_step="run `anomri --verbose` with the same command again, and report it with the "
-        "last lines",
+        next_step="run the same command again with --verbose, and report the error with the last "
+        "lines of the output",
     )
 
 

@@ -146,7 +146,7 @@ class Resources:
         typer.Option(
             "--mem",
             metavar="SIZE",
-            help="Accepted; memory is that of one scan for each process.",
+            help="Accepted; each process needs the memory of one scan.",
         ),
     ] = None
     work_dir: Annotated[
@@ -237,7 +237,7 @@ def _show_unused(participants: Participants, resources: Resources) -> None:
         information("--skip-bids-validation has no effect: the validator is never run")
     if resources.mem:
         information(
-            "--mem has no effect: memory is that of one scan for each process; lower --nprocs, or "
+            "--mem has no effect: each process needs the memory of one scan; lower --nprocs, or "
             "see `anomri --max-image-gb`"
         )
 
@@ -247,5 +247,5 @@ def _members(bids_dir: Path) -> Found | None:
     try:
         return pipeline.find_scans(bids_dir, layout="bids")
     except UsageError as error:
-        information(f"writing the tables from the results alone: {error}")
+        information(f"the tables are written from the results alone: {error}")
         return None

@@ -24,11 +24,11 @@ OTHER_NAMES = {
 }
 """Names of options in other BIDS Apps; underscores stand for hyphens in any name."""
 FLAGS = {
-    "--no-sub": "nothing is ever sent anywhere",
-    "--notrack": "nothing is ever sent anywhere",
-    "--low-mem": "memory is that of one scan for each worker; lower --nprocs",
+    "--no-sub": "nothing is ever submitted",
+    "--notrack": "usage is never tracked",
+    "--low-mem": "each process needs the memory of one scan; lower --nprocs",
     "--write-graph": "there is no workflow graph",
-    "--stop-on-first-crash": "a scan that fails never stops the others",
+    "--stop-on-first-crash": "a failed scan never stops the others",
     "--fs-no-reconall": "FreeSurfer is not run",
     "--anat-only": "only anatomical images are read",
     "--verbose-reports": "the report is always complete",
@@ -39,11 +39,11 @@ FLAGS = {
 VALUES = {
     "--fs-license-file": "FreeSurfer is not run",
     "--fs-subjects-dir": "FreeSurfer is not run; its masks are read with --derivatives",
-    "--random-seed": "results do not depend on chance",
+    "--random-seed": "results are deterministic",
     "--bids-database-dir": "there is no index to store",
     "--config-file": "settings are read from anomri.toml",
     "--use-plugin": "workers are set with --nprocs",
-    "--dsname": "results hold no name of the data set",
+    "--dsname": "results do not contain the data set's name",
 }
 LISTS = {
     "--output-spaces": "results are on the scan's own grid",

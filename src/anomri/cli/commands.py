@@ -46,7 +46,7 @@ GONE = (
     "{}: was removed or moved while the command ran. Finished results are kept. "
     "Next: put it back if it was an input, and run the same command again."
 )
-NOTICE = "For research only; not a medical device."
+NOTICE = "Research use only; not a medical device."
 EXIT_CODES = (
     "Exit codes: 0 success, 1 other failure (full disk, killed worker), 2 wrong usage or a folder "
     "that cannot be written to, 3 some scans failed, 4 a package or a download is missing, 5 "
@@ -108,7 +108,7 @@ def start(
             "--max-image-gb",
             metavar="GB",
             envvar=LIMIT_VARIABLE,
-            help=f"Memory that one image may take, in GB; {DEFAULT_LIMIT_GB:g} if omitted.",
+            help=f"Maximum memory for one image, in GB; {DEFAULT_LIMIT_GB:g} if omitted.",
         ),
     ] = None,
 ) -> None:

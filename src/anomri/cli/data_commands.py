@@ -30,11 +30,11 @@ def audit(
     split_file: SplitFile = None,
     execution: WorkerOptions,
 ) -> None:
-    """Check a data set for what makes results wrong.
+    """Check a data set for problems that make results wrong.
 
-    The same image under two subjects, one brain in two splits, masks that are turned or do not fit,
-    contrasts that look like another one, odd units and missing geometry. Exits with 5 where
-    something is wrong.
+    It looks for one image under two subjects, one brain in two splits, masks that are flipped or do
+    not fit, mislabelled contrasts, Hounsfield units and missing geometry. The exit code is 5 if
+    there is a problem.
     """
     found = pipeline.find_scans(source, layout=layout)
     show_scans(found)
@@ -48,7 +48,9 @@ def audit(
     for problem in wrong[:SHOWN]:
         failure(f"  {problem.subject}: {problem.check}: {problem.finding}")
     typer.echo(out / AUDIT_PAGE)
-    information(f"{len(wrong)} wrong, {len(problems) - len(wrong)} remarks, in {out.name}/{AUDIT}")
+    information(
+        f"{len(wrong)} problems, {len(problems) - len(wrong)} remarks; see {out.name}/{AUDIT}"
+    )
     if wrong:
         raise typer.Exit(QualityRefused.exit_code)
 
@@ -64,7 +66,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="SOURCE",
-            help="The scans: for fmriprep, fastsurfer (their T1) and nnunet (their images).",
+            help="The scans; required for fmriprep, fastsurfer (T1) and nnunet (all contrasts).",
             exists=True,
         ),
     ] = None,
@@ -73,8 +75,8 @@ def export(
     """Write results for another program.
 
     The lesion mask on the T1's grid for fMRIPrep and FastSurfer, numbered lesions with colours for
-    ITK-SNAP and 3D Slicer, training cases for nnU-Net. Lesion masks are taken as they are now,
-    corrected or not; the numbered lesions are those that were detected.
+    ITK-SNAP and 3D Slicer, training cases for nnU-Net. Lesion masks that you corrected are used as
+    they are now; the numbered lesions are those that were detected.
     """
     found = pipeline.find_scans(scans, layout=layout) if scans else None
     load_exports(pipeline)

@@ -36,7 +36,9 @@ def reproduce(
     size: Annotated[
         str, typer.Option(metavar="NAME", help="Size of the training, as named in the protocol.")
     ] = "full",
-    smoke: Annotated[bool, typer.Option(help="Try a few steps of each row, on phantoms.")] = False,
+    smoke: Annotated[
+        bool, typer.Option(help="Run a few training steps of each row on phantoms.")
+    ] = False,
     options: ExperimentOptions,
 ) -> None:
     """Reproduce a paper's results, row by row.
@@ -123,9 +125,9 @@ def models(
     show_table(headings, cells)
     for name, cell in shared:
         typer.echo(f"{name}: {cell}")
-    typer.echo("ready to use, without training: " + ", ".join(builtin_names()))
+    typer.echo("built-in models, ready to use: " + ", ".join(builtin_names()))
     for found in extensions():
-        typer.echo(f"{found.group}: {found.name}, of the package {found.package}")
+        typer.echo(f"{found.group}: {found.name} (package {found.package})")
 
 
 def _shared(
@@ -158,5 +160,7 @@ def _data_sets(data: Path | None, options: ExperimentOptions) -> Data:
         UsageError: no folder was given.
     """
     if data is None:
-        raise UsageError("reproduce: expected --data, or --smoke")
+        raise UsageError(
+            "reproduce: expected a folder of data sets. Next: add --data FOLDER, or --smoke."
+        )
     return experiments.reproduction.Data(data, options.split_file or data / SPLITS)

@@ -39,7 +39,7 @@ def follow(
         str | None,
         typer.Option(
             metavar="DATES",
-            help="Dates of the time points, comma-separated; those of DICOM or BIDS if omitted. "
+            help="Dates of the time points, comma-separated; taken from DICOM or BIDS if omitted. "
             "Only the days between them are written.",
         ),
     ] = None,

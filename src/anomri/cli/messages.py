@@ -67,7 +67,7 @@ class LogFileHandler(logging.FileHandler):
         logging.getLogger("anomri").removeHandler(self)
         with suppress(OSError):  # what is still in the buffer
             self.close()
-        warning(f"{Path(self.baseFilename).name}: cannot be written; it gets no further messages")
+        warning(f"{Path(self.baseFilename).name}: cannot be written; no messages are added to it")
 
 
 _handler = TerminalHandler()
@@ -143,7 +143,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Verbose output."
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and results only.")]
 LogFile = Annotated[
     Path | None,
-    typer.Option("--log-file", metavar="FILE", help="Append all messages to this file, too."),
+    typer.Option("--log-file", metavar="FILE", help="Also append all messages to this file."),
 ]
 
 

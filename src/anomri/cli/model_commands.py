@@ -97,14 +97,14 @@ def train_lesions(
         int | None,
         typer.Option(
             metavar="N",
-            help="Training steps, of two patients each; those of the shipped network if omitted.",
+            help="Training steps, two patients each; as for the shipped network if omitted.",
         ),
     ] = None,
     flair_heads: Annotated[
         Path | None,
         typer.Option(
             metavar="STUDY",
-            help="Scans whose FLAIR, its lesions filled in, is that of three in ten patients.",
+            help="Scans whose FLAIR, lesions filled in, is used for three in ten patients.",
             exists=True,
         ),
     ] = None,
@@ -112,7 +112,7 @@ def train_lesions(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Weights to start from, in place of random ones.",
+            help="Weights to start from; random if omitted.",
             exists=True,
             dir_okay=False,
         ),
@@ -122,7 +122,7 @@ def train_lesions(
         int,
         typer.Option(
             metavar="N",
-            help="Processes that draw patients on the CPU, instead of the device.",
+            help="CPU processes that generate patients; 0 to generate them on the device.",
             min=0,
         ),
     ] = 0,

@@ -147,7 +147,7 @@ FilterFile = Annotated[
     typer.Option(
         "--bids-filter-file",
         metavar="FILE",
-        help='JSON filter of BIDS files, as of fMRIPrep: {"flair": {"acquisition": "3D"}}.',
+        help='JSON filter for BIDS files, as for fMRIPrep: {"flair": {"acquisition": "3D"}}.',
         exists=True,
         dir_okay=False,
     ),
@@ -156,7 +156,7 @@ Select = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ENTITY=VALUE",
-        help="Choose BIDS files by an entity, such as run=1 or, for one contrast, flair:acq=3D; "
+        help="Select BIDS files by entity, such as run=1 or, for one contrast, flair:acq=3D; "
         "repeatable.",
     ),
 ]
@@ -189,7 +189,7 @@ class ScanSelection:
         typer.Option(
             metavar="CONTRAST=ID",
             help="DICOM series of a contrast, by number or description, such as flair=5; "
-            "repeatable. Or a site's rules: series.yaml.",
+            "repeatable. Or a file with a site's rules: series.yaml.",
         ),
     ] = None
     subjects: Annotated[
@@ -373,7 +373,7 @@ class DetectionOverrides(PreparationOverrides):
         str | None,
         typer.Option(
             metavar="SCORE",
-            help="Clear slices that are healthy by this score: mean_residual or mahalanobis.",
+            help="Clear slices that this score calls healthy: mean_residual or mahalanobis.",
         ),
     ] = None
     space: Annotated[
@@ -536,14 +536,16 @@ class AdaptationOptions:
 
     steps: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Steps of each half's network, of two scans each.", min=1),
+        typer.Option(
+            metavar="N", help="Training steps of each half's network, two scans each.", min=1
+        ),
     ] = None
     time_limit: Annotated[
         float | None,
         typer.Option(
             metavar="MINUTES",
-            help="Maximum time for training, both halves together; the networks are used as they "
-            "are by then.",
+            help="Maximum training time for both halves together; after it, the networks are used "
+            "as they are.",
             min=0,
         ),
     ] = None
@@ -585,7 +587,9 @@ class ComparisonOptions(ExperimentOptions):
     runs: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Folder of trained networks, besides --out.", exists=True
+            metavar="FOLDER",
+            help="Folder with trained networks, in addition to --out.",
+            exists=True,
         ),
     ] = None
     train: Annotated[

@@ -36,7 +36,9 @@ class ServiceOptions:
 
     PANEL: ClassVar = "Service"
 
-    once: Annotated[bool, typer.Option("--once", help="Process what is there, and end.")] = False
+    once: Annotated[
+        bool, typer.Option("--once", help="Process the studies that are there, then exit.")
+    ] = False
     poll: Annotated[
         float, typer.Option(metavar="SECONDS", help="Time between two polls.", min=0.1)
     ] = 10.0
@@ -51,7 +53,7 @@ class ServiceOptions:
         Path,
         typer.Option(
             metavar="FOLDER",
-            help="Folder of the journal and of the study in progress; of one service alone.",
+            help="Folder for the journal and the study in progress; one for each service.",
             callback=writable_folder,
         ),
     ] = Path("anomri-serve")

@@ -28,9 +28,9 @@ OF_SCANS = (
 """Commands that process scans; the device is that of all commands."""
 PRECEDENCE = (
     f"Device, workers, threads and brain method can also be set in {FILE} (in the working "
-    f"directory or the user's folder of settings, or at {FILE_VARIABLE}), as in "
-    '`device = "cpu"`. Options take precedence over environment variables, these over the file, '
-    "and the file over defaults."
+    f"directory, the user's configuration folder, or the path in {FILE_VARIABLE}), as in "
+    '`device = "cpu"`. Options override environment variables, which override the file, which '
+    "overrides the defaults."
 )
 
 
@@ -70,14 +70,14 @@ def read_settings(path: Path) -> MachineSettings:
     try:
         return MachineSettings.model_validate(tomllib.loads(path.read_text("utf-8")))
     except OSError as error:
-        raise _refusal(path, f"expected a file of settings: {error.strerror}") from error
+        raise _refusal(path, f"expected a settings file: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _refusal(path, f"expected TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         names = ", ".join(MachineSettings.model_fields)
-        raise _refusal(path, f"{place}: {first['msg']}; entries are {names}") from error
+        raise _refusal(path, f"{place}: {first['msg']}; known entries: {names}") from error
 
 
 def default_map(commands: list[str]) -> dict[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ from types import FrameType, ModuleType
 from typing import NoReturn
 
 INTERRUPTED = 130
-STOPPED = "anomri: stopped; run the same command again to go on."
+STOPPED = "anomri: stopped; run the same command again to continue."
 SAME_SECONDS = 2.0
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 

@@ -228,7 +228,7 @@ def show_failures(failures: Iterable[Failure]) -> None:
 def finish_experiment(failures: Sequence[Failure]) -> None:
     """Print the scans that an experiment could not use, and exit with 3 if there are any."""
     if failures:
-        information(f"{len(failures)} failures: the figures are of the other scans")
+        information(f"{len(failures)} failures; the figures are those of the other scans")
         show_failures(failures)
         raise typer.Exit(ScanError.exit_code)
 

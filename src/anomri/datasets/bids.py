@@ -248,7 +248,7 @@ def _in_other_space(name: Name) -> bool:
 
 LAYOUT = Layout(
     name="bids",
-    looks_for="files called sub-*_FLAIR.nii.gz, sub-*_T1w.nii.gz or sub-*_T2w.nii.gz",
+    looks_for="files named sub-*_FLAIR.nii.gz, sub-*_T1w.nii.gz or sub-*_T2w.nii.gz",
     fits=fits,
     gather=gather,
 )

@@ -246,7 +246,7 @@ def _check_values(query: Query, where: str) -> None:
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, dict | list | float):
                 raise UsageError(
-                    f"{where}: {entity}: expected a text, a whole number, null or a list of "
+                    f"{where}: {entity}: expected a string, a whole number, null or a list of "
                     "these. Next: correct the value."
                 )
             if query.get(REGEX) and isinstance(one, str):

@@ -30,7 +30,7 @@ ROLES = {
     "-seg": TRUTH,
 }
 NAME = re.compile(rf"(?P<case>.+)(?P<suffix>{'|'.join(ROLES)})", re.IGNORECASE)
-NO_SUFFIX = f"no BraTS ending in its name ({', '.join(ROLES)})"
+NO_SUFFIX = f"its name ends in no BraTS suffix ({', '.join(ROLES)})"
 
 
 def fits(tree: Tree) -> bool:
@@ -68,7 +68,7 @@ def _parse(path: Path) -> tuple[str, str] | None:
 
 LAYOUT = Layout(
     name="brats",
-    looks_for="files called BraTS*_flair.nii.gz or BraTS*-t2f.nii.gz",
+    looks_for="files named BraTS*_flair.nii.gz or BraTS*-t2f.nii.gz",
     fits=fits,
     gather=gather,
 )

@@ -21,13 +21,13 @@ from anomri.files import (
 
 IMAGE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".nrrd", ".hdr", ".img")
 VOXELS = ".img"  # the other half of a pair is its header
-HALF = "half of a pair of files: put its .hdr and its .img beside each other"
-IN_ARCHIVE = "a zip archive beside other files: unpack it, or give it alone"
+HALF = "one file of a .hdr/.img pair: put both into one folder"
+IN_ARCHIVE = "a zip archive among other files: unpack it, or name it as the source"
 _READ = "expected .nii, .nii.gz, .mgz, .nrrd or a pair of .hdr and .img"
 NOT_AN_IMAGE = f"{_READ}; convert it first, DICOM with dcm2niix"
 PACKED = f"{_READ}; unpack it first, and both files of a pair"
-BROKEN_LINK = "the link leads nowhere; if the data are in git-annex or datalad, fetch them first"
-LINK_LOOP = "the link leads back to itself or to a folder above it"
+BROKEN_LINK = "a broken link; if the data are in git-annex or datalad, fetch them first"
+LINK_LOOP = "a circular link: to itself or to a folder above it"
 OWN = "a folder of anomri's own results, which are never read as scans"
 
 
@@ -157,7 +157,7 @@ def _walk(
         with os.scandir(folder) as listing:
             entries = [entry for entry in listing if not entry.name.startswith(".")]
     except OSError as error:
-        yield Skipped(name, f"may not be read: {error.strerror}")
+        yield Skipped(name, f"cannot be read: {error.strerror}")
         return
     identity = (status.st_dev, status.st_ino)
     if identity in above:

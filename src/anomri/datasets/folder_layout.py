@@ -57,7 +57,7 @@ UNREAD_VOLUMES = (
 )
 VOLUMES = (*UNREAD_VOLUMES, *PAIRS)
 OTHER_FORMATS = (*UNREAD_VOLUMES, ".rec", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
-NO_CONTRAST = "neither its name nor its folder tells its contrast"
+NO_CONTRAST = "neither its name nor its folder identifies its contrast"
 OTHER_CONTRAST = f"a sequence other than {', '.join(CONTRASTS)}"
 
 Names = Mapping[Path, ParsedName]

@@ -93,7 +93,7 @@ def _repeats_flair(images: list[NDArray[np.generic]], contrast: str) -> bool:
 
 LAYOUT = Layout(
     name="lgg",
-    looks_for="TIFF slices called TCGA_*_<k>.tif",
+    looks_for="TIFF slices named TCGA_*_<k>.tif",
     fits=fits,
     gather=gather,
 )

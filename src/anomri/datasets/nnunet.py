@@ -20,7 +20,7 @@ CHANNEL = "channel"
 DATASET = "dataset.json"
 UNKNOWN_CHANNEL = (
     "channels of nnU-Net (_0000, _0001, ...) of unknown contrast; put their "
-    f"{DATASET} with channel_names beside them, or name the files after their contrast"
+    f"{DATASET} with channel_names next to them, or name the files after their contrast"
 )
 NUMBERED = re.compile(r"(.+)_(\d{4})")
 FOLDERS = re.compile(r"images(tr|ts|val)", re.IGNORECASE)

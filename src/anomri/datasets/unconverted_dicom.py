@@ -11,8 +11,8 @@ from anomri.datasets.file_tree import Tree
 ORIGINALS = frozenset({"dicom", "dicoms", "raw", "sourcedata"})  # before conversion
 UNCONVERTED = "DICOM"
 REASON = (
-    "DICOM files beside images, perhaps of another scan: give their folder alone as the source, "
-    "or, if the images were made of them, move them to a folder named dicom"
+    "DICOM files next to images, possibly of another scan: name their folder as the source, or, "
+    "if the images were converted from them, move them to a folder named dicom"
 )
 
 

@@ -214,7 +214,7 @@ class Detector:
             findings=located_findings(made.mask, anomaly, nearby, anatomy),
             regions=made.regions,
             nearby=nearby,
-            code_distances=first.latent_distances,
+            latent_distances=first.latent_distances,
             provenance=self.provenance(maps, made.thresholds),
         )
         return with_probabilities(detection)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-
-import torch
 
 from anomri.detector.detector import Detector
 from anomri.detector.map_model import MapModel
@@ -61,9 +60,9 @@ class Source:
 
     def _changed(self) -> UsageError:
         return UsageError(
-            f"{Path(self.model).name}: the model was changed or removed while it was in use; what "
-            "was finished is kept. Next: put it back, or name another model, and run the command "
-            "again."
+            f"{Path(self.model).name}: the model was changed or removed while it was in use; "
+            "finished results are kept. Next: put it back, or name another model, and run the "
+            "command again."
         )
 
 
@@ -100,21 +99,38 @@ def _built(source: Source) -> Detector:
 
 
 def _of_layout(source: Source, layout: ModelLayout) -> Detector:
-    overrides = source.overrides
-    first = next(iter(layout.maps))
+    overrides, first = source.overrides, next(iter(layout.maps))
     fitted = {name: _fitted(one, layout, name) for name, one in layout.maps.items()}
     _check(overrides, layout.name, fitted[first])
-    grown = {step.map for step in layout.steps if step.step.name == COMPETE}
     device = choose_device(source.device)
     models = {
-        name: _map_model(one, fitted[name], overrides, first=name == first, device=device)
-        for name, one in layout.maps.items()
-        if name == first
-        or overrides.keeps(fitted[name].thresholds)
-        or not (name in grown or one.recipe.family.name in SEGMENTERS)
+        name: MapModel(
+            overrides.applied(layout.maps[name].recipe, first=name == first),
+            [network for network, _ in trained],
+            # False positives of another method say nothing of this one.
+            fitted=fitted[name].unmeasured() if overrides.decide else fitted[name],
+            device=device,
+            weights_hash="+".join(digest for _, digest in trained),
+            optional=layout.maps[name].optional,
+        )
+        for name, trained in trained_networks(_used(layout, overrides, fitted)).items()
     }
     steps = [step for step in layout.steps if step.map in models]
     return Detector(models, steps, name=layout.name, source=source.load_again)
+
+
+def _used(
+    layout: ModelLayout, overrides: Overrides, fitted: Mapping[str, Fitted]
+) -> dict[str, MapSource]:
+    """Return the maps that are made under these overrides; the first one always is."""
+    grown = {step.map for step in layout.steps if step.step.name == COMPETE}
+    return {
+        name: one
+        for number, (name, one) in enumerate(layout.maps.items())
+        if number == 0
+        or overrides.keeps(fitted[name].thresholds)
+        or not (name in grown or one.recipe.family.name in SEGMENTERS)
+    }
 
 
 def _check(overrides: Overrides, name: str, fitted: Fitted) -> None:
@@ -132,19 +148,3 @@ def _fitted(source: MapSource, layout: ModelLayout, name: str) -> Fitted:
         return own
     alone = own.unmeasured()
     return replace(alone, thresholds={**alone.thresholds, **layout.thresholds.get(name, {})})
-
-
-def _map_model(
-    source: MapSource, fitted: Fitted, overrides: Overrides, *, first: bool, device: torch.device
-) -> MapModel:
-    networks = trained_networks(source)
-    if overrides.decide:  # false positives of another method say nothing of this one
-        fitted = fitted.unmeasured()
-    return MapModel(
-        overrides.applied(source.recipe, first=first),
-        [network for network, _ in networks],
-        fitted=fitted,
-        device=device,
-        weights_hash="+".join(digest for _, digest in networks),
-        optional=source.optional,
-    )

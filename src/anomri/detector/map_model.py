@@ -90,7 +90,7 @@ class MapModel:
     def fingerprint(self) -> str:
         """16 hex digits that change with recipe, weights and what was fitted."""
         facts = [self.recipe.to_yaml(), self.weights_hash, repr(dict(self.thresholds))]
-        facts += [] if self.fitted.codes is None else [self.fitted.codes.digest]
+        facts += [] if self.fitted.latents is None else [self.fitted.latents.digest]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
     def score(self, scan: Scan) -> AnomalyMap:
@@ -118,10 +118,10 @@ class MapModel:
         )
 
     def _latent_distances(self, scan: Scan) -> NDArray[np.float64] | None:
-        network, codes = self.networks[0], self.fitted.codes
-        if codes is None or not isinstance(network, Reconstructor):
+        network, statistics = self.networks[0], self.fitted.latents
+        if statistics is None or not isinstance(network, Reconstructor):
             return None
-        return latent_distances(network, scan, codes, device=self.device)
+        return latent_distances(network, scan, statistics, device=self.device)
 
     @property
     def rule(self) -> ThresholdRule:

@@ -84,7 +84,7 @@ def _unpack(archive: Path, folder: Path, limit: int) -> int:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise UnreadableScan(
             archive,
-            expected="a whole zip archive",
+            expected="a complete zip archive",
             got=f"a damaged one ({type(error).__name__})",
             next_step=COPY_AGAIN,
         ) from error
@@ -92,7 +92,7 @@ def _unpack(archive: Path, folder: Path, limit: int) -> int:
         if error.errno not in IMPOSSIBLE_NAME:
             raise
         got = f"others ({error.strerror})"
-        raise _refusal(archive, "names that differ on every file system", got) from error
+        raise _refusal(archive, "file names that this file system can hold", got) from error
     return written
 
 
@@ -105,13 +105,13 @@ def _check(archive: Path, entries: list[zipfile.ZipInfo], limit: int) -> None:
         name = PurePosixPath(entry.filename.replace("\\", "/"))
         inside = name.parts and not name.is_absolute() and ".." not in name.parts
         if not inside or ":" in name.parts[0]:
-            raise _refusal(archive, "names within the archive", "one that leads out of it")
+            raise _refusal(archive, "names within the archive", "a path that leads out of it")
         if stat.S_ISLNK(entry.external_attr >> 16):
-            raise _refusal(archive, "files and folders alone", "a symbolic link")
+            raise _refusal(archive, "only files and folders", "a symbolic link")
         if entry.flag_bits & 1:
             raise _refusal(archive, "an archive without a password", "an encrypted one")
         if entry.compress_type not in BOUNDED_COMPRESSION:
-            raise _refusal(archive, "files compressed by deflate", "another compression")
+            raise _refusal(archive, "files compressed with deflate", "another compression")
 
 
 def _write(
@@ -134,8 +134,8 @@ def _too_large(archive: Path) -> UnreadableScan:
         archive,
         expected=f"at most {gigabytes:.3g} GB when unpacked",
         got="more",
-        next_step=f"{NEXT}; if it is right, raise {LIMIT_VARIABLE}, of which it is {TIMES_LIMIT} "
-        "times",
+        next_step=f"{NEXT}; if the archive is in order, raise {LIMIT_VARIABLE}: the limit is "
+        f"{TIMES_LIMIT} times its value",
     )
 
 

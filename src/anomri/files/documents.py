@@ -70,7 +70,7 @@ def read_text(path: Path, *, limit: int = MAX_TABLE_BYTES, next_step: str = RUN_
         raise DamagedFile(
             path,
             expected="text in UTF-8",
-            got=f"other bytes at position {error.start}",
+            got=f"invalid bytes at position {error.start}",
             next_step=f"save it as UTF-8, or {next_step}",
         ) from error
 

@@ -82,14 +82,14 @@ def refuse_larger(name: str | Path, size: int, *, share: int = 1) -> None:
         name,
         expected=f"an image of at most {_formatted(limit)} in memory",
         got=f"one of {_formatted(size)} according to its header",
-        next_step=f"check the file; if it is right, set {LIMIT_VARIABLE}={needed} in the "
+        next_step=f"check the file; if it is in order, set {LIMIT_VARIABLE}={needed} in the "
         f"environment or run `anomri --max-image-gb {needed} ...`",
     )
 
 
 @contextmanager
 def guarded(
-    file: str | Path, *, expected: str = "a whole image", next_step: str = COPY_AGAIN
+    file: str | Path, *, expected: str = "a complete image", next_step: str = COPY_AGAIN
 ) -> Iterator[None]:
     """Turn any error raised while reading a user's file into :class:`UnreadableScan`.
 
@@ -110,8 +110,8 @@ def guarded(
     except PermissionError as error:
         raise UnreadableScan(
             file,
-            expected="a file that may be read",
-            got="no permission",
+            expected="permission to read it",
+            got="none",
             next_step="change its permissions, for example with chmod u+r",
         ) from error
     except Exception as error:
@@ -155,9 +155,9 @@ def describe_failure(error: Exception) -> str:
     if isinstance(error, EOFError | zlib.error):
         return "a truncated or damaged file"
     if isinstance(error, MemoryError):
-        return "a file that needs more memory than there is"
+        return "a file that needs more memory than is available"
     if isinstance(error, OverflowError):
-        return "a header with a number that is out of range"
+        return "a header with a number out of range"
     return f"a file that cannot be read ({type(error).__name__})"
 
 
@@ -169,7 +169,7 @@ def read_tiff(path: Path) -> NDArray[Any]:
     """
     import tifffile
 
-    expected = "a whole TIFF slice"
+    expected = "a complete TIFF slice"
     with guarded(path, expected=expected), _quiet(), tifffile.TiffFile(path) as file:
         _check_tiff(path, file)
         page = np.asarray(file.asarray())
@@ -188,7 +188,7 @@ def read_png(path: Path) -> tuple[NDArray[Any], str]:
     """
     from PIL import Image
 
-    guard = guarded(path, expected="a whole PNG slice")
+    guard = guarded(path, expected="a complete PNG slice")
     with guard, _without_pillows_limit(), Image.open(path, formats=["PNG"]) as picture:
         width, height = picture.size
         refuse_larger(path, 4 * width * height * len(picture.getbands()), share=SLICE_SHARE)

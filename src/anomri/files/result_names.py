@@ -63,7 +63,7 @@ def refuse_foreign(folder: Path, label: str) -> None:
                 path,
                 expected=f"nothing but results in {anat.relative_to(folder).as_posix()} of the "
                 "folder to write to",
-                got="a file that anomri did not write, and keeps",
+                got="a file that anomri did not write, and does not replace",
                 next_step="write to another folder, or move the file elsewhere",
             )
 

@@ -35,7 +35,7 @@ DAYS_PER_YEAR = 365.25
 
 
 class ChangeClass(StrEnum):
-    """What became of a lesion from one time point to the next."""
+    """Class of a lesion's change from one time point to the next."""
 
     NEW = "new"
     ENLARGED = "enlarged"

@@ -17,7 +17,7 @@ from anomri.longitudinal.interval import Comparison, Interval, LesionChange
 from anomri.longitudinal.time_points import TimePoint
 from anomri.scan import Grid, Mask, Volume
 
-NEXT_STEP = "check that all scans are of one person, and look at their brain masks"
+NEXT_STEP = "check that all scans are of one person, and check their brain masks"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

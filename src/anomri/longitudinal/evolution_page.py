@@ -93,7 +93,7 @@ def _charts(record: EvolutionRecord) -> Iterator[Chart]:
     if curves:
         lines = [_line("", times, volumes, "accent") for volumes in curves]
         highest = Axis.around("ml", [max(volumes) for volumes in curves])
-        words = f"Each line is a lesion; the {len(curves)} largest."
+        words = f"One line per lesion; the {len(curves)} largest are shown."
         yield Chart("Volume of each lesion", words, across, highest, tuple(lines))
 
 

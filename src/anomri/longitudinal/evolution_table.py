@@ -15,11 +15,11 @@ from anomri.longitudinal.record import EvolutionRecord, PointFacts
 Row = tuple[EvolutionRecord, LesionChange]
 ML = {"Units": "ml"}
 CLASSES = {
-    ChangeClass.NEW: "not there at the earlier time point",
+    ChangeClass.NEW: "absent at the earlier time point",
     ChangeClass.ENLARGED: "larger by more than the error of both volumes, and brighter there",
     ChangeClass.STABLE: "no change beyond the error of both volumes, or none of its brightness",
     ChangeClass.SHRUNKEN: "smaller by more than the error of both volumes, and less bright there",
-    ChangeClass.RESOLVED: "not there any more at the later time point",
+    ChangeClass.RESOLVED: "absent at the later time point",
     ChangeClass.MERGED: "several lesions became one, or fewer, and changed beyond their error",
     ChangeClass.SPLIT: "a lesion split into several and changed beyond its error",
 }
@@ -39,7 +39,7 @@ EVOLUTION_COLUMNS: dict[str, tuple[Callable[[EvolutionRecord, LesionChange], Cel
     "identity": (lambda _, c: c.identity, "of the lesion, the same in all rows and label images"),
     "class": (
         lambda _, c: c.kind.value,
-        {"Description": "what became of it", "Levels": {k.value: v for k, v in CLASSES.items()}},
+        {"Description": "class of the change", "Levels": {k.value: v for k, v in CLASSES.items()}},
     ),
     "within_error": (
         lambda _, c: str(c.within_error).lower(),

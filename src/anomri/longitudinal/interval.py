@@ -24,7 +24,7 @@ from anomri.scan import Mask, Volume
 
 
 class LesionChange(BaseModel, frozen=True):
-    """What became of one lesion from one time point to the next.
+    """Change of one lesion from one time point to the next.
 
     Attributes:
         identity: of the lesion, the same at all time points.

@@ -68,7 +68,7 @@ def refuse_foreign_files(folder: Path, label: str) -> None:
             raise ScanError(
                 path,
                 expected=f"nothing but results of `anomri follow` in {label}",
-                got="a file of something else, which is kept",
+                got="another file, which is not replaced",
                 next_step="write to another folder, or move the file elsewhere",
             )
 

@@ -43,14 +43,14 @@ def reason_for(name: str, device: torch.device) -> str:
     """Return in words why a device was taken.
 
     >>> reason_for("cpu", torch.device("cpu"))
-    'cpu, as asked for'
+    'cpu, as requested'
 
     Args:
         name: as for :func:`choose_device`.
         device: that it returned.
     """
     if name != "auto":
-        return f"{device}, as asked for"
+        return f"{device}, as requested"
     available = available_devices()
     if len(available) == 1:
         return f"{device}, because PyTorch finds no GPU on this machine"

@@ -95,7 +95,7 @@ def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Reconstructor:
     if not isinstance(network, Reconstructor):  # of another package
         raise RecipeError(
             f"family '{step.name}': expected a Reconstructor, got {type(network).__name__}. "
-            "Next: ask the package that offers it."
+            "Next: report this to the authors of the package that provides it."
         )
     network.name = step.name
     return network

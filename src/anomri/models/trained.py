@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -18,26 +19,58 @@ SHIPPED = resources.files("anomri.models") / "pretrained"
 SHIPPED_LICENCE = "CC-BY-SA-3.0"
 
 
-def trained_networks(source: MapSource) -> list[tuple[Network, str]]:
-    """Load a map's networks, each with the hash of its weights."""
+def trained_networks(sources: Mapping[str, MapSource]) -> dict[str, list[tuple[Network, str]]]:
+    """Load the networks of a model's maps; maps with the same weights share a network.
+
+    Args:
+        sources: of the recipe and the weights, by map.
+
+    Returns:
+        By map: its networks, each with the first 16 hex digits of its weights' SHA-256.
+
+    Raises:
+        UsageError: weights are missing, or runs cannot be averaged.
+    """
+    shared: dict[str, Network] = {}
+    return {name: _networks(source, shared) for name, source in sources.items()}
+
+
+def _networks(source: MapSource, shared: dict[str, Network]) -> list[tuple[Network, str]]:
     if source.runs:
-        alone = len(source.runs) == 1
-        return [_member(run, source.recipe, alone=alone) for run in source.runs]
-    network = build_recipe_network(source.recipe)
+        return [_member(run, source, shared) for run in source.runs]
     with resources.as_file(shipped_weights(source.recipe)) as path:
-        return [(network, _load_weights(network, path))]
+        return [_trained(source.recipe, path, shared)]
 
 
-def _member(run: Path, first: Recipe, *, alone: bool) -> tuple[Network, str]:
-    recipe = Recipe.load(run / RECIPE)
-    network = build_recipe_network(recipe)
+def _member(run: Path, source: MapSource, shared: dict[str, Network]) -> tuple[Network, str]:
+    recipe, first = Recipe.load(run / RECIPE), source.recipe
+    network, digest = _trained(recipe, run / WEIGHTS, shared)
     alike = (recipe.preparation, recipe.contrasts) == (first.preparation, first.contrasts)
-    if not alike or (isinstance(network, Reconstructor) and not alone):
+    if not alike or (isinstance(network, Reconstructor) and len(source.runs) > 1):
         raise UsageError(
             f"{run.name}: cannot be averaged with the runs beside it: expected segmenters with "
             "one preparation and the same contrasts. Next: name one run folder."
         )
-    return network, _load_weights(network, run / WEIGHTS)
+    return network, digest
+
+
+def _trained(recipe: Recipe, path: Path, shared: dict[str, Network]) -> tuple[Network, str]:
+    """Return a recipe's network with its weights, and their hash; empty without parameters."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else ""
+    architecture = f"{digest} {recipe.family!r} {recipe.contrasts} {recipe.size}"
+    if digest and architecture in shared:
+        return shared[architecture], digest
+    network = build_recipe_network(recipe)
+    if not network.has_parameters:
+        return network, ""
+    if not digest:
+        raise UsageError(
+            f"{path.parent.name}: expected {path.name}, found none. "
+            "Next: finish the training with `anomri train`."
+        )
+    load_weights(network, path)
+    shared[architecture] = network
+    return network, digest
 
 
 def shipped_weights(recipe: Recipe) -> Traversable:
@@ -60,15 +93,3 @@ def shipped_licence() -> str:
 def build_recipe_network(recipe: Recipe) -> Network:
     """Build the recipe's network, untrained."""
     return build_network(recipe.family, channels=len(recipe.contrasts), size=recipe.size)
-
-
-def _load_weights(network: Network, path: Path) -> str:
-    if not network.has_parameters:
-        return ""
-    if not path.is_file():
-        raise UsageError(
-            f"{path.parent.name}: expected {path.name}, found none. "
-            "Next: finish the training with `anomri train`."
-        )
-    load_weights(network, path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -34,6 +34,21 @@ def calibrate(
     others. ``labelled`` needs scans with truth. The slices that training would use set the
     thresholds of the slice scores. False positives are then measured on each scan, with thresholds
     fitted to the others. One scan is in memory at a time. Several maps are calibrated together.
+
+    Args:
+        model: run folder, or name of a model; it is copied into ``run`` if that is another folder.
+        data: folder of prepared scans.
+        run: run folder to write.
+        false_positive_ml: volume to allow per healthy scan.
+        device: name of a device, see :func:`anomri.models.choose_device`.
+        progress: shows progress; called with the scans and a description.
+
+    Returns:
+        The fitted thresholds, by rule.
+
+    Raises:
+        UsageError: the scans were prepared differently, or it is unknown which are healthy.
+        DamagedFile: a prepared scan cannot be read.
     """
     with private_temporary_files():
         from anomri.training import healthy_slices

@@ -38,7 +38,7 @@ from anomri.files import (
 )
 from anomri.preprocessing import check_mask_grid, read_labels, read_truth, read_volume
 from anomri.reporting import Record, read_record, write_failures
-from anomri.scan import REGIONS, Grid, Mask, ScanFiles
+from anomri.scan import REGIONS, Grid, Mask, ScanFiles, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,22 @@ def evaluate(
     ``evaluation_lesions.tsv``, a row per lesion of the expert's, ``evaluation_sizes.tsv``, the
     share of them that is found by volume, ``evaluation_curves.tsv``, points of each scan's
     precision-recall and ROC curves, and ``evaluation_slices.tsv``, a row per axial slice with its
-    scores. The summary's
-    ``slice_auroc_...`` are over the slices of all scans together. Scans of the data set that
-    cannot be evaluated are listed in ``evaluation_failures.tsv``.
+    scores. The summary's ``slice_auroc_...`` are over the slices of all scans together. Scans of
+    the data set that cannot be evaluated are listed in ``evaluation_failures.tsv``.
+
+    Args:
+        detections: folder written by :func:`detect`.
+        found: the scans, with their expert masks.
+        out: folder of the tables.
+        region: as for :func:`read_case`.
+        mask_grid: likewise.
+        execution: how to run the batch.
+
+    Returns:
+        The rows of ``evaluation_summary.tsv``, and the outcome of the scans.
 
     Raises:
-        UsageError: none of the scans has a detection.
+        UsageError: none of the scans has a detection, or there is no such region or mask grid.
     """
     if region:
         _check(region)
@@ -203,22 +213,27 @@ def read_case(
     _check(region)
     mask, grid = _mask(detections, record, region)
     brain, _ = read_labels(derivative(detections, files.label, BRAIN_MASK))
-    shows = dict(zip(record.contrasts, record.shows, strict=False))
-    showing = [name for name in record.contrasts if shows.get(name) == region] or record.contrasts
-    names = [map_name("anomaly", name) for name in showing]
-    maps = [read_volume(derivative(detections, files.label, name))[0] for name in names]
     truth = _truth(files, grid, region, mask_grid)
     _refuse_outside(files, truth, brain > 0)
     order = grid.axial_last
     i, j, k = (grid.spacing[axis] for axis in order)
     return {
         "mask": mask.transpose(order),
-        "values": np.max(maps, axis=0).transpose(order),
+        "values": _values(detections, record, region).transpose(order),
         "truth": None if truth is None else truth.transpose(order),
         "brain": brain.transpose(order) > 0,
         "spacing": (i, j, k),
         "voxel_ml": grid.voxel_ml,
     }
+
+
+def _values(detections: Path, record: Record, region: str) -> Volume:
+    """Return (I, J, K) the highest value of the maps that show a region, or of all if none does."""
+    shows = dict(zip(record.contrasts, record.shows, strict=False))
+    showing = [name for name in record.contrasts if shows.get(name) == region] or record.contrasts
+    names = [map_name("anomaly", name) for name in showing]
+    maps = [read_volume(derivative(detections, record.label, name))[0] for name in names]
+    return np.asarray(np.max(maps, axis=0))
 
 
 def _check(region: str) -> None:

@@ -57,7 +57,7 @@ def _licence(run: Path, licence: str) -> tuple[str, str]:
         if licence not in ("", SHIPPED_LICENCE):
             raise UsageError(
                 f"licence {licence}: expected {SHIPPED_LICENCE}, under which the shipped weights "
-                "that this model uses are passed on. Next: leave --licence out."
+                "that this model uses are passed on. Next: omit --licence."
             )
         return SHIPPED_LICENCE, shipped_licence()
     if not licence.strip():
@@ -102,7 +102,7 @@ def _card(detector: Detector, licence: str, name: str) -> str:
         [
             f"# {detector.name}",
             "",
-            "For research only; not a medical device.",
+            "Research use only; not a medical device.",
             "",
             f"Contrasts: {', '.join(detector.contrasts)}; optional: {optional}.",
             f"False positives on healthy scans (median): {measured}.",

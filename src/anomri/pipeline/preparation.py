@@ -39,7 +39,17 @@ class PrepareTask:
 def prepare(
     found: Found, out: Path, *, recipe: Recipe, execution: Execution = DEFAULT_EXECUTION
 ) -> Outcome:
-    """Read, reorient, crop, resample and normalise every scan into ``out``, once."""
+    """Read, reorient, crop, resample and normalise every scan into ``out``, once.
+
+    Args:
+        found: the scans.
+        out: folder of prepared scans; those that are there and unchanged are kept.
+        recipe: states the preparation and the contrasts.
+        execution: how to run the batch.
+
+    Raises:
+        UsageError: the folder holds scans that were prepared differently.
+    """
     remove_stale_drafts(out)
     prepared = PreparedFolder(out, recipe.preparation, recipe.contrasts, recipe.optional)
     outcome = run_batch(found, PrepareTask(prepared, out), execution, "preparing")

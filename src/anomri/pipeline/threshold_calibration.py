@@ -217,11 +217,11 @@ class _MapFits:
         scan = scan.select(recipe.contrasts, recipe.optional)
         anomaly = self._model.score(scan)
         self._maps.add(anomaly)
-        codes, network = None, self._model.networks[0]
+        latents, network = None, self._model.networks[0]
         if healthy.size and isinstance(network, Reconstructor):
             encoded = encode_slices(network, scan, device=self._model.device)
-            codes = None if encoded is None else encoded[1][np.isin(encoded[0], healthy)]
-        self.slices.add(scan.subject, slice_scores(anomaly)[healthy], codes)
+            latents = None if encoded is None else encoded[1][np.isin(encoded[0], healthy)]
+        self.slices.add(scan.subject, slice_scores(anomaly)[healthy], latents)
 
     @property
     def healthy(self) -> Threshold | None:

@@ -139,14 +139,13 @@ def check_dates(dates: Sequence[str], count: int) -> list[date | None]:
     days = [parse_date(text) for text in dates]
     if None in days:  # not what it is: no date is written, and a log file may be
         raise UsageError(
-            f"--dates: expected dates such as 2024-03-01, got another text at place "
+            f"--dates: expected dates such as 2024-03-01, got something else at position "
             f"{days.index(None) + 1}. Next: write year, month and day."
         )
     if len(days) not in (0, count):
         raise UsageError(
-            "--dates: expected a date for each of the time points of one subject, "
-            f" got {len(dates)} for {count}. Next: write them in the order of the scans, "
-            "separated by commas."
+            f"--dates: expected {count} dates, one for each time point, got {len(dates)}. "
+            "Next: write them in the order of the scans, separated by commas."
         )
     return days
 

@@ -94,6 +94,10 @@ class Components:
         mask[self.box] = selected[self.labels]
         return mask
 
+    def holding(self, core: Mask) -> Mask:
+        """Return the mask of the components that hold a voxel of ``core`` (I, J, K)."""
+        return self.select(self.sums(core) > 0)
+
 
 def remove_small(state: SegmentationState, *, ml: Size) -> SegmentationState:
     """Remove the components smaller than ``ml``."""

@@ -3,6 +3,9 @@
 One level for the whole brain cuts bright parts short where the tissue around them is dark: a rim
 in the dark edema of a tumour enhances visibly and is still no brighter than white matter elsewhere.
 The border of a blurred object lies at half of its height (full width at half maximum).
+
+:mod:`anomri.postprocessing.lesion_borders` does the same for small lesions. There each voxel has a
+level, from the peak and the mean of the tissue near it; here each part has one, from medians.
 """
 
 from __future__ import annotations
@@ -53,8 +56,7 @@ def _grown(
     nearest = numbers[tuple(index)]
     around = within & (away > BORDER_MM) & (away <= mm)
     levels = _levels(values, parts, around, nearest)
-    candidates = Components(parts | (within & (away <= mm) & (values > levels[nearest])))
-    return candidates.select(candidates.sums(parts) > 0)
+    return Components(parts | (within & (away <= mm) & (values > levels[nearest]))).holding(parts)
 
 
 def _levels(

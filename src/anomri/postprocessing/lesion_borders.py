@@ -46,8 +46,7 @@ class _Border:
         for _ in range(ITERATIONS):
             around = self._around(state, mask)
             level = np.maximum(around + self.fraction * (peaks - around), self.min_level)
-            extent = Components(allowed & (state.values > level))
-            mask = extent.select(extent.sums(core) > 0)
+            mask = Components(allowed & (state.values > level)).holding(core)
         return mask
 
     def _around(self, state: SegmentationState, mask: Mask) -> Volume:

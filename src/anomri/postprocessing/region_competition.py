@@ -233,7 +233,7 @@ def _neighbourhood(step_mm: float, spacing: tuple[float, float, float]) -> Mask:
 
 def _tidied(start: SegmentationState, mask: Mask) -> Mask:
     """Remove what is thin or does not touch the start; fill gaps, and holes slice by slice."""
-    opened = Components(opening(start.with_mask(mask), mm=OPENING_MM).lesion)
-    connected = opened.select(opened.sums(start.lesion) > 0)
+    opened = opening(start.with_mask(mask), mm=OPENING_MM)
+    connected = Components(opened.lesion).holding(start.lesion)
     grown = start.with_mask(connected | start.lesion)
     return fill_holes(closing(grown, mm=CLOSING_MM)).lesion

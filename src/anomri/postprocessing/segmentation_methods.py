@@ -27,9 +27,8 @@ def hysteresis(state: SegmentationState, threshold: float, *, low: float) -> Seg
         threshold: level that a lesion must exceed somewhere.
         low: level down to which the lesion extends; at most the threshold.
     """
-    core = _above(state, threshold)
-    components = Components(_above(state, min(low, threshold)))
-    return state.with_mask(components.select(components.sums(core) > 0))
+    extent = Components(_above(state, min(low, threshold)))
+    return state.with_mask(extent.holding(_above(state, threshold)))
 
 
 def grow(  # noqa: PLR0913 - the options of a recipe's step

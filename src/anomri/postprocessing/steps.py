@@ -10,7 +10,7 @@ The threshold is always compared with the cleaned map. A step maps one
 :class:`SegmentationState` to the next; its keyword-only parameters are the options that a recipe
 may give. Lengths are mm and volumes ml, so that a recipe holds on any grid.
 
-To add a step or a decision: write one function and add one line to its table.
+To add a step or a segmentation method: write one function and add one line to its table.
 """
 
 from __future__ import annotations
@@ -137,11 +137,11 @@ def fit_threshold(maps: Iterable[AnomalyMap], rule: Step) -> Threshold:
 def segment(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> Mask:
     """Turn a cleaned map into the mask of its lesions.
 
-    The contrasts are combined by their maximum. The decision sees the eroded brain; the steps
-    that refine its mask may reach to the rim of the whole brain.
+    The contrasts are combined by their maximum. The segmentation method sees the eroded brain; the
+    steps that refine its mask may reach to the rim of the whole brain.
 
     Raises:
-        RecipeError: the recipe names a decision or a step that is not there, or wrong options.
+        RecipeError: there is no such segmentation method or step, or its options are wrong.
     """
     state = call(
         SEGMENTATION_METHODS, detection.decide, SegmentationState.of(anomaly), threshold.value

@@ -19,7 +19,7 @@ from .reading.required_contrasts import note_ambiguous_files, require_contrasts
 from .reading.scan_images import read_volume
 from .reading.segmentations import read_labels, read_lesion_numbers, read_truth
 from .resampling import index_map, resample_to_grid, sample
-from .template.brain_signature import SAME_BRAIN, SAME_IMAGE, brain_signatures, brain_similarity
+from .template.brain_signature import SAME_BRAIN, SAME_IMAGE, brain_signatures, brain_similarities
 from .template.itk_transform import itk_transform
 from .template.mni152 import TEMPLATE_SPACE, template_grid
 from .template.registration import RegistrationResult, centre_of_mass_transform, register
@@ -38,7 +38,7 @@ __all__ = [
     "RegistrationResult",
     "anatomy_on",
     "brain_signatures",
-    "brain_similarity",
+    "brain_similarities",
     "centre_of_mass_transform",
     "check_images",
     "check_mask_grid",

@@ -99,6 +99,6 @@ def _notes(
         return []
     text = (
         f"{image.name} was moved by {shift:.1f} mm and {result.rotation_deg:.1f} degrees "
-        f"to lie on {reference.name}"
+        f"to align with {reference.name}"
     )
     return [Note(NoteKind.REALIGNED, text)]

@@ -26,7 +26,7 @@ MAX_NON_POSITIVE = 0.05  # fraction of the brain without a logarithm
 MIN_LENGTH = 4  # voxels along an axis of the downsampled image, for a cubic spline
 
 NOT_POSITIVE = Note(
-    NoteKind.INTENSITIES, "bias field left as it is: the brain holds values at or below zero"
+    NoteKind.INTENSITIES, "bias field not corrected: the brain has values at or below zero"
 )
 
 

@@ -23,13 +23,13 @@ def volume_to_native(volume: Volume, scan: Scan) -> Volume:
 
 
 def mask_to_native(mask: Mask, scan: Scan) -> Mask:
-    """Return a mask on ``scan.native``: linear interpolation, thresholded at 0.5."""
+    """Return a mask (I, J, K) on ``scan.native``: linear interpolation, thresholded at 0.5."""
     matrix = index_map(scan.grid, scan.native)
     return sample_mask(mask, matrix, scan.native.shape, layout="F")
 
 
 def labels_to_native(labels: NDArray[Number], scan: Scan) -> NDArray[Number]:
-    """Return label numbers on ``scan.native`` by nearest-neighbour interpolation."""
+    """Return label numbers (I, J, K) on ``scan.native`` by nearest-neighbour interpolation."""
     matrix = index_map(scan.grid, scan.native)
     shape = scan.native.shape
     native: NDArray[Number] = sample(labels, matrix, shape, linear=False, layout="F")

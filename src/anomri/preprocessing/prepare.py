@@ -63,9 +63,11 @@ from anomri.scan import (
 )
 
 FOUND = frozenset({NoteKind.DEEPBET, NoteKind.HDBET})  # brains that a method found in a whole head
-NOT_LOCATED = Note(NoteKind.LOCATION, "no zones of lesions: the scan does not fit the template")
+NOT_LOCATED = Note(
+    NoteKind.LOCATION, "zones of lesions unknown: the scan does not fit the template"
+)
 NO_SIZE_TO_LOCATE = Note(
-    NoteKind.LOCATION, "no zones of lesions: the file holds no voxel size to register it by"
+    NoteKind.LOCATION, "zones of lesions unknown: the file has no voxel size to register it by"
 )
 MAX_OUTSIDE = 0.01  # fraction of the brain outside the working grid that needs no note
 

@@ -139,7 +139,7 @@ class Preparation(Section):
 
 
 class Augmentation(Section):
-    """Random geometry, drawn anew for each sample (paper A, section 3).
+    """Random geometry, drawn anew for each sample (Weninger et al., section 3).
 
     Attributes:
         probability: share of samples that are changed at all.
@@ -157,7 +157,7 @@ class Augmentation(Section):
 
 
 class NoiseSquares(Section):
-    """Squares of Gaussian noise that hide a part of the input (paper A, section 3).
+    """Squares of Gaussian noise that hide a part of the input (Weninger et al., section 3).
 
     Attributes:
         probability: share of samples with a square.
@@ -171,7 +171,7 @@ class NoiseSquares(Section):
 
 
 class Perturbation(Section):
-    """Random intensity and mirroring of labelled volumes (paper D, section 3.7).
+    """Random intensity and mirroring of labelled volumes (Myronenko, section 3.7).
 
     Attributes:
         shift: largest shift of a contrast, in standard deviations of its brain.
@@ -204,7 +204,7 @@ class Training(Section):
         augmentation: random geometry; null for none.
         noise_squares: hidden squares; null for none.
         perturbation: what a segmenter's volumes go through instead of these two; null for none.
-        crop: voxels that the network sees at once, at a random place in each epoch (paper D,
+        crop: voxels that the network sees at once, at a random place in each epoch (Myronenko,
             section 4); null for all of the image. An axis that is shorter is taken whole.
         seed: of every random number in the run.
     """
@@ -302,7 +302,9 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _the_first_contrast_is_not_optional(self) -> Recipe:
         if self.contrasts[0] in self.optional:
-            raise ValueError(f"optional: '{self.contrasts[0]}' is the native grid, got as optional")
+            raise ValueError(
+                f"optional: '{self.contrasts[0]}' has the native grid, so it cannot be optional"
+            )
         return self
 
     @model_validator(mode="after")

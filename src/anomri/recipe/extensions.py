@@ -62,7 +62,9 @@ class ExtensibleTable(dict[str, Entry]):
             raise KeyError(name)
         if len(offers) > 1:
             packages = " and ".join(_package(offer) for offer in offers)
-            raise UsageError(f"{name}: offered by {packages}. Next: uninstall one of them.")
+            raise UsageError(
+                f"{name}: provided by several packages ({packages}). Next: uninstall one of them."
+            )
         return _imported(offers[0])
 
 

@@ -46,7 +46,7 @@ CHUNK_BYTES = 1 << 20
 FOLDER = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 DATE = (1980, 1, 1, 0, 0, 0)  # equal models give equal archives
 WHAT = "a model packed by `anomri models pack`"
-GET_AGAIN = "get the file again from where it came, or ask for a run folder"
+GET_AGAIN = "download or copy the file again, or ask for a run folder"
 
 
 class PackedFile(BaseModel):

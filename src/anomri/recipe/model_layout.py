@@ -185,6 +185,30 @@ _PARTS = ("whole", "enhancing", "small")
 def _of_version_0_1(folder: Path, recipes: Mapping[Path, Recipe]) -> ModelLayout:
     """Read a folder of version 0.1 by what its recipes show."""
     fitted = read_thresholds_by_part(folder / TOGETHER)
+    entries = _parts_of_version_0_1(folder, recipes, fitted)
+    whole = recipes[entries["whole"]]
+    optional = set(recipes[entries["enhancing"]].contrasts) <= set(whole.optional)
+    combined = CombinedRecipe(
+        name=whole.name,
+        about=whole.about,
+        maps={
+            part: MapEntry(recipe=run.name, optional=optional and part == "enhancing")
+            for part, run in entries.items()
+        },
+        segmentation=_steps_of_version_0_1(entries),
+    )
+    maps = {name: _map_source(entry, folder) for name, entry in combined.maps.items()}
+    return ModelLayout(combined.name, maps, combined, fitted)
+
+
+def _parts_of_version_0_1(
+    folder: Path, recipes: Mapping[Path, Recipe], fitted: ByMap
+) -> dict[str, Path]:
+    """Return the run folder of each part.
+
+    Raises:
+        UsageError: the recipes do not say which part each of them is.
+    """
     by_part = {
         "small" if "small" in fitted and run.name == "small" else recipe.detection.shows: run
         for run, recipe in recipes.items()
@@ -200,20 +224,7 @@ def _of_version_0_1(folder: Path, recipes: Mapping[Path, Recipe]) -> ModelLayout
             f"{found}. Next: set `detection.shows` in their recipes, write `maps` and "
             f"`segmentation` into {folder.name}/{RECIPE}, or name one run folder."
         )
-    entries = {part: by_part[part] for part in _PARTS if part in by_part}
-    whole = recipes[entries["whole"]]
-    optional = set(recipes[entries["enhancing"]].contrasts) <= set(whole.optional)
-    combined = CombinedRecipe(
-        name=whole.name,
-        about=whole.about,
-        maps={
-            part: MapEntry(recipe=run.name, optional=optional and part == "enhancing")
-            for part, run in entries.items()
-        },
-        segmentation=_steps_of_version_0_1(entries),
-    )
-    maps = {name: _map_source(entry, folder) for name, entry in combined.maps.items()}
-    return ModelLayout(combined.name, maps, combined, fitted)
+    return {part: by_part[part] for part in _PARTS if part in by_part}
 
 
 def _steps_of_version_0_1(entries: Mapping[str, Path]) -> tuple[SegmentationStep, ...]:

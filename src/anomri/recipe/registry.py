@@ -55,7 +55,7 @@ def bind(table: Mapping[str, Callable[..., Result]], step: Step) -> Callable[...
     if step.name not in table:
         raise RecipeError(
             f"'{step.name}': expected one of {', '.join(table)}. "
-            "Next: check the spelling in the recipe, and the section that it stands in."
+            "Next: check the spelling in the recipe, and the section that it is in."
         )
     function = table[step.name]
     return partial(function, **_checked(function, _with_current_names(step)))

@@ -172,7 +172,7 @@ class Scan:
         native: grid of the input file, on which results are returned.
         truth: (I, J, K) expert labels on this grid, if any.
         healthy: whether the subject is healthy; None if the data set does not say.
-        notes: what a reader must know, such as "the file holds no voxel size".
+        notes: what a reader must know, such as "the file has no voxel size".
         to_template: (4, 4) native world mm to mm of the MNI152 template; None if the scan was not
             registered to it.
         entities: BIDS entities of the first contrast's file that results keep in their names.
@@ -408,9 +408,9 @@ class Detection:
         threshold: of the map.
         slice_scores: (K,) mean map value over the brain of each axial slice.
         nearby: (I, J, K) bool each, the mask with the threshold a fifth lower and a fifth higher;
-            empty where the decision needs no threshold.
-        code_distances: (K,) how far each axial slice's code lies from those of healthy slices;
-            None where the model has no codes, or they have not been learnt from.
+            empty where the segmentation method has no threshold.
+        latent_distances: (K,) Mahalanobis distance of each axial slice's latents from those of
+            healthy slices; None where the model has no latents, or was not calibrated.
         scan_score: one number for the scan: the abnormal volume in ml.
         findings: lesions, largest first.
         regions: (I, J, K) BraTS labels where regions were named.
@@ -425,7 +425,7 @@ class Detection:
     findings: tuple[Finding, ...]
     regions: Labels | None = None
     nearby: tuple[Mask, ...] = ()
-    code_distances: NDArray[np.float64] | None = None
+    latent_distances: NDArray[np.float64] | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
     @property

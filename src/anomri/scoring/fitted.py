@@ -17,11 +17,11 @@ class Fitted:
 
     Attributes:
         thresholds: by rule; those of slice scores by the score's name.
-        codes: statistics of the latents of healthy slices.
+        latents: their statistics over healthy slices.
     """
 
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
-    codes: LatentStatistics | None = None
+    latents: LatentStatistics | None = None
 
     @classmethod
     def load(cls, run: Path) -> Fitted:
@@ -31,8 +31,8 @@ class Fitted:
             DamagedFile: a file does not hold what calibration writes.
         """
         path = newest(run / CODES)
-        codes = LatentStatistics.load(path) if path.is_file() else None
-        return cls(read_thresholds(run / THRESHOLDS), codes)
+        latents = LatentStatistics.load(path) if path.is_file() else None
+        return cls(read_thresholds(run / THRESHOLDS), latents)
 
     def unmeasured(self) -> Fitted:
         """Return the same without the measured false positives."""

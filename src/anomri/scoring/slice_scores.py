@@ -114,7 +114,7 @@ def empty_healthy_slices(
     """
     if scores is None:
         raise UsageError(
-            f"the slice score '{threshold.rule}' needs a family with codes of slices. "
+            f"the slice score '{threshold.rule}' needs a family with latents of slices. "
             "Next: choose `mean_residual`."
         )
     return mask & (scores > threshold.value)

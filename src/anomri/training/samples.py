@@ -158,7 +158,7 @@ def _may_be_healthy(scan: Scan) -> bool:
         log.warning("%s: skipped: not healthy, and its lesions are not labelled", scan.label)
         return False
     if scan.truth is None and scan.healthy is None:
-        log.info("%s: no truth; assumed to be healthy", scan.label)
+        log.info("%s: no expert mask; assumed to be healthy", scan.label)
     return True
 
 

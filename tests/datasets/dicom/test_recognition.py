@@ -242,7 +242,7 @@ def test_duplicate_files_count_once(tmp_path: Path, make_series: MakeSeries) -> 
     make_series(tmp_path / "b", VOLUME, SeriesDescription="flair")
     found = find(tmp_path)
     assert len(found.scans[0].slices["flair"]) == len(VOLUME)
-    assert "10 files left out as copies" in found.recognised[0].reason
+    assert "10 files left out as duplicates" in found.recognised[0].reason
 
 
 def test_patients_under_one_study_uid_are_kept_apart(

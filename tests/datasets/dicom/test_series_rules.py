@@ -93,7 +93,7 @@ def test_no_rule_makes_an_image_of_another_kind_a_contrast(
     make_series(folder, VOLUME, number=2, SeriesDescription="anything")
     seen = taken(folder, tmp_path, RULES + "otherwise: ignore\n")
     assert seen["1"] == ("not used", "rule 2, but not an MR image")
-    assert seen["2"] == ("not used", "no rule fits it")
+    assert seen["2"] == ("not used", "no rule matches it")
 
 
 def test_detect_takes_the_rules_of_a_site(tmp_path: Path, make_series: MakeSeries) -> None:
@@ -138,7 +138,7 @@ def test_wrong_rules_are_refused_with_their_place(text: str, fault: str, tmp_pat
 
 
 def test_a_file_of_rules_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no\.yaml: expected a file of rules"):
+    with pytest.raises(UsageError, match=r"no\.yaml: expected a file with rules"):
         SiteRules.read(tmp_path / "no.yaml")
 
 

@@ -42,4 +42,4 @@ def test_an_archive_beside_scans_is_not_opened(tmp_path: Path, make_series: Make
     _zipped(tmp_path / "in", "study")
     (tmp_path / "flair.nii").touch()
     (skipped,) = find(tmp_path).skipped
-    assert (skipped.name, "beside other files" in skipped.reason) == ("study.zip", True)
+    assert (skipped.name, "among other files" in skipped.reason) == ("study.zip", True)

@@ -118,12 +118,12 @@ def test_the_sentences_say_who_is_above_and_what_the_decision_does(folder: Path)
     said = list(findings_of(definition, Scores.of(folder)))
     own, common, moved, ranked, labels, small = said
     assert "1 of 2 networks trained without labels has a higher mean Dice" in own
-    assert "zero out for 1 above it and 1 below it" in own
+    assert "1 are significantly above and 1 below zero" in own
     assert "The best is `better`: +0.100 (" in own
     assert "0 of 1 networks" in common
     assert "raises the mean Dice of 1 of 1 networks; the mean change is +0.100" in moved
     assert "0 of 1 networks trained without labels rank voxels better than `base`" in ranked
-    assert "0 above it and 1 below it" in ranked
+    assert "0 are significantly above and 1 below zero" in ranked
     assert "under 10 ml: `base` finds 5 of 10 and marks 3 ml per scan" in small
     assert "`labels`, which is supervised, cannot be distinguished from `base` (" in labels
 

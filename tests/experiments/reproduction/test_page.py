@@ -99,7 +99,7 @@ def test_figures_stand_beside_each_other(paper: Path) -> None:
         "small",
         "9",
         "3",
-        "no better for the recipe's patience",
+        "no improvement within the recipe's patience",
     )
 
 

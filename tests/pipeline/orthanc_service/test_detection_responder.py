@@ -67,7 +67,7 @@ def test_a_study_without_a_series_to_use_is_refused(
     make_series(tmp_path / "images", VOLUME, SeriesDescription="t2 flair")
     made, objects = answered(tmp_path, SiteRules(otherwise="ignore"))
     assert (made.outcome, objects) == (Outcome.REFUSED, ["sc.dcm"])
-    assert "got none (series 1: not used, no rule fits it)" in made.summary
+    assert "got none (series 1: not used, no rule matches it)" in made.summary
 
 
 def test_images_of_two_patients_are_refused(tmp_path: Path, make_series: MakeSeries) -> None:

@@ -159,7 +159,7 @@ def test_a_study_that_ends_the_process_is_refused_in_the_end(
         journal.begin(study)
     journal.close()
     assert run(fake, responder, tmp_path).outcomes == [Outcome.REFUSED]
-    assert "ended without notice 3 times" in responder.refusals[0]
+    assert "was killed 3 times" in responder.refusals[0]
 
 
 def test_a_study_that_is_deleted_meanwhile_is_forgotten(

@@ -43,7 +43,7 @@ def test_the_user_states_the_orientation(tmp_path: Path, stripped: Volume, code:
     native = read_image(tmp_path / "a.nii", orientation=code)
     assert "".join(nib.aff2axcodes(native.grid.affine)) == code.upper()
     assert native.grid.spacing == (2, 2, 2)
-    assert f"{code.upper()} was given" in native.notes[0].text
+    assert f"{code.upper()}, as given" in native.notes[0].text
     np.testing.assert_array_equal(native.values, stripped)
     mask = read_segmentation(tmp_path / "a.nii", orientation=code)
     np.testing.assert_array_equal(mask.grid.affine, native.grid.affine)
@@ -72,7 +72,7 @@ def test_the_right_orientation_gives_the_result_of_a_complete_header(stripped: V
     oriented = model.detect({"flair": unoriented(values)}, orientation="LPS")
     assert np.asarray(known.mask.dataobj).any()
     np.testing.assert_array_equal(np.asarray(oriented.mask.dataobj), np.asarray(known.mask.dataobj))
-    assert any("LPS was given" in note.text for note in oriented.detection.anomaly.scan.notes)
+    assert any("LPS, as given" in note.text for note in oriented.detection.anomaly.scan.notes)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -85,7 +85,7 @@ def test_a_given_mask_over_half_an_image_of_nan_is_refused(
 
 
 def test_an_image_of_nothing_but_nan_is_refused(stripped: Volume) -> None:
-    with pytest.raises(BadIntensities, match="in all of the image"):
+    with pytest.raises(BadIntensities, match="in the whole image"):
         prepared(np.full_like(stripped, np.nan))
 
 

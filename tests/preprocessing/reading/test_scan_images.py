@@ -197,7 +197,7 @@ def test_a_file_that_may_not_be_read_says_so(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "open", refuse)
-    assert "no permission" in str(refusal(path))
+    assert "expected permission to read it" in str(refusal(path))
 
 
 def test_dicom_is_sent_to_dcm2niix(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_swapped_contrasts_are_noted_once(
 ) -> None:
     both = np.stack([images["t1"], images["flair"]])
     (note,) = check_plausibility(both, brain, grid, ("flair", "t1ce"))
-    assert note.text.startswith("FLAIR and T1CE look exchanged: check the file")
+    assert note.text.startswith("FLAIR and T1CE seem to be swapped: check the file")
     assert check_plausibility(both[::-1], brain, grid, ("flair", "t1ce")) == []
 
 
@@ -123,7 +123,7 @@ def test_another_organ_may_be_no_brain(grid: Grid, brain: Mask) -> None:
     texture = ndimage.gaussian_filter(rng.normal(size=brain.shape), 2)
     organ = np.where(brain, 300 + 40 * texture / texture.std(), 0).astype(np.float32)
     (note,) = check_plausibility(organ[None], brain, grid, ("flair",))
-    assert note.text.startswith("this may be no brain")
+    assert note.text.startswith("this may not be a brain")
 
 
 def test_a_better_match_after_a_half_turn_is_noted(
@@ -132,7 +132,7 @@ def test_a_better_match_after_a_half_turn_is_noted(
     (note,) = check_plausibility(
         images["flair"][None, :, :, ::-1], brain[:, :, ::-1], grid, ("flair",)
     )
-    assert "better by half a turn" in note.text
+    assert "better after half a turn" in note.text
 
 
 def test_a_constant_volume_is_left_to_the_scaling(brain: Mask, grid: Grid) -> None:

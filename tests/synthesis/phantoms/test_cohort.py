@@ -165,7 +165,7 @@ def test_progress_counts_to_the_end(cohort: Path) -> None:
 
 def test_foreign_files_are_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(UsageError, match="no phantoms"):
+    with pytest.raises(UsageError, match="found other files"):
         _make(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 

@@ -70,7 +70,7 @@ def _read(path: Path, **options: Any) -> Dataset:
 def _refused(path: Path, error: Exception) -> UnreadableScan:
     return UnreadableScan(
         path,
-        expected="a whole DICOM file",
+        expected="a complete DICOM file",
         got=f"a file that cannot be read ({type(error).__name__})",
         next_step="copy the series again",
     )

@@ -163,7 +163,7 @@ def _changes(series: Series) -> Iterator[str]:
         yield f"{series.uids} series UIDs that form one volume"
     if series.copies:
         files = "1 file" if series.copies == 1 else f"{series.copies} files"
-        yield f"{files} left out as copies"
+        yield f"{files} left out as duplicates"
 
 
 def _refuse_ambiguous(cases: Cases) -> None:

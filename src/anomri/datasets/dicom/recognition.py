@@ -180,7 +180,10 @@ def _timed(series: Series, agent: bool) -> Decision:
     listed = ", ".join(f"{name} {value:g} ms" for name, value in times.items() if value is not None)
     te, tr, ti = times["TE"], times["TR"], times["TI"] or 0.0
     if te is None or tr is None:
-        return Decision(None, f"neither its description nor its times tell its contrast; {_CHOOSE}")
+        return Decision(
+            None,
+            f"neither its description nor its timing parameters identify its contrast; {_CHOOSE}",
+        )
     if te >= LONG_TE and ti >= LONG_TI:
         return Decision("flair", listed)
     if te >= LONG_TE and tr >= LONG_TR and not ti:

@@ -116,7 +116,7 @@ class SiteRules(BaseModel):
             return cls.model_validate(parse_yaml(text) or {})
         except OSError as error:
             raise UsageError(
-                f"{path.name}: expected a file of rules: {error.strerror}. Next: check the path."
+                f"{path.name}: expected a file with rules: {error.strerror}. Next: check the path."
             ) from error
         except DamagedFile as error:
             raise UsageError(str(error)) from error
@@ -155,7 +155,7 @@ class SiteRules(BaseModel):
 
     def _decision(self, series: Series, number: int) -> Decision:
         if number == len(self.series):
-            unused = Decision(None, "no rule fits it")
+            unused = Decision(None, "no rule matches it")
             return recognise(series) if self.otherwise == "recognise" else unused
         contrast, reason = self.series[number].contrast, f"rule {number + 1}"
         if contrast == IGNORE:

@@ -216,7 +216,7 @@ def _facts(model: MapModel) -> str:
     parts = {"contrasts", "optional", "axes", "preparation", "family", "detection"}
     section = model.recipe.model_dump(mode="json", include=parts, exclude_defaults=True)
     facts = [json.dumps(section, sort_keys=True), model.weights_hash, repr(dict(model.thresholds))]
-    facts += [] if model.fitted.codes is None else [model.fitted.codes.digest]
+    facts += [] if model.fitted.latents is None else [model.fitted.latents.digest]
     return "\n".join(facts)
 
 

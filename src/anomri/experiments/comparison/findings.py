@@ -52,9 +52,9 @@ def _networks(
     yield (
         f"{name}, under {how}: {above} of {len(comparisons)} networks trained without labels "
         f"{'has' if above == 1 else 'have'} a higher mean Dice than `{definition.baseline}` "
-        f"({baseline.estimate if baseline else float('nan'):.3f}). The paired interval leaves zero "
-        f"out for {significant[0]} above it and {significant[1]} below it. The best is `{best}`: "
-        f"{change(comparisons[best]).strip('*')}."
+        f"({baseline.estimate if baseline else float('nan'):.3f}). Of these "
+        f"differences {significant[0]} are significantly above and {significant[1]} below zero. "
+        f"The best is `{best}`: {change(comparisons[best]).strip('*')}."
     )
 
 
@@ -92,8 +92,8 @@ def _ranking(definition: Definition, scores: Scores, name: str) -> Iterator[str]
         above, significant = _counts(comparisons)
         yield (
             f"{name}, before any threshold: {above} of {len(comparisons)} networks trained without "
-            f"labels rank voxels better than `{baseline}` by AUPRC; the paired interval leaves "
-            f"zero out for {significant[0]} above it and {significant[1]} below it."
+            f"labels rank voxels better than `{baseline}` by AUPRC; of these "
+            f"differences {significant[0]} are significantly above and {significant[1]} below zero."
         )
 
 

@@ -74,13 +74,13 @@ def _parts(sheet: Sheet) -> Iterator[str]:
 
 def _command(sheet: Sheet) -> str:
     return (
-        "One command makes every figure below again; a second call measures only what has "
+        "One command reproduces every figure below; run again, it measures only what has "
         "changed:\n\n"
         f"```\nanomri compare recipes/{sheet.folder.name} --data DATA -o work/\n```\n\n"
         "`DATA` holds the data sets and `splits.tsv` (columns `subject` and `split`). Networks "
         "that `anomri reproduce` has trained below `work/`, or below the folder given with "
         "`--runs`, are taken as they are; the others are trained. After a change in the program, "
-        "`--again` measures the rest too. `scans.tsv` has every measure "
+        "`--again` measures the rest, too. `scans.tsv` has every measure "
         "of every scan."
     )
 

@@ -89,12 +89,12 @@ def _command(folder: Path, protocol: Protocol, figures: Figures) -> str:
     command = f"anomri reproduce recipes/{folder.name} --data DATA -o work/"
     lines = "\n".join(f"{command} --size {name}" for name in sizes)
     return (
-        "One command makes the rows of a size again; a second call goes on where the first was\n"
+        "One command reproduces the rows of a size; run again, it continues where it was\n"
         f"stopped:\n\n```\n{lines}\n```\n\n"
         "`DATA` holds the data sets and `splits.tsv` (columns `subject` and `split`).\n"
         "Ours: mean over scans with its bootstrap 95 % interval, or ± standard deviation over\n"
-        "scans where the paper gives that. What a threshold was allowed to see stands in\n"
-        "`measured.tsv`, with every other measure."
+        "scans where the paper gives that. `measured.tsv` has every other measure, and\n"
+        "the data on which each threshold was chosen."
     )
 
 

@@ -198,7 +198,10 @@ def _joined(ends: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**joined, "ended": "limit" if limited else "patience"}
 
 
-ENDED = {"patience": "no better for the recipe's patience", "limit": "at the limit of epochs"}
+ENDED = {
+    "patience": "no improvement within the recipe's patience",
+    "limit": "maximum number of epochs",
+}
 """How a training ended, in the words of a page."""
 
 

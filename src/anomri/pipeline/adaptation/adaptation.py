@@ -136,7 +136,7 @@ def _finished_before(run: Path, found: Found) -> Outcome:
     labels = [files.label for files in found.scans]
     if new := sum(label not in known for label in labels):
         log.warning(
-            "%s: this adaptation is finished; %d of %d scans have no part in it. "
+            "%s: this adaptation is finished; %d of %d scans were not included. "
             "Next: to include them, choose another folder with -o",
             *(run.name, new, len(labels)),
         )
@@ -193,23 +193,13 @@ def _finish(
 ) -> None:
     """Write the run folder, and add to the outcome the scans that cannot be compared any more."""
     work = run / ADAPTATION_WORK
-    recipe = adapted_recipe(base, options.schedule.spacing, UNSURE)
-    detectors = [with_one_network(base, file, recipe) for file in reversed(weights)]
-    threshold = best_threshold(
-        [
-            (_probability(detector, example), example)
-            for detector, half in zip(detectors, folds, strict=True)
-            for example in _examples(work, half)
-        ],
-        otherwise=UNSURE,
-    )
+    threshold = _threshold(base, work, folds, weights, options.schedule.spacing)
     recipe = adapted_recipe(base, options.schedule.spacing, threshold)
     changes = []
     for name, half, file in zip(HALVES, folds, reversed(weights), strict=True):
-        scans = tuple(one for one in found.scans if one.label in labels_of(half))
-        task = ChangeTask(
-            with_one_network(base, file, recipe), name, {one.label: one for one in half}
-        )
+        judge = with_one_network(base, file, recipe)
+        task = ChangeTask(judge, name, {scan.label: scan for scan in half})
+        scans = tuple(files for files in found.scans if files.label in labels_of(half))
         part = replace(found, scans=scans, left_out=(), chosen=True)
         compared = run_batch(part, task, options.execution, f"comparing, {name} half")
         changes += compared.values
@@ -220,6 +210,18 @@ def _finish(
         write_changes(draft, changes)
         write_text(draft / ADAPTATION, _card(folds, options.schedule, threshold))
         write_run(draft, options.command, device=str(base.device))
+
+
+def _threshold(
+    base: Detector, work: Path, folds: Sequence[Half], weights: Sequence[Path], spacing_mm: float
+) -> float:
+    """Return the probability to mark from, each half judged by the network of the other one."""
+    recipe = adapted_recipe(base, spacing_mm, UNSURE)
+    judged = []
+    for half, file in zip(folds, reversed(weights), strict=True):
+        detector = with_one_network(base, file, recipe)
+        judged += [(_probability(detector, one), one) for one in _examples(work, half)]
+    return best_threshold(judged, otherwise=UNSURE)
 
 
 def _probability(detector: Detector, example: Example) -> Volume:

@@ -43,7 +43,7 @@ ABOUT = "the model `default`, its mask corrected by networks that were trained o
 
 def start_network(device: torch.device) -> FoldedSegmenter:
     """Return the shipped network `lesions`, from which training starts."""
-    ((network, _),) = trained_networks(MapSource(Recipe.load("lesions")))
+    ((network, _),) = trained_networks({"lesions": MapSource(Recipe.load("lesions"))})["lesions"]
     if not isinstance(network, FoldedSegmenter):
         raise TypeError(f"lesions: expected a FoldedSegmenter, got {type(network).__name__}")
     return network.to(device)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from anomri.errors import UsageError
 from anomri.pipeline.adaptation.label_free_scan import LabelFreeScan
-from anomri.preprocessing import SAME_BRAIN, SAME_IMAGE, brain_similarity
+from anomri.preprocessing import SAME_BRAIN, SAME_IMAGE, brain_similarities
 
 MIN_SUBJECTS = 6  # with a finding; three in each half
 NAMED = 5  # scans in a message
 
 Half = tuple[LabelFreeScan, ...]
+Similarities = NDArray[np.float64]  # of each pair of scans
 
 
 def halves(scans: Sequence[LabelFreeScan]) -> tuple[Half, Half]:
@@ -24,8 +28,10 @@ def halves(scans: Sequence[LabelFreeScan]) -> tuple[Half, Half]:
     Raises:
         UsageError: the cohort is too small or too alike.
     """
-    _refuse_one_image_twice(scans)
-    groups = _by_brain(scans)
+    scans = sorted(scans, key=lambda scan: scan.label)
+    similar = brain_similarities([scan.signature for scan in scans])
+    _refuse_one_image_twice(scans, similar)
+    groups = _by_brain(scans, similar)
     with_finding = [group for group in groups if any(scan.has_finding for scan in group)]
     _refuse_small(len(scans), len(groups), len(with_finding))
     others = [group for group in groups if group not in with_finding]
@@ -51,11 +57,13 @@ def _refuse_small(scans: int, subjects: int, with_finding: int) -> None:
         )
 
 
-def _refuse_one_image_twice(scans: Sequence[LabelFreeScan]) -> None:
+def _refuse_one_image_twice(scans: Sequence[LabelFreeScan], similar: Similarities) -> None:
     """Raise where an image occurs twice, under whichever names."""
-    pairs = [(a, b) for a, b in combinations(scans, 2) if _same_image(a, b)]
-    if pairs:
-        named = "; ".join(f"{a.label} and {b.label}" for a, b in pairs[:NAMED])
+    contents = np.array([scan.contents for scan in scans])
+    same = (similar >= SAME_IMAGE) | (contents[:, None] == contents)
+    pairs = np.argwhere(np.triu(same, k=1))
+    if len(pairs):
+        named = "; ".join(f"{scans[i].label} and {scans[j].label}" for i, j in pairs[:NAMED])
         more = f"; and {len(pairs) - NAMED} more" if len(pairs) > NAMED else ""
         raise UsageError(
             f"expected different images, found one image twice: {named}{more}. "
@@ -63,28 +71,15 @@ def _refuse_one_image_twice(scans: Sequence[LabelFreeScan]) -> None:
         )
 
 
-def _by_brain(scans: Sequence[LabelFreeScan]) -> list[Half]:
+def _by_brain(scans: Sequence[LabelFreeScan], similar: Similarities) -> list[Half]:
     """Return the scans of each subject, in the order of their labels; one brain is one subject."""
-    groups: list[list[LabelFreeScan]] = []
-    for scan in sorted(scans, key=lambda one: one.label):
-        alike = [group for group in groups if any(_same_brain(scan, one) for one in group)]
-        joined = [*(one for group in alike for one in group), scan]
-        groups = [*(group for group in groups if group not in alike), joined]
-    return sorted((tuple(group) for group in groups), key=lambda group: group[0].label)
-
-
-def _same_brain(a: LabelFreeScan, b: LabelFreeScan) -> bool:
-    return a.subject == b.subject or _similarity(a, b) >= SAME_BRAIN
-
-
-def _same_image(a: LabelFreeScan, b: LabelFreeScan) -> bool:
-    return a.contents == b.contents or _similarity(a, b) >= SAME_IMAGE
-
-
-def _similarity(a: LabelFreeScan, b: LabelFreeScan) -> float:
-    if a.signature.size == 0 or a.signature.shape != b.signature.shape:
-        return 0.0
-    return brain_similarity(a.signature, b.signature)
+    subjects = np.array([scan.subject for scan in scans])
+    same = (similar >= SAME_BRAIN) | (subjects[:, None] == subjects)
+    _, group_of = connected_components(same, directed=False)
+    groups: dict[int, list[LabelFreeScan]] = {}
+    for scan, group in zip(scans, group_of, strict=True):
+        groups.setdefault(int(group), []).append(scan)
+    return [tuple(group) for group in groups.values()]
 
 
 def labels_of(half: Iterable[LabelFreeScan]) -> frozenset[str]:

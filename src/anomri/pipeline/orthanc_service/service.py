@@ -263,7 +263,9 @@ class Service:
         finally:  # also for a signal: only a process that is killed at once leaves the mark
             self.journal.end(entry.study)
         if self._images(entry.study).fingerprint != images.fingerprint:
-            self.schedule.announce(f"study {entry.study}: changed while it was processed; again")
+            self.schedule.announce(
+                f"study {entry.study}: changed while it was being processed; it is processed again"
+            )
             self._start_again(entry)
             return
         self.journal.send(entry.study, images.fingerprint, answer.outcome, answer.exit_code)
@@ -293,8 +295,8 @@ class Service:
             )
         if entry.kills >= MAX_KILLS:
             return (
-                f"expected a study that can be processed, got one whose processing ended without "
-                f"notice {entry.kills} times, possibly out of memory",
+                f"expected a study that can be processed, got one whose processing was killed "
+                f"{entry.kills} times, possibly out of memory",
                 "run `anomri detect` on its images on a machine with more memory",
             )
         return None
@@ -307,7 +309,7 @@ class Service:
             if size > limit:
                 return (
                     f"expected at most {limit / (1 << 30):.3g} GB of MR images, got more",
-                    "raise ANOMRI_MAX_IMAGE_GB, of which it is 16 times, or send fewer series",
+                    "send fewer series, or raise ANOMRI_MAX_IMAGE_GB: the limit is 16 times that",
                 )
         return None
 

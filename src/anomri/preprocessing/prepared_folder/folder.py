@@ -302,7 +302,7 @@ def _refuse_foreign(target: Path) -> None:
             raise ScanError(
                 path,
                 expected=f"nothing but a prepared scan in {target.name} of the folder to write to",
-                got="a file that anomri did not write and keeps",
+                got="a file that anomri did not write, and does not replace",
                 next_step="write to another folder, or move the file elsewhere",
             )
 

@@ -75,7 +75,7 @@ def _check_partner(path: Path) -> None:
 @contextmanager
 def nifti_errors(name: str) -> Iterator[None]:
     """Turn the errors of reading a NIfTI file into an ``UnreadableScan`` with its name."""
-    with guarded(name, expected="a whole NIfTI image"):
+    with guarded(name, expected="a complete NIfTI image"):
         try:
             yield
         except gzip.BadGzipFile as error:
@@ -90,7 +90,7 @@ def nifti_errors(name: str) -> Iterator[None]:
             raise _unreadable(name, "fewer voxels than its header states") from error
 
 
-def _unreadable(name: str, got: str, *, expected: str = "a whole NIfTI image") -> UnreadableScan:
+def _unreadable(name: str, got: str, *, expected: str = "a complete NIfTI image") -> UnreadableScan:
     return UnreadableScan(name, expected=expected, got=got, next_step=COPY_AGAIN)
 
 

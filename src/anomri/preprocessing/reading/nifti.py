@@ -104,7 +104,7 @@ def _loaded(path: Path) -> Any:
         log.debug("%s: nibabel failed", path.name, exc_info=True)
         raise UnreadableScan(
             path.name,
-            expected="a whole NIfTI or MGH image",
+            expected="a complete NIfTI or MGH image",
             got="a damaged header or header extension",
             next_step=COPY_AGAIN,
         ) from error

@@ -33,7 +33,7 @@ def replace_non_finite(image: RawImage) -> RawImage:
         return image
     undefined: Mask = ~np.isfinite(values)
     if undefined.all():
-        raise _refusal(image, int(undefined.sum()), "in all of the image")
+        raise _refusal(image, int(undefined.sum()), "in the whole image")
     lowest = min(float(values[~undefined].min()), 0.0)
     values = np.where(undefined, np.float32(lowest), values)
     count = int(undefined.sum())

@@ -20,7 +20,7 @@ ENDING = ".nrrd"
 MAGIC = b"NRRD"
 MAX_HEADER_BYTES = 1 << 20
 DETACHED = ("data file", "datafile")
-EXPECTED = "a whole NRRD image"
+EXPECTED = "a complete NRRD image"
 UNCOMPRESSED = ("raw", "")
 BYTES_PER_VOXEL = {SimpleITK.sitkUInt8: 1, SimpleITK.sitkInt8: 1} | {
     **{SimpleITK.sitkUInt16: 2, SimpleITK.sitkInt16: 2, SimpleITK.sitkFloat32: 4},

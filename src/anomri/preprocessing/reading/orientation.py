@@ -54,7 +54,7 @@ def apply_orientation(image: RawImage, orientation: str = "") -> RawImage:
             "or convert the original DICOM files again, for example with dcm2niix",
         )
     grid = Grid(shape=image.grid.shape, affine=_affine(image.grid, code))
-    text = f"{image.name}: the header does not state the orientation of the head: {code} was given"
+    text = f"{image.name}: the header does not state the orientation; {code}, as given, was used"
     note = Note(NoteKind.GEOMETRY, text)
     return replace(image, grid=grid, orientation_known=True, notes=(*image.notes, note))
 

@@ -41,7 +41,9 @@ def replace_outlier_voxels(image: RawImage) -> RawImage:
     repaired = values.copy()
     repaired[tuple(index.T)] = _neighbour_median(values, index, low, high)
     count = f"{len(index)} voxel{'s' if len(index) > 1 else ''}"
-    text = f"{image.name}: {count} far beyond all others, replaced by the median around"
+    text = (
+        f"{image.name}: {count} far outside the range of all others, replaced by the local median"
+    )
     note = Note(NoteKind.INTENSITIES, text)
     return replace(image, values=repaired, notes=(*image.notes, note))
 

@@ -26,7 +26,10 @@ from anomri.scan import Note, NoteKind
 SLICE = re.compile(r"^(\d+)\.png\Z", re.IGNORECASE)
 SPACING_MM = (0.94, 0.94, 1.0)
 GREYSCALE_MODES = ("L", "1", "I", "I;16", "P")
-NOTE = Note(NoteKind.GEOMETRY, "PNG slices hold no voxel size and no orientation: left is a guess")
+NOTE = Note(
+    NoteKind.GEOMETRY,
+    "PNG slices have no voxel size and no orientation: left and right are a guess",
+)
 
 
 def png_slice_files(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ MAX_VOXELS = 2**30  # 4 GiB as float32, eight times a 512 x 512 x 512 scan
 MIN_SLICES = 3
 VOXEL_MM = (0.05, 30.0)  # other sizes mean metres, or a damaged header
 MAX_OFFSET_MM = 1e9  # from the world's origin; beyond it rounding loses steps of one voxel
-SPACING_UNKNOWN = Note(NoteKind.VOXEL_SIZE, "the file holds no voxel size")
+SPACING_UNKNOWN = Note(NoteKind.VOXEL_SIZE, "the file has no voxel size")
 SINGULAR = 1e-6  # determinant relative to the product of the axes' lengths
 
 
@@ -27,7 +27,7 @@ class RawImage:
         name: file name, for errors and notes.
         values: (I, J, K) in the file's order.
         grid: grid of the values.
-        spacing_known: False where the file holds no voxel size.
+        spacing_known: False where the file has no voxel size.
         notes: remarks on the file, for the user.
         orientation_known: False where the header does not state the orientation of the head.
         undefined: (I, J, K) bool, NaN or infinite voxels of the file; None where there are none.

@@ -57,7 +57,7 @@ def read_image(source: ImageSource, contrast: str = "", *, orientation: str = ""
             return read_png_slices(folder)
         return read_tiff_slices(folder, contrast)
 
-    with guarded(source_name(source, contrast), expected="a whole image"):
+    with guarded(source_name(source, contrast), expected="a complete image"):
         raw = read_source(source, contrast or "image", read_slices)
         raw = replace_non_finite(apply_orientation(raw, orientation))
         refuse_constant(raw.values, raw.name)

@@ -66,7 +66,7 @@ def read_segmentation(source: ImageSource, *, orientation: str = "") -> RawImage
     Raises:
         ScanError: as :func:`~anomri.preprocessing.reading.scan_images.read_volume`.
     """
-    with guarded(source_name(source, "mask"), expected="a whole image of labels"):
+    with guarded(source_name(source, "mask"), expected="a complete label image"):
         raw = read_source(source, "mask", _read_slice_labels)
         refuse_non_finite(raw)
     return apply_orientation(raw, orientation) if orientation else raw

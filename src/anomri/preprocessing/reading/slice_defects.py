@@ -198,11 +198,11 @@ def repair_defective_slices(image: RawImage) -> RawImage:
             values = _interpolate(values, axis, stack)
             text = (
                 f"{image.name}: {_slice_names(bad, axis)} replaced by interpolation, "
-                "because the slices on both sides contradict: do not trust what is marked there"
+                "because they contradict the slices on both sides: do not rely on the mask there"
             )
             notes.append(Note(NoteKind.INTENSITIES, text))
         elif 0 < len(repeated := stack.repeated()) <= limit:
-            text = f"{image.name}: {_slice_names(repeated, axis)}: the same as the slice before"
+            text = f"{image.name}: {_slice_names(repeated, axis)}: identical to the previous slice"
             notes.append(Note(NoteKind.INTENSITIES, text))
     return replace(image, values=values, notes=tuple(notes))
 

@@ -7,7 +7,9 @@ what was measured. It compares images of one contrast.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ RIM = 2  # voxels of the template's brain that are left out
 MIN_SHARED = 0.5  # of the voxels of either brain that both must have
 SAME_BRAIN = 0.66
 SAME_IMAGE = 0.995
+BLOCK = 64  # signatures whose products are taken at a time: 65 MB
 
 
 def brain_signatures(scan: Scan) -> dict[str, NDArray[np.float32]]:
@@ -42,13 +45,40 @@ def brain_signatures(scan: Scan) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def brain_similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Return the correlation of two signatures in what both show; 0 where that is too little."""
-    shared = (first != 0) & (second != 0)
-    largest = max(np.count_nonzero(first), np.count_nonzero(second))
-    if np.count_nonzero(shared) <= MIN_SHARED * largest:
-        return 0.0
-    return float(np.corrcoef(first[shared], second[shared])[0, 1])
+def brain_similarities(signatures: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Return the correlation of each pair of signatures in what both show.
+
+    Args:
+        signatures: (N,) each, or empty where there is none.
+
+    Returns:
+        (n, n) for n signatures; 0 where two show too little in common.
+    """
+    full = np.zeros((len(signatures), max((one.size for one in signatures), default=0)), np.float32)
+    for row, signature in zip(full, signatures, strict=True):
+        row[: signature.size] = signature
+    similar = np.zeros((len(full), len(full)))
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(full), BLOCK)]
+    for first, second in combinations_with_replacement(blocks, 2):
+        similar[first, second] = _correlations(full[first], full[second])
+        similar[second, first] = similar[first, second].T
+    return similar
+
+
+def _correlations(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (m, n) correlations of (m, N) and (n, N) signatures, from sums of products."""
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    in_a, in_b = (a != 0).astype(np.float64), (b != 0).astype(np.float64)
+    shared = in_a @ in_b.T
+    count = np.maximum(shared, 1)
+    mean_a, mean_b = a @ in_b.T / count, in_a @ b.T / count
+    covariance = a @ b.T / count - mean_a * mean_b
+    variances = ((a * a) @ in_b.T / count - mean_a**2) * (in_a @ (b * b).T / count - mean_b**2)
+    enough = shared > MIN_SHARED * np.maximum.outer(in_a.sum(axis=1), in_b.sum(axis=1))
+    correlations: NDArray[np.float64] = np.zeros_like(shared)
+    where = enough & (variances > 0)
+    correlations[where] = covariance[where] / np.sqrt(variances[where])
+    return correlations
 
 
 def _moved(volume: Volume, own: Grid, there: Grid) -> Volume:

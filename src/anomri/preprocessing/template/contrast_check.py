@@ -48,7 +48,7 @@ BRIGHT_VENTRICLES = -0.5
 DARK_VENTRICLES = 0.4  # T2 registers badly to a T1 template: synthetic ones reach 0.3
 SWAPPED_DIFFERENCE = 0.12  # of the correlations with T1
 
-ADVICE = "check the file; the mask should not be trusted"
+ADVICE = "check the file; do not rely on the mask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,14 @@ def compare_with_template(
     try:
         moving, result = register_by_intensities(image[0], brain, grid)
     except RuntimeError:  # the two images do not overlap
-        fault = "this does not lie like a brain in the template"
+        fault = "this cannot be registered to the template as a brain"
         return TemplateComparison([_implausible(fault)])
     if mismatch := template_mismatch(fixed, moving, result):
         expected, got = mismatch
-        fault = f"this may be no brain: expected {expected}, got {got}"
+        fault = f"this may not be a brain: expected {expected}, got {got}"
         return TemplateComparison([_implausible(fault, ";")])
     if axis := half_turn_axis(fixed, moving, result.coarse):
-        fault = f"this fits the template better by half a turn about the {axis} axis"
+        fault = f"this fits the template better after half a turn about the {axis} axis"
         return TemplateComparison([_implausible(fault)])
     notes = _contrast_notes(image, brain, grid, contrasts, result.matrix)
     return TemplateComparison(notes, refine_by_outline(moving, result))
@@ -137,7 +137,7 @@ def check_saturation(volume: Volume, brain: Mask) -> list[Note]:
     share = float(np.mean(values == values.max(initial=0))) if values.size else 0.0
     if share < MIN_SATURATED:
         return []
-    fault = f"{share:.0%} of the brain has the highest value: brighter tissue seems to be cut off"
+    fault = f"{share:.0%} of the brain has the highest value: brighter values seem to be clipped"
     return [_implausible(fault, ";")]
 
 
@@ -171,7 +171,7 @@ def swapped_contrasts(features: Mapping[str, ContrastFeatures]) -> list[Note]:
         return []
     flair = features[FLAIR].t1_correlation
     return [
-        _implausible(f"{FLAIR.upper()} and {name.upper()} look exchanged")
+        _implausible(f"{FLAIR.upper()} and {name.upper()} seem to be swapped")
         for name in T1_KINDS
         if name in features and flair > features[name].t1_correlation + SWAPPED_DIFFERENCE
     ]

@@ -126,7 +126,7 @@ def half_turn_axis(
 
 def orientation_mismatch(axis: str) -> tuple[str, str]:
     """Return the texts for `expected` and `got` of a brain that needs a half turn."""
-    got = f"one that fits the template better by half a turn about the {axis} axis"
+    got = f"one that fits the template better after half a turn about the {axis} axis"
     return "a brain that is oriented as its header states", got
 
 

@@ -68,7 +68,7 @@ def model_names(record: Record) -> str:
 def citations(records: Sequence[Record]) -> list[str]:
     """Return the papers behind the model and its steps, anomri itself first."""
     version = records[0].provenance.anomri_version if records else ""
-    own = f"The anomri authors. anomri: what does not look healthy in a brain MRI. {version}"
+    own = f"The anomri authors. anomri: unsupervised detection of lesions in brain MRI. {version}"
     papers = dict.fromkeys(paper for record in records for paper in _papers(record) if paper)
     return [own.strip() + ".", *papers]
 

@@ -306,8 +306,8 @@ def _slice_scores(detection: Detection) -> dict[str, tuple[float | None, ...]]:
     """Return the scores of the slices that hold brain, on the slices of the input file."""
     scan = detection.anomaly.scan
     scores = {MEAN_RESIDUAL: detection.slice_scores}
-    if detection.code_distances is not None:
-        scores[MAHALANOBIS] = detection.code_distances
+    if detection.latent_distances is not None:
+        scores[MAHALANOBIS] = detection.latent_distances
     with_brain = scan.brain.any(axis=(0, 1))
     return {
         name: tuple(

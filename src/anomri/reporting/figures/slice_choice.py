@@ -61,9 +61,8 @@ class Slice:
     @property
     def title(self) -> str:
         """Name and place, such as ``axial  z = 12 mm``."""
-        return f"{NAMES[self.axis]}  {LETTERS[self.axis]} = {self.position_mm:.0f} mm".replace(
-            "-", "\N{MINUS SIGN}"
-        )
+        position = f"{self.position_mm:.0f} mm".replace("-", "\N{MINUS SIGN}")
+        return f"{NAMES[self.axis]}  {LETTERS[self.axis]} = {position}"
 
     def cut(self, volume: NDArray[Any], box: Box) -> NDArray[Any]:
         """Return the plane (down, across) of an (I, J, K) volume as it is displayed."""

@@ -68,8 +68,7 @@ def _strips(
 ) -> Chart:
     """Draw one row of dots per group, moved up and down a little so that none hides another."""
     groups = [group for group in GROUPS if any(r.healthy is group[0] for r in records)]
-    series, ticks = [], []
-    words: list[str] = []
+    series, ticks, words = [], [], list[str]()
     for row, (healthy, name, look) in enumerate(reversed(groups)):
         members = [record for record in records if record.healthy is healthy]
         values = [value(record) for record in members]
@@ -93,10 +92,9 @@ def _scans(
     records: Sequence[Record], title: str, unit: str, values: Sequence[float]
 ) -> tuple[tuple[str, str], ...]:
     """Return label and description of each scan's dot."""
-    named = zip(records, values, strict=True)
     return tuple(
         (record.label, f"{record.subject}: {title.lower()} {value:.2f} {unit}".rstrip())
-        for record, value in named
+        for record, value in zip(records, values, strict=True)
     )
 
 

@@ -42,7 +42,7 @@ def trust(records: Sequence[Record], evaluation: Table, summary: Table) -> list[
     """
     if not (records or evaluation or summary):
         return []
-    sentences = [_agreement(evaluation, summary), _false_positives(records), _gates(records)]
+    sentences = [_agreement(evaluation, summary), _false_positives(records), _checks(records)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -105,13 +105,13 @@ def _false_positives(records: Sequence[Record]) -> str:
     return "The threshold was not fitted on healthy scans, so its false positives are not known."
 
 
-def _gates(records: Sequence[Record]) -> str:
+def _checks(records: Sequence[Record]) -> str:
     doubted = [record.subject for record in records if record.doubted]
     if doubted:
         first = f"{doubted[0]}{' and others' if len(doubted) > 1 else ''}"
         return (
             f"Check {len(doubted)} of {len(records)} scans ({first}) before using their results: "
-            "their images do not look like what they were given as; see the remarks."
+            "their images do not look like the contrasts that they were given as; see the remarks."
         )
     noted = sum(bool(record.notes) for record in records)
     verb = "has" if noted == 1 else "have"

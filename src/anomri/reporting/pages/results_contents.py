@@ -38,6 +38,7 @@ MEASURES = (
 )
 """Columns of an evaluation that the page shows; the table on disk has all."""
 
+TABLES = (EVALUATION, EVALUATION_SUMMARY, EVALUATION_CURVES, EVALUATION_SIZES, EVALUATION_FAILURES)
 T = TypeVar("T")
 Table = Sequence[Mapping[str, str]]
 log = logging.getLogger(__name__)
@@ -81,36 +82,40 @@ def contents(
         damaged: files of other scans that cannot be read; listed among the failures.
     """
     unread = list(damaged)
-    evaluation = _readable(read_tsv, scores / EVALUATION, unread) or []
+    tables = {name: _readable(read_tsv, scores / name, unread) or [] for name in TABLES}
     listed = _readable(read_tsv, out / FAILURES, unread) or []
-    summary = _readable(read_tsv, scores / EVALUATION_SUMMARY, unread) or []
-    curves = _readable(read_tsv, scores / EVALUATION_CURVES, unread) or []
-    sizes = _readable(read_tsv, scores / EVALUATION_SIZES, unread) or []
-    not_evaluated = _readable(read_tsv, scores / EVALUATION_FAILURES, unread) or []
     run = _readable(read_run, out / RUN, unread) or RunEntry()
     failures = [*listed, *_not_listed(unread, listed)]
-    best, rest = _best_known_first(summary)
+    evaluation = tables[EVALUATION]
     return {
+        **_evaluation(tables, listed),
         "lead": lead(records),
-        "trust": trust(records, evaluation, summary),
+        "trust": trust(records, evaluation, tables[EVALUATION_SUMMARY]),
         "tiles": list(_tiles(records, failures, evaluation)),
         "facts": _facts(run, records),
         "oracle": any(record.threshold.rule == "oracle" for record in records),
         "cases": _cases(records, evaluation),
         "failures": failures,
-        "evaluation": [_chosen(row) for row in evaluation],
-        "evaluation_summary": best,
-        "evaluation_rest": rest,
-        "sizes": [row for row in sizes if row.get("n") != "0"],
-        "not_evaluated": [row for row in not_evaluated if row not in listed],
         "scan_score_apart": any(r.scan_score != r.lesion_volume_ml for r in records),
         "with_expert": any(record.truth_volume_ml is not None for record in records),
         "charts": cohort_charts(records),
-        "curves": curve_charts(curves),
         "geometric": GEOMETRIC,
         "registered": any(item.template_mm for record in records for item in record.findings),
         "methods": methods_text(records),
         "citations": citations(records),
+    }
+
+
+def _evaluation(tables: Mapping[str, Table], listed: Table) -> dict[str, Any]:
+    """Return what the page shows of an evaluation; scans listed as failures are left out."""
+    best, rest = _best_known_first(tables[EVALUATION_SUMMARY])
+    return {
+        "evaluation": [_chosen(row) for row in tables[EVALUATION]],
+        "evaluation_summary": best,
+        "evaluation_rest": rest,
+        "sizes": [row for row in tables[EVALUATION_SIZES] if row.get("n") != "0"],
+        "not_evaluated": [row for row in tables[EVALUATION_FAILURES] if row not in listed],
+        "curves": curve_charts(tables[EVALUATION_CURVES]),
     }
 
 

@@ -171,7 +171,7 @@ def _claim(folder: Path, cohort: Cohort) -> None:
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
-            f"{folder.name}: expected a new or empty folder, found files that are no phantoms. "
+            f"{folder.name}: expected a new or empty folder, found other files. "
             "Next: choose another folder."
         )
     else:
