@@ -34,6 +34,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "fill_holes": {},
     "remove_small": {"ml": 0.004},
     "remove_superficial": {"rim_mm": 1, "within_mm": 2},
+    "remove_faint": {"share": 0.8, "core_above": 1, "max_level": 9},
     "largest": {"keep": 2},
     "keep_large": {"share": 0.5},
     "above": {},

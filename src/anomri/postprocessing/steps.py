@@ -23,6 +23,7 @@ import numpy as np
 
 from anomri.errors import UsageError
 from anomri.postprocessing.components import keep_large, largest, remove_small
+from anomri.postprocessing.faint import remove_faint
 from anomri.postprocessing.false_positive_calibration import FALSE_POSITIVE_RULE
 from anomri.postprocessing.filters import median, smooth, standardise
 from anomri.postprocessing.lesion_borders import half_maximum
@@ -60,6 +61,7 @@ MASK_STEPS: Mapping[str, Callable[..., SegmentationState]] = {
     "fill_holes": fill_holes,
     "remove_small": remove_small,
     "remove_superficial": remove_superficial,
+    "remove_faint": remove_faint,
     "largest": largest,
     "keep_large": keep_large,
 }

@@ -99,6 +99,7 @@ STEPS = {
     "fill_holes": Described("filling of holes"),
     "remove_small": Described("removal of small components"),
     "remove_superficial": Described("removal of components along the brain's surface"),
+    "remove_faint": Described("removal of components that are faint among the scan's lesions"),
     "largest": Described("keeping the largest component"),
     "subtract_native": Described("subtraction of what T1, if there is one, shows already"),
     COMPETE: Described("region competition", ZHU),
