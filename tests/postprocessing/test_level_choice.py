@@ -18,16 +18,18 @@ CORE = Threshold(value=6.0, rule="fixed")  # median of the core: 6.8
 FRACTIONS = (0.3, 0.4, 0.5, 0.6, 0.7)
 
 
-def state(spacing: float = 1.0) -> SegmentationState:
-    mask = VALUES > CORE.value
-    return SegmentationState(VALUES, np.ones_like(mask), (spacing,) * 3, spacing**3 / 1000, mask)
+def state() -> SegmentationState:
+    mask = VALUES > CORE.value  # noqa: SIM300 - not a Yoda condition
+    return SegmentationState(VALUES, np.ones_like(mask), (1.0, 1.0, 1.0), 0.001, mask)
 
 
 def network(radius: float, inside: float = 0.9, outside: float = 0.1) -> NDArray[np.float32]:
     return np.where(radius > AWAY, inside, outside).astype(np.float32)
 
 
-@pytest.mark.parametrize(("radius", "fraction"), [(9.2, 0.7), (12.0, 0.6), (13.2, 0.5), (16.0, 0.3)])
+@pytest.mark.parametrize(
+    ("radius", "fraction"), [(9.2, 0.7), (12.0, 0.6), (13.2, 0.5), (16.0, 0.3)]
+)
 def test_the_mask_that_resembles_the_networks_is_chosen(radius: float, fraction: float) -> None:
     assert best_fraction(state(), CORE.value, network(radius), 0.5, FRACTIONS) == fraction
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def grown(
     spacing: tuple[float, float, float] = FINE,
     enhancing: Mask | None = None,
     probability: NDArray[np.float32] | None = None,
-    **options: float | str,
+    **options: Any,
 ) -> Mask:
     """Run the step on values (C, I, J, K) in standard deviations of the brain; all is brain."""
     brain = np.ones_like(mask)
@@ -128,7 +129,11 @@ def test_faint_tissue_joins_only_where_the_network_agrees() -> None:
     start, _, values = edema(level=1.6)
     above = np.indices(start.shape)[2] >= start.shape[2] // 2
     half = np.where(above, 0.4, 0.2).astype(np.float32)
-    options = {"probability_map": "network", "faint_fraction": 0.7, "faint_probability": 0.3}
+    options: dict[str, Any] = {
+        "probability_map": "network",
+        "faint_fraction": 0.7,
+        "faint_probability": 0.3,
+    }
     free = grown(start, values)
     found = grown(start, values, probability=half, **options)
     assert dice(found & above, free & above) > 0.95
@@ -139,7 +144,11 @@ def test_faint_tissue_joins_only_where_the_network_agrees() -> None:
 def test_what_is_as_bright_as_the_mass_joins_without_the_network() -> None:
     start, truth, values = edema(level=3.2)
     nothing = np.zeros(start.shape, np.float32)
-    options = {"probability_map": "network", "faint_fraction": 0.5, "faint_probability": 0.3}
+    options: dict[str, Any] = {
+        "probability_map": "network",
+        "faint_fraction": 0.5,
+        "faint_probability": 0.3,
+    }
     assert dice(grown(start, values, probability=nothing, **options), truth) > 0.95
 
 
