@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -39,7 +42,8 @@ def grown(
     values: Image,
     spacing: tuple[float, float, float] = FINE,
     enhancing: Mask | None = None,
-    **options: float | str,
+    probability: NDArray[np.float32] | None = None,
+    **options: Any,
 ) -> Mask:
     """Run the step on values (C, I, J, K) in standard deviations of the brain; all is brain."""
     brain = np.ones_like(mask)
@@ -65,6 +69,8 @@ def grown(
         return SegmentationState(bright, brain, spacing, grid.voxel_ml, enhancing)
 
     maps = {"contrasts": anomaly} | ({} if enhancing is None else {"enhancement": anomaly})
+    if probability is not None:
+        maps["network"] = replace(anomaly, values=probability[None])
     second = StepMap("contrasts", maps, threshold_of, state_of)
     step = Step(name="compete", options={**OPTIONS, **options})
     return call(COMBINATION_STEPS, step, start, second).mask
@@ -117,6 +123,33 @@ def test_a_core_without_edema_does_not_flood_the_brain() -> None:
     image = values[None].astype(np.float32)
     found = grown(start, image, enhancing=start, core_map="enhancement")
     assert found.sum() < 1.3 * start.sum()
+
+
+def test_faint_tissue_joins_only_where_the_network_agrees() -> None:
+    start, _, values = edema(level=1.6)
+    above = np.indices(start.shape)[2] >= start.shape[2] // 2
+    half = np.where(above, 0.4, 0.2).astype(np.float32)
+    options: dict[str, Any] = {
+        "probability_map": "network",
+        "faint_fraction": 0.7,
+        "faint_probability": 0.3,
+    }
+    free = grown(start, values)
+    found = grown(start, values, probability=half, **options)
+    assert dice(found & above, free & above) > 0.95
+    assert dice(found & ~above, start & ~above) > 0.9 > dice(free & ~above, start & ~above)
+    np.testing.assert_array_equal(grown(start, values, **options), free)  # without that map
+
+
+def test_what_is_as_bright_as_the_mass_joins_without_the_network() -> None:
+    start, truth, values = edema(level=3.2)
+    nothing = np.zeros(start.shape, np.float32)
+    options: dict[str, Any] = {
+        "probability_map": "network",
+        "faint_fraction": 0.5,
+        "faint_probability": 0.3,
+    }
+    assert dice(grown(start, values, probability=nothing, **options), truth) > 0.95
 
 
 def test_more_contrasts_reach_further() -> None:

@@ -38,13 +38,14 @@ def combined_with_probability(
     """
     reach = np.log((1 - LEAST_PROBABILITY) / LEAST_PROBABILITY) / per_mm
     box = crop_around(mask, tuple(ceil(reach / side) + 1 for side in spacing))
-    odds = _log_odds(probability[box]) - _log_odds(np.float32(level))
+    odds = log_odds(probability[box]) - log_odds(np.float32(level))
     result = np.zeros_like(mask)
     result[box] = odds > per_mm * _signed_distance_mm(mask[box], spacing)
     return result
 
 
-def _log_odds(probability: Volume | np.float32) -> Volume:
+def log_odds(probability: Volume | np.float32) -> Volume:
+    """Return the log odds of probabilities, which are limited on both sides."""
     limited = np.clip(probability, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     odds: Volume = np.log(limited / (1 - limited))
     return odds
