@@ -144,7 +144,8 @@ def check_dates(dates: Sequence[str], count: int) -> list[date | None]:
         )
     if len(days) not in (0, count):
         raise UsageError(
-            f"--dates: expected {count} dates, one for each time point, got {len(dates)}. "
+            f"--dates: expected a date for each time point of one subject, got {len(dates)} for "
+            f"{count} time points. "
             "Next: write them in the order of the scans, separated by commas."
         )
     return days
