@@ -128,7 +128,8 @@ def parts_of_small_lesions(
     always = changed(small, symmetric_from=None, min_bright_fraction=None)
     steps = (*before, always, regions)
     section = DEFAULT.map_models[SMALL].recipe.detection
-    inside = [step for step in section.refine if step.name != "remove_superficial"]
+    every = [step for step in section.refine if step.name != "remove_faint"]
+    inside = [step for step in every if step.name != "remove_superficial"]
     above = {"decide": ABOVE, "refine": inside}
     plain = {"score": with_options(section.score, penalty=0.0, grey_matter_sd=0.0), **above}
     yield Variant("+ small lesions without the linear field", steps, {SMALL: plain})
@@ -136,7 +137,8 @@ def parts_of_small_lesions(
     yield Variant("+ the network confirms them", steps, {SMALL: confirmed})
     yield Variant("+ grey matter has its own level", steps, {SMALL: above})
     yield Variant("+ half-way down to the tissue around", steps, {SMALL: {"refine": inside}})
-    yield Variant("+ nothing along the surface", steps)
+    yield Variant("+ nothing along the surface", steps, {SMALL: {"refine": every}})
+    yield Variant("+ nothing faint among the scan's lesions", steps)
     symmetric = changed(small, min_bright_fraction=None)
     yield Variant("+ symmetric lesions are no mass", (*before, symmetric, regions))
     yield Variant("+ nor is a bright coil: `default`")
@@ -167,6 +169,7 @@ def without_one() -> Iterator[Variant]:
         },
         "borders half-way down": {SMALL: {"decide": ABOVE}},
         "removal along the surface": {SMALL: {"refine": _section(SMALL).refine[1:]}},
+        "removal of what is faint": {SMALL: {"refine": _section(SMALL).refine[:-1]}},
     }
     for name, detection in other.items():
         yield Variant(f"without {name}", detection=detection)
