@@ -72,10 +72,12 @@ class Variant:
 
     def detector(self) -> Detector:
         """Return the default with this change."""
+        used = {step.map for step in self.steps}
+        used |= {str(value) for step in self.steps for value in step.step.options.values()}
         models = {
             name: model.with_recipe(model.recipe.with_changes(**self.detection.get(name, {})))
             for name, model in DEFAULT.map_models.items()
-            if name in {step.map for step in self.steps}
+            if name in used
         }
         return Detector(models, self.steps)
 
@@ -85,8 +87,9 @@ UNCHANGED = Variant("`default`")
 
 def parts() -> Iterator[Variant]:
     """Yield the default built up part by part, first what masses need, then small lesions."""
-    segment, enclose, compete, decide, small, regions = DEFAULT.steps
-    bright = changed(compete, dark_below=NEVER)
+    segment, level, enclose, compete, decide, small, regions = DEFAULT.steps
+    flooding = changed(compete, probability_map=None)
+    bright = changed(flooding, dark_below=NEVER)
     early = changed(bright, core_map="")
     rims = changed(regions, closing_mm=0.0)
     name_regions = changed(rims, half_maximum_mm=0.0)
@@ -108,11 +111,15 @@ def parts() -> Iterator[Variant]:
     yield Variant("+ edema around a core", (segment, enclose, bright, regions), fields)
     fields = with_fields("enhancement")
     yield Variant("+ less bias field in FLAIR", (segment, enclose, bright, regions), fields)
-    grown = segment, enclose, compete
-    yield Variant("+ what is dark in T1CE grows", (*grown, regions), fields)
-    yield Variant("+ local means of T1CE", (*grown, regions))
-    yield Variant("+ the network near the border", (*grown, decide, regions))
-    yield from parts_of_small_lesions((*grown, decide), small, regions)
+    steps: tuple[SegmentationStep, ...] = segment, enclose, flooding, regions
+    yield Variant("+ what is dark in T1CE grows", steps, fields)
+    yield Variant("+ local means of T1CE", steps)
+    yield Variant("+ the network near the border", (*steps[:-1], decide, regions))
+    steps = (segment, level, enclose, flooding, decide, regions)
+    yield Variant("+ the level by the network", steps)
+    steps = (segment, level, enclose, compete, decide)
+    yield Variant("+ faint tissue only by the network", (*steps, regions))
+    yield from parts_of_small_lesions(steps, small, regions)
 
 
 def parts_of_small_lesions(
@@ -146,11 +153,13 @@ def parts_of_small_lesions(
 
 def without_one() -> Iterator[Variant]:
     """Yield the default without one of its parts."""
-    _, enclose, compete, decide, small, regions = DEFAULT.steps
+    _, level, enclose, compete, decide, small, regions = DEFAULT.steps
+    yield without("the level by the network", level)
     yield without("enclosed rims", enclose)
     yield without("region competition", compete)
     yield replaced("edema around a core", compete, core_map="")
     yield replaced("growth where T1CE is dark", compete, dark_below=NEVER)
+    yield replaced("the stop at faint tissue", compete, probability_map=None)
     yield without("the network near the border", decide)
     yield replaced("the limit of what it takes away", decide, min_kept=None)
     yield replaced("the half maximum of enhancement", regions, half_maximum_mm=None)
@@ -319,26 +328,28 @@ class Case:
     def _computed(
         self, step: SegmentationStep, before: Labels, detector: Detector
     ) -> tuple[Labels, set[str]]:
-        """Return the labels after a step, and the names of the maps that it read but the first."""
+        """Return the labels after a step, and the maps that it read; of the first more than it."""
         models, used = detector.map_models, set[str]()
 
         def map_of(name: str) -> AnomalyMap:
-            used.add(name)
+            used.update({name} - {detector.first_name})
             return self._map(name, models[name])
 
         maps = AnomalyMaps({name: partial(map_of, name) for name in detector.maps(self.scan)})
 
         def threshold_of(name: str) -> Threshold:
+            used.add(name)
             return models[name].rule.threshold(maps[name])
 
         def state_of(name: str) -> SegmentationState:
+            used.add(name)
             return SegmentationState.segmented(maps[name], self._mask(name, models[name]) > 0)
 
         state = SegmentationState.segmented(maps[detector.first_name], before > 0)
         made = call(
             COMBINATION_STEPS, step.step, state, StepMap(step.map, maps, threshold_of, state_of)
         )
-        return _labels(made), used - {detector.first_name}
+        return _labels(made), used
 
     def _mask(self, name: str, model: MapModel) -> Labels:
         """Return the segmentation of one map."""
