@@ -59,7 +59,7 @@ SIZES: Mapping[str, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
     "480 x 480 x 310 of 0.5 mm": ((480, 480, 310), (0.5, 0.5, 0.5)),
     "512 x 512 x 20 of 0.47 x 0.47 x 8 mm": ((512, 512, 20), (0.47, 0.47, 8)),
 }
-REPORTED = 100  # scans of a report; more take as long per scan
+REPORTED = 100  # scans of a report, at most
 SHARED, MANY = 4, 12  # scans that workers divide; parts and a cluster take the fewer
 FAMILIES = ("vae", "dvae", "aae")
 
