@@ -59,8 +59,8 @@ SIZES: Mapping[str, tuple[tuple[int, int, int], tuple[float, float, float]]] = {
     "480 x 480 x 310 of 0.5 mm": ((480, 480, 310), (0.5, 0.5, 0.5)),
     "512 x 512 x 20 of 0.47 x 0.47 x 8 mm": ((512, 512, 20), (0.47, 0.47, 8)),
 }
-REPORTED = 100  # scans of a report; more take as long per scan
-SHARED = 4  # scans that workers, parts and a cluster divide
+REPORTED = 100  # scans of a report, at most
+SHARED, MANY = 4, 12  # scans that workers divide; parts and a cluster take the fewer
 FAMILIES = ("vae", "dvae", "aae")
 
 
@@ -397,19 +397,26 @@ def small_cohort(data: Path, scans: int) -> None:
 
 
 def workers(setting: Setting) -> Iterator[Row]:
-    """Four scans by one process, by two workers, by two parts at once, and by a Dask cluster."""
-    for number in range(SHARED):
-        folder = setting.root / "shared" / f"sub-{number}" / "anat"
-        save(brain().astype(np.int16), folder / f"sub-{number}_FLAIR.nii.gz")
-    data = str(setting.root / "shared")
+    """Few and more scans by one process and by two workers; few by two parts and by Dask."""
+    for count in (SHARED, MANY):
+        for number in range(count):
+            folder = setting.root / f"shared{count}" / f"sub-{number}" / "anat"
+            save(brain().astype(np.int16), folder / f"sub-{number}_FLAIR.nii.gz")
 
-    def words(out: str, *more: str) -> list[str]:
+    def words(out: str, *more: str, scans: int = SHARED) -> list[str]:
+        data, results = (str(setting.root / name) for name in (f"shared{scans}", out))
         options = ["-m", "intensity", "--device", "cpu", "--no-report", "--threads", "1"]
-        return ["detect", data, "-o", str(setting.root / out), *options, *more]
+        return ["detect", data, "-o", results, *options, *more]
 
-    for count in ("1", "2"):
-        found = anomri(*words(f"workers{count}", "--workers", count))
-        yield command_row(f"{SHARED} scans, --workers {count}, per scan", found, SHARED)
+    for processes in ("1", "2"):
+        few, many = (
+            anomri(*words(f"{scans}by{processes}", "--workers", processes, scans=scans))
+            for scans in (SHARED, MANY)
+        )
+        yield command_row(f"{SHARED} scans, --workers {processes}, per scan", few, SHARED)
+        added = {name: many[name] - few[name] for name in ("seconds", "wall")}
+        line = f"each further scan, --workers {processes}"
+        yield command_row(line, {**added, "mib": many["mib"]}, MANY - SHARED)
     start = time.perf_counter()
     commands = [
         subprocess.Popen(

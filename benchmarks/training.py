@@ -8,7 +8,8 @@ wanted).
 
     python benchmarks/training.py [--device cpu] [--blocks 15] [--families vae,dvae] [--cpu-time]
 
-`--cpu-time` counts the process's own seconds, for a machine that others use too.
+`--cpu-time` counts the process's own seconds, for a machine that others use too. `--compile`
+compares our compiled loop with the bare one that is not.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ class Options:
     block: int
     batch_size: int
     now: Now
+    compiled: bool = False
 
 
 def main() -> None:
@@ -131,6 +133,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32, help="of the small networks")
     parser.add_argument("--families", default=",".join(NETWORKS))
     parser.add_argument("--cpu-time", dest="now", action="store_const", const=cpu_time)
+    parser.add_argument("--compile", dest="compiled", action="store_true", help="compile ours")
     parser.set_defaults(now=wall_time)
     words = vars(parser.parse_args())
     names = words.pop("families").split(",")
@@ -181,7 +184,8 @@ def timed(
         bare = BareLoop(family.to(device), recipe.training, batches)
         turns = Turns(bare, block=options.block, now=options.now)
         trainer.callbacks.append(turns)
-        trainer.fit(NetworkTraining(family, recipe.training), *loaders)
+        module = NetworkTraining(family, recipe.training, compiled=options.compiled)
+        trainer.fit(module, *loaders)
     return turns.pairs
 
 

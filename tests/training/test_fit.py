@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch._dynamo.exc import TorchDynamoException
 
 from anomri.errors import AnomriError, RecipeError, UsageError
-from anomri.models import RECONSTRUCTORS, Batch, Losses, Reconstructor, build, load_weights
-from anomri.models.base import Phase
+from anomri.models import RECONSTRUCTORS, Batch, Losses, Phase, Reconstructor, build, load_weights
 from anomri.preprocessing import PreparedFolder
 from anomri.recipe import Recipe, Step
 from anomri.training import train
@@ -317,3 +317,29 @@ def test_a_run_that_was_killed_at_its_end_learns_no_more(
     fit(hasty, prepared, tmp_path / "run")
     assert (tmp_path / "run" / "metrics.tsv").read_text() == ended
     assert (tmp_path / "run" / "weights.safetensors").is_file()
+
+
+def test_a_compiled_network_trains_as_it_does_otherwise(
+    whole_run: Path, prepared: PreparedFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def compile_in_python(losses: Callable[[Batch], Losses], **_: object) -> object:
+        compiled.append(losses)
+        return losses
+
+    monkeypatch.setattr(torch, "compile", compile_in_python)  # Inductor takes 13 s
+    recipe = Recipe.parse(RECIPE_TEXT, origin="whole.yaml")
+    assert_same_weights(whole_run, fit(recipe, prepared, tmp_path / "run", compiled=True))
+    assert compiled
+
+
+def test_a_network_that_cannot_be_compiled_says_what_to_do(
+    recipe: MakeRecipe, prepared: PreparedFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Batch) -> Losses:
+        raise TorchDynamoException("No working C++ compiler found\nin this place")
+
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: fail)
+    with pytest.raises(UsageError, match=r"cannot compile .*: No working C.* found\. Next"):
+        fit(recipe(max_epochs=1), prepared, tmp_path / "run", compiled=True)

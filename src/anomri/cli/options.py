@@ -523,6 +523,10 @@ class TrainingOptions:
             help="float32, bfloat16, or auto: bfloat16 where the device supports it.",
         ),
     ] = "auto"
+    compiled: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile the network first; needs a C++ compiler."),
+    ] = False
     max_steps: Annotated[
         int | None, typer.Option(metavar="N", help="Stop after this many steps.")
     ] = None

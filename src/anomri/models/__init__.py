@@ -1,6 +1,6 @@
 """Networks: reconstructors of healthy anatomy and supervised segmenters, built by name."""
 
-from anomri.models.base import TOTAL, Batch, Losses, Network, Reconstructor, Segmenter
+from anomri.models.base import TOTAL, Batch, Losses, Network, Phase, Reconstructor, Segmenter
 from anomri.models.devices import (
     available_devices,
     choose_device,
@@ -40,6 +40,7 @@ __all__ = [
     "LayerSummary",
     "Losses",
     "Network",
+    "Phase",
     "Reconstructor",
     "Segmenter",
     "available_devices",

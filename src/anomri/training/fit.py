@@ -36,6 +36,7 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
     nodes: int = 1,
     workers: int = 0,
     precision: str = "auto",
+    compiled: bool = False,
     resume: bool = True,
     subjects: Sequence[str] | None = None,
     max_steps: int | None = None,
@@ -59,6 +60,8 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
             is called on each, with the same run folder. See :func:`.trainer.check_nodes`.
         workers: processes that read images; 0 reads them in the main process.
         precision: ``float32``, ``bfloat16``, or ``auto``; see :class:`.trainer.Machine`.
+        compiled: compile the network by ``torch.compile`` when training begins; needs a C++
+            compiler.
         resume: resume an unfinished run; False starts it anew.
         subjects: names or labels to train and validate on; None for all.
         max_steps: stop after this many steps, for a trial.
@@ -69,7 +72,8 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
 
     Raises:
         UsageError: the network has no parameters, there are no usable images, the run folder
-            holds another recipe, the device is missing, or the machines do not find each other.
+            holds another recipe, the device is missing, the machines do not find each other, or
+            the network cannot be compiled.
         AnomriError: the validation loss is NaN or infinite.
     """
     if _is_finished(recipe, run):
@@ -101,7 +105,8 @@ def train(  # noqa: PLR0913 - the machine's options, each with a default
         _write_description(run, recipe, split, machine, trainer)
         if not resume:
             remove_state(run)
-        fit(trainer, NetworkTraining(network, recipe.training), loaders, run / RESUME_STATE)
+        module = NetworkTraining(network, recipe.training, compiled=compiled)
+        fit(trainer, module, loaders, run / RESUME_STATE)
     if machine.is_first_node:
         finish(run)
     return run

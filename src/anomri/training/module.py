@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-from anomri.models import TOTAL, Losses, Network, Segmenter
+from anomri.errors import UsageError
+from anomri.models import TOTAL, Batch, Losses, Network, Phase, Segmenter
 from anomri.recipe import Training
 from anomri.training.augmentation import Augmenter
 from anomri.training.loading import Sample
@@ -54,14 +55,17 @@ class NetworkTraining(LightningModule):
     Args:
         network: the network.
         training: the recipe's section.
+        compiled: compile the losses of each phase by ``torch.compile``.
     """
 
-    def __init__(self, network: Network, training: Training) -> None:
+    def __init__(self, network: Network, training: Training, *, compiled: bool = False) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.family = network  # checkpoints hold its weights by this name
         self.training_options = training
         self.means = LossMeans()
+        self.compiled = compiled
+        self._compiled_losses: dict[str, Callable[[Batch], Losses]] = {}  # by phase
         self.augmenter: Any = Augmenter(training.augmentation, training.noise_squares)
         if isinstance(network, Segmenter):
             self.augmenter = Perturber(training.perturbation)
@@ -89,7 +93,7 @@ class NetworkTraining(LightningModule):
         batch = self.augmenter.apply(images, masks, self.augmenter.draw(images, seed))
         for phase, optimizer in zip(self.family.phases(), self._optimizers(), strict=True):
             optimizer.zero_grad()
-            losses = phase.losses(batch)
+            losses = self._losses(phase, batch)
             self.manual_backward(losses[TOTAL])
             optimizer.step()
             prefix = f"{TRAIN}/{phase.name}/" if phase.name else f"{TRAIN}/"
@@ -109,6 +113,29 @@ class NetworkTraining(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the losses of all validation images."""
         self._log(VALIDATION)
+
+    def _losses(self, phase: Phase, batch: Batch) -> Losses:
+        """Return the losses of a phase.
+
+        Raises:
+            UsageError: they cannot be compiled.
+        """
+        if not self.compiled:
+            return phase.losses(batch)
+        # Imported here because it takes a second to load.
+        from torch._dynamo.exc import TorchDynamoException
+
+        if phase.name not in self._compiled_losses:
+            # All batches have the same shape, and code for one shape is faster.
+            self._compiled_losses[phase.name] = torch.compile(phase.losses, dynamic=False)
+        try:
+            return self._compiled_losses[phase.name](batch)
+        except TorchDynamoException as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UsageError(
+                f"compile: PyTorch cannot compile this network here: {reason}. "
+                "Next: install a C++ compiler, such as g++, or train without --compile."
+            ) from error
 
     def _groups(self, parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
         """Return parameter groups, with weight decay for convolution kernels only."""

@@ -267,7 +267,7 @@ def silence_lightning() -> None:
     """Suppress Lightning's messages and warnings in this process."""
     for logger in _loggers():
         logger.setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", module=r"lightning|torch\._(dynamo|inductor)")
 
 
 @contextmanager
