@@ -70,7 +70,10 @@ def _line_ends(mask: Marks) -> Points:
 
 def _common_normal(points: Points) -> Points | None:
     """Return the normal (D,) of the plane that holds all points; None where there is none."""
-    dims = points.shape[1]
+    dims, apart = points.shape[1], points - points[0]
+    # Whole numbers: in two dimensions the cross products tell exactly, without a decomposition.
+    if dims == 2 and np.any(apart[:, 0] * apart[-1, 1] != apart[:, 1] * apart[-1, 0]):
+        return None
     # Rows of zeros give D singular values even where there are fewer points than dimensions.
     centred = np.concatenate([points - points.mean(axis=0), np.zeros((dims, dims))])
     _, spread, directions = np.linalg.svd(centred, full_matrices=False)

@@ -39,8 +39,9 @@ def combined_with_probability(
     reach = np.log((1 - LEAST_PROBABILITY) / LEAST_PROBABILITY) / per_mm
     box = crop_around(mask, tuple(ceil(reach / side) + 1 for side in spacing))
     odds = log_odds(probability[box]) - log_odds(np.float32(level))
+    inner = crop_around(mask[box] | (odds > 0), (1, 1, 1))  # beyond it both say no
     result = np.zeros_like(mask)
-    result[box] = odds > per_mm * _signed_distance_mm(mask[box], spacing)
+    result[box][inner] = odds[inner] > per_mm * _signed_distance_mm(mask[box][inner], spacing)
     return result
 
 

@@ -186,10 +186,12 @@ class _Field:
         steps = [max(1, round(LATTICE_MM / side)) for side in self.spacing]
         lattice = tuple(slice(None, None, step) for step in steps)
         sides = [step * side for step, side in zip(steps, self.spacing, strict=True)]
-        away = ndimage.distance_transform_edt(~mask[lattice], sampling=sides)
         nearest, farthest = ring_mm
-        brain, features = self.brain[lattice], self.features[:, *lattice]
-        parts = sample[lattice] & brain, (away >= nearest) & (away <= farthest) & brain
+        margin = tuple(int((farthest + EDEMA_MM) / side) + 1 for side in sides)
+        box = crop_around(mask[lattice], margin)  # holds the ring, and the sample around a core
+        away = ndimage.distance_transform_edt(~mask[lattice][box], sampling=sides)
+        brain, features = self.brain[lattice][box], self.features[:, *lattice][:, *box]
+        parts = sample[lattice][box] & brain, (away >= nearest) & (away <= farthest) & brain
         if min(map(np.count_nonzero, parts)) < FEWEST_VOXELS:
             return None
         inside, ring = (features[:, part].T.astype(np.float64) for part in parts)

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomri.errors import QualityRefused
+from anomri.preprocessing.grids import brain_box
 from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.scan import Mask, Note, NoteKind, Volume
 
@@ -125,11 +126,11 @@ class _SliceStack:
     def repeated(self) -> list[int]:
         """Return slices of the head that equal the previous slice."""
         few = self.whole[:, ::PROBED, ::PROBED].clip(*self.limits)
+        alike = np.flatnonzero((few[1:] == few[:-1]).all(axis=(1, 2))) + 1
         return [
             k
-            for k in range(1, len(self.whole))
+            for k in alike.tolist()
             if self.area[k] >= max(self.min_overlap, 1)
-            and np.array_equal(few[k], few[k - 1])
             and np.array_equal(*self.whole[[k - 1, k]].clip(*self.limits))
         ]
 
@@ -257,13 +258,7 @@ class _Head:
 
 def _box_of(marked: Mask) -> tuple[slice, ...]:
     """Return the box that holds all marks; the whole range of an axis without any."""
-    return tuple(_extent(np.any(marked, axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
-
-
-def _extent(marked: NDArray[np.bool_]) -> slice:
-    """Return the range from the first to the last mark; the whole range without any."""
-    index = np.flatnonzero(marked)
-    return slice(int(index[0]), int(index[-1]) + 1) if index.size else slice(0, marked.size)
+    return brain_box(marked) if marked.any() else tuple(slice(0, side) for side in marked.shape)
 
 
 def _intensity_ranges(values: Volume) -> tuple[np.float32, float, tuple[float, float]]:
