@@ -40,6 +40,7 @@ def remove_faint(
         return state
     level = min(share * float(np.percentile(cores, BRIGHT)), max_level)
     components = Components(mask)
-    numbers = np.arange(components.count + 1)
-    peaks = ndimage.maximum(values[components.box], components.labels, numbers)
-    return state.with_mask(components.select(np.asarray(peaks) > level))
+    inside, numbers = components.labels > 0, np.arange(1, components.count + 1)
+    # Of the mask alone: SciPy sorts all voxels that it is given.
+    peaks = ndimage.maximum(values[components.box][inside], components.labels[inside], numbers)
+    return state.with_mask(components.select(np.concatenate([[False], peaks > level])))

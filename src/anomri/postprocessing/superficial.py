@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from math import prod
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -41,6 +44,17 @@ def _depth_mm(state: SegmentationState) -> NDArray[np.float64]:
     """Return (I, J, K) distances from the outside of the brain; beyond the array is outside."""
     depth = np.zeros(state.brain.shape)
     box = crop_around(state.brain)
-    framed = np.pad(state.brain[box], 1)
-    depth[box] = ndimage.distance_transform_edt(framed, sampling=state.spacing)[1:-1, 1:-1, 1:-1]
+    brain = state.brain[box]
+    depth[box] = _depth_of(np.packbits(brain).tobytes(), brain.shape, state.spacing)
     return depth
+
+
+@lru_cache(maxsize=1)  # a scan is segmented at three thresholds
+def _depth_of(
+    packed: bytes, shape: tuple[int, ...], spacing: tuple[float, float, float]
+) -> NDArray[np.float64]:
+    """Return the depths in a brain that fills its box, given in bits so that they are kept."""
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=prod(shape)).reshape(shape)
+    framed = np.pad(bits.astype(bool), 1)
+    depth: NDArray[np.float64] = ndimage.distance_transform_edt(framed, sampling=spacing)
+    return depth[1:-1, 1:-1, 1:-1]
