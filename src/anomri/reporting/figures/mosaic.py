@@ -100,9 +100,8 @@ class Mosaic:
         figure.add_artist(_Pixels(self._panels()))
         for number, row in enumerate(self.rows):
             self._draw_row(figure, number, row)
-        self._draw_outlines(figure)
-        self._draw_headings(figure)
-        self._draw_legend(figure)
+        for draw in (self._draw_outlines, self._draw_headings, self._draw_legend):
+            draw(figure)
         return figure
 
     def _panels(self) -> Pixels:
