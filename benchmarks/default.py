@@ -87,7 +87,7 @@ UNCHANGED = Variant("`default`")
 
 def parts() -> Iterator[Variant]:
     """Yield the default built up part by part, first what masses need, then small lesions."""
-    segment, level, enclose, compete, decide, small, regions = DEFAULT.steps
+    segment, enclose, compete, decide, small, regions = DEFAULT.steps
     flooding = changed(compete, probability_map=None)
     bright = changed(flooding, dark_below=NEVER)
     early = changed(bright, core_map="")
@@ -115,9 +115,7 @@ def parts() -> Iterator[Variant]:
     yield Variant("+ what is dark in T1CE grows", steps, fields)
     yield Variant("+ local means of T1CE", steps)
     yield Variant("+ the network near the border", (*steps[:-1], decide, regions))
-    steps = (segment, level, enclose, flooding, decide, regions)
-    yield Variant("+ the level by the network", steps)
-    steps = (segment, level, enclose, compete, decide)
+    steps = segment, enclose, compete, decide
     yield Variant("+ faint tissue only by the network", (*steps, regions))
     yield from parts_of_small_lesions(steps, small, regions)
 
@@ -153,8 +151,7 @@ def parts_of_small_lesions(
 
 def without_one() -> Iterator[Variant]:
     """Yield the default without one of its parts."""
-    _, level, enclose, compete, decide, small, regions = DEFAULT.steps
-    yield without("the level by the network", level)
+    _, enclose, compete, decide, small, regions = DEFAULT.steps
     yield without("enclosed rims", enclose)
     yield without("region competition", compete)
     yield replaced("edema around a core", compete, core_map="")

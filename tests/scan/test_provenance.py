@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from anomri.detector import load
 from anomri.scan import (
     ADD_IF_NO_MASS,
-    CHOOSE_LEVEL,
     COMBINE_LOG_ODDS,
     COMPETE,
     NAME_REGIONS,
@@ -39,7 +38,7 @@ def test_a_model_is_read_back_as_it_was_written() -> None:
         *("brightness", "enhancement", "contrasts", "probability", "network")
     ]
     assert [step.name for step in source.segmentation[1:]] == [
-        *(CHOOSE_LEVEL, "enclose", COMPETE, COMBINE_LOG_ODDS, ADD_IF_NO_MASS, NAME_REGIONS)
+        *("enclose", COMPETE, COMBINE_LOG_ODDS, ADD_IF_NO_MASS, NAME_REGIONS)
     ]
     assert Provenance.model_validate_json(source.model_dump_json()) == source
     assert source.first.detection.clean[1].options == {"size_mm": 6}

@@ -18,20 +18,16 @@ from pydantic import Field
 from scipy import ndimage
 
 from anomri.postprocessing.brightness import share_bright_without_field
-from anomri.postprocessing.components import Components, remove_small
+from anomri.postprocessing.components import Components
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
-from anomri.postprocessing.level_choice import LOWEST_LEVEL, best_fraction
 from anomri.postprocessing.log_odds import combined_with_probability
-from anomri.postprocessing.morphology import closing, fill_holes
 from anomri.postprocessing.region_competition import RegionCompetition
 from anomri.postprocessing.regions import enclosed_core, hull, with_enclosed
-from anomri.postprocessing.segmentation_methods import grow
 from anomri.postprocessing.state import SegmentationState
 from anomri.postprocessing.symmetry import mirrored_brightness
 from anomri.recipe import Count, Share, Size, Step
 from anomri.scan import (
     ADD_IF_NO_MASS,
-    CHOOSE_LEVEL,
     COMBINE_LOG_ODDS,
     COMPETE,
     CORRECT,
@@ -47,7 +43,6 @@ from anomri.scan import (
 )
 
 T1CE = "t1ce"
-FRACTIONS = 9  # how many levels are compared
 NO_MASS = Note(
     NoteKind.NO_MASS, "no mass: small lesions are looked for, with the help of a network"
 )
@@ -181,44 +176,6 @@ def enclose(
     return Segmentation(
         with_enclosed(first, second.state, rim_distance_mm, dims, smallest_ml).lesion
     )
-
-
-def choose_level(  # noqa: PLR0913 - the options of a recipe's step
-    first: SegmentationState,
-    second: StepMap,
-    *,
-    min_mass_radius_mm: Size,
-    lowest: Share = 0.3,
-    highest: Share = 0.7,
-    min_probability: Share = 0.7,
-    smallest_ml: Size = 0.45,
-    closing_mm: Size = 3.0,
-) -> Segmentation:
-    """Grow a mass again, to the level that agrees best with a network.
-
-    See :mod:`anomri.postprocessing.level_choice`.
-
-    Args:
-        first: the segmentation so far, by :func:`~.segmentation_methods.grow`.
-        second: probabilities of the network.
-        min_mass_radius_mm: a segmentation into which no ball of this radius fits is left alone, and
-            the network does not run.
-        lowest: fraction of the core's median brightness to which it is grown at most.
-        highest: fraction to which it is grown at least.
-        min_probability: voxels with a higher one speak for growth, with a lower one against it.
-        smallest_ml: smaller lesions are removed.
-        closing_mm: gaps of this radius are filled, and the holes of each slice.
-    """
-    radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
-    if radius < min_mass_radius_mm:
-        return Segmentation(first.lesion)
-    core = second.threshold_of(next(iter(second.maps))).value
-    probability = second.anomaly.values[0]
-    fractions = np.linspace(lowest, highest, FRACTIONS).tolist()
-    fraction = best_fraction(first, core, probability, min_probability, fractions)
-    grown = grow(first, core, fraction=fraction, min_level=LOWEST_LEVEL)
-    tidied = closing(remove_small(grown, ml=smallest_ml), mm=closing_mm)
-    return Segmentation(fill_holes(tidied).lesion)
 
 
 def compete(  # noqa: PLR0913 - the options of a recipe's step
@@ -381,14 +338,13 @@ def name_regions(first: SegmentationState, second: StepMap, **options: Any) -> S
 
 
 NO_MASS_FITS = {"min_mass_radius_mm": 1e6}  # option of `add_if_no_mass`
-ANY_SIZE = {"min_mass_radius_mm": 0}  # option of `combine_log_odds` and `choose_level`
+ANY_SIZE = {"min_mass_radius_mm": 0}  # option of `combine_log_odds`
 CHANGE_MASK = {"rim_distance_mm", "reach_mm", "tumours"}  # options of `name_regions`, one renamed
 ANY_MASS = {**ANY_SIZE, "min_mass_fraction": 0}
 COMBINATION_STEPS: Mapping[str, Callable[..., Segmentation]] = {
     ADD_IF_NO_MASS: add_if_no_mass,
     COMBINE_LOG_ODDS: combine_log_odds,
     "enclose": enclose,
-    CHOOSE_LEVEL: choose_level,
     COMPETE: compete,
     CORRECT: correct,
     NAME_REGIONS: name_regions,
@@ -401,8 +357,8 @@ def unconditional(step: Step) -> Step:
         return Step(name=ADD_IF_NO_MASS, options={**step.options, **NO_MASS_FITS})
     if step.name == COMPETE:
         return Step(name=COMPETE, options={**step.options, **ANY_MASS})
-    if step.name in (CHOOSE_LEVEL, COMBINE_LOG_ODDS):
-        return Step(name=step.name, options={**step.options, **ANY_SIZE})
+    if step.name == COMBINE_LOG_ODDS:
+        return Step(name=COMBINE_LOG_ODDS, options={**step.options, **ANY_SIZE})
     return step
 
 

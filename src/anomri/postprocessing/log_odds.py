@@ -38,14 +38,14 @@ def combined_with_probability(
     """
     reach = np.log((1 - LEAST_PROBABILITY) / LEAST_PROBABILITY) / per_mm
     box = crop_around(mask, tuple(ceil(reach / side) + 1 for side in spacing))
-    odds = log_odds(probability[box]) - log_odds(np.float32(level))
+    odds = _log_odds(probability[box]) - _log_odds(np.float32(level))
     inner = crop_around(mask[box] | (odds > 0), (1, 1, 1))  # beyond it both say no
     result = np.zeros_like(mask)
     result[box][inner] = odds[inner] > per_mm * _signed_distance_mm(mask[box][inner], spacing)
     return result
 
 
-def log_odds(probability: Volume | np.float32) -> Volume:
+def _log_odds(probability: Volume | np.float32) -> Volume:
     """Return the log odds of probabilities, which are limited on both sides."""
     limited = np.clip(probability, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     odds: Volume = np.log(limited / (1 - limited))

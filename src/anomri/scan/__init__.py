@@ -4,7 +4,6 @@ from anomri.scan.location import Anatomy, Location, Side, Zone
 from anomri.scan.notes import Note, NoteKind
 from anomri.scan.provenance import (
     ADD_IF_NO_MASS,
-    CHOOSE_LEVEL,
     COMBINE_LOG_ODDS,
     COMPETE,
     CONFIRMED_BRIGHTNESS,
@@ -39,7 +38,6 @@ from anomri.scan.types import (
 
 __all__ = [
     "ADD_IF_NO_MASS",
-    "CHOOSE_LEVEL",
     "COMBINE_LOG_ODDS",
     "COMPETE",
     "CONFIRMED_BRIGHTNESS",

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ADD_IF_NO_MASS, COMPETE, CORRECT = "add_if_no_mass", "compete", "correct"
-CHOOSE_LEVEL, COMBINE_LOG_ODDS, NAME_REGIONS = "choose_level", "combine_log_odds", "name_regions"
+COMBINE_LOG_ODDS, NAME_REGIONS = "combine_log_odds", "name_regions"
 """Steps of a segmentation that use a second map; their option ``map`` names it."""
 
 RESEARCH_USE = (
