@@ -93,10 +93,10 @@ def test_the_shipped_regression_is_of_the_shipped_model(shipped: FindingModel) -
     assert 0 < shipped.real < shipped.findings
 
 
-def test_large_and_stable_findings_are_more_probable(shipped: FindingModel) -> None:
+def test_large_and_bright_findings_are_more_probable(shipped: FindingModel) -> None:
     doubtful = probability_real(finding(ml=0.1, peak=2.0, stability=0.0), shipped)
     sure = probability_real(finding(ml=50, peak=8.0, stability=0.9), shipped)
-    assert 0 < doubtful < 0.4
+    assert 0 < doubtful < 0.6  # more than half of the least probable findings are real
     assert 0.8 < sure < 1
 
 

@@ -208,7 +208,7 @@ def test_files_that_anomri_did_not_write_are_kept(folder: PreparedFolder, files:
     refused.touch()
     raw = target / "flair.nii.gz"
     raw.write_bytes(b"the only copy")
-    with pytest.raises(ScanError, match=r"flair\.nii\.gz.*keeps"):
+    with pytest.raises(ScanError, match=r"flair\.nii\.gz.*does not replace"):
         folder.add(files)
     assert raw.read_bytes() == b"the only copy"
     raw.unlink()

@@ -137,7 +137,7 @@ def test_what_somebody_else_put_there_is_kept(detect: Detect, tmp_path: Path) ->
     home.mkdir(parents=True)
     raw = home / "sub-ball01_FLAIR.nii.gz"
     raw.write_bytes(b"the only copy")
-    with pytest.raises(ScanError, match=r"sub-ball01_FLAIR\.nii\.gz.*keeps"):
+    with pytest.raises(ScanError, match=r"sub-ball01_FLAIR\.nii\.gz.*does not replace"):
         write_detection(detect(), tmp_path)
     assert raw.read_bytes() == b"the only copy"
     raw.rename(home / ".DS_Store")
