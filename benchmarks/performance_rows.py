@@ -213,7 +213,8 @@ def detection_row(title: str, model: Detector, found: Found, setting: Setting) -
 def timed_passes(model: Detector) -> Iterator[list[float]]:
     """Collect the processor seconds of every forward pass in this block."""
     seconds: list[float] = []
-    networks = [network for one in model.map_models.values() for network in one.networks]
+    every = [network for one in model.map_models.values() for network in one.networks]
+    networks = {id(network): network for network in every}.values()  # maps may share one
     places = [
         (network, name)
         for network in networks
