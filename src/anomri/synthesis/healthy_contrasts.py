@@ -171,7 +171,7 @@ def _brighten_limbic_tissue(values: Values, tissue: Tissue, random: RandomStream
 
 
 def _brighten_cortex(values: Values, tissue: Tissue, random: RandomStreams) -> None:
-    """Brighten parts of the grey matter in FLAIR, as coils do, most often in the temporal lobe."""
+    """Brighten patches of grey matter in FLAIR and darken them in T1CE, anywhere in the brain."""
     patches = (_noise(tissue, random, 12, 40) + random.uniform(-1, 0.5)).clamp(0, 1.5)
     values["flair"] *= 1 + random.uniform(0.05, 0.4) * tissue.grey * patches
     values["t1ce"] *= 1 - random.uniform(-0.05, 0.2) * tissue.grey * patches
