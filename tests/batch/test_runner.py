@@ -120,7 +120,7 @@ def test_a_split_written_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="it has test, train"):
         Selection.of_split(path, "val")
     path.write_bytes(b"subject\tsplit\nM\xfcller\ttrain\n")
-    with pytest.raises(UsageError, match="UTF-8"):
+    with pytest.raises(UsageError, match="UTF-8, or correct the table"):
         Selection.of_split(path, "train")
 
 

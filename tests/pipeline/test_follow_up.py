@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from anomri.datasets import Found, parse_date, write_dataset_description
-from anomri.errors import UsageError
+from anomri.batch import replace_for
+from anomri.datasets import Found, acquisition_date, parse_date, write_dataset_description
+from anomri.errors import Failure, UnreadableScan, UsageError
 from anomri.files import read_tsv
+from anomri.longitudinal import TimePoint
 from anomri.pipeline import Selection, follow_up
-from anomri.reporting import write_detection
+from anomri.pipeline.follow_up import FollowTask
+from anomri.pipeline.time_point_selection import Course, Examination, courses_of
+from anomri.reporting import read_sound_records, write_detection
 from anomri.scan import AnomalyMap, Detection, Finding, Scan, ScanFiles, Threshold
 
 
@@ -156,3 +162,69 @@ def test_files_of_others_are_kept(results: Path, tmp_path: Path) -> None:
 def test_dates_with_and_without_hyphens() -> None:
     assert parse_date("20240229") == parse_date("2024-02-29T08:00:00")
     assert parse_date("20230229") is None
+
+
+def test_sessions_are_in_the_order_of_their_numbers(results: Path) -> None:
+    records, _ = read_sound_records(results)
+    ball = next(record for record in records if record.label == "sub-ball01_ses-1")
+    found = [
+        Examination(results, ball.model_copy(update={"label": f"sub-ball01_ses-{number}"}))
+        for number in (10, 1, 2)
+    ]
+    (course,) = courses_of([found], one_subject=False)
+    assert course.sessions == ("1", "2", "10")
+
+
+def test_what_is_left_of_two_cohorts_is_not_taken_for_one_subject(
+    results: Path, tmp_path: Path
+) -> None:
+    """Of each cohort another subject has no result: the two that are left are two subjects."""
+    later = Path(shutil.copytree(results, tmp_path / "later"))
+    shutil.rmtree(results / "sub-ball01")
+    shutil.rmtree(later / "sub-other")
+    shutil.rmtree(later / "sub-ball01" / "ses-2")
+    for folder, label in ((results, "sub-ball01_ses-1"), (later, "sub-other")):
+        failure = Failure(subject=label, label=label, reason="damaged", next_step="copy it")
+        replace_for(folder, [label], {label: failure})
+    with pytest.raises(UsageError, match="expected at least two time points"):
+        follow_up([results, later], tmp_path / "out")
+
+
+def test_dates_that_cannot_be_read_are_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flair = tmp_path / "sub-a" / "anat" / "sub-a_FLAIR.nii"
+    flair.parent.mkdir(parents=True)
+    table = tmp_path / "sub-a" / "sub-a_scans.tsv"
+    files = ScanFiles(subject="a", contrasts={"flair": flair}, layout="bids")
+    row = "filename\tacq_time\tby\nanat/sub-a_FLAIR.nii\t2031-03-01\tM\xfcller\n"
+    table.write_bytes(row.encode("latin-1"))
+    assert acquisition_date(files) is None
+    assert "correct the table, or give --dates" in caplog.text
+    table.write_text(row, encoding="utf-8")
+    assert acquisition_date(files) == date(2031, 3, 1)
+
+
+def test_an_orientation_that_the_user_states_is_used_for_the_comparison(
+    results: Path, tmp_path: Path, small_ball_scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files whose headers do not state it are read again after the detection."""
+    path = tmp_path / "flair.nii"
+    nib.save(nib.Nifti1Image(small_ball_scan.image[0], None), path)
+    files = ScanFiles(subject="ball01", contrasts={"flair": path}, layout="folder")
+    records = [r for r in read_sound_records(results)[0] if r.label.startswith("sub-ball01")]
+    examined = tuple(Examination(results, record, files) for record in records)
+    course = Course("ball01", "sub-ball01", examined)
+    compared: list[TimePoint] = []
+
+    def stop(points: list[TimePoint]) -> None:
+        compared.extend(points)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules[FollowTask.__module__], "follow", stop)
+    with pytest.raises(UnreadableScan, match="--orientation"):
+        FollowTask({course.label: course}, tmp_path)(files)
+    keyed = ScanFiles(subject="ball01", contrasts={}, layout="follow")
+    with pytest.raises(KeyboardInterrupt):
+        FollowTask({course.label: course}, tmp_path, "LPS")(keyed)
+    assert [nib.aff2axcodes(point.grid.affine) for point in compared] == [("L", "P", "S")] * 2

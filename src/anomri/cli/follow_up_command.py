@@ -15,6 +15,7 @@ from anomri.cli.options import (
     PreparationOverrides,
     ScanSelection,
     WorkerOptions,
+    refuse_source,
     split_names,
 )
 from anomri.cli.signals import load_exports
@@ -51,6 +52,8 @@ def follow(
 
     Each lesion is new, enlarged, stable, shrunken, resolved, merged or split.
     """
+    for source in sources:
+        refuse_source(out, source)
     load_exports(pipeline)
     scans = [
         source if pipeline.is_results(source) else selection.find(source) for source in sources

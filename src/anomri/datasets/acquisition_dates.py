@@ -6,12 +6,16 @@ set keep their intervals, if all dates of a subject were shifted alike.
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import date
 from pathlib import Path
 
+from anomri.errors import DamagedFile
 from anomri.files import read_tsv
 from anomri.scan import ScanFiles
+
+log = logging.getLogger(__name__)
 
 DICOM_TAGS = ("AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")
 
@@ -54,7 +58,16 @@ def _of_bids_file(path: Path) -> date | None:
     """Look a file up in the ``scans.tsv`` of its subject or session."""
     folder = path.parent.parent
     for table in sorted(folder.glob("sub-*_scans.tsv")):
-        for row in read_tsv(table):
+        for row in _rows(table):
             if Path(row.get("filename", "")).name == path.name:
                 return parse_date(row.get("acq_time", ""))
     return None
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    """Return the rows of a ``scans.tsv``; none, with a warning, where it cannot be read."""
+    try:
+        return read_tsv(table, next_step="correct the table, or give --dates")
+    except DamagedFile as error:
+        log.warning("no dates: %s", error)
+        return []

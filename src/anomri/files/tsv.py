@@ -16,7 +16,7 @@ import numpy as np
 
 from anomri.files.atomic import write_text
 from anomri.files.data_dictionaries import write_dictionary
-from anomri.files.documents import read_text
+from anomri.files.documents import RUN_AGAIN, read_text
 
 NOTHING = "n/a"
 FORMULA = ("=", "+", "-", "@")  # first letters of a formula in a spreadsheet
@@ -31,15 +31,19 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]
     write_dictionary(path, columns)
 
 
-def read_tsv(path: Path) -> list[dict[str, str]]:
+def read_tsv(path: Path, *, next_step: str = RUN_AGAIN) -> list[dict[str, str]]:
     """Read tab-separated values as one mapping per row; empty if the file is missing.
+
+    Args:
+        path: the file.
+        next_step: what to do if it is damaged, for the error.
 
     Raises:
         DamagedFile: the file is not UTF-8.
     """
     if not path.is_file():
         return []
-    header, *lines = read_text(path).splitlines() or [""]
+    header, *lines = read_text(path, next_step=next_step).splitlines() or [""]
     columns = header.split("\t")
     rows = ([_unescaped(cell) for cell in line.split("\t")] for line in lines)
     return [dict(zip_longest(columns, row[: len(columns)], fillvalue=NOTHING)) for row in rows]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, left_out, run_batch
+from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, known, left_out, run_batch
 from anomri.datasets import Found, converted, write_dataset_description
 from anomri.detector import Detector
 from anomri.errors import DamagedFile, Failure, MissingContrast, ScanError, UsageError
@@ -84,7 +84,8 @@ def follow_up(
     remove_stale_drafts(out)
     outcome = Outcome()
     examined = _examinations(sources, out, detector, selection, execution, outcome)
-    courses = courses_of(examined)
+    alone = all(_count_scans(source, selection) == 1 for source in sources)
+    courses = courses_of(examined, one_subject=alone)
     if not outcome.failures:  # without these, dates and examinations would not correspond
         courses = with_dates(courses, dates)
     _refuse_one_time_point(courses, outcome)
@@ -94,9 +95,9 @@ def follow_up(
         ScanFiles(subject=course.subject, contrasts={}, layout="follow", own_label=label[4:])
         for label, course in by_label.items()
     )
-    followed = run_batch(
-        Found(keys, (), "follow"), FollowTask(by_label, out), execution, "following"
-    )
+    orientation = detector.recipe.preparation.orientation if detector else ""
+    task = FollowTask(by_label, out, orientation)
+    followed = run_batch(Found(keys, (), "follow"), task, execution, "following")
     outcome.done, outcome.unchanged = followed.done, followed.unchanged
     outcome.failures += followed.failures
     outcome.exit_codes |= followed.exit_codes
@@ -123,10 +124,12 @@ class FollowTask:
     Attributes:
         courses: by label of the subject.
         out: folder of the results.
+        orientation: of files whose headers do not give one.
     """
 
     courses: Mapping[str, Course]
     out: Path
+    orientation: str = ""
 
     def __call__(self, files: ScanFiles) -> bool:
         """Compare and write the results; return False if that was done before."""
@@ -137,7 +140,7 @@ class FollowTask:
         refuse_foreign_files(self.out, course.label)
         _check_course(course)
         with ExitStack() as stack, refusals_shown(self.out, course.label):
-            points = _points(course, stack)
+            points = _points(course, stack, self.orientation)
             evolution = follow(points)
         record = EvolutionRecord.of(
             evolution, subject=course.subject, label=course.label, sessions=course.sessions, key=key
@@ -153,6 +156,17 @@ def _check_request(sources: Sequence[Path | Found], dates: Sequence[str]) -> Non
         check_dates(dates, sum(map(len, scans)))
         if len(scans) == 1 and len(scans[0]) == 1:
             raise _one_time_point(scans[0][0].label)
+
+
+def _count_scans(source: Path | Found, selection: Selection) -> int:
+    """Return how many selected scans a source has, with a result or without."""
+    if isinstance(source, Found):
+        return len(source.scans)
+    records, damaged = read_sound_records(source)
+    subjects = {label: label for label in damaged}
+    subjects |= {label: failure.subject for label, failure in known(source).items()}
+    subjects |= {record.label: record.subject for record in records}
+    return sum(selection.names(subject, label) for label, subject in subjects.items())
 
 
 def _examinations(
@@ -260,7 +274,7 @@ def _contrast(course: Course) -> str:
     return shared[0]
 
 
-def _points(course: Course, stack: ExitStack) -> list[TimePoint]:
+def _points(course: Course, stack: ExitStack, orientation: str) -> list[TimePoint]:
     """Read all time points; images that had to be converted last as long as ``stack``."""
     contrast = _contrast(course)
     points = []
@@ -268,7 +282,14 @@ def _points(course: Course, stack: ExitStack) -> list[TimePoint]:
         scan = None
         if one.files is not None:
             scan = stack.enter_context(converted(one.files)).contrasts.get(contrast)
-        point = read_time_point(one.folder, one.record, contrast=contrast, scan=scan, days=days)
+        point = read_time_point(
+            one.folder,
+            one.record,
+            contrast=contrast,
+            scan=scan,
+            days=days,
+            orientation=orientation,
+        )
         points.append(point)
     return points
 

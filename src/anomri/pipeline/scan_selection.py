@@ -77,10 +77,13 @@ def read_splits(path: Path) -> dict[str, str]:
     Raises:
         UsageError: the file lacks a column, or a subject has two splits.
     """
-    rows = read_tsv(path)
+    rows = read_tsv(path, next_step="correct the table")
     header = list(rows[0]) if rows else []
     if not {"subject", "split"} <= set(header):
-        raise UsageError(f"{path.name}: expected columns 'subject' and 'split', got {header}")
+        raise UsageError(
+            f"{path.name}: expected columns 'subject' and 'split', got "
+            f"{', '.join(header) or 'no rows'}. Next: correct the table."
+        )
     splits: dict[str, set[str]] = {}
     for row in rows:
         splits.setdefault(row["subject"], set()).add(row["split"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -88,17 +89,19 @@ def examinations_of(
     return found
 
 
-def courses_of(sources: Sequence[Sequence[Examination]]) -> list[Course]:
+def courses_of(sources: Sequence[Sequence[Examination]], *, one_subject: bool) -> list[Course]:
     """Group examinations by subject.
 
-    Several sources with one examination each are one subject's time points, in this order. Any
-    others are matched by the label of their subject; those of one source are in the order of their
-    dates, or of their names where a date is not known.
+    Several sources with one scan each are one subject's time points, in this order. Any others are
+    matched by the label of their subject; those of one source are in the order of their dates, or
+    of their names where a date is not known.
 
     Args:
         sources: the examinations of each source, in the order given.
+        one_subject: whether each source has one scan. Where others of its scans have no result,
+            the examinations that are left may be of different subjects.
     """
-    if len(sources) > 1 and all(len(source) == 1 for source in sources):
+    if one_subject and len(sources) > 1 and all(len(source) == 1 for source in sources):
         return [_course([source[0] for source in sources])]
     by_subject: dict[str, list[Examination]] = defaultdict(list)
     for source in sources:
@@ -159,4 +162,10 @@ def _course(examinations: Sequence[Examination]) -> Course:
 def _ordered(examinations: Sequence[Examination]) -> list[Examination]:
     if all(one.date is not None for one in examinations):
         return sorted(examinations, key=lambda one: (one.date, one.record.label))
-    return sorted(examinations, key=lambda one: one.record.label)
+    return sorted(examinations, key=lambda one: _numerical_order(one.record.label))
+
+
+def _numerical_order(label: str) -> list[tuple[int, str]]:
+    """Return a sort key of a label, in which session 2 comes before session 10."""
+    parts = re.split(r"(\d+)", label)
+    return [(int(part) if part.isdigit() else 0, part) for part in parts]

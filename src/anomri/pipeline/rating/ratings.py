@@ -63,7 +63,8 @@ def read_ratings(path: Path) -> list[Rating]:
             f"{path.name}: expected a table of ratings, found no file. "
             "Next: save ratings.tsv from the report, or check the spelling."
         )
-    return [_row(path, number, row) for number, row in enumerate(read_tsv(path), start=2)]
+    rows = read_tsv(path, next_step="save it again from the report")
+    return [_row(path, number, row) for number, row in enumerate(rows, start=2)]
 
 
 def merge_ratings(tables: Iterable[Sequence[Rating]]) -> list[Rating]:
