@@ -194,3 +194,20 @@ def test_a_cell_too_long_for_csv_is_read(tmp_path: Path) -> None:
     table = tmp_path / "participants.tsv"
     table.write_text(f'participant_id\tgroup\tnote\nsub-a\tcontrol\t"{"x" * 200_000}"\n')
     assert read_healthy(table).get("a") is True
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "healthy"),
+    [
+        *(("healthy", "1", True), ("healthy", "no", False), ("group", "HC", True)),
+        *(("group", "1", None), ("group", "0", None), ("diagnosis", "yes", None)),
+    ],
+)
+def test_a_code_is_no_answer_to_whether_a_subject_is_healthy(
+    tmp_path: Path, column: str, value: str, healthy: bool | None
+) -> None:
+    from anomri.datasets.participants import read_healthy
+
+    table = tmp_path / "participants.tsv"
+    table.write_text(f"participant_id\t{column}\nsub-a\t{value}\n")
+    assert read_healthy(table).get("a") is healthy

@@ -18,8 +18,10 @@ log = logging.getLogger(__name__)
 COLUMNS = ("healthy", "group", "diagnosis")
 IDENTIFIERS = ("participant_id", "participant", "subject_id", "subject")
 SEPARATORS = ("\t", ";", ",")
-YES = frozenset({"true", "yes", "1", "control", "controls", "hc", "cn", "healthy", "con"})
-NO = frozenset({"false", "no", "0", "patient", "patients", "glioma", "tumor", "tumour", "ms"})
+YES = frozenset({"control", "controls", "hc", "cn", "healthy", "con"})
+NO = frozenset({"patient", "patients", "glioma", "tumor", "tumour", "ms"})
+# Answers to "healthy?" alone: as a group or a diagnosis, 1 or "yes" usually stands for patients.
+TRUE, FALSE = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0"})
 
 
 def without_prefix(name: str) -> str:
@@ -141,8 +143,9 @@ def _cells(line: str, separator: str = "\t") -> list[str]:
 def _healthy(row: dict[str, str]) -> bool | None:
     for column in COLUMNS:
         value = (row.get(column) or "").strip().lower()
-        if value in YES:
+        answers = column == "healthy"
+        if value in YES or (answers and value in TRUE):
             return True
-        if value in NO:
+        if value in NO or (answers and value in FALSE):
             return False
     return None
