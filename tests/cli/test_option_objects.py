@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 import pytest
@@ -11,6 +12,9 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.cli.option_objects import GroupedHelp, expand_options
+from anomri.cli.options import ScanSelection
+from anomri.errors import UsageError
+from anomri.pipeline import Selection
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 SELECTION = {"--layout", "--series", "--subjects", "--participant-label", "--split-file", "--split"}
@@ -107,3 +111,31 @@ def test_every_command_is_summarised_in_one_line() -> None:
     text = CliRunner().invoke(app, ["--help"], terminal_width=80).output
     assert set(COMMANDS) <= set(text.split())
     assert "..." not in text.partition("Commands:")[2]
+
+
+def test_a_split_and_subjects_are_not_both_followed(tmp_path: Path) -> None:
+    table = tmp_path / "splits.tsv"
+    table.write_text("subject\tsplit\na\ttrain\nb\ttrain\n")
+    assert ScanSelection(split_file=table).selection() == Selection(frozenset("ab"))
+    with pytest.raises(UsageError, match="leave one of them out"):
+        ScanSelection(split_file=table, subjects="a").selection()
+    with pytest.raises(UsageError, match="leave one of them out"):
+        ScanSelection(split_file=table, participant_label=["a"]).selection()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "demo", "--data", "d", "-o", "o", "--workers", "-1"],
+        ["train", "demo", "--data", "d", "-o", "o", "--max-steps", "0"],
+        ["train-lesions", ".", "-o", "o", "--steps", "0"],
+        ["calibrate", "intensity", "--data", "d", "-o", "o", "--false-positive-ml", "-1"],
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "greater than or equal" in result.output

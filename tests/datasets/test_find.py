@@ -95,3 +95,8 @@ def test_a_missing_source_is_refused_by_all(tmp_path: Path, layout: str) -> None
 def test_a_single_file_that_is_no_scan_is_refused(lay: Lay) -> None:
     with pytest.raises(UsageError, match="no layout fits"):
         find(lay("photo.png") / "photo.png")
+
+
+def test_a_layout_beside_a_choice_of_series_is_refused(lay: Lay) -> None:
+    with pytest.raises(UsageError, match="leave out --series or --layout"):
+        find(lay("flair.nii"), "folder", series={"flair": "5"})

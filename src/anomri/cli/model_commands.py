@@ -26,6 +26,7 @@ from anomri.cli.options import (
     writable_file,
     writable_folder,
 )
+from anomri.cli.scan_commands import command_line
 from anomri.cli.signals import load_exports
 from anomri.cli.terminal import finish, list_scans, progress, show_thresholds
 from anomri.errors import UsageError
@@ -98,6 +99,7 @@ def train_lesions(
         typer.Option(
             metavar="N",
             help="Training steps, two patients each; as for the shipped network if omitted.",
+            min=1,
         ),
     ] = None,
     flair_heads: Annotated[
@@ -169,9 +171,11 @@ def adapt(
         return
     out = output.folder(source)
     load_exports(pipeline)
-    outcome = pipeline.adapt(found, out, training.adaptation(batch))
-    typer.echo(out)
-    finish(outcome, out)
+    options = training.adaptation(batch, command_line(source, found))
+    outcome = pipeline.adapt(found, out, options)
+    if not output.as_json:
+        typer.echo(out)
+    finish(outcome, out, as_json=output.as_json)
 
 
 def pack(
@@ -216,6 +220,7 @@ def calibrate(
             "--false-positive-ml",
             metavar="ML",
             help="False-positive volume to allow per healthy scan, in ml.",
+            min=0,
         ),
     ] = 5.0,
     device: Device = "auto",

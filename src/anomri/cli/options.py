@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -241,6 +241,11 @@ class ScanSelection:
         """Return the selected subjects; None selects all."""
         names = split_names(self.subjects)
         if self.split_file is not None:
+            if names or self.participant_label:
+                raise UsageError(
+                    "--split-file: expected no --subjects or --participant-label beside it. "
+                    "Next: leave one of them out."
+                )
             return pipeline.Selection.of_split(self.split_file, self.split or self.USUAL_SPLIT)
         if self.split:
             raise UsageError(
@@ -259,7 +264,7 @@ class ScanSelection:
             if not (contrast and equals and series):
                 raise UsageError(
                     f"series '{contrast}{equals}{series}': expected a contrast and a series, "
-                    "such as flair=5"
+                    "such as flair=5. Next: correct the option."
                 )
         return {contrast.strip(): series for contrast, _, series in pairs}
 
@@ -475,13 +480,22 @@ class OutputOptions:
         """
         if self.out is None:
             raise UsageError("expected a folder to write to. Next: add -o FOLDER, or --dry-run.")
-        if self.out.is_dir() and self.out.samefile(source):
-            raise UsageError(
-                f"{self.out.resolve().name}: expected a folder other than that of the scans, where "
-                "results would be read as scans. "
-                f"Next: write to a subfolder, such as -o {self.out / 'anomri'}."
-            )
+        refuse_source(self.out, source)
         return self.out
+
+
+def refuse_source(out: Path, source: Path) -> None:
+    """Refuse to write into the folder that is read.
+
+    Raises:
+        UsageError: both are one folder.
+    """
+    if out.is_dir() and out.samefile(source):
+        raise UsageError(
+            f"{out.resolve().name}: expected a folder other than that of the scans, where "
+            "results would be read as scans. "
+            f"Next: write to a subfolder, such as -o {out / 'anomri'}."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -515,7 +529,9 @@ class TrainingOptions:
     nodes: Annotated[
         int, typer.Option(metavar="N", help="Machines that train together.", min=1)
     ] = 1
-    workers: Annotated[int, typer.Option(metavar="N", help="Processes that load images.")] = 0
+    workers: Annotated[
+        int, typer.Option(metavar="N", help="Processes that load images.", min=0)
+    ] = 0
     precision: Annotated[
         str,
         typer.Option(
@@ -528,7 +544,7 @@ class TrainingOptions:
         typer.Option("--compile", help="Compile the network first; needs a C++ compiler."),
     ] = False
     max_steps: Annotated[
-        int | None, typer.Option(metavar="N", help="Stop after this many steps.")
+        int | None, typer.Option(metavar="N", help="Stop after this many steps.", min=1)
     ] = None
 
 
@@ -555,8 +571,8 @@ class AdaptationOptions:
     ] = None
     device: Device = "auto"
 
-    def adaptation(self, execution: batch.Execution) -> pipeline.Adaptation:
-        """Return how to adapt."""
+    def adaptation(self, execution: batch.Execution, command: Sequence[str]) -> pipeline.Adaptation:
+        """Return how to adapt, with the command line for ``run.json``."""
         from anomri.training import AdaptationSchedule
 
         schedule = AdaptationSchedule()
@@ -567,7 +583,7 @@ class AdaptationOptions:
             device=self.device,
             minutes=self.time_limit,
             execution=execution,
-            command=sys.argv,
+            command=command,
         )
 
 

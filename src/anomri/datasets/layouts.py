@@ -64,6 +64,11 @@ def find(
     Raises:
         UsageError: the source or layout does not exist, no layout fits, or no scan was found.
     """
+    if series and layout not in (AUTO, dicom.LAYOUT.name):
+        raise UsageError(
+            f"layout '{layout}': expected {dicom.LAYOUT.name} with a choice of DICOM series. "
+            "Next: leave out --series or --layout."
+        )
     tree = _listed(Path(source))
     chosen = _of_series(series) if series else _choose(tree, layout)
     if choice:
