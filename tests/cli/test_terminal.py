@@ -94,3 +94,13 @@ def test_a_wide_table_is_not_cut_in_a_terminal(
     assert shown.count("word") == 20
     assert "[b]ae" in shown
     assert max(map(len, shown.splitlines())) <= 40
+
+
+def test_the_table_in_the_working_directory_is_named_with_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    failure = Failure(subject="a", label="sub-a", reason="damaged", next_step="copy it")
+    terminal.show_outcome(Outcome(failures=[failure]), Path())
+    assert "listed in out/failures.tsv" in "".join(capsys.readouterr())

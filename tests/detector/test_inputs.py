@@ -13,6 +13,7 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from anomri import AnomriError, Detector, Result, load
+from anomri.errors import UsageError
 from anomri.files import FINDINGS, read_tsv
 from anomri.preprocessing import to_simpleitk
 from anomri.reporting import write_tables
@@ -135,3 +136,21 @@ def test_images_of_simpleitk_lie_where_nibabel_places_them(result: Result, tmp_p
         back = nib.Nifti1Image.from_filename(tmp_path / "a.nii.gz")
         np.testing.assert_allclose(back.affine, image.affine, atol=1e-4)
         np.testing.assert_array_equal(back.get_fdata(), image.get_fdata())
+
+
+def test_a_misspelt_contrast_is_refused_and_a_known_one_left_out(
+    model: Detector, head: NDArray[np.float32]
+) -> None:
+    image = (head, AFFINE)
+    with pytest.raises(UsageError, match="'t1gd': expected one of flair, t1, t1ce, t2"):
+        model.detect({"flair": image, "t1gd": image})
+    assert model.detect({"flair": image, "t1": image}).detection.anomaly.scan.contrasts == (
+        "flair",
+    )
+
+
+def test_a_name_without_latin_letters_can_be_saved(
+    model: Detector, head: NDArray[np.float32], tmp_path: Path
+) -> None:
+    result = model.detect({"flair": (head, AFFINE)}, name="患者")
+    assert result.save(tmp_path).parent.name == "sub-x9db4a3"

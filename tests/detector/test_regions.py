@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,6 +164,15 @@ def test_what_is_wrong_with_a_combined_recipe_is_said(
     (pair / "recipe.yaml").write_text(PAIR.replace(*change))
     with pytest.raises(RecipeError, match=fault):
         load(pair, device="cpu").detect_scan(two_contrasts)
+
+
+@pytest.mark.parametrize("folder", [".", "inner"])
+def test_a_map_that_is_a_model_of_several_is_refused(pair: Path, folder: str) -> None:
+    shutil.copytree(pair, pair / "inner")
+    text = PAIR.replace("recipe: b_flair", f"recipe: {folder}")
+    (pair / "recipe.yaml").write_text(text)
+    with pytest.raises(UsageError, match="expected the folder of one map"):
+        load(pair, device="cpu")
 
 
 def test_a_folder_of_version_0_1_is_read_by_what_its_recipes_show(

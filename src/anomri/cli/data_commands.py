@@ -49,7 +49,8 @@ def audit(
         failure(f"  {problem.subject}: {problem.check}: {problem.finding}")
     typer.echo(out / AUDIT_PAGE)
     information(
-        f"{len(wrong)} problems, {len(problems) - len(wrong)} remarks; see {out.name}/{AUDIT}"
+        f"{len(wrong)} problems, {len(problems) - len(wrong)} remarks; see "
+        f"{out.resolve().name}/{AUDIT}"
     )
     if wrong:
         raise typer.Exit(QualityRefused.exit_code)

@@ -214,7 +214,7 @@ def show_outcome(outcome: batch.Outcome, out: Path, *, table: str = FAILURES) ->
     unused = [*outcome.failures, *outcome.left_out, *outcome.not_detected]
     show_failures(unused)
     if unused and table:
-        information(f"These scans are listed in {out.name}/{table}")
+        information(f"These scans are listed in {out.resolve().name}/{table}")
 
 
 def show_failures(failures: Iterable[Failure]) -> None:

@@ -102,7 +102,8 @@ def with_masks(found: Found, sources: Mapping[str, Path]) -> Found:
         scans = tuple(_with_masks(files, found, masks, tree, name) for files in found.scans)
         if scans == found.scans:
             raise UsageError(
-                f"{folder.name}: expected {EXPECTED} of the {len(scans)} scans, found none in its "
+                f"{folder.resolve().name}: expected {EXPECTED} of the {len(scans)} scans, found "
+                "none in its "
                 f"{len(tree.files)} files. Next: check the path and the participants' labels."
             )
         without = [

@@ -293,7 +293,7 @@ class Detector:
             UsageError: ``images`` names no contrasts, or ``orientation`` no orientation.
             ScanError: an image cannot be used.
         """
-        check_images(images, self.contrasts[0])
+        check_images(images, self.contrasts)
         given: dict[str, Any] = {"brain": brain, "name": name, "orientation": orientation}
         used, preparation = self.available(images), self.recipe.preparation
         return Result(self.detect_scan(prepare_images(images, preparation, used, **given)))

@@ -100,7 +100,8 @@ def rows(folder: Path) -> list[Entry]:
     files = sorted([*folder.glob("rows/*.yaml"), *folder.glob("*/rows/*.yaml")])
     if not files:
         raise UsageError(
-            f"{folder.name}: expected rows/*.yaml, of one paper or of several; found none. "
+            f"{folder.resolve().name}: expected rows/*.yaml, of one paper or of several; found "
+            "none. "
             "Next: give the folder `recipes` of a checkout."
         )
     return [describe(Recipe.load(file), paper=file.absolute().parents[1].name) for file in files]

@@ -91,7 +91,7 @@ def _check_prepared(detector: Detector, prepared: PreparedFolder) -> None:
     if missing or not detector.recipe.preparation.sees_like(prepared.preparation):
         difference = f"has no '{missing[0]}'" if missing else "was prepared differently"
         raise UsageError(
-            f"{prepared.folder.name}: expected scans prepared with the recipe "
+            f"{prepared.folder.resolve().name}: expected scans prepared with the recipe "
             f"'{detector.recipe.name}'; this folder {difference}. "
             "Next: run `anomri prepare` with this recipe."
         )

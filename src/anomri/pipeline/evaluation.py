@@ -107,7 +107,8 @@ def evaluate(
     detected = tuple(files for files in found.scans if _is_detected(detections, files.label))
     if not detected:
         raise UsageError(
-            f"{detections.name}: expected detections of the {len(found.scans)} scans, found none. "
+            f"{detections.resolve().name}: expected detections of the {len(found.scans)} scans, "
+            "found none. "
             "Next: run `anomri detect` on them with this folder as -o, or check the spelling."
         )
     task = EvaluateTask(detections, region, mask_grid)
@@ -168,7 +169,7 @@ def _not_detected(files: ScanFiles, detections: Path) -> Failure:
     return Failure(
         subject=files.subject,
         label=files.label,
-        reason=f"expected a result of it in {detections.name}, got none",
+        reason=f"expected a result of it in {detections.resolve().name}, got none",
         next_step="run `anomri detect` on it too, or evaluate without it",
         status=NOT_DETECTED,
     )
@@ -206,7 +207,7 @@ def read_case(
     record = read_record(detections, files.label)
     if record is None:
         raise UsageError(
-            f"{files.label}: expected a result in {detections.name}, found none. "
+            f"{files.label}: expected a result in {detections.resolve().name}, found none. "
             "Next: run `anomri detect` on this scan."
         )
     region = region or shown_in(record)

@@ -84,7 +84,7 @@ def _copy(source: Path, folder: Path, names: Sequence[str]) -> None:
 def _check_same(wanted: Detector, there: Detector, run: Path) -> None:
     if _facts(wanted) != _facts(there):
         raise UsageError(
-            f"{run.name}: expected an empty folder or one of the model '{wanted.name}', "
+            f"{run.resolve().name}: expected an empty folder or one of the model '{wanted.name}', "
             f"got one of '{there.name}'. Next: choose another folder with -o."
         )
 

@@ -51,7 +51,8 @@ def _add_ratings(folder: Path, ratings: Sequence[Path]) -> None:
     """Add ratings to those of a folder of detections."""
     if not (folder / SUMMARY).is_file():
         raise UsageError(
-            f"{folder.name}: expected results of `anomri detect`, to add ratings to, found no "
+            f"{folder.resolve().name}: expected results of `anomri detect`, to add ratings to, "
+            "found no "
             "summary.tsv. Next: name the folder whose report was rated."
         )
     kept = folder / RATINGS
@@ -92,7 +93,7 @@ def view(
     found = find(source)
     if len(found.scans) != 1:
         raise UsageError(
-            f"{source.name}: expected one scan, found {len(found.scans)}. "
+            f"{source.resolve().name}: expected one scan, found {len(found.scans)}. "
             "Next: name the file or the folder of one scan."
         )
     files = found.scans[0]
@@ -116,6 +117,6 @@ def _check_result(result: Path, label: str) -> None:
         ) from error
     if record is None:
         raise UsageError(
-            f"{result.name}: expected a result of {label}, found none. "
+            f"{result.resolve().name}: expected a result of {label}, found none. "
             "Next: run `anomri detect` on this scan, or name another folder."
         )

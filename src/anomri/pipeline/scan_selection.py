@@ -124,7 +124,7 @@ def _selected(found: Found, selection: Selection, source: Path) -> Found:
     left_out = tuple(row for row in found.left_out if selection.names(row.subject, row.label))
     if not scans and not left_out:
         raise UsageError(
-            f"{source.name}: none of the {len(found.scans)} scans found was selected. "
+            f"{source.resolve().name}: none of the {len(found.scans)} scans found was selected. "
             "Next: list them with `anomri detect --dry-run`, without a selection."
         )
     return replace(found, scans=scans, left_out=left_out, chosen=True)

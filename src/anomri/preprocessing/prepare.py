@@ -59,7 +59,7 @@ from anomri.scan import (
     Scan,
     ScanFiles,
     Volume,
-    bids_label,
+    usual_label,
 )
 
 FOUND = frozenset({NoteKind.DEEPBET, NoteKind.HDBET})  # brains that a method found in a whole head
@@ -113,7 +113,7 @@ def prepare_images(
         preparation = preparation.model_copy(update=known)
     subject = Subject(
         name=name,
-        label=f"sub-{bids_label(name)}",
+        label=f"sub-{usual_label(name)}",
         images=read_contrasts(images, contrasts, name, orientation=preparation.orientation),
         brain=None
         if brain is None

@@ -146,7 +146,14 @@ def _map_source(entry: MapEntry, base: Path | None) -> MapSource:
     folder = base / entry.recipe if base else None
     if folder is None or not folder.is_dir():
         return MapSource(Recipe.load(entry.recipe), optional=entry.optional)
-    (source,) = model_layout(folder).maps.values()
+    itself = base is not None and folder.resolve() == base.resolve()
+    maps = () if itself else tuple(model_layout(folder).maps.values())
+    if len(maps) != 1:
+        raise UsageError(
+            f"{entry.recipe}: expected the folder of one map, got a model of several. "
+            "Next: name the folder of one of its maps."
+        )
+    (source,) = maps
     return MapSource(source.recipe, source.runs, source.home, entry.optional)
 
 
@@ -167,7 +174,8 @@ def _folder_of_runs(folder: Path) -> ModelLayout:
     runs = sorted(path.parent for path in folder.glob(f"*/{RECIPE}"))
     if not runs:
         raise UsageError(
-            f"{folder.name}: expected a run folder, a folder of them, a recipe file, or one of "
+            f"{folder.resolve().name}: expected a run folder, a folder of them, a recipe file, "
+            "or one of "
             f"{', '.join(builtin_names())}. Next: check the spelling, or train a model with "
             "`anomri train`."
         )
@@ -219,10 +227,11 @@ def _parts_of_version_0_1(
             for recipe in recipes.values()
         )
         raise UsageError(
-            f"{folder.name}: expected a {RECIPE} that says how its {len(recipes)} models work "
+            f"{folder.resolve().name}: expected a {RECIPE} that says how its {len(recipes)} "
+            "models work "
             f"together, or one that shows the whole and one that shows the enhancing tumour; got "
             f"{found}. Next: set `detection.shows` in their recipes, write `maps` and "
-            f"`segmentation` into {folder.name}/{RECIPE}, or name one run folder."
+            f"`segmentation` into {folder.resolve().name}/{RECIPE}, or name one run folder."
         )
     return {part: by_part[part] for part in _PARTS if part in by_part}
 

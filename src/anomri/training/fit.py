@@ -121,7 +121,7 @@ def _is_finished(recipe: Recipe, run: Path) -> bool:
     path = run / RECIPE
     if path.is_file() and not Recipe.load(path).learns_like(recipe):
         raise UsageError(
-            f"{run.name}: holds a run that was trained by another recipe, "
+            f"{run.resolve().name}: holds a run that was trained by another recipe, "
             f"'{Recipe.load(path).name}'. "
             "Next: train into another folder, or delete this one."
         )
@@ -149,7 +149,8 @@ def _check_prepared(recipe: Recipe, prepared: PreparedFolder) -> None:
     if missing or not recipe.preparation.sees_like(prepared.preparation):
         difference = f"has no '{missing[0]}'" if missing else "was prepared in another way"
         raise UsageError(
-            f"{prepared.folder.name}: expected scans prepared by the recipe '{recipe.name}'; "
+            f"{prepared.folder.resolve().name}: expected scans prepared by the recipe "
+            f"'{recipe.name}'; "
             f"this folder {difference}. Next: run `anomri prepare` with this recipe."
         )
 

@@ -69,7 +69,7 @@ def read_heads(folder: Path) -> Iterator[tuple[str, LabelledHead]]:
     complete = {name: pair for name, pair in pairs.items() if pair[1].exists()}
     if len(complete) < 2:
         raise UsageError(
-            f"{folder.name}: expected t1/ and dlmuse_seg/ with at least two heads, "
+            f"{folder.resolve().name}: expected t1/ and dlmuse_seg/ with at least two heads, "
             f"found {len(complete)}. Next: name them t1/X_T1.nii.gz and "
             "dlmuse_seg/X_T1_DLMUSE.nii.gz."
         )

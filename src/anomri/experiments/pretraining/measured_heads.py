@@ -73,7 +73,8 @@ def read_measured_heads(
     scans = [files for files in find(folder).scans if "flair" in files.contrasts]
     if not scans:
         raise UsageError(
-            f"{folder.name}: expected scans with a FLAIR, found none. Next: name another folder."
+            f"{folder.resolve().name}: expected scans with a FLAIR, found none. Next: name "
+            "another folder."
         )
     detector = load("default", device=device)
     for files in scans:

@@ -48,7 +48,7 @@ def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str])
     """
     if size not in protocol.sizes:
         sizes = ", ".join(protocol.sizes)
-        raise UsageError(f"{folder.name}: no size '{size}'; its protocol has {sizes}")
+        raise UsageError(f"{folder.resolve().name}: no size '{size}'; its protocol has {sizes}")
     change = protocol.sizes[size]
     files = {path.stem: Recipe.load(path) for path in sorted((folder / "rows").glob("*.yaml"))}
     rows = _with_runs({name: resized(recipe, change) for name, recipe in files.items()})
@@ -61,7 +61,7 @@ def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str])
     changed = {*change.rows, *protocol.ensembles.values()}
     unknown = sorted((chosen - set(known)) | (changed - set(files)))
     if unknown or not files:
-        raise UsageError(f"{folder.name}: no row {unknown}; it has {', '.join(known)}")
+        raise UsageError(f"{folder.resolve().name}: no row {unknown}; it has {', '.join(known)}")
     return [row for name, row in known.items() if not chosen or name in chosen]
 
 

@@ -129,7 +129,7 @@ def learnt_from(run: Path) -> frozenset[str]:
 def _check_subjects(unexpected: Collection[str], folder: Path) -> None:
     if unexpected:
         raise UsageError(
-            f"{folder.name}: expected results of the training scans alone, found "
+            f"{folder.resolve().name}: expected results of the training scans alone, found "
             f"'{min(unexpected)}', which is not one of them. "
             "Next: choose another folder with -o."
         )

@@ -124,7 +124,8 @@ def _is_finished(run: Path) -> bool:
         return False
     if not (run / ADAPTATION).is_file():
         raise UsageError(
-            f"{run.name}: expected a new folder or one of an adaptation, found another model. "
+            f"{run.resolve().name}: expected a new folder or one of an adaptation, found "
+            "another model. "
             "Next: choose another folder with -o."
         )
     return True
@@ -138,7 +139,7 @@ def _finished_before(run: Path, found: Found) -> Outcome:
         log.warning(
             "%s: this adaptation is finished; %d of %d scans were not included. "
             "Next: to include them, choose another folder with -o",
-            *(run.name, new, len(labels)),
+            *(run.resolve().name, new, len(labels)),
         )
     return Outcome(unchanged=[label for label in labels if label in known])
 

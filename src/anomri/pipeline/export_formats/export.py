@@ -117,7 +117,8 @@ def export(results: Path, out: Path, program: str, *, found: Found | None = None
     records, damaged = read_sound_records(results)
     if not records and not damaged:
         raise UsageError(
-            f"{results.name}: expected a folder that `anomri detect` wrote, found no result. "
+            f"{results.resolve().name}: expected a folder that `anomri detect` wrote, found no "
+            "result. "
             "Next: run `anomri detect` first, or check the spelling."
         )
     _check_request(results, out, program, records, found)
@@ -165,7 +166,7 @@ def _check_request(
     """Raise where nothing could be written, or where files of the results would be replaced."""
     if out.resolve() == results.resolve():
         raise UsageError(
-            f"{out.name}: expected another folder than that of the results. "
+            f"{out.resolve().name}: expected another folder than that of the results. "
             "Next: choose one with -o."
         )
     on_t1 = program in ON_T1 and all(record.contrasts[0] == T1 for record in records)

@@ -106,7 +106,8 @@ class Journal:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise UsageError(
-                f"{folder.name}: expected a work folder of its own, another `anomri serve` uses "
+                f"{folder.resolve().name}: expected a work folder of its own, another `anomri "
+                "serve` uses "
                 "it. Next: stop that one, or name another folder with --work-dir."
             ) from error
         try:

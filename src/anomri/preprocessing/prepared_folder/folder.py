@@ -284,7 +284,7 @@ def _refuse_other_preparation(folder: Path, wanted: Mapping[str, Any]) -> None:
     ]
     if differing:
         raise UsageError(
-            f"{folder.name}: expected scans prepared in the same way, found differences "
+            f"{folder.resolve().name}: expected scans prepared in the same way, found differences "
             f"({'; '.join(differing)}). Next: prepare into another folder."
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,25 +20,32 @@ from anomri.scan import Affine, Grid
 ImageSource = str | PathLike[str] | SpatialImage | SimpleITK.Image | tuple[Any, Any]
 
 EXPECTED = "a path, a nibabel image, a SimpleITK image or a pair (array, affine)"
+USUAL_CONTRASTS = ("flair", "t1", "t1ce", "t2")  # of other models, too
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK uses LPS+ coordinates
 
 
-def check_images(images: object, contrast: str) -> None:
+def check_images(images: object, contrasts: Sequence[str]) -> None:
     """Refuse what are not images by contrast.
 
     Args:
         images: that a caller gave.
-        contrast: one of the model's, for the error.
+        contrasts: of the model.
 
     Raises:
-        UsageError: ``images`` is no mapping from contrast names.
+        UsageError: ``images`` is no mapping from contrast names, or has a name that is not known,
+            whose image would be left out.
     """
-    if isinstance(images, Mapping) and all(isinstance(name, str) for name in images):
-        return
-    raise UsageError(
-        f"detect: expected images by contrast, such as {{'{contrast}': image}}, "
-        f"got {type(images).__name__}. Next: name the contrast of the image."
-    )
+    if not isinstance(images, Mapping) or not all(isinstance(name, str) for name in images):
+        raise UsageError(
+            f"detect: expected images by contrast, such as {{'{contrasts[0]}': image}}, "
+            f"got {type(images).__name__}. Next: name the contrast of the image."
+        )
+    known = dict.fromkeys((*contrasts, *USUAL_CONTRASTS))
+    if unknown := [name for name in images if name not in known]:
+        raise UsageError(
+            f"detect: contrast '{unknown[0]}': expected one of {', '.join(known)}. "
+            "Next: check the spelling, or leave the image out."
+        )
 
 
 def name_of_images(images: object, number: int) -> str:
