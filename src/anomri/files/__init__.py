@@ -1,6 +1,6 @@
 """Files on disk: atomic writing, reading within limits, file names."""
 
-from anomri.files.allocator import keep_freed_memory
+from anomri.files.allocator import garbage_collected, keep_freed_memory
 from anomri.files.archives import BOUNDED_COMPRESSION, is_archive, unpack
 from anomri.files.atomic import (
     content_digest,
@@ -229,6 +229,7 @@ __all__ = [
     "dictionary_of",
     "exit_with_parent",
     "files_of",
+    "garbage_collected",
     "guarded",
     "half_of_pair",
     "inflated_size",

@@ -1,10 +1,13 @@
-"""Memory that arrays leave behind, kept for the next ones."""
+"""Memory that arrays and figures leave behind."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # parameters of glibc's mallopt
 LARGEST = 2**31 - 1
@@ -24,3 +27,21 @@ def keep_freed_memory() -> None:
     if mallopt is not None:  # musl has none
         mallopt(MMAP_MAX, 0)
         mallopt(TRIM_THRESHOLD, LARGEST)
+
+
+@contextmanager
+def garbage_collected() -> Iterator[None]:
+    """Free what a function leaves behind, such as a figure, whose parts refer to each other.
+
+    For these Python looks through all objects, which it does when there are many new ones, not when
+    they are large: after hundreds of figures of 10 MB. Here nothing grows old in the meantime, so
+    that only what the function made is looked through, in about a millisecond.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+            gc.collect(0)

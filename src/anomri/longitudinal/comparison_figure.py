@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from anomri.files import garbage_collected
 from anomri.longitudinal.evolution import Evolution
 from anomri.scan import Mask
 
@@ -16,6 +17,7 @@ SLICES = 4
 INCHES = 2.6
 
 
+@garbage_collected()
 def comparison_figure(
     evolution: Evolution,
     number: int,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import io
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image as Picture
 
 from anomri.reporting import picture
@@ -36,6 +39,17 @@ def test_the_picture_is_a_png_of_modest_size(detect: Detect) -> None:
     assert data.startswith(b"\x89PNG")
     assert len(data) < 500_000
     assert pixels(data).shape[1] == 1500
+
+
+def test_nothing_of_a_picture_is_kept(detect: Detect) -> None:
+    found, before = detect(), gc.get_threshold()
+    try:
+        gc.collect()
+        gc.set_threshold(10**9)  # Python does not collect by itself
+        picture(found)
+        assert not any(type(left) in (Figure, RendererAgg) for left in gc.get_objects())
+    finally:
+        gc.set_threshold(*before)
 
 
 @pytest.mark.parametrize("with_truth", [True, False])

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.artist import Artist
-from matplotlib.backend_bases import RendererBase
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -43,20 +42,6 @@ WIDTH = 1500  # pixels
 LEFT, RIGHT, HEAD, FOOT, GAP = 46, 146, 68, 52, 6  # pixels around and between the panels
 LOW = 0.25  # of the colour bar: a mark below it stands close to that of 0
 WRAP = 24  # letters of a unit beside its colour bar, per line
-
-
-class _Pixels(Artist):
-    """Pixels of the whole figure, behind all else; Matplotlib's own image would resample them."""
-
-    def __init__(self, pixels: Pixels) -> None:
-        super().__init__()
-        self.set_zorder(-1)
-        opaque = np.full((*pixels.shape[:2], 1), 255, np.uint8)
-        self._pixels = np.concatenate([pixels, opaque], axis=2)[::-1]
-
-    def draw(self, renderer: RendererBase) -> None:
-        """Copy the pixels."""
-        renderer.draw_image(renderer.new_gc(), 0, 0, self._pixels)
 
 
 class Mosaic:
@@ -94,10 +79,20 @@ class Mosaic:
         top = self.top(row) + (self.row_height - round(height)) // 2
         return left, left + round(width), top + round(height), top
 
-    def draw(self) -> Figure:
-        """Draw everything."""
-        figure = Figure(figsize=(WIDTH / DPI, self.height / DPI), dpi=DPI, facecolor=PAPER)
-        figure.add_artist(_Pixels(self._panels()))
+    def draw(self) -> Pixels:
+        """Return the pixels of the whole picture.
+
+        Matplotlib draws over those of the panels; as an image of its figure it would resample them.
+        """
+        renderer: Any = RendererAgg(WIDTH, self.height, DPI)  # type: ignore[no-untyped-call]
+        pixels = np.asarray(renderer.buffer_rgba())
+        pixels[..., :3], pixels[..., 3] = self._panels(), 255
+        self._annotations().draw(renderer)
+        return pixels[..., :3]
+
+    def _annotations(self) -> Figure:
+        """Return titles, outlines, marks of the colour bars and legend, without a background."""
+        figure = Figure(figsize=(WIDTH / DPI, self.height / DPI), dpi=DPI, frameon=False)
         for number, row in enumerate(self.rows):
             self._draw_row(figure, number, row)
         for draw in (self._draw_outlines, self._draw_headings, self._draw_legend):

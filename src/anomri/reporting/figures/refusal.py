@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from anomri.errors import Evidence, QualityRefused
-from anomri.files import BIDS_PREFIX, REFUSAL_PICTURE, derivative, write_bytes
+from anomri.files import BIDS_PREFIX, REFUSAL_PICTURE, derivative, garbage_collected, write_bytes
 from anomri.reporting.figures.slice_choice import ACROSS_DOWN
 from anomri.scan import Mask
 
@@ -65,6 +65,7 @@ def refusal_named(folder: Path, next_step: str) -> Path | None:
     return path if path.is_file() else None
 
 
+@garbage_collected()
 def refusal_picture(evidence: Evidence, reason: str) -> bytes:
     """Draw the sagittal, coronal and axial plane through the middle of the mask, as PNG."""
     figure = Figure(figsize=(WIDE, HIGH), facecolor="black", layout="constrained")
