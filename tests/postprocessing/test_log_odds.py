@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anomri.postprocessing import COMBINATION_STEPS, SegmentationState, StepMap
-from anomri.postprocessing.log_odds import combined_with_probability
+from anomri.postprocessing.log_odds import Edges, combined_with_probability
 from anomri.recipe import Step, call
 from anomri.scan import AnomalyMap, Grid, Mask, Scan, Threshold
 
@@ -46,6 +46,18 @@ def test_a_border_moves_by_the_log_odds_over_their_slope(
     probability = np.full(SHAPE, probability_of(log_odds), np.float32)
     found = combined_with_probability(INSIDE, probability, level, 0.8, (2.0, 1.0, 1.0))
     assert planes(found) == expected
+
+
+@pytest.mark.parametrize(("edge", "expected"), [(18, 18), (19, 19), (20, 20), (13, 19), (25, 19)])
+def test_a_border_moves_to_an_edge_of_the_image_close_to_it(edge: int, expected: int) -> None:
+    """A mask that ends at voxel 19, an image that ends at another, an undecided network."""
+    shape = (60, 16, 16)
+    inside, image = np.zeros(shape, bool), np.zeros(shape, np.float32)
+    inside[10:20], image[10 : edge + 1] = True, 5
+    edges = Edges(image, np.ones(shape, bool), sigma_mm=2)
+    undecided = np.full(shape, 0.5, np.float32)
+    found = combined_with_probability(inside, undecided, 0.5, 0.8, (1.0, 1.0, 1.0), edges)
+    assert planes(found) == (10, expected)
 
 
 def anomaly(value: float) -> AnomalyMap:

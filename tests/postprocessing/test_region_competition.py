@@ -275,3 +275,33 @@ def test_without_t1ce_nothing_dark_joins() -> None:
     np.testing.assert_array_equal(
         grown(start, flair), grown(start, flair, dark_below=-1, fluid_below=-2)
     )
+
+
+GREY_CORE: dict[str, Any] = {
+    "probability_map": "network",
+    "fluid_below": -2,
+    "grey_core_probability": 0.9,
+    "grey_core_below": -1,
+    "grey_core_radius_mm": 5,
+}
+
+
+def test_a_grey_core_joins_where_the_network_is_sure_of_it() -> None:
+    start, core, fluid, values = grey_core()
+    sure, doubtful = (np.full(start.shape, p, np.float32) for p in (0.95, 0.85))
+    np.testing.assert_array_equal(
+        grown(start, values, probability=doubtful, **GREY_CORE), grown(start, values)
+    )
+    found = grown(start, values, probability=sure, **GREY_CORE)
+    assert (found & core).sum() > 0.8 * core.sum()
+    assert (found & fluid).sum() < 0.05 * fluid.sum()
+
+
+def test_a_thin_part_that_is_dark_in_t1ce_is_no_core() -> None:
+    """Three slices of 2 mm: no ball of 5 mm fits."""
+    start, core, _, values = grey_core()
+    thin = np.zeros(start.shape, np.float32)
+    middle = start.shape[2] // 2
+    thin[:, :, middle - 1 : middle + 2] = 0.95
+    found = grown(start, values, probability=thin, **GREY_CORE)
+    assert (found & core).sum() < 0.2 * core.sum()

@@ -20,7 +20,8 @@ from scipy import ndimage
 from anomri.postprocessing.brightness import share_bright_without_field
 from anomri.postprocessing.components import Components
 from anomri.postprocessing.inscribed_radius import largest_inscribed_radius_mm
-from anomri.postprocessing.log_odds import combined_with_probability
+from anomri.postprocessing.log_odds import Edges, combined_with_probability
+from anomri.postprocessing.morphology import opening
 from anomri.postprocessing.region_competition import RegionCompetition
 from anomri.postprocessing.regions import enclosed_core, hull, with_enclosed
 from anomri.postprocessing.state import SegmentationState
@@ -195,6 +196,9 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
     faint_probability: Share = 0.3,
     dark_below: float = -inf,
     fluid_below: float = -inf,
+    grey_core_probability: Share = 1.0,
+    grey_core_below: float = -inf,
+    grey_core_radius_mm: Size = 0.0,
 ) -> Segmentation:
     """Grow a mass by region competition; see :mod:`anomri.postprocessing.region_competition`.
 
@@ -220,6 +224,10 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
         dark_below: voxels whose T1CE is below this are added too: a tumour's core may be as grey in
             FLAIR as brain, but has a long T1,
         fluid_below: unless their first contrast is below this, as that of fluid.
+        grey_core_probability: such a core may not resemble the mask at all. Where the network's
+            probability is above this, T1CE
+        grey_core_below: below this, and a ball
+        grey_core_radius_mm: of this radius fits, voxels join the mask whatever they resemble.
     """
     if (
         not _holds_ball(first, min_mass_radius_mm)
@@ -234,12 +242,22 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
         penalty_per_mm=penalty_per_mm,
     )
     allowed = anomaly.brain & (anomaly.values[0] > second.threshold.value)
+    certain = np.zeros_like(allowed)
     if probability_map in second.maps:
-        probable = second.maps[probability_map].values[0] > faint_probability
-        allowed &= probable | _bright_as(first.lesion, anomaly, faint_fraction)
+        probability = second.maps[probability_map].values[0]
+        bright = _bright_as(first.lesion, anomaly, faint_fraction)
+        allowed &= (probability > faint_probability) | bright
+        grey = _dark_tissue(anomaly, grey_core_below, fluid_below)
+        grey &= probability > grey_core_probability
+        certain = _wide(first.with_mask(grey), grey_core_radius_mm)
     allowed |= _dark_tissue(anomaly, dark_below, fluid_below)
     core = enclosed_core(first, second.state_of(core_map)) if core_map in second.maps else None
-    return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed, core))
+    return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed, core, certain))
+
+
+def _wide(state: SegmentationState, radius_mm: float) -> Mask:
+    """Return the parts of a mask into which a ball of a radius fits."""
+    return opening(state, mm=radius_mm).lesion if state.lesion.any() else state.lesion
 
 
 def _bright_as(mask: Mask, anomaly: AnomalyMap, fraction: float) -> Mask:
@@ -298,6 +316,7 @@ def combine_log_odds(
     per_mm: Annotated[float, Field(gt=0)],
     min_mass_radius_mm: Size = 0.0,
     min_kept: Share = 0.0,
+    edge_sigma_mm: Size = 0.0,
 ) -> Segmentation:
     """Let a network decide near the border of a mass; see :mod:`anomri.postprocessing.log_odds`.
 
@@ -309,11 +328,16 @@ def combine_log_odds(
             the network does not run.
         min_kept: a network that would keep a smaller share of the segmentation contradicts it: then
             the segmentation stays as it is.
+        edge_sigma_mm: the border follows the edges of the scan's first contrast: standard deviation
+            of the windows of a guided filter. 0 for no filter.
     """
     if not _holds_ball(first, min_mass_radius_mm):
         return Segmentation(first.lesion)
     anomaly, level = second.anomaly, second.threshold.value
-    mask = combined_with_probability(first.lesion, anomaly.values[0], level, per_mm, first.spacing)
+    edges = Edges.of_first_contrast(second.scan, edge_sigma_mm) if edge_sigma_mm else None
+    mask = combined_with_probability(
+        first.lesion, anomaly.values[0], level, per_mm, first.spacing, edges
+    )
     if np.count_nonzero(mask & first.lesion) < min_kept * np.count_nonzero(first.lesion):
         return Segmentation(first.lesion)
     return Segmentation(mask & anomaly.brain)

@@ -65,6 +65,7 @@ class RegionCompetition:
         brain: Mask,
         allowed: Mask,
         core: Mask | None = None,
+        certain: Mask | None = None,
     ) -> Mask:
         """Return the grown mask, which holds that of the start.
 
@@ -75,6 +76,7 @@ class RegionCompetition:
             brain: (I, J, K) where the intensities count.
             allowed: (I, J, K) the part of it that may be added.
             core: (I, J, K) core of the tumour, if it is known.
+            certain: (I, J, K) what joins the mask when it comes near, whatever it resembles.
         """
         field = _Field(features, brain, start.spacing)
         element, mask = _neighbourhood(self.step_mm, start.spacing), start.lesion.copy()
@@ -87,8 +89,10 @@ class RegionCompetition:
             discriminant = field.discriminant(sample, mask, self.ring_mm)
             if discriminant is None:
                 break
-            near = dilation(inside, element) & allowed[box]
-            before = np.count_nonzero(inside)
+            reached, before = dilation(inside, element), np.count_nonzero(inside)
+            near = reached & allowed[box]
+            if certain is not None:
+                inside |= reached & certain[box]
             inside |= within.resembling(discriminant, near, away, self.penalty_per_mm)
             after = np.count_nonzero(inside)
             if after - before <= SMALLEST_GROWTH * after:
