@@ -88,7 +88,9 @@ UNCHANGED = Variant("`default`")
 def parts() -> Iterator[Variant]:
     """Yield the default built up part by part, first what masses need, then small lesions."""
     segment, enclose, compete, decide, small, regions = DEFAULT.steps
-    flooding = changed(compete, probability_map=None)
+    smooth = changed(decide, edge_sigma_mm=0.0)
+    faint = changed(compete, grey_core_radius_mm=0.0, grey_core_probability=1.0)
+    flooding = changed(faint, probability_map=None)
     bright = changed(flooding, dark_below=NEVER)
     early = changed(bright, core_map="")
     rims = changed(regions, closing_mm=0.0)
@@ -114,9 +116,13 @@ def parts() -> Iterator[Variant]:
     steps: tuple[SegmentationStep, ...] = segment, enclose, flooding, regions
     yield Variant("+ what is dark in T1CE grows", steps, fields)
     yield Variant("+ local means of T1CE", steps)
-    yield Variant("+ the network near the border", (*steps[:-1], decide, regions))
+    yield Variant("+ the network near the border", (*steps[:-1], smooth, regions))
+    steps = segment, enclose, faint, smooth, regions
+    yield Variant("+ faint tissue only by the network", steps)
+    steps = segment, enclose, compete, smooth, regions
+    yield Variant("+ grey cores by the network", steps)
     steps = segment, enclose, compete, decide
-    yield Variant("+ faint tissue only by the network", (*steps, regions))
+    yield Variant("+ the border along edges of FLAIR", (*steps, regions))
     yield from parts_of_small_lesions(steps, small, regions)
 
 
@@ -157,7 +163,9 @@ def without_one() -> Iterator[Variant]:
     yield replaced("edema around a core", compete, core_map="")
     yield replaced("growth where T1CE is dark", compete, dark_below=NEVER)
     yield replaced("the stop at faint tissue", compete, probability_map=None)
+    yield replaced("grey cores by the network", compete, grey_core_probability=1.0)
     yield without("the network near the border", decide)
+    yield replaced("the edges of FLAIR", decide, edge_sigma_mm=None)
     yield replaced("the limit of what it takes away", decide, min_kept=None)
     yield replaced("the half maximum of enhancement", regions, half_maximum_mm=None)
     yield replaced("the closed core", regions, closing_mm=None)
@@ -213,16 +221,17 @@ def moved_steps(step: Step) -> Iterator[tuple[str, Step]]:
 
 
 def fifths(option: str, value: float) -> list[float]:
-    """Return a number a fifth smaller and larger; a count stays whole, a percentile below 100.
+    """Return a number a fifth smaller and larger; a count stays whole.
 
-    A degree is moved by 1.
+    A percentile is at most 100 and a probability at most 1. A degree is moved by 1.
     """
     if option == "degree":
         return [round(value) - 1, round(value) + 1]
     numbers = [value * times for times in FIFTH]
     if option == "iterations":
         return [round(number) for number in numbers]
-    return [min(number, 100) for number in numbers] if "percentile" in option else numbers
+    most = 1 if "probability" in option else 100 if "percentile" in option else np.inf
+    return [min(number, most) for number in numbers]
 
 
 def with_options(step: Step, **options: Any) -> Step:

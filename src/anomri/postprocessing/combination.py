@@ -197,7 +197,6 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
     dark_below: float = -inf,
     fluid_below: float = -inf,
     grey_core_probability: Share = 1.0,
-    grey_core_below: float = -inf,
     grey_core_radius_mm: Size = 0.0,
 ) -> Segmentation:
     """Grow a mass by region competition; see :mod:`anomri.postprocessing.region_competition`.
@@ -225,8 +224,7 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
             FLAIR as brain, but has a long T1,
         fluid_below: unless their first contrast is below this, as that of fluid.
         grey_core_probability: such a core may not resemble the mask at all. Where the network's
-            probability is above this, T1CE
-        grey_core_below: below this, and a ball
+            probability is above this as well, and a ball
         grey_core_radius_mm: of this radius fits, voxels join the mask whatever they resemble.
     """
     if (
@@ -242,15 +240,15 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
         penalty_per_mm=penalty_per_mm,
     )
     allowed = anomaly.brain & (anomaly.values[0] > second.threshold.value)
+    dark = _dark_tissue(anomaly, dark_below, fluid_below)
     certain = np.zeros_like(allowed)
     if probability_map in second.maps:
         probability = second.maps[probability_map].values[0]
         bright = _bright_as(first.lesion, anomaly, faint_fraction)
         allowed &= (probability > faint_probability) | bright
-        grey = _dark_tissue(anomaly, grey_core_below, fluid_below)
-        grey &= probability > grey_core_probability
-        certain = _wide(first.with_mask(grey), grey_core_radius_mm)
-    allowed |= _dark_tissue(anomaly, dark_below, fluid_below)
+        sure = first.with_mask(dark & (probability > grey_core_probability))
+        certain = _wide(sure, grey_core_radius_mm)
+    allowed |= dark
     core = enclosed_core(first, second.state_of(core_map)) if core_map in second.maps else None
     return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed, core, certain))
 
