@@ -6,9 +6,9 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from anomri.preprocessing.grids import brain_box
+from anomri.preprocessing.nearest_label import nearest_labels
 from anomri.preprocessing.resampling import index_map, sample, sample_mask
 from anomri.scan import Mask, Scan, Volume
 
@@ -47,16 +47,9 @@ def lesion_numbers_to_native(numbers: NDArray[Number], mask: Mask, scan: Scan) -
     """
     native = labels_to_native(numbers, scan)
     native *= mask
-    if not mask.any():
-        return native
-    box = brain_box(mask)
-    corner = [side.start for side in box]
-    unnumbered = np.argwhere(mask[box] & (native[box] == 0)) + corner
-    numbered = np.argwhere(native[box]) + corner
-    if len(unnumbered) and len(numbered):
-        tree = KDTree(numbered * scan.native.spacing)
-        nearest = numbered[tree.query(unnumbered * scan.native.spacing)[1]]
-        native[tuple(unnumbered.T)] = native[tuple(nearest.T)]
+    if mask.any():
+        box = brain_box(mask)
+        native[box] = nearest_labels(native[box], mask[box], scan.native.spacing)
     return native
 
 
