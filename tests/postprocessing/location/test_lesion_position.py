@@ -47,3 +47,15 @@ def test_a_point_outside_still_has_a_name() -> None:
 def test_without_a_brain_the_grid_counts() -> None:
     empty = Places.of(np.zeros((4, 4, 4), bool), Grid(shape=(4, 4, 4), affine=np.eye(4) * 20))
     assert empty.name((60, 60, 60)) == "right, anterior, upper"
+
+
+@pytest.mark.parametrize("turned", [0.0, 1e-3])
+def test_axes_are_measured_over_all_voxels_of_the_brain(turned: float) -> None:
+    random = np.random.default_rng(1)
+    brain = random.random((7, 8, 9)) < 0.2
+    affine = np.array([[0, -2.5, 0, 7], [0, turned, 3, -9], [1.2, 0, 0, 0.3], [0, 0, 0, 1]])
+    grid = Grid(shape=brain.shape, affine=affine)
+    measured, world = Places.of(brain, grid), grid.to_world(np.argwhere(brain).astype(float))
+    assert measured.midline_mm == np.median(world[:, 0])
+    assert (measured.low_mm == world.min(axis=0)).all()
+    assert (measured.high_mm == world.max(axis=0)).all()
