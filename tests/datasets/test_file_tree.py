@@ -134,7 +134,10 @@ def test_own_results_are_skipped(lay: Lay, file: str, text: str) -> None:
     (scan,) = find(root).scans
     assert (scan.truth, scan.brain) == (None, None)
     assert Skipped("derivatives/x", OWN) in find(root).skipped
-    # A source that is named is looked at, whoever wrote it.
+    # Its masks and maps would be taken for ground truth and scans.
+    with pytest.raises(UsageError, match=r"x: expected scans, found a folder of anomri's own"):
+        find(root / "derivatives" / "x")
+    # As a folder of derivatives it is looked at, whoever wrote it.
     assert len(Tree.of(root / "derivatives" / "x").images()) == 2
 
 

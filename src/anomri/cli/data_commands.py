@@ -49,7 +49,7 @@ def audit(
         failure(f"  {problem.subject}: {problem.check}: {problem.finding}")
     typer.echo(out / AUDIT_PAGE)
     information(
-        f"{len(wrong)} problems, {len(problems) - len(wrong)} remarks; see "
+        f"problems: {len(wrong)}, remarks: {len(problems) - len(wrong)}; see "
         f"{out.resolve().name}/{AUDIT}"
     )
     if wrong:

@@ -123,6 +123,11 @@ class Tree:
         """Return the images; of a pair its header, and not of half a pair."""
         return tuple(p for p in self.files if is_image(p) and not _lacks_partner(p))
 
+    def is_own(self) -> bool:
+        """Whether the source itself is a folder that anomri wrote its results into."""
+        names = {path.name for path in self.files if path.parent == self.root}
+        return not self.single and _is_own(self.root, names)
+
     def archives(self) -> tuple[Path, ...]:
         """Return the zip archives."""
         return tuple(path for path in self.files if is_archive(path))

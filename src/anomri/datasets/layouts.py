@@ -22,7 +22,7 @@ from anomri.datasets.bids_filter import BidsFilter
 from anomri.datasets.cases import Layout
 from anomri.datasets.dicom import layout_by_rules, layout_with_choices
 from anomri.datasets.dicom.series_rules import SiteRules
-from anomri.datasets.file_tree import Tree
+from anomri.datasets.file_tree import OWN, Tree
 from anomri.datasets.search_results import Found, Skipped
 from anomri.errors import UsageError
 from anomri.files import unpack
@@ -62,7 +62,8 @@ def find(
         choice: which files of a BIDS data set to use.
 
     Raises:
-        UsageError: the source or layout does not exist, no layout fits, or no scan was found.
+        UsageError: the source or layout does not exist, no layout fits, no scan was found, or the
+            source is a folder of anomri's own results.
     """
     if series and layout not in (AUTO, dicom.LAYOUT.name):
         raise UsageError(
@@ -70,6 +71,11 @@ def find(
             "Next: leave out --series or --layout."
         )
     tree = _listed(Path(source))
+    if tree.is_own():
+        raise UsageError(
+            f"{tree.root.name}: expected scans, found {OWN}. "
+            "Next: name the folder of the scans themselves."
+        )
     chosen = _of_series(series) if series else _choose(tree, layout)
     if choice:
         chosen = _filtered(chosen, choice, tree)
@@ -153,8 +159,8 @@ def _nothing_fits(tree: Tree) -> UsageError:
         )
     if tree.skipped and not tree.images():
         return UsageError(
-            f"{name}: expected scans, found {len(tree.skipped)} entries that cannot be "
-            f"used ({_reasons(tree.skipped)}). Next: fix them."
+            f"{name}: expected scans, found none among {len(tree.skipped)} entries "
+            f"that can be used ({_reasons(tree.skipped)}). Next: fix them."
         )
     looked_for = "; ".join(f"{layout.name}: {layout.looks_for}" for layout in LAYOUTS.values())
     return UsageError(

@@ -199,7 +199,8 @@ def repair_defective_slices(image: RawImage) -> RawImage:
             values = _interpolate(values, axis, stack)
             text = (
                 f"{image.name}: {_slice_names(bad, axis)} replaced by interpolation, "
-                "because they contradict the slices on both sides: do not rely on the mask there"
+                f"because {'it contradicts' if len(bad) == 1 else 'they contradict'} the slices "
+                "on both sides: do not rely on the mask there"
             )
             notes.append(Note(NoteKind.INTENSITIES, text))
         elif 0 < len(repeated := stack.repeated()) <= limit:
