@@ -58,7 +58,8 @@ def measure(detector: Detector, files: ScanFiles) -> Measured:
     """Detect in one head and compare with its reference."""
     start = time.perf_counter()
     scan = detector.prepare(files)
-    found = mask_to_native(detector.detect_scan(scan).mask, scan)
+    made = detector.detect_scan(scan)
+    found = mask_to_native(made.mask, scan, made.margin)
     seconds, ml = time.perf_counter() - start, scan.native.voxel_ml
     brain_ml = np.count_nonzero(scan.brain) * scan.grid.voxel_ml
     if files.truth is None:

@@ -30,6 +30,13 @@ def test_nearby_masks_have_the_threshold_a_fifth_lower_and_higher(ball_scan: Sca
     assert lower.sum() > higher.sum() > 0
 
 
+def test_a_detection_has_the_margin_of_a_method_that_measures_it(ball_scan: Scan) -> None:
+    found = model("half_maximum").detect_scan(ball_scan)
+    assert found.margin is not None
+    np.testing.assert_array_equal(found.margin > 0, found.mask)
+    assert model("above").detect_scan(ball_scan).margin is None
+
+
 @pytest.mark.parametrize(("method", "value"), [("mixture", 2.0), ("above", 0.0)])
 def test_no_nearby_masks_where_the_threshold_means_nothing(
     ball_scan: Scan, method: str, value: float

@@ -56,7 +56,7 @@ def test_each_scan_is_marked_with_a_threshold_of_the_others(scans: list[Scan]) -
             if scan is not left_out:
                 fits.add(scan, NOBODY)
         threshold = fits.thresholds()["healthy"]
-        mask = segment(model.first.score(left_out), threshold, model.recipe.detection)
+        mask = segment(model.first.score(left_out), threshold, model.recipe.detection).lesion
         volumes.append(float(mask.sum() * left_out.grid.voxel_ml))
     marked = calibrated(scans).thresholds()["healthy"].false_positives
     assert marked == FalsePositiveVolume.of(volumes)
@@ -124,7 +124,7 @@ def test_the_whole_decision_keeps_to_the_volume_allowed(scans: list[Scan]) -> No
 
     def mean_ml(value: float) -> float:
         cut = replace(threshold, value=value)
-        masks = [segment(one, cut, model.recipe.detection) for one in maps]
+        masks = [segment(one, cut, model.recipe.detection).lesion for one in maps]
         return float(np.mean([mask.sum() for mask in masks]) * scans[0].grid.voxel_ml)
 
     assert threshold.false_positive_ml == pytest.approx(mean_ml(threshold.value))

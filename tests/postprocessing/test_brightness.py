@@ -59,7 +59,7 @@ def test_what_only_the_coil_makes_bright_is_no_mass(
         scan=head.scan, values=head.scan.image, reconstruction=head.scan.image, score="residual"
     )
     first = SegmentationState.segmented(anomaly, head.scan.brain & (np.arange(40) < 12))
-    small = replace(first, mask=head.lesion)
+    small = replace(first, mask=head.lesion, margin=head.scan.image[0])
     second = StepMap(
         "b", {"a": anomaly}, lambda _: Threshold(value=3, rule="fixed"), lambda _: small
     )
@@ -67,3 +67,4 @@ def test_what_only_the_coil_makes_bright_is_no_mass(
         first, second, min_mass_radius_mm=4, replace_first=True, min_bright_fraction=least
     )
     np.testing.assert_array_equal(made.mask, first.lesion if is_mass else head.lesion)
+    assert made.margin is (None if is_mass else small.margin)

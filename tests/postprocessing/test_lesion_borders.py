@@ -57,6 +57,14 @@ def test_the_border_of_a_lesion_does_not_depend_on_another() -> None:
     np.testing.assert_array_equal(alone & left, both & left)
 
 
+def test_a_voxel_above_the_level_of_its_lesion_has_a_positive_margin() -> None:
+    state = state_of(acquired(ball((48, 48, 54), 6).astype(np.float32) * 5, (4, 4, 4)), (4, 4, 4))
+    found = half_maximum(state, 3.0)
+    assert found.margin is not None
+    np.testing.assert_array_equal(found.margin > 0, found.lesion)
+    assert np.abs(found.margin[found.lesion] - 2.5).max() < 2.6  # the level is half of 5
+
+
 def test_a_lesion_in_bright_tissue_does_not_flood_it() -> None:
     values = np.where(np.arange(48)[:, None, None] < 30, 1.8, 0.0) * np.ones((48, 48, 48))
     values[13:18, 21:27, 21:27] = 5

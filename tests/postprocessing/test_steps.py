@@ -36,14 +36,14 @@ def dice(mask: Mask, scan: Scan) -> float:
 def test_the_intensity_recipe_finds_the_ball(anomaly: AnomalyMap) -> None:
     section = Recipe.load("intensity").detection
     cleaned = clean(anomaly, section.clean)
-    mask = segment(cleaned, threshold_of_scan(cleaned, section.threshold), section)
+    mask = segment(cleaned, threshold_of_scan(cleaned, section.threshold), section).lesion
     assert dice(mask, anomaly.scan) > 0.85
 
 
 @pytest.mark.parametrize("decision", sorted(set(SEGMENTATION_METHODS) - {"hysteresis"}))
 def test_every_decision_finds_the_ball(anomaly: AnomalyMap, decision: str) -> None:
     section = Detection(decide=Step(name=decision))
-    assert dice(segment(anomaly, TWO, section), anomaly.scan) > 0.95
+    assert dice(segment(anomaly, TWO, section).lesion, anomaly.scan) > 0.95
 
 
 def test_clean_keeps_the_scan_and_remembers_the_eroded_brain(anomaly: AnomalyMap) -> None:
@@ -76,7 +76,7 @@ def test_contrasts_are_combined_by_their_maximum(anomaly: AnomalyMap) -> None:
     left[:, :30], right[:, 30:] = 0, 0
     both = replace(anomaly, values=np.concatenate([left, right]))
     np.testing.assert_array_equal(
-        segment(both, TWO, Detection()), segment(anomaly, TWO, Detection())
+        segment(both, TWO, Detection()).lesion, segment(anomaly, TWO, Detection()).lesion
     )
 
 
@@ -86,8 +86,8 @@ def test_refining_may_reach_the_rim_that_the_decision_does_not_see(anomaly: Anom
     half = scan.brain.copy()
     half[:, :, 22] = False  # a gap in what the decision sees
     cut = replace(bright, eroded_brain=half, values=bright.values * half)
-    seen = segment(cut, TWO, Detection())
-    refined = segment(cut, TWO, Detection(refine=(Step(name="close", options={"mm": 2}),)))
+    seen = segment(cut, TWO, Detection()).lesion
+    refined = segment(cut, TWO, Detection(refine=(Step(name="close", options={"mm": 2}),))).lesion
     assert not seen[:, :, 22].any()
     assert refined[:, :, 22].any()
     assert not (refined & ~scan.brain).any()
@@ -99,8 +99,8 @@ def test_steps_apply_in_their_order(anomaly: AnomalyMap) -> None:
     speckled = replace(
         anomaly, values=anomaly.values + 3 * (rng.random(anomaly.values.shape) > 0.9)
     )
-    one = segment(speckled, TWO, Detection(refine=(close, largest)))
-    other = segment(speckled, TWO, Detection(refine=(largest, close)))
+    one = segment(speckled, TWO, Detection(refine=(close, largest))).lesion
+    other = segment(speckled, TWO, Detection(refine=(largest, close))).lesion
     assert one.sum() > other.sum()
 
 

@@ -89,6 +89,24 @@ def test_a_ball_returns_to_its_position(affine: Affine, spacing: float | None) -
     assert overlap > (0.999 if spacing is None else 0.8)
 
 
+def test_a_margin_places_the_border_between_voxels() -> None:
+    image, lesion, centre = head(np.diag([1.5, 1.5, 1.5, 1]))
+    preparation = Preparation(spacing_mm=(5, 5, None), intensity=Step(name="zscore"))
+    scan = prepare_images({"flair": image}, preparation, ["flair"])
+    world = scan.grid.to_world(np.moveaxis(np.indices(scan.grid.shape), 0, -1).astype(float))
+    margin = (LESION_MM - np.linalg.norm(world - centre, axis=-1)).astype(np.float32)
+    overlaps = [
+        2 * np.count_nonzero(native & lesion) / (native.sum() + lesion.sum())
+        for native in (
+            mask_to_native(margin > 0, scan),
+            mask_to_native(margin > 0, scan, margin),
+        )
+    ]
+    assert overlaps[1] > max(0.97, overlaps[0] + 0.02)
+    emptied = mask_to_native(np.zeros_like(margin, dtype=bool), scan, margin)
+    assert not emptied.any()  # what a later step removed does not come back
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(affine=affines)
 def test_working_axes_point_right_anterior_superior(affine: Affine) -> None:

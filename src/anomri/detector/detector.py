@@ -140,8 +140,7 @@ class Detector:
     def fingerprint(self) -> str:
         """16 hex digits that change with recipes, weights, steps and what was fitted."""
         facts = [f"{name} {m.optional} {m.fingerprint}" for name, m in self.map_models.items()]
-        facts += [step.model_dump_json() for step in self.steps]
-        facts += coefficients_of(self.name)
+        facts += [*(step.model_dump_json() for step in self.steps), *coefficients_of(self.name)]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
     def prepare(self, files: ScanFiles) -> Scan:
@@ -186,12 +185,12 @@ class Detector:
 
         @cache  # several steps ask for the same map
         def state_of(name: str) -> SegmentationState:
-            return SegmentationState.segmented(maps[name], segmentation_of(name).mask)
+            return segmentation_of(name).on(maps[name])
 
         made, notes = segmentation_of(self.first_name), list[Note]()
         for step in (self.steps if steps is None else steps)[1:]:
             if step.map in maps:
-                state = SegmentationState.segmented(maps[self.first_name], made.mask)
+                state = made.on(maps[self.first_name])
                 second = StepMap(step.map, maps, threshold_of, state_of)
                 made = call(COMBINATION_STEPS, step.step, state, second)
                 notes += made.notes
@@ -216,6 +215,7 @@ class Detector:
             nearby=nearby,
             latent_distances=first.latent_distances,
             provenance=self.provenance(maps, made.thresholds),
+            margin=made.margin,
         )
         return with_probabilities(detection)
 

@@ -138,14 +138,14 @@ class MapModel:
         Raises:
             UsageError: the recipe asks for a slice score that is not there or was not fitted.
         """
-        mask, score = segment(anomaly, threshold, self._section), self._section.blank_slices
+        made = segment(anomaly, threshold, self._section)
+        mask, score = made.lesion, self._section.blank_slices
         if score is not None:
             scores = {MEAN_RESIDUAL: slice_scores(anomaly), MAHALANOBIS: anomaly.latent_distances}
             mask = empty_healthy_slices(mask, scores[score], self.rule.fitted_to(score))
-        if anomaly.region_probabilities is None:
-            return Segmentation(mask)
-        regions = nested_labels(anomaly.region_probabilities, threshold.value, mask)
-        return Segmentation(mask, regions)
+        given, level = anomaly.region_probabilities, threshold.value
+        regions = None if given is None else nested_labels(given, level, mask)
+        return Segmentation(mask, regions, margin=made.margin)
 
     @property
     def _section(self) -> Section:

@@ -41,6 +41,7 @@ from anomri.scan import (
     NoteKind,
     Scan,
     Threshold,
+    Volume,
 )
 
 T1CE = "t1ce"
@@ -101,12 +102,18 @@ class Segmentation:
         regions: (I, J, K) BraTS labels where regions were named.
         notes: what a reader must know of how it came about.
         thresholds: by map that it was made of.
+        margin: (I, J, K), see :class:`~anomri.postprocessing.SegmentationState`.
     """
 
     mask: Mask
     regions: Labels | None = None
     notes: tuple[Note, ...] = ()
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    margin: Volume | None = None
+
+    def on(self, anomaly: AnomalyMap) -> SegmentationState:
+        """Return a map of the scan with this mask."""
+        return SegmentationState.segmented(anomaly, self.mask, self.margin)
 
 
 def add_if_no_mass(
@@ -139,8 +146,10 @@ def add_if_no_mass(
         and not _symmetric(first, second, symmetric_from)
     ):
         return Segmentation(first.lesion)
-    lesions = second.state.lesion
-    return Segmentation(lesions if replace_first else first.lesion | lesions, notes=(NO_MASS,))
+    small = second.state
+    if replace_first:
+        return Segmentation(small.lesion, notes=(NO_MASS,), margin=small.margin)
+    return Segmentation(first.lesion | small.lesion, notes=(NO_MASS,))
 
 
 def _stays_bright(first: SegmentationState, second: StepMap, least: float, above: float) -> bool:
@@ -356,7 +365,8 @@ def _largest_fraction(mask: Mask) -> float:
 def name_regions(first: SegmentationState, second: StepMap, **options: Any) -> Segmentation:
     """Name the regions of a tumour: the whole in the first map, the enhancing in the second."""
     regions = hull(first, second.state, **options)
-    return Segmentation(regions.labels > 0, regions.labels, (regions.note,) if regions.note else ())
+    notes = (regions.note,) if regions.note else ()
+    return Segmentation(regions.labels > 0, regions.labels, notes, margin=first.margin)
 
 
 NO_MASS_FITS = {"min_mass_radius_mm": 1e6}  # option of `add_if_no_mass`

@@ -37,8 +37,8 @@ class _Border:
     gap_mm: float
     tissue_above: float
 
-    def grow(self, state: SegmentationState, core: Mask) -> Mask:
-        """Return the lesions that grow from the core."""
+    def grow(self, state: SegmentationState, core: Mask) -> tuple[Mask, Volume]:
+        """Return the lesions that grow from the core, and the brightness above the level."""
         away_mm = ndimage.distance_transform_edt(~core, sampling=state.spacing)
         peaks = _peaks(state.values, core, self.percentile)
         peaks = _mean_near(state, peaks, core, self.reach_mm / REACH_SIGMAS)
@@ -47,7 +47,7 @@ class _Border:
             around = self._around(state, mask)
             level = np.maximum(around + self.fraction * (peaks - around), self.min_level)
             mask = Components(allowed & (state.values > level)).holding(core)
-        return mask
+        return mask, state.values - level
 
     def _around(self, state: SegmentationState, mask: Mask) -> Volume:
         """Return the mean brightness of the tissue near each voxel, without lesions and fluid."""
@@ -62,7 +62,7 @@ def half_maximum(  # noqa: PLR0913 - the options of a recipe's step
     *,
     fraction: Share = 0.5,
     min_level: float = 1.5,
-    peak_percentile: float = 90.0,
+    peak_percentile: float = 85.0,
     reach_mm: Size = 6.0,
     tissue_sigma_mm: Size = 4.0,
     gap_mm: Size = 2.0,
@@ -87,11 +87,11 @@ def half_maximum(  # noqa: PLR0913 - the options of a recipe's step
     )
     margin_mm = reach_mm + TISSUE_SIGMAS * tissue_sigma_mm
     box = crop_around(core, tuple(int(margin_mm / side) + 1 for side in state.spacing))
-    grown = np.zeros_like(core)
+    grown, margin = np.zeros_like(core), np.zeros_like(state.values)
     if core.any():
         part = replace(state, values=state.values[box], brain=state.brain[box], mask=None)
-        grown[box] = border.grow(part, core[box])
-    return state.with_mask(grown)
+        grown[box], margin[box] = border.grow(part, core[box])
+    return replace(state.with_mask(grown), margin=margin)
 
 
 def _mean_near(state: SegmentationState, values: Volume, where: Mask, sigma_mm: float) -> Volume:

@@ -38,6 +38,8 @@ class SegmentationState:
         spacing: mm along I, J, K.
         voxel_ml: volume of a voxel in ml.
         mask: (I, J, K) bool; None before segmentation.
+        margin: (I, J, K) float32, how much brighter than the border of its lesion a voxel is; None
+            where the segmentation method does not say. On a finer grid the border is where it is 0.
     """
 
     values: Volume
@@ -45,6 +47,7 @@ class SegmentationState:
     spacing: tuple[float, float, float]
     voxel_ml: float
     mask: Mask | None = None
+    margin: Volume | None = None
 
     @classmethod
     def of(cls, anomaly: AnomalyMap) -> Self:
@@ -53,14 +56,16 @@ class SegmentationState:
         return cls(anomaly.highest, anomaly.brain, grid.spacing, grid.voxel_ml)
 
     @classmethod
-    def segmented(cls, anomaly: AnomalyMap, mask: Mask) -> Self:
+    def segmented(cls, anomaly: AnomalyMap, mask: Mask, margin: Volume | None = None) -> Self:
         """Return a map and its mask on the whole brain, at whose rim the map is 0.
 
         Args:
             anomaly: the map.
             mask: (I, J, K).
+            margin: (I, J, K), if known.
         """
-        return cls.of(anomaly).with_wider_brain(anomaly.scan.brain).with_mask(mask)
+        whole = cls.of(anomaly).with_wider_brain(anomaly.scan.brain).with_mask(mask)
+        return replace(whole, margin=margin)
 
     @property
     def lesion(self) -> Mask:

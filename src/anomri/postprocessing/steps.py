@@ -44,7 +44,7 @@ from anomri.postprocessing.thresholds import (
     robust,
 )
 from anomri.recipe import Detection, Step, call
-from anomri.scan import AnomalyMap, Mask, Threshold
+from anomri.scan import AnomalyMap, Threshold
 
 MAP_STEPS: Mapping[str, Callable[..., SegmentationState]] = {
     "erode_brain": erode_brain,
@@ -136,7 +136,7 @@ def fit_threshold(maps: Iterable[AnomalyMap], rule: Step) -> Threshold:
     return fit_all(call(FITTED_RULES, rule), maps)
 
 
-def segment(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> Mask:
+def segment(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> SegmentationState:
     """Turn a cleaned map into the mask of its lesions.
 
     The contrasts are combined by their maximum. The segmentation method sees the eroded brain; the
@@ -151,7 +151,7 @@ def segment(anomaly: AnomalyMap, threshold: Threshold, detection: Detection) -> 
     state = state.with_wider_brain(anomaly.scan.brain)
     for step in detection.refine:
         state = call(MASK_STEPS, step, state)
-    return state.lesion
+    return state
 
 
 def check_method(name: str | None) -> None:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from anomri.preprocessing.grids import brain_box
 from anomri.preprocessing.nearest_label import nearest_labels
@@ -13,6 +14,8 @@ from anomri.preprocessing.resampling import index_map, sample, sample_mask
 from anomri.scan import Mask, Scan, Volume
 
 Number = TypeVar("Number", np.uint8, np.uint16, np.int32)
+
+LEAST_MARGIN = 0.01  # of voxels whose side of the border another step decided
 
 
 def volume_to_native(volume: Volume, scan: Scan) -> Volume:
@@ -22,10 +25,29 @@ def volume_to_native(volume: Volume, scan: Scan) -> Volume:
     return values.astype(np.float32, copy=False)
 
 
-def mask_to_native(mask: Mask, scan: Scan) -> Mask:
-    """Return a mask (I, J, K) on ``scan.native``: linear interpolation, thresholded at 0.5."""
+def mask_to_native(mask: Mask, scan: Scan, margin: Volume | None = None) -> Mask:
+    """Return a mask on ``scan.native`` by linear interpolation.
+
+    Args:
+        mask: (I, J, K) on the working grid.
+        scan: the scan of both grids.
+        margin: (I, J, K), how much brighter than the border of its lesion each voxel is: the border
+            is then where it is 0 between voxels. Without it, it is where the mask is one half.
+    """
     matrix = index_map(scan.grid, scan.native)
-    return sample_mask(mask, matrix, scan.native.shape, layout="F")
+    if margin is None:
+        return sample_mask(mask, matrix, scan.native.shape, layout="F")
+    signed = _signed(mask, margin)
+    inside: Mask = sample(signed, matrix, scan.native.shape, linear=True, layout="F") > 0
+    return inside
+
+
+def _signed(mask: Mask, margin: Volume) -> Volume:
+    """Return the margin, positive in the mask, negative next to it and 0 elsewhere."""
+    near = ndimage.binary_dilation(mask, np.ones((3, 3, 3), bool))
+    outside = np.where(near, np.minimum(margin, -LEAST_MARGIN), 0)
+    signed: Volume = np.where(mask, np.maximum(margin, LEAST_MARGIN), outside).astype(np.float32)
+    return signed
 
 
 def labels_to_native(labels: NDArray[Number], scan: Scan) -> NDArray[Number]:

@@ -415,6 +415,8 @@ class Detection:
         findings: lesions, largest first.
         regions: (I, J, K) BraTS labels where regions were named.
         provenance: model, recipes and version, as the sidecar stores them.
+        margin: (I, J, K) float32, how much brighter than the border of its lesion a voxel is, by
+            which the mask is resampled; None where the segmentation method does not say.
     """
 
     anomaly: AnomalyMap
@@ -427,6 +429,7 @@ class Detection:
     nearby: tuple[Mask, ...] = ()
     latent_distances: NDArray[np.float64] | None = None
     provenance: Provenance = field(default_factory=Provenance)
+    margin: Volume | None = None
 
     @property
     def volume_ml(self) -> float:

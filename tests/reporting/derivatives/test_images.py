@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -78,6 +79,17 @@ def test_a_detection_comes_home_to_the_grid_of_its_file(detect: Detect) -> None:
     np.testing.assert_array_equal(np.asanyarray(images["mask"].dataobj)[::-1], found.mask)
     values = np.asanyarray(images["anomaly_flair"].dataobj)[::-1]
     np.testing.assert_allclose(values, found.anomaly.values[0], atol=1e-5)
+
+
+def test_the_mask_is_resampled_by_its_margin(detect: Detect) -> None:
+    found = detect()
+    grid = found.anomaly.scan.grid
+    native = replace(grid, affine=grid.affine @ np.diag([0.5, 1, 1, 1]), shape=(96, 52, 44))
+    found = detect(native=native)
+    margins = [np.where(found.mask, *level).astype(np.float32) for level in ((9, -1), (1, -9))]
+    detections = [replace(found, margin=margin) for margin in margins]
+    wide, narrow = (np.sum(native_images(one)["mask"].dataobj) for one in detections)
+    assert wide > narrow
 
 
 def test_no_reconstruction_is_written_for_a_model_that_draws_none(detect: Detect) -> None:

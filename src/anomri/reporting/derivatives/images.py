@@ -34,7 +34,7 @@ def native_images(detection: Detection) -> dict[str, nib.Nifti1Image]:
         regions were segmented.
     """
     scan = detection.anomaly.scan
-    mask = mask_to_native(detection.mask, scan)
+    mask = mask_to_native(detection.mask, scan, detection.margin)
     arrays: dict[str, NDArray[Any]] = {
         "mask": mask.view(np.uint8),
         "brain": mask_to_native(scan.brain, scan).view(np.uint8),
