@@ -30,7 +30,8 @@ def kept(state: SegmentationState, **options: float) -> list[bool]:
         ((5, 5, 3.4), [True, True, False]),  # 0.7 x 5 = 3.5
         ((5, 5, 3.6), [True, True, True]),
         ((3.4, 3.2, 3.1), [True, True, True]),  # all are faint: none among brighter ones
-        ((9, 9, 4.6), [True, True, True]),  # 0.7 x 9 = 6.3 is above the upper bound
+        ((9, 9, 3.8), [True, True, True]),  # 0.7 x 9 = 6.3 is above the upper bound
+        ((9, 9, 3.7), [True, True, False]),
     ],
 )
 def test_a_component_much_fainter_than_the_lesions_goes(

@@ -22,7 +22,7 @@ def remove_faint(
     *,
     share: Share = 0.7,
     core_above: float = 3.0,
-    max_level: float = 4.5,
+    max_level: float = 3.75,
 ) -> SegmentationState:
     """Remove the components whose peak is much lower than the cores of the scan's lesions.
 
@@ -32,7 +32,7 @@ def remove_faint(
         core_above: voxels of the mask above this level are the cores. Without any, nothing is
             removed.
         max_level: upper bound of what a component must exceed: small lesions are fainter than
-            large ones where slices are thick.
+            large ones where slices are thick, and one may be much brighter than all others.
     """
     values, mask = state.values, state.lesion
     cores = values[mask & (values > core_above)]
