@@ -16,6 +16,7 @@ from anomri.models import (
     Batch,
     Reconstructor,
     build,
+    build_network,
     load_weights,
     options,
     save_weights,
@@ -313,6 +314,11 @@ def test_an_unknown_option_names_those_that_exist() -> None:
 def test_what_is_no_option_cannot_be_set_by_a_recipe(name: str) -> None:
     with pytest.raises(RecipeError, match="no option"):
         build(Step(name="vae", options={name: 1}), channels=1, size=SIZE)
+
+
+def test_an_unknown_family_names_all_that_exist() -> None:
+    with pytest.raises(RecipeError, match=r"\bvae, .*folded_segmenter.*; got 'vea'. Next: "):
+        build_network(Step(name="vea"), channels=1, size=SIZE)
 
 
 def test_options_reach_the_loss() -> None:

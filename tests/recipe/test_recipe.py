@@ -73,6 +73,7 @@ def test_a_wrong_recipe_says_where(text: str, word: str) -> None:
     with pytest.raises(RecipeError, match=word) as caught:
         Recipe.parse(text, origin="mine.yaml")
     assert str(caught.value).startswith("mine.yaml")
+    assert str(caught.value).endswith(". Next: correct it in the recipe.")
     assert caught.value.exit_code == 2
 
 

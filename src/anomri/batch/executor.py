@@ -52,9 +52,13 @@ class Executor:
             UsageError: no workers, an unknown engine, or ``dask`` without an address.
         """
         if self.workers < 1:
-            raise UsageError(f"workers: expected 1 or more, got {self.workers}")
+            raise UsageError(
+                f"workers: expected 1 or more, got {self.workers}. Next: leave it out for one."
+            )
         if self.engine not in ENGINES:
-            raise UsageError(f"engine '{self.engine}': expected one of {', '.join(ENGINES)}")
+            raise UsageError(
+                f"engine '{self.engine}': expected one of {', '.join(ENGINES)}. Next: choose one."
+            )
         if (self.engine == DASK) != bool(self.scheduler):
             raise UsageError(
                 "expected the address of a scheduler with the engine dask, and only with it. "

@@ -82,7 +82,10 @@ class Shard:
         """
         match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise UsageError(f"part '{text}': expected i/n with i from 1 to n, such as 2/8")
+            raise UsageError(
+                f"part '{text}': expected i/n with i from 1 to n, such as 2/8. "
+                "Next: number the parts from 1."
+            )
         return cls(int(match[1]), int(match[2]))
 
     @property

@@ -199,7 +199,10 @@ def bids_app(
     """
     for level in analysis_level:
         if level not in LEVELS:
-            raise UsageError(f"analysis level '{level}': expected participant or group")
+            raise UsageError(
+                f"analysis level '{level}': expected participant or group. Next: write the "
+                "options with several values, such as --participant-label, after the levels."
+            )
     show_notes(context)
     _show_unused(participants, resources)
     overrides = Overrides(brain=resources.brain)

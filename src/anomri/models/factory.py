@@ -9,7 +9,7 @@ to its kind of latents (``LOSS_TERMS``). In a recipe, ``loss`` names the weighti
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from anomri.models.intensity import Intensity
 from anomri.models.losses import CodebookLoss, Loss, ReconstructionLoss, VariationalLoss
 from anomri.models.plans import DENSE, DVAE, LARGE, SMALL, SPATIAL, VAE, VAE1PX, VECTORS
 from anomri.models.segresnet_vae import RegularisedSegmenter
-from anomri.recipe import RECONSTRUCTOR_GROUP, ExtensibleTable, Step
+from anomri.recipe import CORRECT_IT, RECONSTRUCTOR_GROUP, ExtensibleTable, Step
 
 _VAE = partial(VariationalAutoencoder, plan=VAE)
 
@@ -80,9 +80,7 @@ def build(step: Step, *, channels: int, size: tuple[int, ...]) -> Reconstructor:
         UsageError: the network cannot take images of this size.
     """
     if step.name not in RECONSTRUCTORS:
-        raise RecipeError(
-            f"family: expected one of {', '.join(RECONSTRUCTORS)}; got '{step.name}'."
-        )
+        raise RecipeError(_unknown_family(step.name, RECONSTRUCTORS))
     loss = _loss_of(step)
     _check_options(step, loss)
     arguments: dict[str, Any] = dict(step.options)
@@ -109,7 +107,7 @@ def build_segmenter(step: Step, *, channels: int, size: tuple[int, ...]) -> Segm
         UsageError: the segmenter cannot take images of this size.
     """
     if step.name not in SEGMENTERS:
-        raise RecipeError(f"family: expected one of {', '.join(SEGMENTERS)}; got '{step.name}'.")
+        raise RecipeError(_unknown_family(step.name, SEGMENTERS))
     _check_options(step, PLAIN)
     segmenter = SEGMENTERS[step.name](channels=channels, size=size, **step.options)
     segmenter.name = step.name
@@ -117,9 +115,20 @@ def build_segmenter(step: Step, *, channels: int, size: tuple[int, ...]) -> Segm
 
 
 def build_network(step: Step, *, channels: int, size: tuple[int, ...]) -> Network:
-    """Build an untrained reconstructor or segmenter; see :func:`build`."""
-    build_named = build_segmenter if step.name in SEGMENTERS else build
-    return build_named(step, channels=channels, size=size)
+    """Build an untrained reconstructor or segmenter; see :func:`build`.
+
+    Raises:
+        RecipeError: unknown family, or a wrong option.
+    """
+    if step.name in SEGMENTERS:
+        return build_segmenter(step, channels=channels, size=size)
+    if step.name not in RECONSTRUCTORS:
+        raise RecipeError(_unknown_family(step.name, [*RECONSTRUCTORS, *SEGMENTERS]))
+    return build(step, channels=channels, size=size)
+
+
+def _unknown_family(name: str, known: Iterable[str]) -> str:
+    return f"family: expected one of {', '.join(known)}; got '{name}'. {CORRECT_IT}"
 
 
 def options(name: str, *, loss: str = PLAIN) -> list[str]:
@@ -154,7 +163,8 @@ def _loss_of(step: Step) -> str:
     loss = step.options.get(LOSS, PLAIN)
     if not isinstance(loss, str) or loss not in LOSSES:
         raise RecipeError(
-            f"family '{step.name}': loss: expected one of {', '.join(LOSSES)}; got '{loss}'."
+            f"family '{step.name}': loss: expected one of {', '.join(LOSSES)}; got '{loss}'. "
+            f"{CORRECT_IT}"
         )
     return loss
 
@@ -165,5 +175,5 @@ def _check_options(step: Step, loss: str) -> None:
     if unknown:
         existing = ", ".join(known) or "none"
         raise RecipeError(
-            f"family '{step.name}': no option '{unknown[0]}'; its options: {existing}."
+            f"family '{step.name}': no option '{unknown[0]}'; its options: {existing}. {CORRECT_IT}"
         )

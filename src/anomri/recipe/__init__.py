@@ -2,6 +2,7 @@
 
 from anomri.recipe.combined import CombinedRecipe, MapEntry, SegmentationStep, load_recipe
 from anomri.recipe.definition import (
+    CORRECT_IT,
     Augmentation,
     Detection,
     NoiseSquares,
@@ -37,6 +38,7 @@ from anomri.recipe.overrides import NO_OVERRIDES, Overrides
 from anomri.recipe.registry import Count, Share, Size, bind, call
 
 __all__ = [
+    "CORRECT_IT",
     "LAYOUT_GROUP",
     "NO_OVERRIDES",
     "RECONSTRUCTOR_GROUP",

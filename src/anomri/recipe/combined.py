@@ -22,7 +22,14 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from anomri.errors import RecipeError
 from anomri.files import parse_yaml
-from anomri.recipe.definition import Recipe, Section, Step, in_words, text_of
+from anomri.recipe.definition import (
+    CORRECT_IT,
+    Recipe,
+    Section,
+    Step,
+    in_words,
+    text_of,
+)
 from anomri.scan import StepFacts
 
 SEGMENT = "segment"
@@ -121,10 +128,10 @@ def load_recipe(source: str | Path) -> Recipe | CombinedRecipe:
     try:
         entries = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise RecipeError(f"{origin}: not valid YAML: {error}") from error
+        raise RecipeError(f"{origin}: not valid YAML: {error}. {CORRECT_IT}") from error
     if not isinstance(entries, dict) or "maps" not in entries:
         return Recipe.parse(text, origin=origin)
     try:
         return CombinedRecipe.model_validate(entries)
     except ValidationError as error:
-        raise RecipeError(f"{origin}: {in_words(error)}") from error
+        raise RecipeError(f"{origin}: {in_words(error)}. {CORRECT_IT}") from error

@@ -24,6 +24,7 @@ from anomri.files import MAX_YAML_BYTES, parse_yaml, read_text
 from anomri.scan import MapProvenance, Threshold
 
 BUILTIN = resources.files("anomri.recipe") / "builtin"
+CORRECT_IT = "Next: correct it in the recipe."
 
 MOVED = ("regions", "mass_mm")  # from `detection` to the steps of a combined recipe
 
@@ -335,9 +336,9 @@ class Recipe(Section):
                 )
             return cls.model_validate(entries)
         except yaml.YAMLError as error:
-            raise RecipeError(f"{origin}: not valid YAML: {error}") from error
+            raise RecipeError(f"{origin}: not valid YAML: {error}. {CORRECT_IT}") from error
         except ValidationError as error:
-            raise RecipeError(f"{origin}: {in_words(error)}") from error
+            raise RecipeError(f"{origin}: {in_words(error)}. {CORRECT_IT}") from error
 
     def with_changes(
         self, *, preparation: Mapping[str, Any] | None = None, **detection: Any
@@ -359,7 +360,7 @@ class Recipe(Section):
                 "detection": Detection.model_validate({**dict(self.detection), **detection}),
             }
         except ValidationError as error:
-            raise RecipeError(f"{self.name}: {in_words(error)}") from error
+            raise RecipeError(f"{self.name}: {in_words(error)}. {CORRECT_IT}") from error
         return self.model_copy(update=sections)
 
     def provenance(

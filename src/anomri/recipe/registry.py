@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from pydantic import Field, TypeAdapter, ValidationError
 
 from anomri.errors import RecipeError
-from anomri.recipe.definition import Step
+from anomri.recipe.definition import CORRECT_IT, Step
 
 Size = Annotated[float, Field(ge=0)]  # mm or ml
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -94,7 +94,9 @@ def _checked(function: Callable[..., object], step: Step) -> dict[str, Any]:
     missing = sorted(required - step.options.keys())
     if unknown or missing:
         fault = f"unknown option {unknown}" if unknown else f"missing option {missing}"
-        raise RecipeError(f"{step.name}: {fault}; its options are: {', '.join(known) or 'none'}.")
+        raise RecipeError(
+            f"{step.name}: {fault}; its options are: {', '.join(known) or 'none'}. {CORRECT_IT}"
+        )
     return {
         name: _valid(step.name, name, known[name], value) for name, value in step.options.items()
     }
@@ -120,4 +122,6 @@ def _valid(step: str, option: str, known: TypeAdapter[Any], value: object) -> An
         return known.validate_python(value)
     except ValidationError as error:
         problems = "; ".join(item["msg"] for item in error.errors())
-        raise RecipeError(f"{step}: option '{option}': {problems} (got {value!r}).") from error
+        raise RecipeError(
+            f"{step}: option '{option}': {problems} (got {value!r}). {CORRECT_IT}"
+        ) from error

@@ -140,7 +140,8 @@ class Machine:
             return PRECISIONS[self.precision]
         if self.precision != "auto":
             raise UsageError(
-                f"precision '{self.precision}': expected one of auto, {', '.join(PRECISIONS)}."
+                f"precision '{self.precision}': expected one of auto, {', '.join(PRECISIONS)}. "
+                "Next: choose one."
             )
         bfloat16 = on_cuda(self.kind) and torch.cuda.is_bf16_supported(including_emulation=False)
         return PRECISIONS["bfloat16" if bfloat16 else "float32"]

@@ -176,6 +176,15 @@ def test_a_size_that_changes_a_row_that_is_not_there_is_refused() -> None:
         rows_of(folder, protocol, "odd", frozenset())
 
 
+def test_a_folder_without_rows_is_refused_by_name(tmp_path: Path) -> None:
+    protocol = Protocol.load(next(path for path in PAPERS if path.name == "paolini"))
+    plain = protocol.model_copy(update={"ensembles": {}, "pairs": {}})
+    with pytest.raises(
+        UsageError, match=rf"^{tmp_path.name}: expected recipes in rows/, found none"
+    ):
+        rows_of(tmp_path, plain, "full", frozenset())
+
+
 def test_an_ensemble_of_a_row_that_is_not_there_is_refused() -> None:
     folder = next(path for path in PAPERS if path.name == "myronenko2018")
     protocol = Protocol.load(folder).model_copy(update={"ensembles": {"many": "singel"}})

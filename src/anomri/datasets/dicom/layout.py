@@ -108,7 +108,10 @@ def _chosen(found: list[Series], choices: Choices) -> Iterator[tuple[Key, Decisi
         for series in hits:
             fault = series.fault()
             if fault:
-                raise UsageError(f"series {contrast}={wanted}: {fault}")
+                raise UsageError(
+                    f"series {contrast}={wanted}: {fault}. Next: choose another; `--dry-run` "
+                    "lists them all."
+                )
             yield _key(series), Decision(contrast, "chosen with --series")
 
 

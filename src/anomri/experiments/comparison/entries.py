@@ -97,7 +97,10 @@ def chosen_rows(
     """
     unknown = sorted(chosen - set(definition.rows))
     if unknown:
-        raise UsageError(f"comparison: no row {unknown}; it has {', '.join(definition.rows)}")
+        raise UsageError(
+            f"comparison: no row {unknown}; it has {', '.join(definition.rows)}. "
+            "Next: check the spelling."
+        )
     entries = [entry for group in definition.groups for entry in _of_group(group, papers)]
     return [entry for entry in entries if not chosen or entry.name in chosen]
 

@@ -48,7 +48,10 @@ def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str])
     """
     if size not in protocol.sizes:
         sizes = ", ".join(protocol.sizes)
-        raise UsageError(f"{folder.resolve().name}: no size '{size}'; its protocol has {sizes}")
+        raise UsageError(
+            f"{folder.resolve().name}: no size '{size}'; its protocol has {sizes}. "
+            "Next: choose one."
+        )
     change = protocol.sizes[size]
     files = {path.stem: Recipe.load(path) for path in sorted((folder / "rows").glob("*.yaml"))}
     rows = _with_runs({name: resized(recipe, change) for name, recipe in files.items()})
@@ -60,8 +63,16 @@ def rows_of(folder: Path, protocol: Protocol, size: str, chosen: frozenset[str])
     known = {BASELINE: _built_in(BASELINE), **rows}
     changed = {*change.rows, *protocol.ensembles.values()}
     unknown = sorted((chosen - set(known)) | (changed - set(files)))
-    if unknown or not files:
-        raise UsageError(f"{folder.resolve().name}: no row {unknown}; it has {', '.join(known)}")
+    if not files:
+        raise UsageError(
+            f"{folder.resolve().name}: expected recipes in rows/, found none. "
+            "Next: name the folder of a paper, such as recipes/paolini."
+        )
+    if unknown:
+        raise UsageError(
+            f"{folder.resolve().name}: no row {unknown}; it has {', '.join(known)}. "
+            "Next: check the spelling."
+        )
     return [row for name, row in known.items() if not chosen or name in chosen]
 
 

@@ -71,7 +71,9 @@ def halves(found: Found) -> tuple[Found, Found]:
         UsageError: fewer than two scans.
     """
     if len(found.scans) < 2:
-        raise UsageError("halves: expected at least two scans, got one")
+        raise UsageError(
+            "halves: expected at least two scans, got one. Next: name a data set with more scans."
+        )
     first, second = found.scans[::2], found.scans[1::2]
     return (
         Found(first, found.skipped, found.layout),
