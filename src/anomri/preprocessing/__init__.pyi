@@ -10,6 +10,7 @@ from .native_space import (
     slice_scores_to_native,
     volume_to_native,
 )
+from .percentiles import percentiles
 from .prepare import prepare_images, prepare_scan
 from .prepared_folder.folder import PreparedFolder, is_prepared
 from .reading.in_memory import ImageSource, check_images, name_of_images, to_simpleitk
@@ -55,6 +56,7 @@ __all__ = [
     "mask_to_native",
     "name_of_images",
     "note_ambiguous_files",
+    "percentiles",
     "prepare_images",
     "prepare_scan",
     "read_labels",

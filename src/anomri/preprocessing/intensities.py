@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from anomri.errors import BadIntensities
+from anomri.preprocessing.percentiles import percentiles
 from anomri.recipe import Step, bind
 from anomri.scan import Image, Mask
 
@@ -45,7 +46,7 @@ def percentile_range(
     Raises:
         ValueError: the two percentiles are equal.
     """
-    bottom, top = np.percentile(values, [low, high])
+    bottom, top = percentiles(values, [low, high])
     return _scale(values, float(bottom), float(top)).clip(0, 1 if clip else None)
 
 
@@ -77,7 +78,7 @@ def robust_zscore(values: Values, *, low: float = -4, high: float = 8) -> Values
     Raises:
         ValueError: the 10th and the 90th percentile are equal.
     """
-    p10, median, p90 = np.percentile(values, [10, 50, 90])
+    p10, median, p90 = percentiles(values, [10, 50, 90])
     spread = (p90 - p10) / NORMAL_DECILES
     return _scale(values, float(median), float(median + spread)).clip(low, high)
 

@@ -201,7 +201,9 @@ def _linear(volume: NDArray[Any], positions: NDArray[np.float64], axis: int) -> 
         return lower
     weight = fraction.reshape([-1 if a == axis else 1 for a in range(3)])
     upper = _take(volume, low + 1, axis).astype(np.float32, copy=False)
-    result: NDArray[np.float32] = lower + weight * (upper - lower)
+    result: NDArray[np.float32] = np.subtract(upper, lower)
+    result *= weight
+    result += lower
     return result
 
 

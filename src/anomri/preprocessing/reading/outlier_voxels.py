@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from anomri.preprocessing.percentiles import percentiles
 from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.scan import Note, NoteKind
 
@@ -29,7 +30,7 @@ def replace_outlier_voxels(image: RawImage) -> RawImage:
     foreground = subsample[subsample != background]
     if not foreground.size:
         return image
-    low, high = (float(v) for v in np.percentile(foreground, PERCENTILES))
+    low, high = (float(v) for v in percentiles(foreground, PERCENTILES))
     margin = MAX_DISTANCE * (high - low)
     # The background is not an outlier, however far it is from the foreground.
     low, high = min(low, float(background)) - margin, max(high, float(background)) + margin

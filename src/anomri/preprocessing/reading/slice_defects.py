@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from anomri.errors import QualityRefused
 from anomri.preprocessing.grids import brain_box
+from anomri.preprocessing.percentiles import percentiles
 from anomri.preprocessing.reading.raw_image import RawImage
 from anomri.scan import Mask, Note, NoteKind, Volume
 
@@ -275,8 +276,8 @@ def _intensity_ranges(values: Volume) -> tuple[np.float32, float, tuple[float, f
     foreground = subsample[subsample != background]
     if not foreground.size:
         return background, 1.0, (0.0, 1.0)
-    low, high = (float(value) for value in np.percentile(foreground, [1, 99]))
-    return background, float(np.percentile(np.abs(foreground - background), 99)), (low, high)
+    low, high = (float(value) for value in percentiles(foreground, [1, 99]))
+    return background, float(percentiles(np.abs(foreground - background), [99])[0]), (low, high)
 
 
 def _refuse_many(image: RawImage, axis: int, stack: _SliceStack, limit: int) -> None:

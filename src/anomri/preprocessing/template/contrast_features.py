@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from anomri.preprocessing.percentiles import percentiles
 from anomri.preprocessing.resampling import anti_alias_sigma, index_map, sample
 from anomri.preprocessing.template.mni152 import load_template, template_grid
 from anomri.preprocessing.template.tissues import tissue_map
@@ -135,7 +136,7 @@ def contrast_features(volume: Volume, tissues: ScannedTissues) -> ContrastFeatur
     values = ndimage.map_coordinates(stripped, tissues.points, order=1, mode="grid-constant")
     white_level = float(np.median(values[tissues.white_matter]))
     above_ventricles = white_level - float(np.median(values[tissues.ventricles]))
-    levels = np.percentile(inside, (*HISTOGRAM_RANGE, 25, DARKEST))
+    levels = percentiles(inside, (*HISTOGRAM_RANGE, 25, DARKEST))
     return ContrastFeatures(
         t1_correlation=_t1_correlation(values[tissues.parenchyma], tissues),
         peak_width=_peak_width(inside, levels),
@@ -152,7 +153,7 @@ def main_peak_width(values: NDArray[np.float32]) -> float:
     Args:
         values: (N,) inside the brain.
     """
-    return _peak_width(values, np.percentile(values, (*HISTOGRAM_RANGE, 25, DARKEST)))
+    return _peak_width(values, percentiles(values, (*HISTOGRAM_RANGE, 25, DARKEST)))
 
 
 def _peak_width(values: NDArray[np.float32], levels: NDArray[np.floating]) -> float:
@@ -227,7 +228,7 @@ def _detrend(
     for _ in range(FITS):
         weights = np.linalg.lstsq(trend[inliers], values[inliers], rcond=None)[0]
         residuals = values - trend @ weights
-        low, median, high = np.percentile(residuals[inliers], [25, 50, 75])
+        low, median, high = percentiles(residuals[inliers], [25, 50, 75])
         spread = max((high - low) / 1.349, 1e-9)
         inliers = np.abs(residuals - median) < OUTLIER_SD * spread
     return residuals, inliers

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomri.preprocessing.grids import brain_box
+from anomri.preprocessing.percentiles import percentiles
 from anomri.preprocessing.resampling import anti_alias_sigma, index_map, sample
 from anomri.scan import Grid, Mask, Volume
 
@@ -77,7 +78,7 @@ def make_registration_image(
         keep_surroundings: keep the values around the mask; otherwise they are set to the lowest
             value inside it.
     """
-    low, high = np.percentile(volume[mask], RANGE)
+    low, high = percentiles(volume[mask], RANGE)
     values = volume if keep_surroundings else np.where(mask, volume, low)
     target = _world_grid(mask, grid, spacing_mm)
     # Only the mask's box is resampled, with the border that interpolation needs.

@@ -27,7 +27,7 @@ from anomri.reporting.figures.slice_choice import EDGES, Slice, box_around, choo
 from anomri.scan import Detection
 
 Extent = tuple[int, int, int, int]
-Pixels = NDArray[np.uint8]  # (down, across, RGB)
+Pixels = NDArray[np.uint8]  # (down, across, RGBA)
 
 FOUND = "#ffa62b"  # orange and sky blue: told apart with every kind of colour vision
 TRUTH = "#56b4e9"
@@ -86,9 +86,9 @@ class Mosaic:
         """
         renderer: Any = RendererAgg(WIDTH, self.height, DPI)  # type: ignore[no-untyped-call]
         pixels = np.asarray(renderer.buffer_rgba())
-        pixels[..., :3], pixels[..., 3] = self._panels(), 255
+        self._fill(pixels)
         self._annotations().draw(renderer)
-        return pixels[..., :3]
+        return pixels
 
     def _annotations(self) -> Figure:
         """Return titles, outlines, marks of the colour bars and legend, without a background."""
@@ -99,29 +99,32 @@ class Mosaic:
             draw(figure)
         return figure
 
-    def _panels(self) -> Pixels:
-        """Return the pixels of all slices and colour bars."""
-        pixels = np.zeros((self.height, WIDTH, 3), np.uint8)
+    def _fill(self, pixels: Pixels) -> None:
+        """Fill in all slices and colour bars, on black."""
+        pixels[:] = 0
+        pixels[..., 3] = 255
         for number, row in enumerate(self.rows):
             for column, cut in enumerate(self.slices):
                 left, right, bottom, top = self.extent(number, column)
-                pixels[top:bottom, left:right] = self._panel(row, cut, (right - left, bottom - top))
+                panel = self._panel(row, cut, (right - left, bottom - top))
+                pixels[top:bottom, left:right] = panel
             if row.kind == "anomaly":
                 left, right, bottom, top = self._bar(number)
-                ramp = HEAT(np.linspace(1, 0, bottom - top)[:, None], bytes=True)
-                pixels[top:bottom, left:right] = ramp[..., :3]
-        return pixels
+                pixels[top:bottom, left:right] = HEAT(
+                    np.linspace(1, 0, bottom - top)[:, None], bytes=True
+                )
 
     def _panel(self, row: Row, cut: Slice, size: tuple[int, int]) -> Pixels:
         """Return a slice in colours, with its regions over it; size is (across, down)."""
         plane = np.ascontiguousarray(cut.cut(row.volume, self.box), np.float32)
         values = np.asarray(Picture.fromarray(plane).resize(size, Picture.Resampling.HAMMING))
         colours = HEAT if row.kind == "anomaly" else GREYS
-        panel: Pixels = colours((values - row.low) / (row.high - row.low), bytes=True)[..., :3]
-        if row.kind != "regions" or self.detection.regions is None:
-            return panel
-        labels = np.ascontiguousarray(cut.cut(self.detection.regions, self.box), np.uint8)
-        return paint(panel, np.asarray(Picture.fromarray(labels).resize(size, 0)))
+        panel: Pixels = colours((values - row.low) / (row.high - row.low), bytes=True)
+        if row.kind == "regions" and self.detection.regions is not None:
+            labels = np.ascontiguousarray(cut.cut(self.detection.regions, self.box), np.uint8)
+            shown = np.asarray(Picture.fromarray(labels).resize(size, 0))
+            panel[..., :3] = paint(panel[..., :3], shown)
+        return panel
 
     def _bar(self, number: int) -> Extent:
         """Return the place of a row's colour bar."""

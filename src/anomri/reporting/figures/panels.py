@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from anomri.preprocessing import percentiles
 from anomri.reporting.derivatives.images import reconstructs
 from anomri.reporting.derivatives.sidecar import scale_top
 from anomri.reporting.formatting import capitalise
@@ -78,5 +79,5 @@ def grey_window(values: NDArray[Any]) -> tuple[float, float]:
     """Return the 1st and the 99.8th percentile of values, at least apart enough for a scale."""
     if values.size == 0:
         return 0.0, 1.0
-    low, high = (float(value) for value in np.percentile(values, (1, 99.8)))
+    low, high = (float(value) for value in percentiles(values, (1, 99.8)))
     return (low, high) if high > low else (low, low + 1.0)

@@ -29,7 +29,7 @@ def picture(detection: Detection) -> bytes:
     Args:
         detection: the result; the expert's lesions are outlined too where the scan has them.
     """
-    pixels = Picture.fromarray(Mosaic(detection).draw())
+    pixels = Picture.fromarray(Mosaic(detection).draw()).convert("RGB")
     stream = io.BytesIO()
     few = pixels.quantize(palette=_palette(), dither=Picture.Dither.NONE)
     few.save(stream, "png", compress_level=6)  # level 9: three times as long, 2 % smaller
