@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,14 @@ from scipy import ndimage
 from anomri.errors import GridMismatch
 from anomri.preprocessing import sample
 from anomri.preprocessing.reading.raw_image import RawImage
-from anomri.preprocessing.resampling import masked_samples, resample_image, same_grid, sample_mask
+from anomri.preprocessing.resampling import (
+    Smoothing,
+    masked_samples,
+    resample_image,
+    same_grid,
+    sample_mask,
+    sample_smoothed,
+)
 from anomri.scan import Grid
 
 SHAPE = (11, 13, 9)
@@ -117,3 +126,22 @@ def test_one_affine_and_two_shapes_do_not_match() -> None:
 def test_volumes_that_do_not_meet_do_not_match() -> None:
     with pytest.raises(GridMismatch, match="elsewhere"):
         resample_image(RawImage("mask.nii", VOLUME, grid()), grid(shift=500.0), linear=False)
+
+
+@pytest.mark.parametrize("step", [0.7, 1.0, 2.0, 4.0])
+@pytest.mark.parametrize("mode", ["reflect", "constant"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_smoothing_what_is_sampled_gives_the_same_bits(
+    step: float, mode: Literal["reflect", "constant"], turned: bool
+) -> None:
+    volume = np.random.default_rng(0).normal(size=(20, 26, 23)).astype(np.float32)
+    matrix = np.eye(4)
+    matrix[:3, :3] = [[0, -step, 0], [0, 0.1 * turned, 0.9 * step], [step, 0, 0]]
+    matrix[:3, 3] = (18.3, -1.25, 4)
+    smoothing = Smoothing((1.1, 0.0, 1.7), mode=mode, truncate=3)
+    smooth = ndimage.gaussian_filter(volume, smoothing.sigma, mode=mode, truncate=3)
+    expected = sample(smooth, matrix, (8, 9, 7), linear=True)
+    found = sample_smoothed(volume, smoothing, matrix, (8, 9, 7))
+    np.testing.assert_array_equal(found, expected, strict=True)
+    far = matrix + np.pad(np.full((3, 1), 99.0), ((0, 1), (3, 0)))
+    assert not sample_smoothed(volume, smoothing, far, (8, 9, 7)).any()

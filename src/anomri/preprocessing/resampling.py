@@ -8,8 +8,7 @@ and never cost an interpolation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -143,24 +142,91 @@ def masked_samples(volumes: Sequence[Volume], brain: Mask, matrix: Affine, shape
         (C, I, J, K), float32.
     """
     weight = np.ascontiguousarray(brain, dtype=np.float32)
-    smoothed = partial(_anti_aliased, matrix=matrix)
-    total_weight = sample(smoothed(weight), matrix, shape, linear=True)
+    steps = np.linalg.norm(matrix[:3, :3], axis=1)
+    sigma = [anti_alias_sigma(step) if step > ANTI_ALIAS else 0.0 for step in steps]
+    smoothing = Smoothing(sigma, mode="constant", truncate=3)
+    total_weight = sample_smoothed(weight, smoothing, matrix, shape)
     result = np.zeros((len(volumes), *shape), np.float32)
     for own, volume in zip(result, volumes, strict=True):
-        inside = smoothed(np.ascontiguousarray(volume) * weight)
-        total = sample(inside, matrix, shape, linear=True)
+        inside = np.ascontiguousarray(volume) * weight
+        total = sample_smoothed(inside, smoothing, matrix, shape)
         np.divide(total, total_weight, out=own, where=total_weight > 0)
     return result
 
 
-def _anti_aliased(volume: Volume, matrix: Affine) -> Volume:
-    """Smooth a volume along the axes that the map takes long steps along."""
-    steps = np.linalg.norm(matrix[:3, :3], axis=1)
-    sigma = [anti_alias_sigma(step) if step > ANTI_ALIAS else 0.0 for step in steps]
-    if not any(sigma):
-        return volume
-    smooth: Volume = ndimage.gaussian_filter(volume, sigma, mode="constant", truncate=3)
-    return smooth
+@dataclass(frozen=True, slots=True)
+class Smoothing:
+    """A Gaussian filter.
+
+    Attributes:
+        sigma: standard deviation along each axis, in voxels; 0 where there is none.
+        mode: how SciPy continues a volume beyond its edges.
+        truncate: standard deviations at which the filter ends.
+    """
+
+    sigma: Sequence[float]
+    mode: Literal["reflect", "constant"] = "reflect"
+    truncate: float = 4
+
+    def reach(self, axis: int) -> int:
+        """Return how many voxels away a value may come from."""
+        return int(self.truncate * self.sigma[axis] + 0.5)
+
+    def along(self, volume: Volume, axis: int) -> Volume:
+        """Smooth a volume along one axis."""
+        if self.sigma[axis] == 0:
+            return volume
+        smooth: Volume = ndimage.gaussian_filter1d(
+            volume, self.sigma[axis], axis, mode=self.mode, truncate=self.truncate
+        )
+        return smooth
+
+
+def sample_smoothed(volume: Volume, smoothing: Smoothing, matrix: Affine, shape: Shape) -> Volume:
+    """Smooth a volume and resample it linearly; see :func:`sample`.
+
+    Only those slices are smoothed that the interpolation reads: at a step of four voxels that is
+    half of them along each axis.
+
+    Args:
+        volume: (I, J, K) float32; zero beyond its edges when it is resampled.
+        smoothing: Gaussian filter before that.
+        matrix: (4, 4) index of the result to index of ``volume``.
+        shape: shape of the result.
+    """
+    order = _axis_order(matrix)
+    if order is None or not any(smoothing.sigma):
+        for axis in range(3):
+            volume = smoothing.along(volume, axis)
+        return sample(volume, matrix, shape, linear=True)
+    positions = [
+        matrix[source_axis, axis] * np.arange(shape[axis]) + matrix[source_axis, 3]
+        for axis, source_axis in enumerate(order)
+    ]
+    # In the order of the source's axes, as SciPy smooths.
+    kept = [_kept(positions[order.index(axis)], volume.shape[axis]) for axis in range(3)]
+    first = [max(index[0] - smoothing.reach(axis), 0) for axis, index in enumerate(kept)]
+    last = [index[-1] + smoothing.reach(axis) for axis, index in enumerate(kept)]
+    volume = volume[tuple(slice(low, high + 1) for low, high in zip(first, last, strict=True))]
+    for axis, index in enumerate(kept):
+        volume = smoothing.along(volume, axis)
+        if index[-1] - index[0] == len(index) - 1:  # a range, which need not be copied
+            ends = slice(index[0] - first[axis], index[-1] - first[axis] + 1)
+            volume = volume[(slice(None),) * axis + (ends,)]
+        else:
+            volume = volume.take(index - first[axis], axis)
+    part = np.transpose(volume, order)
+    for axis, source_axis in enumerate(order):
+        part = _linear(part, positions[axis], axis, kept[source_axis])
+    return np.ascontiguousarray(part)
+
+
+def _kept(positions: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return the slices of ``count`` that linear interpolation at ``positions`` reads, or one."""
+    low = np.floor(positions).astype(int)
+    index = np.unique([low, low + 1])
+    inside: NDArray[np.intp] = index[(index >= 0) & (index < count)]
+    return inside if inside.size else np.zeros(1, int)
 
 
 def anti_alias_sigma(step: float) -> float:
@@ -193,22 +259,35 @@ def _nearest(volume: NDArray[Any], positions: NDArray[np.float64], axis: int) ->
     return _take(volume, index, axis)
 
 
-def _linear(volume: NDArray[Any], positions: NDArray[np.float64], axis: int) -> NDArray[Any]:
+def _linear(
+    volume: NDArray[Any],
+    positions: NDArray[np.float64],
+    axis: int,
+    kept: NDArray[np.intp] | None = None,
+) -> NDArray[Any]:
+    """Interpolate along ``axis``, of which ``volume`` may hold the slices ``kept`` alone."""
     low = np.floor(positions).astype(int)
     fraction = (positions - low).astype(np.float32)
-    lower = _take(volume, low, axis).astype(np.float32, copy=False)
+    lower = _take(volume, low, axis, kept).astype(np.float32, copy=False)
     if not fraction.any():
         return lower
     weight = fraction.reshape([-1 if a == axis else 1 for a in range(3)])
-    upper = _take(volume, low + 1, axis).astype(np.float32, copy=False)
+    upper = _take(volume, low + 1, axis, kept).astype(np.float32, copy=False)
     result: NDArray[np.float32] = np.subtract(upper, lower)
     result *= weight
     result += lower
     return result
 
 
-def _take(volume: NDArray[Any], index: NDArray[np.intp], axis: int) -> NDArray[Any]:
+def _take(
+    volume: NDArray[Any],
+    index: NDArray[np.intp],
+    axis: int,
+    kept: NDArray[np.intp] | None = None,
+) -> NDArray[Any]:
     """Return the slices at ``index`` along ``axis``; zero beyond the edges."""
+    if kept is not None:
+        index = np.where(np.isin(index, kept), np.searchsorted(kept, index), -1)
     count = volume.shape[axis]
     if (index == np.arange(count)).all() if len(index) == count else False:
         return volume

@@ -28,7 +28,6 @@ import numpy as np
 
 from anomri.preprocessing.connected_components import largest_filled_component
 from anomri.preprocessing.grids import brain_box
-from anomri.preprocessing.percentiles import percentiles
 from anomri.scan import ML_PER_MM3, Mask, Volume
 
 MAX_STRIPPED_ML = 1800.0
@@ -65,7 +64,7 @@ class Background:
         level = float(np.median(faces))
         noise = 1.4826 * float(np.median(np.abs(faces - level)))
         difference = np.abs(volume[volume != level] - level)
-        return cls(level, noise, float(percentiles(difference, [99])[0]))
+        return cls(level, noise, float(np.percentile(difference, 99)))
 
     def foreground(self, volume: Volume) -> Mask:
         """Return (I, J, K) bool: values that noise and ringing of the background do not reach."""

@@ -277,7 +277,7 @@ def _intensity_ranges(values: Volume) -> tuple[np.float32, float, tuple[float, f
     if not foreground.size:
         return background, 1.0, (0.0, 1.0)
     low, high = (float(value) for value in percentiles(foreground, [1, 99]))
-    return background, float(percentiles(np.abs(foreground - background), [99])[0]), (low, high)
+    return background, float(np.percentile(np.abs(foreground - background), 99)), (low, high)
 
 
 def _refuse_many(image: RawImage, axis: int, stack: _SliceStack, limit: int) -> None:

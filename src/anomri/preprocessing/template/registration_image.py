@@ -11,11 +11,15 @@ from itertools import product
 import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from anomri.preprocessing.grids import brain_box
 from anomri.preprocessing.percentiles import percentiles
-from anomri.preprocessing.resampling import anti_alias_sigma, index_map, sample
+from anomri.preprocessing.resampling import (
+    Smoothing,
+    anti_alias_sigma,
+    index_map,
+    sample_smoothed,
+)
 from anomri.scan import Grid, Mask, Volume
 
 BORDER_MM = 15.0
@@ -86,12 +90,11 @@ def make_registration_image(
     box = brain_box(mask, margin)
     matrix = index_map(grid, target)
     matrix[:3, 3] -= [part.start for part in box]
-    sigma = [anti_alias_sigma(spacing_mm / mm) for mm in grid.spacing]
+    smoothing = Smoothing([anti_alias_sigma(spacing_mm / mm) for mm in grid.spacing])
 
     def resample(array: NDArray[np.generic], background: float) -> Volume:
         shifted = array[box].astype(np.float32) - np.float32(background)
-        smooth = ndimage.gaussian_filter(shifted, sigma)
-        resampled: Volume = sample(smooth, matrix, target.shape, linear=True)
+        resampled = sample_smoothed(shifted, smoothing, matrix, target.shape)
         return resampled + np.float32(background)
 
     inside = resample(mask, 0.0) >= 0.5
