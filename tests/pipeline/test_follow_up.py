@@ -140,10 +140,13 @@ def test_what_cannot_be_followed_is_refused_before_detection(tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_damaged_result_is_a_failure(results: Path, tmp_path: Path) -> None:
+def test_a_damaged_result_is_a_failure(
+    results: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (sidecar,) = (results / "sub-other").rglob("*_label-lesion_mask.json")
     sidecar.write_text("{")
-    outcome = follow_up([results], tmp_path / "out")
+    outcome = follow_up([results], tmp_path / "out", dates=("2031-03-01", "2031-08-31"))
+    assert "--dates: not used, because not every time point could be" in caplog.text
     assert [failure.label for failure in outcome.failures] == ["sub-other"]
     assert outcome.exit_code == 3
     (row,) = read_tsv(tmp_path / "out" / "failures.tsv")

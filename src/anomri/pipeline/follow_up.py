@@ -14,7 +14,7 @@ from anomri.batch import DEFAULT_EXECUTION, Execution, Outcome, known, left_out,
 from anomri.datasets import Found, converted, write_dataset_description
 from anomri.detector import Detector
 from anomri.errors import DamagedFile, Failure, MissingContrast, ScanError, UsageError
-from anomri.files import DATASET_DESCRIPTION, remove_stale_drafts
+from anomri.files import DATASET_DESCRIPTION, FAILURES, remove_stale_drafts
 from anomri.longitudinal import (
     EvolutionRecord,
     TimePoint,
@@ -86,8 +86,14 @@ def follow_up(
     examined = _examinations(sources, out, detector, selection, execution, outcome)
     alone = all(_count_scans(source, selection) == 1 for source in sources)
     courses = courses_of(examined, one_subject=alone)
-    if not outcome.failures:  # without these, dates and examinations would not correspond
+    if not outcome.failures:
         courses = with_dates(courses, dates)
+    elif dates:  # which belong to the scans that are left cannot be known
+        log.warning(
+            "--dates: not used, because not every time point could be. "
+            "Next: repair or leave out those in %s, and give the dates of the others.",
+            FAILURES,
+        )
     _refuse_one_time_point(courses, outcome)
     write_dataset_description(out)
     by_label = {course.label: course for course in courses}

@@ -52,8 +52,7 @@ def _add_ratings(folder: Path, ratings: Sequence[Path]) -> None:
     if not (folder / SUMMARY).is_file():
         raise UsageError(
             f"{folder.resolve().name}: expected results of `anomri detect`, to add ratings to, "
-            "found no "
-            "summary.tsv. Next: name the folder whose report was rated."
+            "found no summary.tsv. Next: name the folder whose report was rated."
         )
     kept = folder / RATINGS
     tables = [read_ratings(path) for path in ([kept] if kept.is_file() else []) + list(ratings)]

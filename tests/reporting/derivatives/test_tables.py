@@ -33,6 +33,19 @@ def test_tables_hold_every_scan_on_disk(detect: Detect, tmp_path: Path) -> None:
     )
 
 
+def test_a_result_of_an_earlier_run_is_marked_where_the_scan_fails_now(
+    detect: Detect, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_detection(detect(subject="a"), tmp_path)
+    error = BadIntensities("a.nii.gz", expected="finite values", got="NaN", next_step="Export.")
+    write_tables(tmp_path, [Failure.of(error, subject="a", label="sub-a")])
+    (row,) = read_tsv(tmp_path / "summary.tsv")
+    assert row["status"] == "finished"
+    earlier = "result of an earlier run; failed now: expected finite values, got NaN"
+    assert row["notes"].startswith(earlier)
+    assert "sub-a: its results are those of an earlier run" in caplog.text
+
+
 def test_a_scan_being_written_is_no_scan(detect: Detect, tmp_path: Path) -> None:
     home = write_detection(detect(), tmp_path)
     hidden = tmp_path / ".writing-x" / "new"

@@ -5,6 +5,7 @@ See :mod:`anomri.files.tsv` for how they are written.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from anomri.scan import Detection
 if TYPE_CHECKING:
     import pandas
 
+log = logging.getLogger(__name__)
+
 FINISHED = "finished"
 
 
@@ -36,11 +39,15 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
     Args:
         folder: of the results; all finished scans in it are listed, whichever run they are from.
         failures: scans of this run that could not be used; None keeps the table of the last run.
+            Results that they have from an earlier run are kept, and the table of scans says so.
     """
     records, damaged = read_sound_records(folder)
     done = {record.label for record in records}
     unused = [_unused_row(item) for item in failures or () if item.label not in done]
-    rows = [*(_summary_row(record) for record in records), *unused]
+    earlier = {item.label: item for item in failures or () if item.label in done}
+    for label in earlier:
+        log.warning("%s: its results are those of an earlier run", label)
+    rows = [*(_summary_row(record, earlier.get(record.label)) for record in records), *unused]
     write_tsv(folder / SUMMARY, list(SUMMARY_COLUMNS), rows)
     findings = [row for record in records for row in _finding_rows(record)]
     write_tsv(folder / FINDINGS, FINDING_COLUMNS, findings)
@@ -127,8 +134,13 @@ def findings_frame(detection: Detection) -> pandas.DataFrame:
     return pandas.DataFrame(_finding_rows(Record.of(detection)), columns=list(FINDING_COLUMNS))
 
 
-def _summary_row(record: Record) -> list[Cell]:
-    return [cell(record) for cell in SUMMARY_COLUMNS.values()]
+def _summary_row(record: Record, failure: Failure | None) -> list[Cell]:
+    """Return the row of a result, with the reason why it is not of the last run."""
+    row = {name: cell(record) for name, cell in SUMMARY_COLUMNS.items()}
+    if failure is not None:
+        earlier = f"result of an earlier run; {failure.status} now: {failure.reason}"
+        row["notes"] = "; ".join(filter(None, [earlier, str(row["notes"])]))
+    return list(row.values())
 
 
 def _unused_row(failure: Failure) -> list[Cell]:
