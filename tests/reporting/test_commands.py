@@ -58,6 +58,15 @@ def test_report_of_a_run_folder_and_of_a_table(tmp_path: Path) -> None:
         write_tsv(folder / file, ("epoch", "train_loss"), [(0, 1.0), (1, 0.5)])
         assert run("report", folder).exit_code == 0
         assert words in (folder / "report.html").read_text("utf-8")
+        answer = run("report", folder, "--scores", tmp_path)
+        assert isinstance(answer.exception, UsageError)  # it was ignored
+
+
+def test_no_report_is_written_among_scans(scan: Path) -> None:
+    answer = run("report", scan)
+    assert isinstance(answer.exception, UsageError)
+    assert f"{scan.name}: expected results of `anomri detect`" in str(answer.exception)
+    assert not (scan / "report.html").exists()
 
 
 def test_view_alone_and_with_a_result(

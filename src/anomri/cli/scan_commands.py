@@ -151,7 +151,8 @@ def report(
     """
     load_exports(pipeline, experiments.reproduction, experiments.comparison)
     pages = (experiments.reproduction.write_html_page, experiments.comparison.write_html_page)
-    experiment = next(filter(None, (write(folder) for write in pages)), None)
+    of_detections = scores is not None or bool(ratings)
+    experiment = None if of_detections else next(filter(None, (w(folder) for w in pages)), None)
     typer.echo(experiment or pipeline.report(folder, scores=scores, ratings=ratings or ()))
     if pipeline.has_damaged_results(folder):
         raise typer.Exit(ScanError.exit_code)

@@ -48,8 +48,8 @@ def _member(run: Path, source: MapSource, shared: dict[str, Network]) -> tuple[N
     alike = (recipe.preparation, recipe.contrasts) == (first.preparation, first.contrasts)
     if not alike or (isinstance(network, Reconstructor) and len(source.runs) > 1):
         raise UsageError(
-            f"{run.name}: cannot be averaged with the runs beside it: expected segmenters with "
-            "one preparation and the same contrasts. Next: name one run folder."
+            f"{run.resolve().name}: cannot be averaged with the runs beside it: expected "
+            "segmenters with one preparation and the same contrasts. Next: name one run folder."
         )
     return network, digest
 
@@ -65,7 +65,7 @@ def _trained(recipe: Recipe, path: Path, shared: dict[str, Network]) -> tuple[Ne
         return network, ""
     if not digest:
         raise UsageError(
-            f"{path.parent.name}: expected {path.name}, found none. "
+            f"{path.parent.resolve().name}: expected {path.name}, found none. "
             "Next: finish the training with `anomri train`."
         )
     load_weights(network, path)

@@ -10,7 +10,14 @@ from typing import Any
 from anomri.batch import ShardNote, finish
 from anomri.datasets import converted, find
 from anomri.errors import DamagedFile, UnreadableScan, UsageError
-from anomri.files import RATINGS, SUMMARY, remove_stale_drafts
+from anomri.files import (
+    EVALUATION,
+    EVALUATION_FAILURES,
+    FAILURES,
+    RATINGS,
+    SUMMARY,
+    remove_stale_drafts,
+)
 from anomri.pipeline.detection import detection_tables
 from anomri.pipeline.evaluation import evaluation_tables
 from anomri.pipeline.rating import merge_ratings, rating_panel, read_ratings, write_ratings
@@ -37,14 +44,29 @@ def report(folder: Path, *, scores: Path | None = None, ratings: Sequence[Path] 
             ``ratings.tsv`` in the folder, which the page shows.
 
     Raises:
-        UsageError: a table of ratings is missing or damaged, or the folder holds no detections.
+        UsageError: a table of ratings is missing or damaged, or the folder holds no results.
     """
     for results in {folder, scores or folder}:
         remove_stale_drafts(results)
         finish(results, TABLES)
     if ratings:
         _add_ratings(folder, ratings)
-    return write_run_page(folder) or write_page(folder, scores=scores, **_panel(folder))
+    page = None if scores else write_run_page(folder)
+    if page is None:
+        _refuse_others(folder)
+    return page or write_page(folder, scores=scores, **_panel(folder))
+
+
+def _refuse_others(folder: Path) -> None:
+    """Write no page into a folder that is not of anomri, such as one of scans."""
+    tables = (SUMMARY, FAILURES, EVALUATION, EVALUATION_FAILURES)
+    if not folder.is_dir() or any((folder / name).is_file() for name in tables):
+        return
+    if not any(read_sound_records(folder)):
+        raise UsageError(
+            f"{folder.resolve().name}: expected results of `anomri detect` or `anomri evaluate`, "
+            "found none. Next: name the folder that one of them wrote."
+        )
 
 
 def _add_ratings(folder: Path, ratings: Sequence[Path]) -> None:

@@ -166,12 +166,12 @@ def _claim(folder: Path, cohort: Cohort) -> None:
     if marker.is_file():
         if read_text(marker, next_step="choose another folder, or delete this one") != text:
             raise UsageError(
-                f"{folder.name}: expected {PHANTOMS} to hold these parameters, found others. "
-                "Next: choose another folder, or delete this one."
+                f"{folder.resolve().name}: expected {PHANTOMS} to hold these parameters, "
+                "found others. Next: choose another folder, or delete this one."
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
-            f"{folder.name}: expected a new or empty folder, found other files. "
+            f"{folder.resolve().name}: expected a new or empty folder, found other files. "
             "Next: choose another folder."
         )
     else:
