@@ -72,7 +72,6 @@ def refuse_unclear(prepared: PreparedFolder) -> None:
         listed = ", ".join(names[:NAMED]) + (" and more" if len(names) > NAMED else "")
         raise UsageError(
             f"{prepared.folder.resolve().name}: expected a participants.tsv that says which "
-            "subjects are "
-            f"healthy; it does not for {len(names)}: {listed} ({unclear[names[0]]}). "
+            f"subjects are healthy; it does not for {len(names)}: {listed} ({unclear[names[0]]}). "
             "Next: complete the table and run `anomri prepare` again, or prepare the others only."
         )
