@@ -83,17 +83,18 @@ def make_registration_image(
             value inside it.
     """
     low, high = percentiles(volume[mask], RANGE)
-    values = volume if keep_surroundings else np.where(mask, volume, low)
     target = _world_grid(mask, grid, spacing_mm)
     # Only the mask's box is resampled, with the border that interpolation needs.
     margin = int(np.ceil(BORDER_MM / min(grid.spacing))) if keep_surroundings else 1
     box = brain_box(mask, margin)
+    volume, mask = volume[box], mask[box]
+    values = volume if keep_surroundings else np.where(mask, volume, low)
     matrix = index_map(grid, target)
     matrix[:3, 3] -= [part.start for part in box]
     smoothing = Smoothing([anti_alias_sigma(spacing_mm / mm) for mm in grid.spacing])
 
     def resample(array: NDArray[np.generic], background: float) -> Volume:
-        shifted = array[box].astype(np.float32) - np.float32(background)
+        shifted = array.astype(np.float32) - np.float32(background)
         resampled = sample_smoothed(shifted, smoothing, matrix, target.shape)
         return resampled + np.float32(background)
 
