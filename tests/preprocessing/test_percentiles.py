@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from anomri.preprocessing.percentiles import percentiles
+from anomri.preprocessing import percentiles
 
 Values = NDArray[np.float32]
 KINDS: dict[str, Callable[[Values], Values]] = {
