@@ -89,7 +89,8 @@ def parts() -> Iterator[Variant]:
     """Yield the default built up part by part, first what masses need, then small lesions."""
     segment, enclose, compete, decide, small, regions = DEFAULT.steps
     smooth = changed(decide, edge_sigma_mm=0.0)
-    faint = changed(compete, grey_core_radius_mm=0.0, grey_core_probability=1.0)
+    grey = changed(compete, min_mean_probability=None)
+    faint = changed(grey, grey_core_probability=1.0)
     flooding = changed(faint, probability_map=None)
     bright = changed(flooding, dark_below=NEVER)
     early = changed(bright, core_map="")
@@ -119,8 +120,10 @@ def parts() -> Iterator[Variant]:
     yield Variant("+ the network near the border", (*steps[:-1], smooth, regions))
     steps = segment, enclose, faint, smooth, regions
     yield Variant("+ faint tissue only by the network", steps)
-    steps = segment, enclose, compete, smooth, regions
+    steps = segment, enclose, grey, smooth, regions
     yield Variant("+ grey cores by the network", steps)
+    steps = segment, enclose, compete, smooth, regions
+    yield Variant("+ no lesions that it doubts beside a mass", steps)
     steps = segment, enclose, compete, decide
     yield Variant("+ the border along edges of FLAIR", (*steps, regions))
     yield from parts_of_small_lesions(steps, small, regions)
@@ -162,8 +165,9 @@ def without_one() -> Iterator[Variant]:
     yield without("region competition", compete)
     yield replaced("edema around a core", compete, core_map="")
     yield replaced("growth where T1CE is dark", compete, dark_below=NEVER)
-    yield replaced("the stop at faint tissue", compete, probability_map=None)
+    yield replaced("the stop at faint tissue", compete, faint_fraction=0.0)
     yield replaced("grey cores by the network", compete, grey_core_probability=1.0)
+    yield replaced("the removal beside a mass", compete, min_mean_probability=None)
     yield without("the network near the border", decide)
     yield replaced("the edges of FLAIR", decide, edge_sigma_mm=None)
     yield replaced("the limit of what it takes away", decide, min_kept=None)

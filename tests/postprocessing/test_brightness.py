@@ -51,20 +51,33 @@ def test_the_largest_lesion_counts(head: Head) -> None:
     assert share_bright_without_field(head.scan, lower | head.lesion, 3) < 0.02
 
 
-@pytest.mark.parametrize(("least", "is_mass"), [(0.0, True), (0.05, False)])
-def test_what_only_the_coil_makes_bright_is_no_mass(
-    head: Head, *, least: float, is_mass: bool
+@pytest.mark.parametrize(
+    ("least", "probability", "is_mass"),
+    [(0.0, 0.0, True), (0.05, 0.0, False), (0.05, 0.3, False), (0.05, 0.5, True)],
+)
+def test_what_only_the_coil_makes_bright_is_no_mass_unless_the_network_agrees(
+    head: Head, *, least: float, probability: float, is_mass: bool
 ) -> None:
     anomaly = AnomalyMap(
         scan=head.scan, values=head.scan.image, reconstruction=head.scan.image, score="residual"
     )
+    likely = replace(anomaly, values=np.full_like(head.scan.image, probability))
     first = SegmentationState.segmented(anomaly, head.scan.brain & (np.arange(40) < 12))
     small = replace(first, mask=head.lesion, margin=head.scan.image[0])
     second = StepMap(
-        "b", {"a": anomaly}, lambda _: Threshold(value=3, rule="fixed"), lambda _: small
+        "b",
+        {"a": anomaly, "p": likely},
+        lambda _: Threshold(value=3, rule="fixed"),
+        lambda _: small,
     )
     made = add_if_no_mass(
-        first, second, min_mass_radius_mm=4, replace_first=True, min_bright_fraction=least
+        first,
+        second,
+        min_mass_radius_mm=4,
+        replace_first=True,
+        min_bright_fraction=least,
+        probability_map="p",
+        min_mean_probability=0.4,
     )
     np.testing.assert_array_equal(made.mask, first.lesion if is_mass else head.lesion)
     assert made.margin is (None if is_mass else small.margin)

@@ -311,3 +311,30 @@ def test_a_thin_part_that_is_dark_in_t1ce_is_no_core() -> None:
     thin[:, :, middle - 1 : middle + 2] = 0.95
     found = grown(start, values, probability=thin, **GREY_CORE)
     assert (found & core).sum() < 0.2 * core.sum()
+
+
+def two_masses() -> tuple[Mask, Mask, Image]:
+    """A tumour, and healthy tissue on the other side that a coil brightens."""
+    start, _, values = edema(level=2.4)
+    index = np.indices(start.shape) * np.reshape(FINE, (3, 1, 1, 1))
+    coil = np.linalg.norm(index - np.reshape((78.0, 45.0, 45.0), (3, 1, 1, 1)), axis=0) < 10
+    values[0, coil] = 4
+    return start, coil, values
+
+
+DOUBT: dict[str, Any] = {"probability_map": "network", "min_mean_probability": 0.4}
+
+
+def test_a_lesion_that_the_network_doubts_is_given_up_beside_a_mass() -> None:
+    start, coil, values = two_masses()
+    probability = np.where(start, 0.6, 0.2).astype(np.float32)
+    found = grown(start | coil, values, probability=probability, **DOUBT)
+    assert not (found & coil).any()
+    np.testing.assert_array_equal(found, grown(start, values))
+
+
+def test_a_network_that_finds_no_mass_gives_nothing_up() -> None:
+    start, coil, values = two_masses()
+    nothing = np.full(start.shape, 0.2, np.float32)
+    both = start | coil
+    assert (grown(both, values, probability=nothing, **DOUBT) & both).sum() == both.sum()

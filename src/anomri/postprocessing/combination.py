@@ -45,6 +45,7 @@ from anomri.scan import (
 )
 
 T1CE = "t1ce"
+LEAST_MASS_RADIUS_MM = 7.0  # of what is left of a segmentation without its doubtful lesions
 NO_MASS = Note(
     NoteKind.NO_MASS, "no mass: small lesions are looked for, with the help of a network"
 )
@@ -116,7 +117,7 @@ class Segmentation:
         return SegmentationState.segmented(anomaly, self.mask, self.margin)
 
 
-def add_if_no_mass(
+def add_if_no_mass(  # noqa: PLR0913 - the options of a recipe's step
     first: SegmentationState,
     second: StepMap,
     *,
@@ -125,6 +126,8 @@ def add_if_no_mass(
     symmetric_from: float = inf,
     min_bright_fraction: Share = 0.0,
     bright_above: float = 3.0,
+    probability_map: str = "",
+    min_mean_probability: Share = 1.0,
 ) -> Segmentation:
     """Add the second map's lesions where no mass was segmented in the first.
 
@@ -138,11 +141,17 @@ def add_if_no_mass(
         min_bright_fraction: nor is one of whose largest lesion less than this fraction stays bright
             without the linear bias field: a coil was close,
         bright_above: standard deviations above the brain's median.
+        probability_map: name of the map of a network's probabilities. A segmentation
+        min_mean_probability: of at least this mean probability is no coil's work, even if little of
+            it stays bright.
     """
     radius = largest_inscribed_radius_mm(first.lesion, first.spacing)
     if (
         radius >= min_mass_radius_mm
-        and _stays_bright(first, second, min_bright_fraction, bright_above)
+        and (
+            _is_probable(first, second, probability_map, min_mean_probability)
+            or _stays_bright(first, second, min_bright_fraction, bright_above)
+        )
         and not _symmetric(first, second, symmetric_from)
     ):
         return Segmentation(first.lesion)
@@ -150,6 +159,13 @@ def add_if_no_mass(
     if replace_first:
         return Segmentation(small.lesion, notes=(NO_MASS,), margin=small.margin)
     return Segmentation(first.lesion | small.lesion, notes=(NO_MASS,))
+
+
+def _is_probable(first: SegmentationState, second: StepMap, name: str, least: float) -> bool:
+    """Tell whether the mean probability of the mask is at least this; False without the map."""
+    if name not in second.maps or not first.lesion.any():
+        return False
+    return float(second.maps[name].values[0][first.lesion].mean()) >= least
 
 
 def _stays_bright(first: SegmentationState, second: StepMap, least: float, above: float) -> bool:
@@ -207,6 +223,7 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
     fluid_below: float = -inf,
     grey_core_probability: Share = 1.0,
     grey_core_radius_mm: Size = 0.0,
+    min_mean_probability: Share = 0.0,
 ) -> Segmentation:
     """Grow a mass by region competition; see :mod:`anomri.postprocessing.region_competition`.
 
@@ -235,7 +252,13 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
         grey_core_probability: such a core may not resemble the mask at all. Where the network's
             probability is above this as well, and a ball
         grey_core_radius_mm: of this radius fits, voxels join the mask whatever they resemble.
+        min_mean_probability: lesions of a smaller mean probability are given up before, provided
+            that a mass is left: a coil brightens healthy tissue far from the tumour.
     """
+    if not _holds_ball(first, min_mass_radius_mm):
+        return Segmentation(first.lesion)
+    if probability_map in second.maps and min_mean_probability:
+        first = _without_doubtful(first, second.maps[probability_map], min_mean_probability)
     if (
         not _holds_ball(first, min_mass_radius_mm)
         or _largest_fraction(first.lesion) < min_mass_fraction
@@ -260,6 +283,16 @@ def compete(  # noqa: PLR0913 - the options of a recipe's step
     allowed |= dark
     core = enclosed_core(first, second.state_of(core_map)) if core_map in second.maps else None
     return Segmentation(growth.grow(first, anomaly.values, anomaly.brain, allowed, core, certain))
+
+
+def _without_doubtful(
+    state: SegmentationState, probability: AnomalyMap, least: float
+) -> SegmentationState:
+    """Remove lesions of a smaller mean probability, provided that a mass is left."""
+    components = Components(state.lesion)
+    means = components.sums(probability.values[0]) / np.maximum(components.sizes(), 1)
+    probable = state.with_mask(components.select(means >= least))
+    return probable if _holds_ball(probable, LEAST_MASS_RADIUS_MM) else state
 
 
 def _wide(state: SegmentationState, radius_mm: float) -> Mask:
