@@ -14,9 +14,9 @@ from anomri.cli.options import (
     Contrasts,
     Data,
     Device,
-    ExecutionOptions,
     Out,
     OutputOptions,
+    PreparationExecution,
     PreparationOverrides,
     ScanSelection,
     Source,
@@ -47,7 +47,7 @@ def prepare(
     output: OutputOptions,
     scans: ScanSelection,
     overrides: PreparationOverrides,
-    execution: ExecutionOptions,
+    execution: PreparationExecution,
 ) -> None:
     """Prepare scans for training and calibration.
 
@@ -63,7 +63,10 @@ def prepare(
         return
     out = output.folder(source)
     load_exports(pipeline)
-    outcome = pipeline.prepare(found, out, recipe=overrides.apply(chosen), execution=batch)
+    prepared = overrides.apply(chosen)
+    outcome = pipeline.prepare(
+        found, out, recipe=prepared, execution=batch, device=execution.device
+    )
     finish(outcome, out, as_json=output.as_json)
 
 

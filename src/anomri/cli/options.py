@@ -450,6 +450,13 @@ class ExecutionOptions(WorkerOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationExecution(ExecutionOptions):
+    """How scans are prepared, and on which device their brains are found."""
+
+    device: Device = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputOptions:
     """The folder to write to, or a dry run."""
 

@@ -118,7 +118,7 @@ class Detector:
 
     @property
     def device(self) -> torch.device:
-        """Where the networks run."""
+        """Where the networks and the brain extraction run."""
         return self.first.device
 
     @property
@@ -145,8 +145,8 @@ class Detector:
 
     def prepare(self, files: ScanFiles) -> Scan:
         """Read one scan as the recipe wants it."""
-        noted = note_ambiguous_files(files, self.contrasts)
-        return prepare_scan(noted, self.recipe.preparation, self.available(files.contrasts))
+        noted, used = note_ambiguous_files(files, self.contrasts), self.available(files.contrasts)
+        return prepare_scan(noted, self.recipe.preparation, used, device=self.device)
 
     def available(self, contrasts: Container[str]) -> tuple[str, ...]:
         """Return the contrasts to read: all, without the optional ones that are not there."""
@@ -294,9 +294,9 @@ class Detector:
             ScanError: an image cannot be used.
         """
         check_images(images, self.contrasts)
-        given: dict[str, Any] = {"brain": brain, "name": name, "orientation": orientation}
+        prepared = partial(prepare_images, brain=brain, name=name, orientation=orientation)
         used, preparation = self.available(images), self.recipe.preparation
-        return Result(self.detect_scan(prepare_images(images, preparation, used, **given)))
+        return Result(self.detect_scan(prepared(images, preparation, used, device=self.device)))
 
     def detect_many(
         self,

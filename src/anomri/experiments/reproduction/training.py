@@ -95,7 +95,9 @@ def train_row(row: Row, scans: Found, settings: Sequence[Setting], work: Work) -
     needs_fit = recipe.detection.threshold.name in TO_BE_FITTED or bool(FITTING & set(settings))
     if needs_training or needs_fit:
         work.note_failures(
-            pipeline.prepare(scans, prepared, recipe=recipe, execution=work.execution)
+            pipeline.prepare(
+                scans, prepared, recipe=recipe, execution=work.execution, device=work.device
+            )
         )
         subjects = {subject for _, subject, _ in PreparedFolder.open(prepared).index()}
         _check_subjects((subjects | learnt_from(run)) - names, work.folder)

@@ -55,11 +55,12 @@ class DeepbetResult:
     agreement: float
 
 
-def deepbet_brain(volume: Volume) -> DeepbetResult:
+def deepbet_brain(volume: Volume, device: torch.device | None = None) -> DeepbetResult:
     """Find the brain in a whole head.
 
     Args:
         volume: (I, J, K), RAS+, any scale and offset.
+        device: where the networks run, see :func:`network_device`.
 
     Raises:
         MissingPiece: deepbet is not installed, or its network files are not the expected ones.
@@ -67,11 +68,25 @@ def deepbet_brain(volume: Volume) -> DeepbetResult:
     cleaned = clean_background(volume)
     box = box_without_margin(cleaned)  # an empty margin would change the scale that it sees
     cleaned = cleaned[box]
-    original, mirrored = _probability(cleaned), _probability(cleaned[::-1])[::-1]
+    networks = _networks(network_device(device))
+    original = _probability(networks, cleaned)
+    mirrored = _probability(networks, cleaned[::-1])[::-1]
     agreement = dice(original > MIN_PROBABILITY, mirrored > MIN_PROBABILITY)
     mean: Volume = np.zeros(volume.shape, dtype=np.float32)
     mean[box] = (original + mirrored) / 2
     return DeepbetResult(mean, largest_filled_component(mean > MIN_PROBABILITY), agreement)
+
+
+def network_device(device: torch.device | None) -> torch.device:
+    """Return where a brain extraction network runs.
+
+    Args:
+        device: the chosen one; None for CUDA where PyTorch sees it. In place of MPS the CPU is
+            used.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return device if device.type == "cuda" else torch.device("cpu")
 
 
 def clean_background(volume: Volume) -> Volume:
@@ -118,10 +133,10 @@ def _is_padding(lowest: float, rest: Volume, highest: float) -> bool:
     return bool(np.mean(rest < darkest + 0.05 * span) > AIR_FRACTION)
 
 
-def _probability(volume: Volume) -> Volume:
+def _probability(networks: Any, volume: Volume) -> Volume:
     """Return (I, J, K) float32, 0 everywhere if the first network finds no brain."""
     try:
-        probability: Volume = _networks().run_model(np.ascontiguousarray(volume, dtype=np.float32))
+        probability: Volume = networks.run_model(np.ascontiguousarray(volume, dtype=np.float32))
     # deepbet raises these where its bounding box is empty.
     except (AssertionError, ValueError, RuntimeError, IndexError):
         return np.zeros(volume.shape, dtype=np.float32)
@@ -129,8 +144,8 @@ def _probability(volume: Volume) -> Volume:
 
 
 @cache
-def _networks() -> Any:
-    """Load the networks, once per process."""
+def _networks(device: torch.device) -> Any:
+    """Load the networks, once per process and device."""
     if find_spec("deepbet") is None:
         raise MissingPiece("deepbet is not installed. Next: pip install 'deepbet>=1.0.2,<2'.")
     import deepbet
@@ -140,7 +155,10 @@ def _networks() -> Any:
         _verify(Path(DATA_PATH, "models", name), digest)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's, for TorchScript
-        return deepbet.BrainExtraction(no_gpu=not torch.cuda.is_available())
+        networks = deepbet.BrainExtraction(no_gpu=True)
+    networks.model.to(device)  # scans follow the networks
+    networks.bbox_model.to(device)
+    return networks
 
 
 def _verify(path: Path, digest: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import torch
 
 from anomri.errors import ScanError
 from anomri.preprocessing.brain.deepbet import MIN_AGREEMENT, deepbet_brain
@@ -38,6 +39,7 @@ def find_brain(
     method: Method = "auto",
     spacing_known: bool = True,
     name: str = "scan",
+    device: torch.device | None = None,
 ) -> tuple[Mask, tuple[Note, ...]]:
     """Return the brain mask of a scan, and notes for the user.
 
@@ -48,6 +50,7 @@ def find_brain(
             from a whole head; ``auto`` uses the foreground of a stripped scan, else deepbet.
         spacing_known: whether the grid's voxel size is known.
         name: file name, for errors.
+        device: where the networks run; None for CUDA where PyTorch sees it.
 
     Raises:
         ScanError: the method is ``given``, which needs a mask.
@@ -67,7 +70,7 @@ def find_brain(
         spacing = grid.spacing if spacing_known else None
         if method == "stripped" or is_stripped(volume, foreground, background, spacing):
             return foreground, ()
-    mask, notes = _extract_brain(volume, grid, method)
+    mask, notes = _extract_brain(volume, grid, method, device)
     tolerance = 1.0
     if not spacing_known:
         grid, tolerance = _estimate_grid(grid, mask), ESTIMATED_SIZE_TOLERANCE
@@ -80,11 +83,13 @@ def find_brain(
     return mask, tuple(notes)
 
 
-def _extract_brain(volume: Volume, grid: Grid, method: Method) -> tuple[Mask, list[Note]]:
+def _extract_brain(
+    volume: Volume, grid: Grid, method: Method, device: torch.device | None
+) -> tuple[Mask, list[Note]]:
     """Return the brain that HD-BET or deepbet finds in a whole head; it may be empty."""
     if method == "hdbet":
-        return largest_filled_component(hdbet_brain(volume, grid)), [WHOLE_HEAD_HDBET]
-    result = deepbet_brain(volume)
+        return largest_filled_component(hdbet_brain(volume, grid, device)), [WHOLE_HEAD_HDBET]
+    result = deepbet_brain(volume, device)
     if not result.mask.any() or result.agreement >= MIN_AGREEMENT:
         return result.mask, [WHOLE_HEAD]
     text = (

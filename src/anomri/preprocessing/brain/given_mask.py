@@ -7,6 +7,7 @@ eyes. A given mask is compared with the foreground of a stripped scan or with de
 from __future__ import annotations
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 from anomri.errors import QualityRefused
@@ -25,7 +26,14 @@ SLICE_FACTOR = 1.01  # times the slice thickness: less may be a border that is o
 
 
 def check_given_mask(
-    mask: Mask, volume: Volume, grid: Grid, *, keep: bool, spacing_known: bool, name: str
+    mask: Mask,
+    volume: Volume,
+    grid: Grid,
+    *,
+    keep: bool,
+    spacing_known: bool,
+    name: str,
+    device: torch.device | None = None,
 ) -> tuple[Mask, tuple[Note, ...]]:
     """Return the given mask, or the brain that was found if the mask does not fit, and notes.
 
@@ -36,12 +44,15 @@ def check_given_mask(
         keep: return the given mask even if it does not fit, with a note.
         spacing_known: whether the grid's voxel size is known.
         name: file name, for errors.
+        device: where deepbet runs; None for CUDA where PyTorch sees it.
 
     Raises:
         MissingPiece: deepbet is needed and not installed.
     """
     try:
-        found, notes = find_brain(volume, grid, spacing_known=spacing_known, name=name)
+        found, notes = find_brain(
+            volume, grid, spacing_known=spacing_known, name=name, device=device
+        )
     except QualityRefused:
         text = "the given brain mask could not be checked: no brain was found"
         return mask, (Note(NoteKind.BRAIN_MASK, text),)

