@@ -114,6 +114,25 @@ def test_only_what_reconstructs_has_an_error(
     assert error == pytest.approx(residual.mean())
 
 
+def test_a_result_that_the_last_run_could_not_make_again_is_named(
+    ball_scan: Scan, looked: ScanFiles, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    detected(ball_scan, looked, "whole", tmp_path)
+    found = Found((looked,), (), "bids")
+    evaluate(tmp_path, found, tmp_path / "measured")
+    assert "earlier run" not in caplog.text
+    refused = Failure(
+        subject=looked.subject,
+        label=looked.label,
+        file="flair.nii",
+        reason="it is truncated",
+        next_step="copy it again",
+    )
+    replace_all(tmp_path, {looked.label: refused})
+    evaluate(tmp_path, found, tmp_path / "measured")
+    assert f"{looked.label}: it failed in the last run" in caplog.text
+
+
 def test_who_is_not_measured_has_a_row(ball_scan: Scan, looked: ScanFiles, tmp_path: Path) -> None:
     good, bad, failed, new = (replace(looked, subject=f"s{n}") for n in range(4))
     for files in (good, bad):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ from anomri.files import (
 from anomri.preprocessing import check_mask_grid, read_labels, read_truth, read_volume
 from anomri.reporting import Record, read_record, write_failures
 from anomri.scan import REGIONS, Grid, Mask, ScanFiles, Volume
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ def evaluate(
             "found none. "
             "Next: run `anomri detect` on them with this folder as -o, or check the spelling."
         )
+    _warn_of_earlier(detections, detected)
     task = EvaluateTask(detections, region, mask_grid)
     outcome = run_batch(replace(found, scans=detected), task, execution, "evaluating")
     _add_unused(outcome, execution.shard.found(found), detections)
@@ -149,6 +153,19 @@ def _is_detected(detections: Path, label: str) -> bool:
         return read_record(detections, label) is not None
     except DamagedFile:
         return True
+
+
+def _warn_of_earlier(detections: Path, detected: Sequence[ScanFiles]) -> None:
+    """Say which results the last run of `detect` could not make again."""
+    failed = known(detections)
+    for files in detected:
+        if files.label in failed:
+            log.warning(
+                "%s: it failed in the last run of `anomri detect`; its result of an earlier run is "
+                "evaluated. Next: see failures.tsv in %s.",
+                files.label,
+                detections.resolve().name,
+            )
 
 
 def _add_unused(outcome: Outcome, found: Found, detections: Path) -> None:

@@ -27,20 +27,21 @@ def copy_model(model: str | Path, run: Path) -> None:
         UsageError: the folder holds another model.
     """
     with opened_model(model) as opened:
-        _copy_opened(opened, run)
+        itself = Path(opened).resolve() == run.resolve()
+        _copy_opened(opened, run, itself=itself)
 
 
-def _copy_opened(model: str | Path, run: Path) -> None:
+def _copy_opened(model: str | Path, run: Path, *, itself: bool) -> None:
     layout = model_layout(model)
-    if run != Path(model) and _is_complete(run):
+    if not itself and _is_complete(run):
         _check_same(load(model, device="cpu"), load(run, device="cpu"), run)
         return
     if layout.recipe and not (run / RECIPE).is_file():
         # First, since it names the maps: without all of them the folder is no model.
-        write_text(run / RECIPE, _recipe(layout.recipe, own_names=run == Path(model)).to_yaml())
+        write_text(run / RECIPE, _recipe(layout.recipe, own_names=itself).to_yaml())
     if layout.thresholds:
         write_map_thresholds(run, layout.thresholds)
-    if run != Path(model):
+    if not itself:
         for name, source in layout.maps.items():
             _copy_map(source, run / name if layout.recipe else run)
 

@@ -13,6 +13,7 @@ from anomri.recipe.definition import (
     Template,
     Training,
     builtin_names,
+    in_words,
 )
 from anomri.recipe.extensions import (
     LAYOUT_GROUP,
@@ -70,6 +71,7 @@ __all__ = [
     "call",
     "extensions",
     "finding_model",
+    "in_words",
     "joint_contrasts",
     "layout_of",
     "load_recipe",

@@ -426,11 +426,11 @@ def text_of(source: str | Path) -> str:
     )
 
 
-def in_words(error: ValidationError) -> str:
-    """Say what is wrong with a recipe, with the place of each fault."""
-    return "; ".join(_problem(dict(item)) for item in error.errors())
+def in_words(error: ValidationError, whole: str = "the recipe") -> str:
+    """Say what is wrong with a recipe or another file, with the place of each fault."""
+    return "; ".join(_problem(dict(item), whole) for item in error.errors())
 
 
-def _problem(item: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "the recipe"
+def _problem(item: dict[str, Any], whole: str) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or whole
     return f"{where}: {item['msg']} (got {item['input']!r:.80})"

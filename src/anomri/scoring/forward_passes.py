@@ -54,8 +54,7 @@ def _pass(network: Reconstructor, images: Tensor, score: Score) -> tuple[Tensor,
     """Return values and reconstruction; a score that needs gradients may enable them."""
     on_cuda = images.device.type == "cuda"
     with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16, enabled=on_cuda):
-        with torch.inference_mode():
-            reconstruction = network.reconstruct(images).float()
+        reconstruction = network.reconstruct(images).float()  # may be part of a gradient
         return score(network, images, reconstruction).float(), reconstruction
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from anomri.cli import app
 from anomri.datasets import find
-from anomri.errors import UsageError
+from anomri.errors import RecipeError, UsageError
 from anomri.experiments.reproduction import (
     Data,
     Plan,
@@ -146,6 +146,15 @@ def test_a_pair_names_regions_before_and_after_the_slice_score(paper: Path) -> N
 def test_an_unknown_row_or_size_is_named(paper: Path, wrong: dict[str, Any], named: str) -> None:
     with pytest.raises(UsageError, match=named):
         reproduce(paper, replace(_plan(paper), **wrong))
+
+
+def test_a_fault_in_the_protocol_is_told_with_its_place(paper: Path) -> None:
+    (paper / "protocol.yaml").write_text(PROTOCOL.replace("paper: A tiny paper", "pages: 3"))
+    with pytest.raises(RecipeError) as caught:
+        reproduce(paper, _plan(paper))
+    assert "protocol.yaml: paper: Field required" in str(caught.value)
+    assert "https:" not in str(caught.value)
+    assert "Next: correct it in this file." in str(caught.value)
 
 
 def test_a_scan_that_is_judged_now_is_never_left_among_those_learnt_from(

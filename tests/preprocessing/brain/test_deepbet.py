@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 
 from anomri.errors import MissingPiece
 from anomri.preprocessing.brain import deepbet
@@ -46,6 +48,14 @@ def padded(values: Volume) -> Volume:
     changed = np.pad(values + np.float32(10), margin, constant_values=-32768)
     changed[0, 0, 0] = values.max() / 10  # a stray voxel
     return changed
+
+
+def test_too_little_memory_is_not_a_head_without_brain(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = Mock()
+    networks.run_model.side_effect = torch.OutOfMemoryError
+    monkeypatch.setattr(deepbet, "_networks", Mock(return_value=networks))
+    with pytest.raises(torch.OutOfMemoryError):
+        deepbet_brain(np.random.default_rng(0).random((9, 9, 9), np.float32))
 
 
 def test_the_box_leaves_out_empty_layers_alone() -> None:

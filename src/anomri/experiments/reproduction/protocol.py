@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from anomri.errors import RecipeError
 from anomri.files import PROTOCOL, parse_yaml, read_text
+from anomri.recipe import in_words
 
 FULL = "full"
+CORRECT_IT = "Next: correct it in this file."
 
 Setting = Literal["recipe", "slices", "robust", "healthy", "labelled", "halves"]
 
@@ -40,8 +42,12 @@ class Section(BaseModel):
             raise RecipeError(f"{folder}: expected {path.name}, found none. Next: {next_step}.")
         try:
             return cls.model_validate(parse_yaml(read_text(path)))
-        except (yaml.YAMLError, ValidationError) as error:
-            raise RecipeError(f"{folder}/{path.name}: {error}") from error
+        except yaml.YAMLError as error:
+            fault = f"not valid YAML: {error}"
+            raise RecipeError(f"{folder}/{path.name}: {fault}. {CORRECT_IT}") from error
+        except ValidationError as error:
+            fault = in_words(error, "the file")
+            raise RecipeError(f"{folder}/{path.name}: {fault}. {CORRECT_IT}") from error
 
 
 class Source(Section):

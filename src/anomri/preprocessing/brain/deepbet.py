@@ -137,6 +137,8 @@ def _probability(networks: Any, volume: Volume) -> Volume:
     """Return (I, J, K) float32, 0 everywhere if the first network finds no brain."""
     try:
         probability: Volume = networks.run_model(np.ascontiguousarray(volume, dtype=np.float32))
+    except torch.OutOfMemoryError:
+        raise
     # deepbet raises these where its bounding box is empty.
     except (AssertionError, ValueError, RuntimeError, IndexError):
         return np.zeros(volume.shape, dtype=np.float32)
