@@ -15,7 +15,7 @@ from anomri.recipe import Preparation, Step
 from anomri.scan import Affine, Scan
 
 BRAIN_MM = 52.0
-LESION_MM = 12.0
+LESION_MM = 12.1234  # no voxel centre lies exactly on the border, where rounding would decide
 
 affines = st.builds(
     lambda order, signs, spacing, turn, shear, shift: compose(
