@@ -114,6 +114,7 @@ COLUMNS = {
     "scan_score": "Score of the whole scan: its abnormal volume in ml",
     "highest_slice_score": "Mean of the anomaly map in the brain of the most abnormal axial slice",
     "threshold": "Threshold of the anomaly map, in the Units of the sidecar",
+    "model": "Name of the model that the result is of",
     "threshold_rule": "Rule by which the threshold was chosen",
     "brain_volume_ml": "Volume of the brain that was analysed",
     "healthy": "Whether the subject is healthy",

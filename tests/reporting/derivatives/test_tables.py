@@ -33,6 +33,21 @@ def test_tables_hold_every_scan_on_disk(detect: Detect, tmp_path: Path) -> None:
     )
 
 
+def test_results_of_several_models_are_told_apart(
+    detect: Detect, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = detect(subject="a"), detect(subject="b")
+    write_detection(first, tmp_path)
+    write_tables(tmp_path, [])
+    assert "several models" not in caplog.text
+    other = second.provenance.model_copy(update={"recipe": "other"})
+    write_detection(replace(second, provenance=other), tmp_path)
+    write_tables(tmp_path, [])
+    models = [row["model"] for row in read_tsv(tmp_path / "summary.tsv")]
+    assert models == [first.provenance.recipe, "other"]
+    assert f"results of several models: {', '.join(sorted(models))}" in caplog.text
+
+
 def test_a_result_of_an_earlier_run_is_marked_where_the_scan_fails_now(
     detect: Detect, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -47,6 +47,9 @@ def write_tables(folder: Path, failures: Sequence[Failure] | None = None) -> Non
     earlier = {item.label: item for item in failures or () if item.label in done}
     for label in earlier:
         log.warning("%s: its results are those of an earlier run", label)
+    models = sorted({record.provenance.recipe for record in records})
+    if len(models) > 1:
+        log.warning("%s: results of several models: %s", folder.resolve().name, ", ".join(models))
     rows = [*(_summary_row(record, earlier.get(record.label)) for record in records), *unused]
     write_tsv(folder / SUMMARY, list(SUMMARY_COLUMNS), rows)
     findings = [row for record in records for row in _finding_rows(record)]
@@ -85,6 +88,7 @@ SUMMARY_COLUMNS: dict[str, Callable[[Record], Cell]] = {
     "subject": lambda record: record.subject,
     "label": lambda record: record.label,
     "status": lambda _: FINISHED,
+    "model": lambda record: record.provenance.recipe,
     "lesion_volume_ml": lambda record: record.lesion_volume_ml,
     "lesion_volume_least_ml": lambda record: (record.lesion_volume_range_ml or (None,))[0],
     "lesion_volume_most_ml": lambda record: (record.lesion_volume_range_ml or (None,))[-1],

@@ -178,7 +178,7 @@ def _facts(run: RunEntry, records: Sequence[Record]) -> list[tuple[str, str]]:
         "Command": run.command,
         "Started": run.started,
         "Device": run.device,
-        "Model": capitalise(model_names(records[0])) if records else None,
+        "Model": "; ".join(dict.fromkeys(capitalise(model_names(item)) for item in records)),
         "Threshold": _threshold(records),
         "Versions": ", ".join(known),
     }
