@@ -203,8 +203,17 @@ def sample_smoothed(volume: Volume, smoothing: Smoothing, matrix: Affine, shape:
         matrix[source_axis, axis] * np.arange(shape[axis]) + matrix[source_axis, 3]
         for axis, source_axis in enumerate(order)
     ]
-    # In the order of the source's axes, as SciPy smooths.
     kept = [_kept(positions[order.index(axis)], volume.shape[axis]) for axis in range(3)]
+    part = np.transpose(_smoothed_slices(volume, smoothing, kept), order)
+    for axis, source_axis in enumerate(order):
+        part = _linear(part, positions[axis], axis, kept[source_axis])
+    return np.ascontiguousarray(part)
+
+
+def _smoothed_slices(
+    volume: Volume, smoothing: Smoothing, kept: Sequence[NDArray[np.intp]]
+) -> Volume:
+    """Smooth along the axes in turn, as SciPy does, and keep only some slices along each."""
     first = [max(index[0] - smoothing.reach(axis), 0) for axis, index in enumerate(kept)]
     last = [index[-1] + smoothing.reach(axis) for axis, index in enumerate(kept)]
     volume = volume[tuple(slice(low, high + 1) for low, high in zip(first, last, strict=True))]
@@ -215,10 +224,7 @@ def sample_smoothed(volume: Volume, smoothing: Smoothing, matrix: Affine, shape:
             volume = volume[(slice(None),) * axis + (ends,)]
         else:
             volume = volume.take(index - first[axis], axis)
-    part = np.transpose(volume, order)
-    for axis, source_axis in enumerate(order):
-        part = _linear(part, positions[axis], axis, kept[source_axis])
-    return np.ascontiguousarray(part)
+    return volume
 
 
 def _kept(positions: NDArray[np.float64], count: int) -> NDArray[np.intp]:
